@@ -1,0 +1,39 @@
+"""The errors a user may meet. Each is one sentence that names the file or flag and the mend."""
+
+
+class FactoryError(Exception):
+    """Base of all errors that are shown without a traceback. `exit_code` is the process's."""
+
+    exit_code = 1
+
+
+class UsageError(FactoryError):
+    """Wrong flags, recipe or input: nothing was started. Exit code 2."""
+
+    exit_code = 2
+
+
+class MachineError(FactoryError):
+    """The machine failed (no space, I/O error, out of memory): the shard stays uncommitted. Exit code 1."""
+
+
+class InputChanged(FactoryError):
+    """A frozen input differs from what was planned: the run stops and names it. Exit code 1."""
+
+
+class Interrupted(FactoryError):
+    """SIGINT or SIGTERM: shards in flight are given up, committed ones stay. Exit code 130."""
+
+    exit_code = 130
+
+
+class DataError(Exception):
+    """One item's data is bad: it becomes a manifest row and costs nothing else.
+
+    kind: a short word that is counted ("undecodable", "size", "nan", "empty" …).
+    The message is our own sentence, without paths of this machine.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -1,0 +1,113 @@
+"""The records that cross room borders: a request goes in, a sample comes out, a stage may reject it.
+
+Pictures in a record are 8-bit, exactly as they will be stored, so that every score is computed from what a
+reader of the shard will see. Inside a room, mathematics is done in float32 in 0..1.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.errors import DataError
+
+Picture: TypeAlias = NDArray[np.uint8]  # (H, W, 3), gamma-encoded sRGB
+Matte: TypeAlias = NDArray[np.uint8]  # (H, W), linear coverage, 0 and 255 mean exactly 0 and 1
+PlateCoefficients: TypeAlias = tuple[tuple[float, ...], ...]  # 3 channels x 6 terms, see shards/equation.py
+
+GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+COMPOSITED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic"
+CAPTURED = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One attempt to fill one slot: all that a source may depend on.
+
+    seed: 63-bit, a pure function of (run seed, slot, attempt).
+    item: the row of the plan's frozen input table that belongs to the slot ({} for a source without a table).
+    """
+
+    key: str  # 6-digit shard + 4-digit index
+    slot: int  # place in the finished set
+    attempt: int
+    seed: int
+    item: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a sample comes from; goes into its JSON unchanged. Strings are "" and numbers -1 where they do not apply."""
+
+    kind: Literal["generated", "keyed", "composited"]
+    class_name: str = ""
+    caption: str = ""
+    prompt: str = ""
+    negative_prompt: str = ""
+    source: str = ""
+    licence: str = ""
+    attribution: str = ""
+    soft_alpha: bool = True  # False: the mask is binary; trainers keep it out of the transition band
+    foreground: Literal["given", "estimated", "unmixed"] = "given"
+    model: str = ""  # fingerprint of the weights
+    sampler: str = ""
+    steps: int = -1
+    guidance: float = -1.0
+    start: str = ""  # what sampling starts from: "noise" or "marginal"
+    key_rgb: tuple[int, int, int] = (0, 255, 0)
+    ai_generated: bool = False
+    digital_source_type: str = COMPOSITED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Every score a gate may look at; -1 means not scored. Definitions and units: quality/scores.py."""
+
+    gsg: float = -1.0
+    screen_spread: float = -1.0
+    coverage: float = -1.0
+    border: float = -1.0
+    agreement: float = -1.0
+    residual: float = -1.0
+    green_residue: float = -1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A picture on its screen on the way to its matte. Stages return changed copies (`dataclasses.replace`)."""
+
+    request: Request
+    origin: Origin
+    rgb: Picture
+    coarse: Matte | None = None  # the matting head's mask
+    alpha: Matte | None = None
+    foreground: Picture | None = None  # straight (un-premultiplied) colour, despilled, defined everywhere
+    plate: PlateCoefficients = ()  # the clean screen behind the object
+    scores: Scores = field(default_factory=Scores)
+    phash: str = ""  # 64-bit perceptual hash, 16 hex digits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A gate's verdict: `reason` is a short word that is counted, `detail` one sentence with the numbers."""
+
+    sample: Sample
+    reason: str
+    detail: str
+
+
+Source: TypeAlias = Callable[[Sequence[Request]], Sequence[Sample | DataError]]
+"""Makes the raw samples of one batch, in the order asked. A bad item is returned as a DataError, not raised."""
+
+Stage: TypeAlias = Callable[[Sample], Sample | Rejection]
+"""Improves or judges one sample. Pure: the same sample gives the same bytes. May raise DataError."""
+
+Admission: TypeAlias = Callable[[Sample], Rejection | None]
+"""A gate with a memory of one shard (near-duplicates). Called in slot order; remembers what it admits."""
+
+
+def make_key(shard: int, index: int) -> str:
+    """Unique in the set, no dots (webdataset splits there), sortable as text."""
+    return f"{shard:06d}{index:04d}"
