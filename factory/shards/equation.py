@@ -24,7 +24,7 @@ def plate_basis(height: int, width: int) -> NDArray[np.float32]:
 
 def plate_picture(plate: PlateCoefficients, height: int, width: int) -> NDArray[np.float32]:
     """(H, W, 3) clean screen in 8-bit levels (float, clipped to 0..255)."""
-    picture = plate_basis(height, width) @ np.asarray(plate, np.float32).T
+    picture: NDArray[np.float32] = plate_basis(height, width) @ np.asarray(plate, np.float32).T
     return np.clip(picture, 0, 255)
 
 

@@ -1,0 +1,373 @@
+"""The command line: parse, call one function, print. Everything heavy is imported inside its command."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from factory import __version__
+from factory.errors import FactoryError, UsageError
+
+app = typer.Typer(
+    name="factory",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "A data factory for image matting: prompts in, verified WebDataset shards of RGB, alpha and foreground out.\n\n"
+        "**Start here:** `factory generate` paints 32 samples with the embedded model.\n\n"
+        "`factory generate --prompts classes.txt --n 10000 --out runs/objects` · the same command again resumes it\n\n"
+        "`factory build-green100k` · a training set · `factory train pipelines/tiny.yaml` · a model\n\n"
+        "`factory verify runs/objects` · `factory show runs/objects 0000000003` · `factory status runs/objects`"
+    ),
+)
+
+Out = Annotated[Path | None, typer.Option(help="Folder of the data set. The same command again resumes it.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the run: equal seeds give equal bytes.", min=0)]
+Workers = Annotated[int | None, typer.Option(help="Workers; 0 takes one per GPU, else one per core.", min=0)]
+Executor = Annotated[str | None, typer.Option(help="`ray` (default) or `local`: this machine, without Ray.")]
+ShardSize = Annotated[int | None, typer.Option(help="Samples per shard, the unit of work and of resume.")]
+Batch = Annotated[int | None, typer.Option(help="Samples painted at once. Part of the plan: it changes pixels.")]
+Threads = Annotated[int | None, typer.Option(help="Threads per worker. Part of the plan: it changes pixels.")]
+Gpus = Annotated[int | None, typer.Option(help="GPUs to use; -1 takes all the cluster has.", min=-1)]
+WaitForGpus = Annotated[float | None, typer.Option(help="Seconds to wait for a cluster that grows.", min=0)]
+AllowShort = Annotated[bool, typer.Option("--allow-short", help="Missing samples are no failure.")]
+AcceptSoftware = Annotated[bool, typer.Option("--accept-software", help="Go on under other versions of libraries.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Any other field of the recipe: `a.b=1`. Repeatable.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+GsgMax = Annotated[
+    float | None, typer.Option(help="Gate: largest distance of the screen from its pure colour (0–441).")
+]
+CoverageMin = Annotated[float | None, typer.Option(help="Gate: smallest share of the picture the object covers (0–1).")]
+CoverageMax = Annotated[float | None, typer.Option(help="Gate: largest share of the picture the object covers (0–1).")]
+
+
+@app.command()
+def generate(
+    prompts: Annotated[
+        str | None,
+        typer.Option(help="txt, csv, jsonl or parquet list of prompts or class names, or `-` for standard input."),
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", help="Accepted samples to make.")] = None,
+    out: Out = None,
+    model: Annotated[str | None, typer.Option(help="Model folder; the embedded one if not given.")] = None,
+    template: Annotated[str | None, typer.Option(help="Caption of a class name: `{a} {colour} {class}`.")] = None,
+    seed: Seed = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="`dpm++2m` or `ddim`.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What not to paint.")] = None,
+    batch: Batch = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Tries to fill a slot before it is left empty.")] = None,
+    gsg_max: GsgMax = None,
+    coverage_min: CoverageMin = None,
+    coverage_max: CoverageMax = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    gpus: Gpus = None,
+    wait_for_gpus: WaitForGpus = None,
+    shard_size: ShardSize = None,
+    threads: Threads = None,
+    allow_short: AllowShort = False,
+    accept_software: AcceptSoftware = False,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Prompts in, verified shards of picture, alpha and foreground out.
+
+    `factory generate` · 32 samples of the embedded model's own classes
+
+    `factory generate --prompts classes.txt --n 10000 --out runs/objects`
+
+    `echo "a red feather" | factory generate --prompts - --n 8 --out runs/feathers --executor local`
+    """
+    fields: dict[str, Any] = {"job": "generate", "out": "runs/generate"}
+    _put(
+        fields,
+        locals(),
+        "prompts n out model template seed batch max_attempts workers executor gpus wait_for_gpus shard_size threads "
+        "allow_short accept_software",
+    )
+    _put(fields.setdefault("sampler", {}), locals(), "steps guidance sampler negative_prompt")
+    _put(fields.setdefault("gates", {}), locals(), "gsg_max coverage_min coverage_max")
+    _run(fields, assignments, dry_run)
+
+
+@app.command("build-green100k")
+def build_green100k(
+    recipe: Annotated[Path | None, typer.Argument(help="Recipe; pipelines/tiny-green.yaml if not given.")] = None,
+    out: Out = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    shard_size: ShardSize = None,
+    threads: Threads = None,
+    allow_short: AllowShort = False,
+    accept_software: AcceptSoftware = False,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Assemble a training set: objects with known alpha on a pure screen.
+
+    `factory build-green100k` · procedural objects
+
+    `factory build-green100k my-recipe.yaml --out runs/green --workers 8`
+    """
+    fields = _recipe_fields(recipe or _shipped("pipelines/tiny-green.yaml"), "build-green100k")
+    _put(fields, locals(), "out seed workers executor shard_size threads allow_short accept_software")
+    _run(fields, assignments, dry_run)
+
+
+@app.command()
+def refine(
+    data: Annotated[Path, typer.Argument(help="A data set made by factory.")],
+    out: Out = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    threads: Threads = None,
+    gsg_max: GsgMax = None,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Make new mattes for an existing set with GreenPost; keys stay.
+
+    `factory refine runs/objects --out runs/objects-refined --set greenpost.white=0.98`
+    """
+    fields: dict[str, Any] = {"job": "refine", "data": str(data), "out": f"{data}-refined"}
+    _put(fields, locals(), "out workers executor threads")
+    _put(fields.setdefault("gates", {}), locals(), "gsg_max")
+    _run(fields, assignments, dry_run)
+
+
+@app.command("filter")
+def filter_set(
+    data: Annotated[Path, typer.Argument(help="A data set made by factory.")],
+    out: Out = None,
+    drop_duplicates: Annotated[
+        bool, typer.Option("--drop-duplicates", help="Also drop near-duplicates of samples in other shards.")
+    ] = False,
+    gsg_max: GsgMax = None,
+    coverage_min: CoverageMin = None,
+    coverage_max: CoverageMax = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Keep the samples of an existing set that pass stricter (or other) gates; keys stay.
+
+    `factory filter runs/objects --gsg-max 3 --out runs/objects-strict`
+
+    `factory filter runs/objects --drop-duplicates --set gates.coverage_min=0.1`
+    """
+    fields: dict[str, Any] = {"job": "filter", "data": str(data), "out": f"{data}-filtered"}
+    _put(fields, locals(), "out workers executor drop_duplicates")
+    _put(fields.setdefault("gates", {}), locals(), "gsg_max coverage_min coverage_max")
+    _run(fields, assignments, dry_run)
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of any job.")],
+    out: Out = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Run a recipe. `factory run pipelines/tiny-green.yaml --out runs/green`."""
+    fields = _recipe_fields(recipe, None)
+    _put(fields, locals(), "out workers executor")
+    _run(fields, assignments, dry_run)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A training recipe, for example pipelines/tiny.yaml.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the training. The same command again resumes it.")] = None,
+    assignments: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Train DiffuMatting; the folder's `model/` then serves `factory generate --model`.
+
+    `factory train pipelines/tiny.yaml --out runs/tiny` · kill it at any moment, the same command goes on
+
+    `factory train pipelines/sd15.yaml --set train.base=models/stable-diffusion-v1-5`
+    """
+    fields = _recipe_fields(recipe, "train")
+    _put(fields, locals(), "out")
+    _run(fields, assignments, False)
+
+
+@app.command()
+def plan(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of a data set.")],
+    out: Out = None,
+    assignments: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Say what a recipe would make, and what a resume would still do; write nothing.
+
+    `factory plan pipelines/tiny-green.yaml` · with flags instead of a recipe: `factory generate … --dry-run`
+    """
+    fields = _recipe_fields(recipe, None)
+    _put(fields, locals(), "out")
+    _run(fields, assignments, True)
+
+
+@app.command()
+def status(data: Annotated[Path, typer.Argument(help="A data set folder.")]) -> None:
+    """Say how far a run is, from its folder alone (also while it runs elsewhere)."""
+    from factory.inspect import status_text
+
+    typer.echo(status_text(data))
+
+
+@app.command()
+def show(
+    data: Annotated[Path, typer.Argument(help="A data set folder.")],
+    key: Annotated[str, typer.Argument(help="A sample's key, for example 0000000003.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="Folder for the picture; the data set's report/ if not given.")
+    ] = None,
+) -> None:
+    """Show one sample: its picture, its scores, and how it was made. `factory show runs/objects 0000000003`."""
+    from factory.review.show import show as show_sample
+
+    text, path = show_sample(data, key, picture)
+    typer.echo(text)
+    typer.echo(f"picture: {path}")
+
+
+@app.command()
+def verify(
+    data: Annotated[Path, typer.Argument(help="A data set folder.")],
+    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+) -> None:
+    """Check every byte and every promise of a data set; name each fault; exit 1 if there is one."""
+    from factory.inspect import verify_set
+
+    faults = verify_set(data, workers)
+    for fault in faults:
+        typer.echo(str(fault))
+    if faults:
+        typer.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {data}.")
+        raise typer.Exit(1)
+    typer.echo(f"{data} is whole.")
+
+
+@app.command()
+def report(data: Annotated[Path, typer.Argument(help="A data set folder.")]) -> None:
+    """Write report/index.html and the contact sheet again."""
+    from factory.review.report import write_report
+
+    typer.echo(f"report: {write_report(data)}")
+
+
+@app.command()
+def export(
+    data: Annotated[Path, typer.Argument(help="A data set folder.")],
+    to: Annotated[str, typer.Option(help="`folder` (fg/, alpha/, merged/) or `rgba` (one PNG with alpha a sample).")],
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    split: Annotated[str, typer.Option(help="Which split.")] = "train",
+) -> None:
+    """Unpack a data set into plain pictures. `factory export runs/objects --to rgba --out objects-rgba`."""
+    from factory.shards.export import export as export_set
+
+    typer.echo(f"{export_set(data, to, out, split):,} samples in {out}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine offers: versions, GPUs, memory, disk, the embedded model."""
+    from factory.inspect import doctor_text
+
+    typer.echo(doctor_text())
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+    ] = False,
+) -> None:
+    if show_version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _put(fields: dict[str, Any], values: dict[str, Any], names: str) -> None:
+    """Take over the flags that were given; the others keep what the recipe or the schema says."""
+    for name in names.split():
+        value = values[name]
+        if value is not None and value is not False:
+            fields[name] = str(value) if isinstance(value, Path) else value
+
+
+def _shipped(name: str) -> Path:
+    path = Path(__file__).resolve().parents[1] / name
+    if not path.exists():
+        raise UsageError(f"{name} is not beside the installed package: give a recipe of your own.")
+    return path
+
+
+def _recipe_fields(path: Path, job: str | None) -> dict[str, Any]:
+    from factory.recipes import read_yaml
+
+    fields = read_yaml(path)
+    if job is not None and fields.get("job") != job:
+        raise UsageError(f"{path} is a recipe of job {fields.get('job')!r}, not {job!r}: use `factory run {path}`.")
+    fields.setdefault("out", f"runs/{path.stem}")
+    return fields
+
+
+def _run(fields: dict[str, Any], assignments: list[str] | None, dry_run: bool) -> None:
+    from factory.recipes import TrainRecipe, parse, set_dotted
+
+    for assignment in assignments or ():
+        set_dotted(fields, assignment)
+    recipe = parse(fields)
+    if isinstance(recipe, TrainRecipe):
+        if dry_run:
+            raise UsageError("a training has no dry run: see its recipe.")
+        from factory.diffusion.trainer import train as train_model
+
+        train_model(recipe.train, recipe.out)
+        typer.echo(f"model: {recipe.out / 'model'}")
+        return
+    if dry_run:
+        from factory.inspect import plan_text
+
+        typer.echo(plan_text(recipe))
+        return
+    from factory.run import execute
+
+    result = execute(recipe)
+    typer.echo(result.text())
+    raise typer.Exit(result.exit_code(recipe.allow_short))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The program. Errors a user can mend are one sentence on stderr; --debug gives the traceback."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(arguments)
+    except FactoryError as error:
+        _leave(error, error.exit_code, debug)
+    except KeyboardInterrupt as error:
+        _leave(error, 130, debug)
+
+
+def _leave(error: BaseException, code: int, debug: bool) -> None:
+    if debug:
+        raise error
+    sys.stderr.write(f"factory: {error or 'interrupted.'}\n")
+    raise SystemExit(code)

@@ -1,0 +1,68 @@
+"""The attention of one text token while the U-Net runs (A_j of Eqs. 2 and 3), without materialising the others."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+from torch.nn import functional as nnf
+
+
+class TokenAttention:
+    """What the probe reads and writes in one forward pass.
+
+    token: (B,) index j of the token in each prompt, set before the pass.
+    maps: layer name → A_j (B, h·w) float32, mean over heads. A dict, not a list: with gradient checkpointing every
+    layer runs a second time in the backward pass and just writes its entry again.
+    """
+
+    def __init__(self) -> None:
+        self.token = torch.zeros(0, dtype=torch.long)
+        self.maps: dict[str, Tensor] = {}
+
+
+class ProbeProcessor:
+    """Cross-attention that also returns A_j: V gets one more column, one-hot at token j, whose output *is* A_j.
+
+    Exact and differentiable, whatever kernel runs below. In float32, because A_j is supervised directly.
+    """
+
+    def __init__(self, layer: str, seen: TokenAttention) -> None:
+        self.layer = layer
+        self.seen = seen
+
+    def __call__(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, *_args: Any, **_kwargs: Any
+    ) -> Tensor:
+        """hidden_states (B, h·w, C), encoder_hidden_states (B, S, D) → (B, h·w, C)."""
+        batch, pixels, _ = hidden_states.shape
+
+        def by_head(x: Tensor) -> Tensor:
+            return x.view(batch, -1, attn.heads, x.shape[-1] // attn.heads).transpose(1, 2).float()
+
+        query = by_head(attn.to_q(hidden_states))
+        key = by_head(attn.to_k(encoder_hidden_states))
+        value = by_head(attn.to_v(encoder_hidden_states))
+        one_hot = nnf.one_hot(self.seen.token, key.shape[2]).to(value.dtype)[:, None, :, None]
+        value = torch.cat([value, one_hot.expand(-1, attn.heads, -1, -1)], dim=-1)
+        with torch.autocast(hidden_states.device.type, enabled=False):
+            out = nnf.scaled_dot_product_attention(query, key, value, scale=attn.scale)
+        self.seen.maps[self.layer] = out[..., -1].mean(dim=1)
+        out = out[..., :-1].transpose(1, 2).reshape(batch, pixels, -1).to(hidden_states.dtype)
+        return attn.to_out[1](attn.to_out[0](out))  # type: ignore[no-any-return]
+
+
+@contextmanager
+def probed(unet: UNet2DConditionModel) -> Iterator[TokenAttention]:
+    """Put the probe on every cross-attention (`.attn2.`) of the U-Net; its own processors come back at the end."""
+    seen = TokenAttention()
+    own = dict(unet.attn_processors)
+    unet.set_attn_processor(
+        {name: ProbeProcessor(name, seen) if ".attn2." in name else processor for name, processor in own.items()}
+    )
+    try:
+        yield seen
+    finally:
+        unet.set_attn_processor(own)

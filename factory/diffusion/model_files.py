@@ -1,0 +1,100 @@
+"""What can be said about a model folder without loading it: is it whole, which bytes, whose licence.
+
+Light on purpose: planning and the command line use it, and torch is seconds away.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError, safe_open
+
+from factory.errors import UsageError
+
+INDEX = "model_index.json"
+PARTS = ("unet", "vae", "text_encoder", "matting_head")  # the subfolders with weights
+FOLDERS = (*PARTS, "tokenizer", "scheduler")
+PICKLED = {".bin", ".ckpt", ".pt", ".pth"}
+
+
+def resolve(name: str) -> Path:
+    """The folder that a flag or recipe names. A hub name is not fetched: the error says what to run."""
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not folder.parent.exists():
+        raise UsageError(
+            f"--model {name}: there is no such folder, and nothing is downloaded unasked; if it is a model on the "
+            f"Hugging Face hub, run `hf download {name} --local-dir {folder.name}` and give that folder"
+        )
+    raise UsageError(f"--model {name}: there is no such folder; give a folder with a {INDEX} inside")
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over (relative path, SHA-256) of every file that decides a pixel: weights, configurations, vocabulary."""
+    total = hashlib.sha256()
+    for path in _deciding_files(folder):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()}\0{digest}\n".encode())
+    return total.hexdigest()
+
+
+def licence(folder: Path) -> str:
+    """The `license:` of the model card (README.md's front matter), "" where there is none."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return ""
+    front_matter = re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL)
+    fields = yaml.safe_load(front_matter.group(1)) if front_matter else None
+    return str(fields.get("license", "")) if isinstance(fields, dict) else ""
+
+
+def _deciding_files(folder: Path) -> Iterator[Path]:
+    yield folder / INDEX
+    for name in sorted(FOLDERS):
+        for path in sorted((folder / name).iterdir()):
+            if path.suffix in {".safetensors", ".json", ".txt"}:
+                yield path
+
+
+def check(folder: Path) -> None:
+    """Refuse what would fail later in someone else's words, or run someone else's code."""
+    if not (folder / INDEX).is_file():
+        raise UsageError(f"{folder} is not a model folder: there is no {INDEX} in it; give a Stable Diffusion folder")
+    for name in FOLDERS:
+        if not (folder / name).is_dir():
+            mend = "train one with `factory train`" if name == "matting_head" else "copy the model again, whole"
+            raise UsageError(f"{folder} has no {name}/: {mend}")
+    for name in PARTS:
+        weights = sorted((folder / name).glob("*.safetensors"))
+        pickled = sorted(path for path in (folder / name).iterdir() if path.suffix in PICKLED)
+        if pickled and not weights:
+            raise UsageError(f"{pickled[0]} is pickled and could run code: convert it to safetensors and remove it")
+        if not weights:
+            raise UsageError(f"{folder / name} has no weights (*.safetensors): copy the model again, whole")
+        for path in weights:
+            _check_weights(path)
+    read_json(folder / INDEX)
+
+
+def _check_weights(path: Path) -> None:
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except SafetensorError as error:
+        raise UsageError(f"{path} is cut short or not a safetensors file ({error}): copy it again") from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of the folder; missing or broken is a UsageError that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} is missing: copy the model again, whole") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON ({error}): copy it again") from error

@@ -1,0 +1,61 @@
+"""How to sample: one frozen record that recipes and flags fill and every sample's metadata quotes."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+from factory.diffusion.model_files import read_json
+from factory.errors import UsageError
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
+
+Sampler = Literal["ddim", "dpm++2m"]
+Start = Literal["marginal", "noise"]
+DEFAULTS_FILE = "sampler.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerSettings:
+    """The paper is silent on all of these. Its parity: ddim, 50 steps, guidance 7.5, no negative prompt, "noise".
+
+    sampler: "ddim" (eta 0) or "dpm++2m" (multistep DPM-Solver++ of order 2 on Karras' noise levels).
+    guidance: classifier-free guidance scale; at 1 or below the negative prompt is not evaluated.
+    negative_prompt: shadows on the screen are the main matte error, so the default names them.
+    start: "marginal" begins where training ended, at √ᾱ·z_key + √(1−ᾱ)·ε: Stable Diffusion's schedule never reaches
+        pure noise, and the network was always told the screen's colour by the mean. "noise" begins at ε.
+    size: side of the picture in pixels; 0 is the size the model was trained at.
+    key: the screen's colour and its word in the prompt.
+    compile: on CUDA, compile the networks (about a minute once per worker); elsewhere of no effect.
+    """
+
+    sampler: Sampler = "dpm++2m"
+    steps: int = 25
+    guidance: float = 7.5
+    negative_prompt: str = "shadow, gradient background, vignette, text, watermark, cropped"
+    start: Start = "marginal"
+    size: int = 0
+    key: KeyName = "green"
+    compile: bool = True
+
+    def __post_init__(self) -> None:
+        choices = {"sampler": get_args(Sampler), "start": get_args(Start), "key": tuple(KEY_COLOURS)}
+        for name, allowed in choices.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise UsageError(f"{name} {value!r} is unknown: take one of {', '.join(allowed)}")
+        if not 1 <= self.steps <= 1000:
+            raise UsageError(f"steps {self.steps} is out of range: take 1 to 1000")
+        if not 0 <= self.guidance <= 100:
+            raise UsageError(f"guidance {self.guidance} is out of range: take 0 to 100")
+        if self.size < 0:
+            raise UsageError(f"size {self.size} is out of range: take pixels, or 0 for the model's own size")
+
+
+def default_settings(folder: Path) -> SamplerSettings:
+    """The settings a model is best sampled with: its folder's sampler.json, whose missing fields keep our defaults."""
+    path = folder / DEFAULTS_FILE
+    if not path.is_file():
+        return SamplerSettings()
+    chosen = read_json(path)
+    known = {field.name for field in fields(SamplerSettings)}
+    if not isinstance(chosen, dict) or not chosen.keys() <= known:
+        raise UsageError(f"{path} must be an object with fields among {', '.join(sorted(known))}: mend or remove it")
+    return SamplerSettings(**chosen)

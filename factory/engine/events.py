@@ -1,0 +1,41 @@
+"""events.jsonl: the run's diary. Only the driver writes it; a torn last line is skipped by readers."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Diary:
+    """Appends one JSON object a line, flushed at once."""
+
+    def __init__(self, path: Path, run: str) -> None:
+        self._run = run
+        torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        self._file = path.open("a", encoding="utf-8")
+        if torn:  # a killed driver's last line: close it, so that ours stand alone
+            self._file.write("\n")
+
+    def write(self, event: str, **details: Any) -> None:
+        """Append an event with the time and the run's id."""
+        record = {"event": event, "time": round(time.time(), 3), "run": self._run, **details}
+        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """All whole lines of a diary."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                yield event

@@ -1,0 +1,53 @@
+"""Frozen inputs: the items of a run as one Arrow table per source, memory-mapped by the workers."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+HOLE = "hole"  # a table may have this boolean column: no request is made for such a row
+
+
+def content_hash(table: pa.Table) -> str:
+    """SHA-256 over names, types and values; the same for the same rows, however they are chunked."""
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        digest.update(f"{name}:{column.type}:{len(column)};".encode())
+        for buffer in column.buffers():
+            if buffer is not None:
+                digest.update(buffer)
+    return digest.hexdigest()
+
+
+def make_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """A table in one chunk, so that its buffers (and its hash) follow from the rows alone."""
+    return pa.Table.from_pylist(list(rows)).combine_chunks()
+
+
+def write_inputs(table: pa.Table, path: Path) -> None:
+    """Arrow IPC without compression: any row is read without touching the others."""
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+class InputTable:
+    """Random access to the rows of a frozen table."""
+
+    def __init__(self, path: Path) -> None:
+        with pa.memory_map(str(path)) as source:
+            self._table = pa.ipc.open_file(source).read_all()
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    @property
+    def table(self) -> pa.Table:
+        return self._table
+
+    def row(self, index: int) -> dict[str, Any] | None:
+        """The row as plain values; None for a hole."""
+        row = {name: self._table[name][index].as_py() for name in self._table.column_names}
+        return None if row.pop(HOLE, False) else row

@@ -1,0 +1,30 @@
+"""The production line that the engine is handed: it calls its parts and knows nothing of what they do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from factory.engine.plan import Plan
+from factory.sample import Admission, Rejection, Sample, Source, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What happens to a sample, in order: source → stages → admission → encoding.
+
+    sources: by the name the plan's segments use.  stages: by name (the commit record counts seconds by it).
+    admission: makes the gate with a memory of one shard.
+    thumbnail: PNG bytes of a rejected sample, for people.
+    """
+
+    sources: Mapping[str, Source]
+    stages: Mapping[str, Stage]
+    admission: Callable[[], Admission]
+    thumbnail: Callable[[Rejection], bytes]
+    encode: Callable[[Sample], tuple[dict[str, bytes], dict[str, object]]]
+    device: str = "cpu"
+
+
+Build: TypeAlias = Callable[[Plan, Path], Line]
+"""Builds the line in a worker: loads models, opens nothing that belongs to a single shard."""

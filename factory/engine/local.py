@@ -1,0 +1,150 @@
+"""The local executor: this process, or several. For tests, debugging and machines without Ray."""
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from factory.engine.crew import Died, Done, Failed, News, Ready, Working
+from factory.engine.line import Build
+from factory.engine.plan import Plan
+from factory.engine.threads import pin_threads, thread_environment
+from factory.engine.worker import ShardWorker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that a worker needs to start; small enough to send anywhere."""
+
+    root: Path
+    run: str
+    plan: Plan
+    build: Build
+    finishing_threads: int = 1
+
+    def start(self) -> ShardWorker:
+        """Build the line in this process."""
+        pin_threads(self.plan.threads)
+        line = self.build(self.plan, self.root)
+        pin_threads(self.plan.threads)  # again: libraries that the line just loaded
+        return ShardWorker(self.root, self.run, self.plan, line, self.finishing_threads)
+
+
+class InProcessCrew:
+    """One worker, in the driver's own process: the easiest to debug."""
+
+    def __init__(self, job: Job, on_progress: Callable[[Working], None]) -> None:
+        self._job = job
+        self._on_progress = on_progress
+        self._worker: ShardWorker | None = None
+        self._shards: deque[int] = deque()
+        self._hired = 0
+
+    def hire(self) -> int:
+        self._hired += 1
+        return self._hired - 1
+
+    def give(self, worker: int, shard: int) -> None:
+        self._shards.append(shard)
+
+    def listen(self, seconds: float) -> list[News]:
+        if self._worker is None:
+            self._worker = self._job.start()
+            return [Ready(0)]
+        shard = self._shards.popleft()
+        return [Done(0, self._worker.run(shard, lambda progress: self._on_progress(Working(0, progress))))]
+
+    def dismiss(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+
+
+def _serve(job: Job, connection: Connection) -> None:
+    """A worker process: makes the shards it is sent until its driver hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides, also on Ctrl-C in a terminal
+    try:
+        worker = job.start()
+        connection.send(("ready", None))
+        while True:
+            shard = connection.recv()
+            connection.send(("done", worker.run(shard, lambda progress: connection.send(("working", progress)))))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the driver is gone
+    except Exception as error:  # noqa: BLE001  (whatever it is, the driver must hear of it)
+        connection.send(("failed", error))
+
+
+class ProcessCrew:
+    """Worker processes on this machine."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
+        self._hired = 0
+
+    def hire(self) -> int:
+        here, there = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(self._job, there), daemon=True)
+        before = dict(os.environ)
+        os.environ.update(thread_environment(self._job.plan.threads))  # libraries read it while they load
+        try:
+            process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        there.close()
+        self._workers[self._hired] = (process, here)
+        self._hired += 1
+        return self._hired - 1
+
+    def give(self, worker: int, shard: int) -> None:
+        with suppress(BrokenPipeError):  # it has just died: listen() will tell
+            self._workers[worker][1].send(shard)
+
+    def listen(self, seconds: float) -> list[News]:
+        ready = wait([connection for _, connection in self._workers.values()], seconds)
+        return [self._hear(number) for number, (_, connection) in list(self._workers.items()) if connection in ready]
+
+    def _hear(self, number: int) -> News:
+        process, connection = self._workers[number]
+        try:
+            kind, value = connection.recv()
+        except (EOFError, ConnectionResetError):
+            process.join()
+            del self._workers[number]
+            return Died(number, _how_it_ended(process.exitcode))
+        return _news(number, kind, value)
+
+    def dismiss(self) -> None:
+        for process, connection in self._workers.values():
+            connection.close()
+            process.kill()
+        for process, _ in self._workers.values():
+            process.join()
+        self._workers.clear()
+
+
+def _news(number: int, kind: str, value: Any) -> News:
+    match kind:
+        case "ready":
+            return Ready(number)
+        case "working":
+            return Working(number, value)
+        case "done":
+            return Done(number, value)
+        case _:
+            return Failed(number, value)
+
+
+def _how_it_ended(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"killed by {signal.Signals(-exitcode).name}"
+    return f"exit code {exitcode}"

@@ -1,0 +1,181 @@
+"""The Ray executor: actors pinned to GPUs, one shard per call; summaries come back, never pixels.
+
+max_restarts=0: the driver sees each death and replaces the actor itself (Ray's own restarts would hide them).
+"""
+
+import logging
+import os
+import time
+from socket import gethostname
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, NodeDiedError, RayActorError, RayTaskError
+
+from factory.engine.crew import Died, Done, Failed, News, Ready, Working
+from factory.engine.local import Job
+from factory.engine.software import software
+from factory.engine.threads import thread_environment
+from factory.engine.worker import Progress, ShardWorker
+from factory.errors import UsageError
+from factory.shards.commit import CommitRecord
+
+POLL_SECONDS = 1.0  # how often running actors are asked how far they are
+
+
+class _Actor:
+    """Holds one ShardWorker. Two concurrent calls: one makes a shard, one answers how far it is."""
+
+    def __init__(self) -> None:
+        self._worker: ShardWorker | None = None
+        self._progress: Progress | None = None
+
+    def start(self, job: Job, token: str, expected: dict[str, str]) -> str:
+        """Prove that this node sees the output folder and runs the same software, then build the line."""
+        seen = job.root / ".tmp" / job.run / "token"
+        if not seen.exists() or seen.read_text() != token:
+            raise UsageError(
+                f"node {gethostname()} does not see {job.root}: put --out on a file system all nodes share."
+            )
+        if dict(software()) != expected:
+            raise UsageError(f"node {gethostname()} runs other software than the driver: use one image on all nodes.")
+        self._worker = job.start()
+        return str(ray.get_runtime_context().get_node_id())
+
+    def run(self, shard: int) -> CommitRecord:
+        assert self._worker is not None  # the driver gives shards only to ready workers
+        try:
+            return self._worker.run(shard, self._note)
+        finally:
+            self._progress = None
+
+    def _note(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def progress(self) -> Progress | None:
+        return self._progress
+
+
+def connect(gpus: int, wait_for_gpus: float) -> None:
+    """Join the cluster named by RAY_ADDRESS, or start one on this machine.
+
+    Raises UsageError where more GPUs are asked for than the cluster has (after `wait_for_gpus` seconds, for clusters
+    that grow): Ray itself would queue for ever.
+    """
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    deadline = time.monotonic() + wait_for_gpus
+    while (found := int(ray.cluster_resources().get("GPU", 0))) < gpus:
+        if time.monotonic() >= deadline:
+            raise UsageError(
+                f"{gpus} GPUs are asked for but the cluster has {found}: use --gpus {found}, "
+                "or --wait-for-gpus SECONDS if it is growing."
+            )
+        time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
+
+
+def resources() -> tuple[int, int]:
+    """CPUs and GPUs of the cluster."""
+    found = ray.cluster_resources()
+    return int(found.get("CPU", 1)), int(found.get("GPU", 0))
+
+
+class RayCrew:
+    """Actors of one run."""
+
+    def __init__(self, job: Job, workers: int, gpus_per_worker: float) -> None:
+        self._job = job
+        threads = job.plan.threads
+        # More CPU workers than cores are let in on purpose (tests, tiny machines): they share what there is.
+        cpus = min(float(threads), ray.cluster_resources().get("CPU", 1.0) / workers)
+        environment = thread_environment(threads)
+        if gpus_per_worker == 0:
+            environment["CUDA_VISIBLE_DEVICES"] = ""
+        self._options: dict[str, Any] = {
+            "num_cpus": round(cpus, 3),
+            "num_gpus": gpus_per_worker,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "max_concurrency": 2,
+            "runtime_env": {"env_vars": environment},
+        }
+        self._class: Any = ray.remote(_Actor)
+        self._job_ref = ray.put(job)
+        self._token = os.urandom(16).hex()
+        scratch = job.root / ".tmp" / job.run
+        scratch.mkdir(parents=True, exist_ok=True)
+        (scratch / "token").write_text(self._token)
+        self._actors: dict[int, Any] = {}
+        self._nodes: dict[int, str] = {}
+        self._calls: dict[Any, tuple[int, str]] = {}
+        self._polls: dict[Any, int] = {}
+        self._polled = time.monotonic()
+        self._hired = 0
+
+    def hire(self) -> int:
+        number = self._hired
+        self._hired += 1
+        actor = self._class.options(**self._options).remote()
+        self._actors[number] = actor
+        self._calls[actor.start.remote(self._job_ref, self._token, dict(software()))] = (number, "start")
+        return number
+
+    def give(self, worker: int, shard: int) -> None:
+        self._calls[self._actors[worker].run.remote(shard)] = (worker, "run")
+
+    def listen(self, seconds: float) -> list[News]:
+        self._ask_for_progress()
+        ready, _ = ray.wait([*self._calls, *self._polls], num_returns=1, timeout=seconds)
+        news = []
+        for ref in ready:
+            if ref in self._polls:
+                news += self._hear_progress(ref)
+            else:
+                news.append(self._hear(ref))
+        return news
+
+    def _ask_for_progress(self) -> None:
+        if time.monotonic() - self._polled < POLL_SECONDS:
+            return
+        self._polled = time.monotonic()
+        asked = set(self._polls.values())
+        for number, kind in list(self._calls.values()):
+            if kind == "run" and number not in asked:
+                self._polls[self._actors[number].progress.remote()] = number
+
+    def _hear_progress(self, ref: Any) -> list[News]:
+        number = self._polls.pop(ref)
+        try:
+            progress = ray.get(ref)
+        except RayActorError:
+            return []  # its run call tells of the death
+        return [Working(number, progress)] if progress is not None else []
+
+    def _hear(self, ref: Any) -> News:
+        number, kind = self._calls.pop(ref)
+        try:
+            value = ray.get(ref)
+        except (ActorDiedError, ActorUnavailableError, NodeDiedError, RayActorError) as error:
+            ray.kill(self._actors.pop(number))
+            return Died(number, str(error).strip().splitlines()[-1], self._node_was_lost(number))
+        except RayTaskError as error:
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            return Failed(number, cause)
+        if kind == "start":
+            self._nodes[number] = value
+            return Ready(number)
+        return Done(number, value)
+
+    def _node_was_lost(self, number: int) -> bool:
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        return number in self._nodes and self._nodes[number] not in alive
+
+    def dismiss(self) -> None:
+        for actor in self._actors.values():
+            ray.kill(actor)
+        self._actors.clear()

@@ -1,0 +1,157 @@
+"""A run made concrete: everything the work depends on, frozen. A shard is a pure function of (plan, shard number).
+
+The engine knows nothing of images: `settings` is handed unread to the line's builder.
+"""
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+from factory.errors import UsageError
+
+SCHEMA_VERSION = 1
+MAX_SHARD_SIZE = 10_000  # four digits of the key
+MAX_SHARDS = 1_000_000  # six digits of the key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Consecutive shards of one source and one split.
+
+    attempts: tries to fill a slot (1 for finite sources: a rejected item leaves a hole in the keys).
+    table: name of the frozen input table; slot i of the segment uses row i mod rows. "": the source needs none.
+    """
+
+    source: str
+    split: str
+    slots: int
+    attempts: int = 1
+    table: str = ""
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Where a shard lies in the plan."""
+
+    number: int
+    segment: Segment
+    first: int  # its first slot, counted inside the segment
+    first_slot: int  # the same, counted over the whole set
+    slots: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The frozen run. Everything but `places` and `software` enters the fingerprint."""
+
+    schema_version: int = SCHEMA_VERSION
+    job: str
+    seed: int
+    shard_size: int
+    batch_size: int
+    threads: int
+    segments: tuple[Segment, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)  # sources, stages and gates, for the builder
+    inputs: Mapping[str, str] = field(default_factory=dict)  # table → hash of its content
+    weights: Mapping[str, str] = field(default_factory=dict)  # model → hash of its files
+    places: Mapping[str, str] = field(default_factory=dict)  # where models and inputs lie on this machine
+    software: Mapping[str, str] = field(default_factory=dict)  # recorded; going on under other versions must be asked
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shard_size <= MAX_SHARD_SIZE:
+            raise UsageError(f"--shard-size must be 1 to {MAX_SHARD_SIZE}, not {self.shard_size}.")
+        if self.batch_size < 1:
+            raise UsageError(f"--batch must be at least 1, not {self.batch_size}.")
+        if self.threads < 1:
+            raise UsageError(f"--threads must be at least 1, not {self.threads}.")
+        if self.shards > MAX_SHARDS:
+            size = min(MAX_SHARD_SIZE, -(-self.slots // MAX_SHARDS))
+            raise UsageError(
+                f"{self.shards:,} shards are more than {MAX_SHARDS:,}: "
+                f"use --shard-size {size} or larger, or split the run."
+            )
+
+    @cached_property
+    def _shard_ends(self) -> list[int]:
+        return list(accumulate(-(-segment.slots // self.shard_size) for segment in self.segments))
+
+    @cached_property
+    def _slot_ends(self) -> list[int]:
+        return list(accumulate(segment.slots for segment in self.segments))
+
+    @property
+    def shards(self) -> int:
+        """How many shards the set has."""
+        return self._shard_ends[-1] if self.segments else 0
+
+    @property
+    def slots(self) -> int:
+        """How many samples the set has when every slot is filled."""
+        return self._slot_ends[-1] if self.segments else 0
+
+    def shard(self, number: int) -> Shard:
+        """Raises IndexError outside 0..shards-1."""
+        if not 0 <= number < self.shards:
+            raise IndexError(number)
+        index = bisect_right(self._shard_ends, number)
+        segment = self.segments[index]
+        first = (number - (self._shard_ends[index - 1] if index else 0)) * self.shard_size
+        before = self._slot_ends[index - 1] if index else 0
+        return Shard(number, segment, first, before + first, min(self.shard_size, segment.slots - first))
+
+    def all_shards(self) -> Iterator[Shard]:
+        return (self.shard(number) for number in range(self.shards))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON of all that the bytes depend on."""
+        content = self.to_json()
+        del content["places"], content["software"]
+        return hashlib.sha256(canonical(content)).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Plan":
+        """Raises UsageError where the file is of another schema."""
+        if data.get("schema_version") != SCHEMA_VERSION:
+            found = data.get("schema_version")
+            raise UsageError(f"plan.json has schema {found}, this factory reads {SCHEMA_VERSION}: use a new --out.")
+        return cls(**{**data, "segments": tuple(Segment(**segment) for segment in data["segments"])})
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces: equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def sample_seed(run_seed: int, slot: int, attempt: int) -> int:
+    """63-bit seed of one attempt: the low bits of SHA-256, so neighbours share nothing."""
+    digest = hashlib.sha256(f"{run_seed}:{slot}:{attempt}".encode()).digest()
+    return int.from_bytes(digest[-8:], "big") & (2**63 - 1)
+
+
+def differences(old: Plan, new: Plan) -> list[str]:
+    """The fields in which two plans differ, as "name: old → new", for people."""
+
+    def flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                yield from flat(inner, f"{name}.{key}" if name else str(key))
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            for index, inner in enumerate(value):
+                yield from flat(inner, f"{name}[{index}]")
+        else:
+            text = json.dumps(value, ensure_ascii=False)
+            yield name, text if len(text) <= 40 else text[:37] + "…"
+
+    left, right = (dict(flat(plan.to_json() | {"places": {}, "software": {}}, "")) for plan in (old, new))
+    names = [name for name in {**left, **right} if left.get(name) != right.get(name)]
+    return [f"{name}: {left.get(name, '(none)')} → {right.get(name, '(none)')}" for name in sorted(names)]

@@ -1,0 +1,117 @@
+"""The one live line: done/total, accepted %, samples/s over the last minute, time left, workers."""
+
+import sys
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from factory.engine.crew import Died, Done, News, Ready, Working
+
+WINDOW_SECONDS = 60.0
+LINE_SECONDS = 10.0  # between lines where the output is no terminal
+
+
+@dataclass
+class Tally:
+    """Counts of a run; shards in work count as far as their workers told."""
+
+    total: int  # slots in the plan
+    accepted: int = 0
+    attempts: int = 0
+    slots: int = 0  # in committed shards, filled or given up
+    rejected: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    workers: int = 0
+    open: dict[int, Working] = field(default_factory=dict)
+    marks: deque[tuple[float, int]] = field(default_factory=lambda: deque([(time.monotonic(), 0)]))
+    _attempts_here: int = 0  # committed by this run, not by earlier ones
+
+    def hear(self, news: News | None) -> None:
+        """Count one piece of news."""
+        match news:
+            case Ready():
+                self.workers += 1
+            case Working(worker):
+                self.open[worker] = news
+            case Done(worker, record):
+                self.open.pop(worker, None)
+                self.add(record.accepted, record.attempts, record.slots)
+                self._attempts_here += record.attempts
+                self.rejected.update(record.rejected)
+                self.failed.update(record.failed)
+            case Died(worker):
+                self.workers -= 1
+                self.open.pop(worker, None)
+            case _:
+                pass
+        now = time.monotonic()
+        made = self._attempts_here + sum(work.progress.attempts for work in self.open.values())
+        self.marks.append((now, made))
+        while self.marks[0][0] < now - WINDOW_SECONDS and len(self.marks) > 2:
+            self.marks.popleft()
+
+    def add(self, accepted: int, attempts: int, slots: int) -> None:
+        """Count a committed shard."""
+        self.accepted += accepted
+        self.attempts += attempts
+        self.slots += slots
+
+    @property
+    def done(self) -> int:
+        """Samples accepted so far, those of open shards included."""
+        return self.accepted + sum(work.progress.accepted for work in self.open.values())
+
+    @property
+    def rate(self) -> float:
+        """Attempts per second over the last minute."""
+        (then, before), (now, made) = self.marks[0], self.marks[-1]
+        return max(0.0, made - before) / (now - then) if now > then else 0.0
+
+    @property
+    def share(self) -> float:
+        """Accepted share of the attempts, 0..1 (1 before the first)."""
+        attempts = self.attempts + sum(work.progress.attempts for work in self.open.values())
+        return self.done / attempts if attempts else 1.0
+
+    def line(self) -> str:
+        """The live line."""
+        useful = self.rate * self.share
+        left = max(0, self.total - self.slots - sum(work.progress.accepted for work in self.open.values()))
+        eta = _clock(left / useful) if useful > 0 else "–"
+        workers = f"{self.workers} worker{'s' if self.workers != 1 else ''}"
+        return (
+            f"{self.done:,}/{self.total:,} samples · {self.share:.0%} accepted · {self.rate:.2f}/s · "
+            f"{eta} left · {workers}"
+        )
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+class LiveLine:
+    """Prints a tally: rewritten in place on a terminal, a line every ten seconds elsewhere."""
+
+    def __init__(self, tally: Tally, out: TextIO = sys.stderr) -> None:
+        self._tally = tally
+        self._out = out
+        self._shown = 0.0
+        self._terminal = out.isatty()
+
+    def show(self) -> None:
+        """Refresh if it is time."""
+        now = time.monotonic()
+        if now - self._shown < (0.2 if self._terminal else LINE_SECONDS):
+            return
+        self._shown = now
+        text = self._tally.line()
+        self._out.write(f"\r\033[K{text}" if self._terminal else f"{text}\n")
+        self._out.flush()
+
+    def end(self) -> None:
+        """Leave the last state standing."""
+        self._out.write(f"\r\033[K{self._tally.line()}\n" if self._terminal else f"{self._tally.line()}\n")
+        self._out.flush()

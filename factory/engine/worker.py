@@ -1,0 +1,274 @@
+"""Makes one shard: rounds of attempts over its open slots, in fixed batches, and one atomic commit.
+
+Nothing here depends on scheduling: round a takes the shard's open slots in slot order, cuts them into batches of
+the plan's size, and takes results up in that same order, however many threads finish them.
+"""
+
+import tempfile
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from factory.engine.inputs import InputTable
+from factory.engine.line import Line
+from factory.engine.lock import owned_by
+from factory.engine.plan import Plan, Shard, sample_seed
+from factory.engine.software import software
+from factory.errors import DataError, MachineError
+from factory.sample import Admission, Rejection, Request, Sample, make_key
+from factory.shards.commit import CommitRecord, FileRecord, commit, digest_file, publish
+from factory.shards.layout import Layout
+from factory.shards.manifest import accepted_row, failed_row, rejected_row, write_table
+from factory.shards.writer import ShardWriter
+
+SPOOL_BYTES = 256 << 20  # encoded samples of an open shard stay in memory up to this size
+BATCHES_IN_FLIGHT = 2  # sampled, not yet taken up: bounds memory and keeps the finishing threads fed
+THUMBNAILS_PER_REASON = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an open shard is."""
+
+    shard: int
+    attempts: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A sample that passed all stages, encoded."""
+
+    sample: Sample
+    members: Mapping[str, bytes]
+    meta: Mapping[str, Any]
+
+
+Outcome: TypeAlias = Finished | Rejection | DataError
+Timed: TypeAlias = tuple[Outcome, Mapping[str, float]]  # with the seconds spent by stage
+Pending: TypeAlias = tuple[Request, Future[Timed]]
+
+
+@dataclass
+class OpenShard:
+    """The state of the shard in work; dropped whole if anything of the machine fails."""
+
+    shard: Shard
+    admit: Admission
+    spool: IO[bytes]
+    rows: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)  # by (slot, attempt)
+    filled: dict[int, tuple[Sample, Mapping[str, Any], dict[str, tuple[int, int]]]] = field(default_factory=dict)
+    thumbnails: dict[tuple[str, int], tuple[str, bytes]] = field(default_factory=dict)
+    rejected: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def keep(self, finished: Finished) -> None:
+        """Spool the members; the tar is written in key order when the shard is full."""
+        places = {}
+        for extension, body in finished.members.items():
+            places[extension] = (self.spool.tell(), len(body))
+            self.spool.write(body)
+        self.filled[finished.sample.request.slot] = (finished.sample, finished.meta, places)
+
+    def members(self, places: Mapping[str, tuple[int, int]]) -> dict[str, bytes]:
+        """The spooled bytes of one sample."""
+        members = {}
+        for extension, (offset, size) in places.items():
+            self.spool.seek(offset)
+            members[extension] = self.spool.read(size)
+        return members
+
+
+class ShardWorker:
+    """Holds the built line (models, open tables) and makes shards with it, in whatever process it lives."""
+
+    def __init__(self, root: Path, run: str, plan: Plan, line: Line, finishing_threads: int = 1) -> None:
+        self._layout = Layout(root)
+        self._run = run
+        self._plan = plan
+        self._line = line
+        self._scratch = self._layout.scratch / run
+        self._tables = {
+            segment.table: InputTable(self._layout.inputs / f"{segment.table}.arrow")
+            for segment in plan.segments
+            if segment.table
+        }
+        self._pool = ThreadPoolExecutor(finishing_threads, thread_name_prefix="finish")
+        self._software = software()
+
+    def run(self, number: int, report: Callable[[Progress], None]) -> CommitRecord:
+        """Make and commit shard `number`; `report` is told after each batch.
+
+        Raises MachineError (or whatever the machine raised) with nothing published but garbage that a rerun overwrites.
+        """
+        started = time.monotonic()
+        shard = self._plan.shard(number)
+        try:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=self._scratch) as spool:
+                state = OpenShard(shard, self._line.admission(), spool)
+                attempts = self._fill(state, report)
+                record = self._publish(state, attempts, started)
+        except OSError as error:
+            raise MachineError(
+                f"shard {number} failed in {self._layout.root} ({error.strerror or error}): "
+                "mend the disk, then run the same command again."
+            ) from error
+        return record
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _fill(self, state: OpenShard, report: Callable[[Progress], None]) -> int:
+        """All rounds; returns the number of attempts made."""
+        made = 0
+        open_requests = self._requests(state.shard, range(state.shard.slots), 0)
+        for attempt in range(state.shard.segment.attempts):
+            size = self._plan.batch_size
+            in_flight: deque[list[Pending]] = deque()
+            for start in range(0, len(open_requests), size):
+                batch = open_requests[start : start + size]
+                in_flight.append(self._start(state, batch))
+                made += len(batch)
+                if len(in_flight) >= BATCHES_IN_FLIGHT:
+                    self._take_up(state, in_flight.popleft())
+                report(Progress(state.shard.number, made, len(state.filled)))
+            while in_flight:
+                self._take_up(state, in_flight.popleft())
+            report(Progress(state.shard.number, made, len(state.filled)))
+            unfilled = [r.slot for r in open_requests if r.slot not in state.filled]
+            indexes = [slot - state.shard.first_slot for slot in unfilled]
+            open_requests = self._requests(state.shard, indexes, attempt + 1)
+            if not open_requests:
+                break
+        return made
+
+    def _requests(self, shard: Shard, indexes: Sequence[int], attempt: int) -> list[Request]:
+        """One request per index in the shard, without the holes of the input table."""
+        table = self._tables.get(shard.segment.table)
+        requests = []
+        for index in indexes:
+            item = table.row((shard.first + index) % shard.segment.rows) if table is not None else {}
+            if item is not None:
+                slot = shard.first_slot + index
+                seed = sample_seed(self._plan.seed, slot, attempt)
+                key = make_key(shard.number, index)
+                requests.append(Request(key=key, slot=slot, attempt=attempt, seed=seed, item=item))
+        return requests
+
+    def _start(self, state: OpenShard, batch: Sequence[Request]) -> list[Pending]:
+        """Make the raw samples here, hand each to the finishing threads."""
+        started = time.monotonic()
+        samples = self._line.sources[state.shard.segment.source](batch)
+        state.seconds["source"] += time.monotonic() - started
+        return [
+            (request, self._pool.submit(self._finish, sample)) for request, sample in zip(batch, samples, strict=True)
+        ]
+
+    def _finish(self, sample: Sample | DataError) -> Timed:
+        """Stages and encoding of one sample, in a finishing thread."""
+        seconds: dict[str, float] = {}
+        if isinstance(sample, DataError):
+            return sample, seconds
+        try:
+            for name, stage in self._line.stages.items():
+                started = time.monotonic()
+                result = stage(sample)
+                seconds[name] = time.monotonic() - started
+                if isinstance(result, Rejection):
+                    return result, seconds
+                sample = result
+            started = time.monotonic()
+            members, meta = self._line.encode(sample)
+            seconds["encode"] = time.monotonic() - started
+        except DataError as error:
+            return error, seconds
+        return Finished(sample, members, meta), seconds
+
+    def _take_up(self, state: OpenShard, batch: Sequence[Pending]) -> None:
+        """Record a batch's outcomes in slot order."""
+        split = state.shard.segment.split
+        for request, future in batch:
+            outcome, seconds = future.result()
+            for name, value in seconds.items():
+                state.seconds[name] += value
+            if isinstance(outcome, Finished):
+                outcome = state.admit(outcome.sample) or outcome
+            place = (request.slot, request.attempt)
+            if isinstance(outcome, Finished):
+                state.keep(outcome)
+            elif isinstance(outcome, Rejection):
+                state.rows[place] = rejected_row(outcome.sample, split, outcome.reason, outcome.detail)
+                self._show(state, outcome)
+                state.rejected[outcome.reason] += 1
+            else:
+                state.rows[place] = failed_row(request, split, outcome)
+                state.failed[outcome.kind] += 1
+
+    def _show(self, state: OpenShard, rejection: Rejection) -> None:
+        """Keep the first pictures of each reason."""
+        seen = state.rejected[rejection.reason]
+        if seen < THUMBNAILS_PER_REASON:
+            request = rejection.sample.request
+            name = f"{request.key}-{request.attempt}.{rejection.reason}"
+            state.thumbnails[(rejection.reason, seen)] = (name, self._line.thumbnail(rejection))
+
+    def _publish(self, state: OpenShard, attempts: int, started: float) -> CommitRecord:
+        """First the tar, then part and rejected pictures, last the record: it is the commit point."""
+        shard, split = state.shard, state.shard.segment.split
+        tar, part, rejected = (self._scratch / f"{shard.number:06d}.{kind}" for kind in ("tar", "parquet", "rejected"))
+        for leftover in (tar, part, rejected):
+            leftover.unlink(missing_ok=True)
+        writing = time.monotonic()
+        with ShardWriter(tar) as writer:
+            for slot in sorted(state.filled):
+                sample, meta, places = state.filled[slot]
+                extents = writer.add(sample.request.key, state.members(places))
+                state.rows[(slot, sample.request.attempt)] = accepted_row(sample, split, meta, extents)
+        write_table([state.rows[place] for place in sorted(state.rows)], part)
+        with ShardWriter(rejected) as thumbnails:
+            for name, picture in sorted(state.thumbnails.values()):
+                thumbnails.add(name, {"png": picture})
+        part_record = digest_file(part, self._layout.part(shard.number).name)
+        tar_name = self._layout.tar(shard.number, split).name if state.filled else ""
+        rejected_name = self._layout.rejected_tar(shard.number).name if state.thumbnails else ""
+        self._check_ownership(shard.number)
+        if tar_name:
+            publish(tar, self._layout.data / tar_name)
+        publish(part, self._layout.part(shard.number))
+        if rejected_name:
+            publish(rejected, self._layout.rejected / rejected_name)
+        state.seconds["write"] += time.monotonic() - writing
+        state.seconds["total"] = time.monotonic() - started
+        record = CommitRecord(
+            shard=shard.number,
+            split=split,
+            fingerprint=self._plan.fingerprint,
+            run=self._run,
+            slots=shard.slots,
+            attempts=attempts,
+            accepted=len(state.filled),
+            rejected=dict(sorted(state.rejected.items())),
+            failed=dict(sorted(state.failed.items())),
+            seconds={name: round(value, 4) for name, value in sorted(state.seconds.items())},
+            tar=FileRecord(name=tar_name, bytes=writer.size, sha256=writer.sha256) if tar_name else FileRecord(),
+            part=part_record,
+            rejected_tar=FileRecord(name=rejected_name, bytes=thumbnails.size, sha256=thumbnails.sha256)
+            if rejected_name
+            else FileRecord(),
+            software=dict(self._software),
+            device=self._line.device,
+            finished_at=time.time(),
+        )
+        commit(self._layout, record, self._scratch)
+        return record
+
+    def _check_ownership(self, shard: int) -> None:
+        """An actor can outlive its killed driver: it must not publish into a folder that another run holds."""
+        if not owned_by(self._layout.lock, self._run):
+            raise MachineError(f"shard {shard} was given up: the folder now belongs to another run.")

@@ -1,0 +1,120 @@
+"""K-Means on the colours of a picture, by hand: many starts compete on a few hundred cells, the best is finished.
+
+16,381 evenly spaced pixels stand for the picture. They are gathered into cells of the colour cube, each with its mean
+colour and its number of pixels; cells that hold much (the screen) are cut finer, so that starts can also divide a
+screen. All starts run side by side in one array. The best one goes on over the different colours themselves, without
+cells. Random choices come from a generator of a fixed seed: the same picture gives the same clusters in any thread.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Colours: TypeAlias = Floats  # (N, 3), 8-bit levels
+Weights: TypeAlias = Floats  # (N,)
+
+SAMPLE = 16_381  # a prime: the pixels looked at never fall into columns
+STARTS = 12
+MAX_ROUNDS = 60
+SEED = 0
+
+
+def dominant_colours(pixels: NDArray[np.uint8], k: int) -> tuple[Colours, Weights]:
+    """The k cluster centres of a picture's colours, largest cluster first, and the share of pixels in each.
+
+    pixels: (..., 3) 8-bit, at least one.  Returns (k', 3) centres in levels and (k',) shares that sum to 1, where
+    k' < k only if the picture has fewer than k different colours.
+    """
+    flat = pixels.reshape(-1, 3)
+    if len(flat) > SAMPLE:
+        flat = flat[np.arange(SAMPLE) * len(flat) // SAMPLE]
+    quads = np.zeros((len(flat), 4), np.uint8)
+    quads[:, :3] = flat
+    different, count = np.unique(quads.view(np.uint32), return_counts=True)
+    points = different.view(np.uint8).reshape(-1, 4)[:, :3].astype(np.float64)
+    return kmeans(points, count.astype(np.float64), k)
+
+
+def kmeans(points: Colours, weights: Weights, k: int) -> tuple[Colours, Weights]:
+    """Weighted K-Means: greedy k-means++ starts compete on cells, the best goes on over all points.
+
+    points: (N, 3) different colours in 0..255.  weights: (N,) > 0.
+    Returns (k', 3) centres, largest first, and their (k',) shares; k' = min(k, N) unless a cluster runs empty.
+    """
+    cells, mass = _cells(points, weights)
+    if len(cells) < k:
+        cells, mass = points, weights
+    k = min(k, len(cells))
+    candidates = _lloyd(cells, mass, _starts(cells, mass, k), still=0.5)
+    cost = _squared_distances(cells, candidates).min(axis=1) @ mass
+    centres = _lloyd(points, weights, candidates[[int(np.argmin(cost))]], still=0.02)
+    share = np.bincount(_squared_distances(points, centres)[0].argmin(axis=0), weights, k) / weights.sum()
+    order = np.argsort(-share, kind="stable")[: np.count_nonzero(share)]
+    return centres[0, order], share[order]
+
+
+def _cells(points: Colours, weights: Weights) -> tuple[Colours, Weights]:
+    """Mean colour and weight of each occupied cell: 16 levels a side, 4 where a cell holds over 1/32 of all."""
+    whole = points.astype(np.int64)
+    wide = (whole >> 4) @ (256, 16, 1)
+    heavy = np.bincount(wide, weights)[wide] > weights.sum() / 32
+    cell = np.where(heavy, 4096 + (whole >> 2) @ (4096, 64, 1), wide)
+    mass: Weights = np.bincount(cell, weights)
+    occupied = np.flatnonzero(mass)
+    sums = np.stack([np.bincount(cell, weights * c)[occupied] for c in points.T], axis=1)
+    return sums / mass[occupied, None], mass[occupied]
+
+
+def _starts(points: Colours, weights: Weights, k: int) -> Floats:
+    """(STARTS, k, 3) centres by greedy k-means++ (Arthur & Vassilvitskii 2007): of a few D² draws keep the best."""
+    random = np.random.default_rng(SEED)
+    trials = 2 + int(np.log(k))
+    between = _squared_distances(points, points[None])[0]  # (N, N)
+    rows = np.arange(STARTS)
+    chosen = np.empty((STARTS, k), np.int64)
+    chosen[:, 0] = _draw(np.broadcast_to(weights, (STARTS, len(points))), random.random((STARTS, 1)))[:, 0]
+    nearest = between[chosen[:, 0]]  # (STARTS, N)
+    for i in range(1, k):
+        candidates = _draw(nearest * weights, random.random((STARTS, trials)))
+        reach = np.minimum(nearest[:, None], between[candidates])  # (STARTS, trials, N)
+        best = np.argmin(reach @ weights, axis=1)
+        chosen[:, i] = candidates[rows, best]
+        nearest = reach[rows, best]
+    return points[chosen]
+
+
+def _draw(weights: Floats, uniform: Floats) -> NDArray[np.int64]:
+    """For each row of weights (R, N) and its uniform numbers (R, T): indices (R, T) drawn in proportion."""
+    cumulative = np.cumsum(weights, axis=1)
+    threshold = uniform * cumulative[:, -1:]
+    index: NDArray[np.int64] = np.count_nonzero(cumulative[:, None] <= threshold[..., None], axis=2)
+    return np.minimum(index, weights.shape[1] - 1)
+
+
+def _lloyd(points: Colours, weights: Weights, centres: Floats, still: float) -> Floats:
+    """Lloyd's rounds for R sets of centres at once, (R, k, 3) → (R, k, 3); a centre that loses its points stays.
+
+    still: the largest move in levels that counts as converged.
+    """
+    sets, k, _ = centres.shape
+    first = (np.arange(sets) * k)[:, None]
+    repeated = [np.tile(m, sets) for m in (weights, *(weights * points.T))]
+    for _ in range(MAX_ROUNDS):
+        label = (_squared_distances(points, centres).argmin(axis=1) + first).ravel()
+        mass, *sums = (np.bincount(label, m, sets * k) for m in repeated)
+        means = np.stack(sums, axis=1) / np.maximum(mass, 1e-9)[:, None]
+        moved = np.where(mass[:, None] > 0, means, centres.reshape(-1, 3)).reshape(centres.shape)
+        move = np.abs(moved - centres).max()
+        centres = moved
+        if move < still:
+            break
+    return centres
+
+
+def _squared_distances(points: Colours, centres: Floats) -> Floats:
+    """(R, k, N) squared distances from R sets of k centres to N points."""
+    cross = (centres.reshape(-1, 3) @ points.T).reshape(*centres.shape[:2], len(points))
+    squares: Floats = (points**2).sum(axis=1) - 2 * cross + (centres**2).sum(axis=2)[..., None]
+    return np.maximum(squares, 0, out=squares)

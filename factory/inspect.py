@@ -1,0 +1,142 @@
+"""Looking at runs without making anything: plan, status, verify, doctor."""
+
+import json
+import os
+import platform
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from factory import __version__, planning
+from factory.engine.events import read_events
+from factory.engine.plan import Plan, differences
+from factory.engine.software import software
+from factory.errors import UsageError
+from factory.recipes import DatasetRecipe
+from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.layout import Layout
+from factory.shards.verify import Fault
+from factory.shards.verify import verify as verify_shards
+
+BYTES_PER_PIXEL = 2.5  # rgb + fg + alpha as PNG, measured on the embedded model's and on composited sets
+
+
+def load_plan(data: Path) -> Plan:
+    """The plan of a data set folder. Raises UsageError where there is none."""
+    path = Layout(data).plan
+    if not path.exists():
+        raise UsageError(f"{data} is not a data set made by factory: it has no plan.json.")
+    return Plan.from_json(json.loads(path.read_bytes()))
+
+
+def plan_text(recipe: DatasetRecipe) -> str:
+    """What a run of this recipe would do now; nothing is written."""
+    prepared = planning.prepare(recipe)
+    plan, layout = prepared.plan, Layout(recipe.out)
+    lines = [*prepared.remarks, f"{plan.job} → {recipe.out}"]
+    for segment in plan.segments:
+        tries = f", up to {segment.attempts} attempts each" if segment.attempts > 1 else ""
+        lines.append(f"  {segment.source}: {segment.slots:,} samples for {segment.split}{tries}")
+    lines.append(f"  {plan.slots:,} samples in {plan.shards:,} shards of {plan.shard_size}")
+    records: list[CommitRecord] = []
+    if layout.plan.exists():
+        stored = load_plan(recipe.out)
+        if stored.fingerprint != plan.fingerprint:
+            lines.append(f"  refused: the folder was started with {'; '.join(differences(stored, plan))}")
+            return "\n".join(lines)
+        records = list(valid_commits(layout, plan.fingerprint))
+    lines += _forecast(plan, records)
+    lines.append(f"  fingerprint {plan.fingerprint[:16]}")
+    return "\n".join(lines)
+
+
+def _forecast(plan: Plan, records: list[CommitRecord]) -> list[str]:
+    """Bytes and time, extrapolated from the shards that are done where there are some."""
+    left = plan.shards - len(records)
+    lines = [f"  {len(records):,} shards are done, {left:,} would be made"] if records else []
+    accepted = sum(record.accepted for record in records)
+    if accepted:
+        size = sum(record.tar.bytes for record in records) / accepted
+        seconds = sum(record.seconds["total"] for record in records) / len(records)
+        lines.append(f"  about {_size(size * plan.slots)} in all, {_size(size)} a sample, as measured so far")
+        lines.append(f"  about {seconds * left / 3600:.1f} worker-hours left, {seconds:.0f} s a shard")
+        return lines
+    if "size" in plan.settings:
+        size = plan.settings["size"] ** 2 * BYTES_PER_PIXEL
+        lines.append(f"  about {_size(size * plan.slots)} (an estimate: {BYTES_PER_PIXEL} bytes a pixel)")
+    lines.append("  time and exact size: known after the first shard; run `factory plan` again then")
+    return lines
+
+
+def _size(value: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def status_text(data: Path) -> str:
+    """How far a run is, read from its folder alone."""
+    plan, layout = load_plan(data), Layout(data)
+    records = list(valid_commits(layout, plan.fingerprint))
+    accepted = sum(record.accepted for record in records)
+    attempts = sum(record.attempts for record in records)
+    lines = [
+        f"{data}: {plan.job}, {len(records):,} of {plan.shards:,} shards, {accepted:,} of {plan.slots:,} samples"
+        + (f", {accepted / attempts:.0%} of the attempts accepted" if attempts else "")
+    ]
+    for title, counts in (("rejected", _total(records, "rejected")), ("failed", _total(records, "failed"))):
+        if counts:
+            lines.append(f"  {title}: " + ", ".join(f"{name} {count:,}" for name, count in counts.most_common()))
+    events = list(read_events(layout.events))
+    runs = [event for event in events if event["event"] == "started"]
+    deaths = sum(event["event"] == "death" for event in events)
+    lines.append(f"  {len(runs)} run{'s' if len(runs) != 1 else ''}, {deaths} worker deaths")
+    committed = {record.shard for record in records}
+    poisoned = {event["shard"]: event["reason"] for event in events if event["event"] == "quarantined"}
+    for shard, reason in sorted(poisoned.items()):
+        if shard not in committed:
+            lines.append(f"  shard {shard} is quarantined ({reason}); a rerun tries it again")
+    if len(records) < plan.shards:
+        lines.append("  not finished: run its command again to go on")
+    elif not layout.finished.exists():
+        lines.append("  all shards are made, not finalised: run its command again")
+    else:
+        lines.append(f"  finished; report: {layout.report / 'index.html'}")
+    return "\n".join(lines)
+
+
+def _total(records: list[CommitRecord], field: str) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for record in records:
+        total.update(getattr(record, field))
+    return total
+
+
+def verify_set(data: Path, workers: int) -> list[Fault]:
+    """All faults of a data set."""
+    plan = load_plan(data)
+    return verify_shards(data, shards=plan.shards, fingerprint=plan.fingerprint, workers=workers)
+
+
+def doctor_text() -> str:
+    """What this machine offers, and what to do about what is missing."""
+    import torch  # noqa: PLC0415  (seconds; only the doctor asks it about GPUs)
+
+    from factory.diffusion import model_files  # noqa: PLC0415
+
+    lines = [f"factory {__version__} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"]
+    lines += [f"  {name} {version or 'missing: pip install ' + name}" for name, version in software().items()]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    lines.append(f"  {os.cpu_count()} cores, {memory / 2**30:.0f} GiB memory")
+    lines.append(f"  {shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB free in {Path.cwd()}")
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(number)
+            lines.append(f"  GPU {number}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+    else:
+        lines.append("  no GPU seen by torch: fine for the embedded model; big ones need one")
+    model_files.check(planning.EMBEDDED_MODEL)
+    lines.append(f"  embedded model {model_files.fingerprint(planning.EMBEDDED_MODEL)[:16]} is whole")
+    return "\n".join(lines)

@@ -1,0 +1,79 @@
+"""Plan → production line, in a worker: which source, which stages, in which order."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from factory.engine.line import Line
+from factory.engine.plan import Plan
+from factory.quality.gates import GateSettings, NearDuplicates, judge
+from factory.quality.scores import score
+from factory.refine.greenpost import GreenPostSettings, green_post
+from factory.review.thumbnails import rejection_thumbnail
+from factory.sample import Source, Stage
+from factory.shards.encoding import encode
+
+T = TypeVar("T")
+
+
+def settings(kind: type[T], value: Any) -> T:
+    """A settings dataclass from its JSON."""
+    return TypeAdapter(kind).validate_python(value)
+
+
+def build(plan: Plan, root: Path) -> Line:
+    """The line of a plan. `root` is the output folder; models and inputs are found through plan.places."""
+    gates = settings(GateSettings, plan.settings["gates"])
+    stages: dict[str, Stage] = {}
+    if "greenpost" in plan.settings:
+        greenpost = settings(GreenPostSettings, plan.settings["greenpost"])
+        stages["greenpost"] = lambda sample: green_post(sample, greenpost)
+    if plan.job != "filter":  # a filter judges by the scores that are recorded
+        stages["score"] = score
+    stages["gates"] = lambda sample: judge(sample, gates)
+    sources, device = _sources(plan)
+    return Line(
+        sources=sources,
+        stages=stages,
+        admission=lambda: NearDuplicates(gates.duplicate_distance),
+        thumbnail=rejection_thumbnail,
+        encode=encode,
+        device=device,
+    )
+
+
+def _sources(plan: Plan) -> tuple[Mapping[str, Source], str]:
+    """By the names that the plan's segments use, and the device they run on."""
+    match plan.job:
+        case "generate":
+            import torch  # noqa: PLC0415
+
+            from factory.diffusion.settings import SamplerSettings  # noqa: PLC0415
+            from factory.diffusion.source import DiffuMattingSource  # noqa: PLC0415
+
+            sampler = settings(SamplerSettings, plan.settings["sampler"])
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            model = DiffuMattingSource(Path(plan.places["diffumatting"]), sampler, plan.batch_size, device)
+            return {"diffumatting": model}, torch.cuda.get_device_name() if device == "cuda" else "cpu"
+        case "build-green100k":
+            return {name: _object_source(plan, name, entry) for name, entry in plan.settings["sources"].items()}, "cpu"
+        case _:
+            from factory.sources.dataset import StoredSamples  # noqa: PLC0415
+
+            return {"dataset": StoredSamples(Path(plan.places["input"]))}, "cpu"
+
+
+def _object_source(plan: Plan, name: str, entry: Mapping[str, Any]) -> Source:
+    size, key = plan.settings["size"], plan.settings["key"]
+    if entry["type"] == "procedural":
+        from factory.sources.procedural import ProceduralObjects, ProceduralSettings  # noqa: PLC0415
+
+        return ProceduralObjects(ProceduralSettings(size=size, key=key, classes=tuple(entry["classes"])))
+    from factory.sources.rgba_folder import RgbaFolder, RgbaFolderSettings  # noqa: PLC0415
+
+    return RgbaFolder(
+        Path(plan.places[name]),
+        RgbaFolderSettings(size=size, key=key, licence=entry["licence"], attribution=entry["attribution"]),
+    )

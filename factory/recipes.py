@@ -1,0 +1,169 @@
+"""What to make: strict pydantic models, read from YAML; the command line's flags build the same objects."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from factory.diffusion.train_settings import TrainSettings
+from factory.errors import UsageError
+from factory.greenscreen.colours import KeyName
+from factory.quality.gates import GateSettings
+from factory.refine.greenpost import GreenPostSettings
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors: a mistyped one must not be silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunSettings(Strict):
+    """What every run has. Of these only seed, shard_size, batch and threads decide bytes."""
+
+    out: Path
+    seed: Annotated[int, Field(ge=0)] = 0
+    shard_size: int = 256
+    batch: int = 16
+    threads: int = 1
+    executor: Literal["ray", "local"] = "ray"
+    workers: Annotated[int, Field(ge=0)] = 0  # 0: one per GPU, else one per core
+    gpus: Annotated[int, Field(ge=-1)] = -1  # -1: all the cluster has
+    wait_for_gpus: Annotated[float, Field(ge=0)] = 0.0  # seconds, for clusters that grow
+    allow_short: bool = False  # a set with unfilled slots is no failure
+    accept_software: bool = False  # go on under other versions, although bytes may differ
+
+
+class GenerateRecipe(RunSettings):
+    """Prompts in, samples out."""
+
+    job: Literal["generate"] = "generate"
+    prompts: str = ""  # a file (txt, csv, jsonl, parquet), "-" for stdin, "" for the model's own classes
+    template: str = ""  # for class names: "{a} {class}", "{a} {colour} {class}"; "" takes the model's
+    n: Annotated[int, Field(ge=1)] = 32
+    model: str = ""  # a model folder; "" is the embedded one
+    sampler: dict[str, Any] = {}  # what differs from the model's own sampler settings
+    greenpost: GreenPostSettings = GreenPostSettings()
+    gates: GateSettings = GateSettings()
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 10
+
+
+class ProceduralEntry(Strict):
+    """Drawn objects, as many as you like."""
+
+    type: Literal["procedural"] = "procedural"
+    n: Annotated[int, Field(ge=1)]
+    validation: Annotated[int, Field(ge=0)] = 0  # of further samples for the validation split
+    classes: tuple[str, ...] = ()  # () is all
+
+
+class RgbaFolderEntry(Strict):
+    """Pictures with an alpha channel."""
+
+    type: Literal["rgba_folder"] = "rgba_folder"
+    path: Path
+    include: tuple[str, ...] = ("**/*",)  # glob patterns below the folder
+    caption_from: Literal["file", "folder"] = "file"
+    repeat: Annotated[int, Field(ge=1)] = 1  # framings of each picture
+    licence: str = ""
+    attribution: str = ""
+    optional: bool = False  # an absent folder is skipped with a word, not refused
+
+
+SourceEntry: TypeAlias = Annotated[ProceduralEntry | RgbaFolderEntry, Field(discriminator="type")]
+
+
+class BuildRecipe(RunSettings):
+    """The training set: objects with known alpha on a pure screen."""
+
+    job: Literal["build-green100k"] = "build-green100k"
+    size: Annotated[int, Field(ge=16, le=4096)] = 512
+    key: KeyName = "green"
+    sources: Annotated[tuple[SourceEntry, ...], Field(min_length=1)]
+    gates: GateSettings = GateSettings()
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 10  # for sources without an end
+
+
+class RefineRecipe(RunSettings):
+    """GreenPost over an existing set: same keys, new mattes."""
+
+    job: Literal["refine"] = "refine"
+    data: Path
+    greenpost: GreenPostSettings = GreenPostSettings()
+    gates: GateSettings = GateSettings()
+
+
+class FilterRecipe(RunSettings):
+    """The samples of an existing set that pass (other) gates."""
+
+    job: Literal["filter"] = "filter"
+    data: Path
+    gates: GateSettings = GateSettings()
+    drop_duplicates: bool = False  # also those the manifest marks as duplicate_of another shard's sample
+
+
+class TrainRecipe(Strict):
+    """A training of DiffuMatting."""
+
+    job: Literal["train"] = "train"
+    out: Path
+    train: TrainSettings
+
+
+Recipe: TypeAlias = Annotated[
+    GenerateRecipe | BuildRecipe | RefineRecipe | FilterRecipe | TrainRecipe, Field(discriminator="job")
+]
+DatasetRecipe: TypeAlias = GenerateRecipe | BuildRecipe | RefineRecipe | FilterRecipe
+_ADAPTER: TypeAdapter[GenerateRecipe | BuildRecipe | RefineRecipe | FilterRecipe | TrainRecipe] = TypeAdapter(Recipe)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The fields in a recipe file. Raises UsageError where it is missing, broken or not a mapping."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"there is no recipe {path}: give the path of a YAML file, for example from pipelines/."
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path} is not a readable YAML recipe ({reason}).") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} is not a recipe: it must be a YAML mapping with a field `job`.")
+    return content
+
+
+def set_dotted(fields: dict[str, Any], assignment: str) -> None:
+    """Apply one `--set a.b=1` in place; the value is parsed as YAML."""
+    name, equals, text = assignment.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--set {assignment} is not of the form a.b=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {name}: {text!r} is not a YAML value.") from error
+    *parents, last = name.split(".")
+    for parent in parents:
+        inner = fields.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"--set {name}: {parent} is not a group of fields.")
+        fields = inner
+    fields[last] = value
+
+
+def parse(fields: dict[str, Any]) -> GenerateRecipe | BuildRecipe | RefineRecipe | FilterRecipe | TrainRecipe:
+    """The recipe in these fields. Raises UsageError naming each wrong field."""
+    try:
+        return _ADAPTER.validate_python(fields)
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors():
+            place = ".".join(str(part) for part in fault["loc"] if part != fields.get("job"))
+            faults.append(f"{place or 'job'}: {fault['msg']}")
+        raise UsageError("wrong recipe: " + "; ".join(faults) + ".") from error
+
+
+def to_yaml(recipe: BaseModel) -> str:
+    """The recipe with every field written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

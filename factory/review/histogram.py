@@ -1,0 +1,99 @@
+"""A score's distribution as a small SVG drawing: accepted below, rejected on top, the gates' limits as lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 320.0, 120.0  # of the plot, in SVG units
+BINS = 40
+TAIL = 0.5  # percent of the values on each side that may fall outside the drawn range
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bin: from `low` to `high`; the y axis grows downwards."""
+
+    x: float
+    width: float
+    accepted_y: float
+    accepted_height: float
+    rejected_y: float
+    rejected_height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A gate's limit: `x` in the plot, `anchor` keeps its label inside."""
+
+    x: float
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """All that the page's template draws."""
+
+    name: str
+    bars: tuple[Bar, ...]
+    limits: tuple[Limit, ...]
+    low: str
+    high: str
+    median: str
+    count: int
+    outside: int  # values beyond the drawn range; they are counted in its first and last bins
+
+
+def histogram(
+    name: str, accepted: NDArray[np.float32], rejected: NDArray[np.float32], limits: Sequence[tuple[str, float]]
+) -> Histogram | None:
+    """None where no attempt has the score. limits: ("min" or "max", value)."""
+    values = np.concatenate([accepted, rejected])
+    if not values.size:
+        return None
+    low, high = (float(v) for v in np.percentile(values, [TAIL, 100 - TAIL]))
+    for _, value in limits:
+        low, high = min(low, value), max(high, value)
+    pad = 0.03 * (high - low) or max(0.5, 0.05 * abs(high))
+    low, high = max(0.0, low - pad), high + pad
+    edges = np.linspace(low, high, BINS + 1)
+    counts = [np.histogram(np.clip(part, low, high), edges)[0] for part in (accepted, rejected)]
+    scale = HEIGHT / max(1, int((counts[0] + counts[1]).max()))
+    return Histogram(
+        name=name,
+        bars=tuple(_bars(edges, counts[0], counts[1], scale)),
+        limits=tuple(_limit(side, value, (value - low) / (high - low)) for side, value in limits),
+        low=number(low),
+        high=number(high),
+        median=number(float(np.median(accepted))) if accepted.size else "",
+        count=int(values.size),
+        outside=int(np.count_nonzero((values < low) | (values > high))),
+    )
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _bars(
+    edges: NDArray[np.float64], accepted: NDArray[np.int64], rejected: NDArray[np.int64], scale: float
+) -> list[Bar]:
+    width = WIDTH / BINS
+    bars = []
+    for index, (kept, refused) in enumerate(zip(accepted.tolist(), rejected.tolist(), strict=True)):
+        if kept + refused:
+            span = f"{number(edges[index])} to {number(edges[index + 1])}"
+            title = f"{span}: {kept:,} accepted, {refused:,} rejected"
+            below, above = kept * scale, refused * scale
+            bars.append(
+                Bar(index * width, width - 1, HEIGHT - below, below, HEIGHT - below - above, above, title),
+            )
+    return bars
+
+
+def _limit(side: str, value: float, share: float) -> Limit:
+    return Limit(share * WIDTH, f"{side} {number(value)}", "end" if share > 0.5 else "start")

@@ -1,0 +1,261 @@
+"""Recipe → plan → execute → finalise → report: the one place that knows all rooms."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from factory import planning
+from factory.engine.crew import Crew, Died, Done, News
+from factory.engine.drive import Drive
+from factory.engine.events import Diary
+from factory.engine.inputs import InputTable, content_hash, write_inputs
+from factory.engine.local import InProcessCrew, Job, ProcessCrew
+from factory.engine.lock import hold
+from factory.engine.plan import Plan, differences
+from factory.engine.progress import LiveLine, Tally
+from factory.errors import FactoryError, Interrupted, MachineError, UsageError
+from factory.lines import build
+from factory.recipes import DatasetRecipe, to_yaml
+from factory.shards.commit import CommitRecord, publish, valid_commits, write_durably, write_json
+from factory.shards.layout import Layout
+
+OURS = {"plan.json", "inputs", ".lock", ".tmp", "recipe.yaml", "events.jsonl"}  # what a killed planning leaves
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended, for the last lines and the exit code."""
+
+    out: Path
+    asked: int
+    accepted: int
+    failed: int  # items whose data was bad
+    missing: int  # slots of endless sources that no attempt filled
+    quarantined: dict[int, str]
+    did_nothing: bool
+    seconds: float
+
+    def text(self) -> str:
+        """The last lines of a run, for people."""
+        lines = []
+        if self.did_nothing:
+            lines.append(f"{self.out} is finished already: nothing to do.")
+        lines.append(f"{self.accepted:,} samples in {self.out / 'data'}")
+        if self.missing:
+            lines.append(
+                f"{self.missing:,} of {self.asked:,} are missing: no attempt passed the gates (see the report for why); "
+                "--allow-short accepts that."
+            )
+        if self.failed:
+            lines.append(f"{self.failed:,} items had bad data: the manifest and the report name them.")
+        for shard, reason in self.quarantined.items():
+            lines.append(f"shard {shard} is quarantined: it killed its worker three times ({reason}).")
+        lines.append(f"report: {self.out / 'report' / 'index.html'}")
+        return "\n".join(lines)
+
+    def exit_code(self, allow_short: bool) -> int:
+        """0 whole, 1 something is missing."""
+        short = (self.missing or self.failed) and not allow_short
+        return 1 if self.quarantined or short else 0
+
+
+def say_on_stderr(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
+def execute(recipe: DatasetRecipe, say: Say = say_on_stderr) -> Result:
+    """Make the data set that a recipe describes, or what is still missing of it.
+
+    Raises FactoryError for whatever the user can mend; what was committed before stays.
+    """
+    started = time.monotonic()
+    out = check_out(recipe.out)
+    prepared = planning.prepare(recipe)
+    for remark in prepared.remarks:
+        say(remark)
+    layout = Layout(out)
+    run = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    with writable(out), hold(layout.lock, run), interruptible():
+        shutil.rmtree(layout.scratch, ignore_errors=True)
+        plan = settle(layout, prepared, recipe, run)
+        records = list(valid_commits(layout, plan.fingerprint))
+        diary = Diary(layout.events, run)
+        try:
+            diary.write("started", job=plan.job, shards=plan.shards, done=len(records), software=dict(plan.software))
+            quarantined = make(recipe, plan, Job(root=out.resolve(), run=run, plan=plan, build=build), records, diary)
+            if len(records) < plan.shards:
+                records = list(valid_commits(layout, plan.fingerprint))
+            did_nothing = not finish(layout, plan, records, say)
+            counts = summarise(plan, records)
+            took = time.monotonic() - started
+            result = Result(out, plan.slots, quarantined=quarantined, did_nothing=did_nothing, seconds=took, **counts)
+            diary.write("finished", accepted=result.accepted, quarantined=result.quarantined)
+        except BaseException as error:
+            diary.write("stopped", error=type(error).__name__, message=str(error))
+            raise
+        finally:
+            diary.close()
+            shutil.rmtree(layout.scratch, ignore_errors=True)
+    return result
+
+
+def check_out(out: Path) -> Path:
+    """A POSIX folder that is new, empty or a run of ours."""
+    if "://" in str(out) or str(out).startswith(("s3:/", "gs:/", "az:/")):
+        raise UsageError(
+            f"--out {out} is a bucket: write to a local or shared folder, then copy the finished set, "
+            "for example with `aws s3 sync OUT s3://BUCKET/SET`."
+        )
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file: give a folder.")
+    if out.is_dir() and not (out / "plan.json").exists() and {path.name for path in out.iterdir()} - OURS:
+        raise UsageError(f"--out {out} holds other files and no plan.json: give a new or empty folder.")
+    return out
+
+
+@contextmanager
+def writable(out: Path) -> Iterator[None]:
+    """Make the folder; turn the disk's refusals into one sentence."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
+    except PermissionError as error:
+        raise UsageError(f"--out {out} cannot be written ({error.strerror}): choose a folder you own.") from error
+    except OSError as error:
+        raise MachineError(
+            f"{out} could not be written ({error.strerror or error}): mend the disk, then run the same command again."
+        ) from error
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does: in-flight shards are given up, what is committed stays."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted: what is committed stays; run the same command again to go on.") from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def settle(layout: Layout, prepared: planning.Prepared, recipe: DatasetRecipe, run: str) -> Plan:
+    """The folder's plan: written now in a new folder, else compared with the stored one.
+
+    Raises UsageError with the differing fields where the folder was started with other ones.
+    """
+    plan = prepared.plan
+    scratch = layout.scratch / run
+    if layout.plan.exists():
+        stored = Plan.from_json(json.loads(layout.plan.read_bytes()))
+        if stored.fingerprint != plan.fingerprint:
+            changes = "; ".join(differences(stored, plan))
+            raise UsageError(f"{layout.root} was started with other settings ({changes}): use them, or a new --out.")
+        now = plan.software
+        changed = [f"{name} {old} → {now.get(name)}" for name, old in stored.software.items() if now.get(name) != old]
+        if changed and not recipe.accept_software:
+            raise UsageError(
+                f"{layout.root} was started under other software ({'; '.join(changed)}), so bytes may differ: "
+                "use that, or --accept-software."
+            )
+        freeze_inputs(layout, prepared, scratch)
+        return replace(stored, places=plan.places)
+    freeze_inputs(layout, prepared, scratch)
+    write_durably(layout.recipe, to_yaml(recipe).encode(), scratch)
+    write_json(layout.plan, plan.to_json(), scratch)
+    return plan
+
+
+def freeze_inputs(layout: Layout, prepared: planning.Prepared, scratch: Path) -> None:
+    """Write the input tables that are not there yet, or no longer as they were."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    for name, table in prepared.tables.items():
+        path = layout.inputs / f"{name}.arrow"
+        if not path.exists() or content_hash(InputTable(path).table) != prepared.plan.inputs[name]:
+            write_inputs(table, scratch / path.name)
+            publish(scratch / path.name, path)
+
+
+def make(recipe: DatasetRecipe, plan: Plan, job: Job, records: list[CommitRecord], diary: Diary) -> dict[int, str]:
+    """Make the shards without a valid record; returns the quarantined ones."""
+    tally = Tally(plan.slots)
+    for record in records:
+        tally.add(record.accepted, record.attempts, record.slots)
+    done = {record.shard for record in records}
+    missing = [number for number in range(plan.shards) if number not in done]
+    if not missing:
+        return {}
+    line = LiveLine(tally)
+
+    def tell(news: News | None) -> None:
+        tally.hear(news)
+        line.show()
+        match news:
+            case Done(_, record):
+                seconds = record.seconds["total"]
+                diary.write("shard", shard=record.shard, accepted=record.accepted, seconds=seconds)
+            case Died(worker, reason):
+                diary.write("death", worker=worker, reason=reason)
+            case _:
+                pass
+
+    crew, workers = hire_crew(recipe, job, len(missing), tell)
+    drive = Drive(crew, missing, workers, tell)
+    try:
+        drive.run()
+    finally:
+        line.end()
+    for shard, reason in drive.quarantined.items():
+        diary.write("quarantined", shard=shard, reason=reason)
+    return drive.quarantined
+
+
+def hire_crew(recipe: DatasetRecipe, job: Job, shards: int, tell: Callable[[News], None]) -> tuple[Crew, int]:
+    """The executor that the recipe names, and how many workers it shall have."""
+    cores = max(1, (os.cpu_count() or 1) // recipe.threads)
+    if recipe.executor == "local":
+        workers = min(recipe.workers or 1, shards)
+        job = replace(job, finishing_threads=max(1, cores // workers))
+        return (InProcessCrew(job, tell) if workers == 1 else ProcessCrew(job)), workers
+    from factory.engine import on_ray  # noqa: PLC0415  (0.8 s; the local executor does without)
+
+    on_ray.connect(max(0, recipe.gpus), recipe.wait_for_gpus)
+    cpus, found = on_ray.resources()
+    gpus = (found if recipe.gpus < 0 else recipe.gpus) if recipe.job == "generate" else 0
+    workers = min(recipe.workers or gpus or max(1, cpus // recipe.threads), shards)
+    job = replace(job, finishing_threads=max(1, cpus // recipe.threads // workers))
+    return on_ray.RayCrew(job, workers, gpus / workers if gpus else 0.0), workers
+
+
+def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) -> bool:
+    """Finalise and report; False where that was already done for these very records."""
+    if is_finished(layout, records):
+        return False
+    finalise(layout, records)
+    write_report(layout.root)
+    mark_finished(layout, records)
+    return True
+
+
+def summarise(plan: Plan, records: list[CommitRecord]) -> dict[str, int]:
+    """Counts over all committed shards."""
+    endless = {number for number in range(plan.shards) if plan.shard(number).segment.attempts > 1}
+    return {
+        "accepted": sum(record.accepted for record in records),
+        "failed": sum(sum(record.failed.values()) for record in records if record.shard not in endless),
+        "missing": sum(record.slots - record.accepted for record in records if record.shard in endless),
+    }

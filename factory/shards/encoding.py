@@ -1,0 +1,93 @@
+"""A sample as its four members: KEY.alpha.png, KEY.fg.png, KEY.json, KEY.rgb.png."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.errors import DataError
+from factory.sample import Matte, Picture, Sample
+
+MEMBERS = ("alpha.png", "fg.png", "json", "rgb.png")
+
+
+def encode_png(picture: NDArray[np.uint8]) -> bytes:
+    """RGB or grey 8-bit PNG. Without parameters OpenCV's encoder is about twice as fast as at level 1, and smaller."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture)
+    if not done:
+        raise DataError("unencodable", "the picture could not be encoded as PNG")
+    return data.tobytes()
+
+
+def decode_png(data: bytes) -> NDArray[np.uint8]:
+    """The 8-bit RGB or grey picture in a PNG. Raises DataError("undecodable")."""
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if picture is None or picture.dtype != np.uint8 or (picture.ndim == 3 and picture.shape[2] != 3):
+        raise DataError("undecodable", "a member is not an 8-bit grey or RGB PNG")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture, np.uint8)
+
+
+def pixel_hash(picture: NDArray[np.uint8]) -> str:
+    """SHA-256 of the decoded pixels (C order), independent of the file format's encoder."""
+    return hashlib.sha256(picture.tobytes()).hexdigest()
+
+
+def metadata(sample: Sample, rgb: Picture, alpha: Matte, foreground: Picture) -> dict[str, Any]:
+    """The sample's JSON: one fixed schema, every field always present and typed, never null."""
+    origin = sample.origin
+    height, width = alpha.shape
+    return {
+        "ai_generated": origin.ai_generated,
+        "attempt": sample.request.attempt,
+        "attribution": origin.attribution,
+        "caption": origin.caption,
+        "class": origin.class_name,
+        "compositing": "srgb",
+        "digital_source_type": origin.digital_source_type,
+        "foreground": origin.foreground,
+        "hashes": {"alpha": pixel_hash(alpha), "fg": pixel_hash(foreground), "rgb": pixel_hash(rgb)},
+        "height": height,
+        "key": sample.request.key,
+        "key_rgb": list(origin.key_rgb),
+        "kind": origin.kind,
+        "licence": origin.licence,
+        "model": origin.model,
+        "negative_prompt": origin.negative_prompt,
+        "phash": sample.phash,
+        "plate": [[round(float(term), 4) for term in channel] for channel in sample.plate],
+        "prompt": origin.prompt,
+        "sampler": {
+            "guidance": float(origin.guidance),
+            "name": origin.sampler,
+            "start": origin.start,
+            "steps": origin.steps,
+        },
+        "scores": {name: round(float(value), 4) for name, value in asdict(sample.scores).items()},
+        "seed": str(sample.request.seed),
+        "slot": sample.request.slot,
+        "soft_alpha": origin.soft_alpha,
+        "source": origin.source,
+        "width": width,
+    }
+
+
+def encode(sample: Sample) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The members of a finished sample, and its metadata. Raises DataError where a picture is missing or odd-sized."""
+    rgb, alpha, foreground = sample.rgb, sample.alpha, sample.foreground
+    if alpha is None or foreground is None:
+        raise DataError("unfinished", "the sample has no alpha or no foreground")
+    if not rgb.shape[:2] == alpha.shape == foreground.shape[:2]:
+        shapes = f"picture {rgb.shape[:2]}, alpha {alpha.shape}, foreground {foreground.shape[:2]}"
+        raise DataError("size", f"sizes differ: {shapes}")
+    meta = metadata(sample, rgb, alpha, foreground)
+    members = {
+        "alpha.png": encode_png(alpha),
+        "fg.png": encode_png(foreground),
+        "json": json.dumps(meta, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode(),
+        "rgb.png": encode_png(rgb),
+    }
+    return members, meta

@@ -1,0 +1,91 @@
+"""Where everything of a data set lies. See docs/format.md."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths inside one data set folder."""
+
+    root: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.root / "plan.json"
+
+    @property
+    def inputs(self) -> Path:
+        return self.root / "inputs"
+
+    @property
+    def recipe(self) -> Path:
+        return self.root / "recipe.yaml"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".lock"
+
+    @property
+    def scratch(self) -> Path:
+        return self.root / ".tmp"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def commits(self) -> Path:
+        return self.root / "commits"
+
+    @property
+    def parts(self) -> Path:
+        return self.root / "manifest"
+
+    @property
+    def rejected(self) -> Path:
+        return self.root / "rejected"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.parquet"
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index"
+
+    @property
+    def shard_index(self) -> Path:
+        return self.root / "shardindex.json"
+
+    @property
+    def card(self) -> Path:
+        return self.root / "README.md"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    @property
+    def finished(self) -> Path:
+        """Marker that finalisation completed; it holds the hash of the commit records it was made from."""
+        return self.root / "finished.json"
+
+    def tar(self, shard: int, split: str) -> Path:
+        return self.data / f"{split}-{shard:06d}.tar"
+
+    def part(self, shard: int) -> Path:
+        return self.parts / f"part-{shard:06d}.parquet"
+
+    def commit(self, shard: int) -> Path:
+        return self.commits / f"{shard:06d}.json"
+
+    def rejected_tar(self, shard: int) -> Path:
+        return self.rejected / f"{shard:06d}.tar"
+
+    def idx(self, shard: int, split: str) -> Path:
+        return self.index / f"{split}-{shard:06d}.idx"

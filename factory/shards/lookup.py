@@ -1,0 +1,79 @@
+"""One sample out of millions: its manifest rows by key, its pictures by one range read per member."""
+
+import os
+import re
+from bisect import bisect_left
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from factory.errors import UsageError
+from factory.shards.encoding import MEMBERS
+from factory.shards.layout import Layout
+from factory.shards.reader import Stored, decode
+
+NEIGHBOURS = 2  # named on each side of a key that is not there
+
+
+def attempts(root: Path, key: str) -> list[dict[str, Any]]:
+    """All manifest rows of one key, accepted, rejected and failed, in the order they were tried.
+
+    Only the key's own shard is read. Raises UsageError with the nearest keys where there is none.
+    """
+    layout = Layout(root)
+    if not re.fullmatch(r"\d{10}", key):
+        raise UsageError(f"{key!r} is no key: give the 10 digits before a member's first dot, such as 0000000003.")
+    part = layout.part(int(key[:6]))
+    file = part if part.exists() else layout.manifest
+    rows: list[dict[str, Any]] = []
+    if file.exists():
+        rows = pq.read_table(file, filters=pc.field("key") == key).to_pylist()
+    if not rows:
+        raise UsageError(f"{root} holds no sample {key}{_nearest(layout, key)}.")
+    return sorted(rows, key=lambda row: row["attempt"])
+
+
+def find(root: Path, key: str) -> dict[str, Any]:
+    """The manifest row of an accepted sample. Raises UsageError where the key is unknown or was never accepted."""
+    rows = attempts(root, key)
+    for row in rows:
+        if row["status"] == "accepted":
+            return row
+    reasons = ", ".join(str(row["reason"]) for row in rows)
+    raise UsageError(f"{key} was tried {len(rows)} times and never accepted ({reasons}): `factory show` tells more.")
+
+
+def read_row(root: Path, row: dict[str, Any]) -> Stored:
+    """The pictures and metadata of an accepted row. Raises DataError where the bytes there are no sample."""
+    tar = Layout(root).tar(row["shard"], row["split"])
+    try:
+        descriptor = os.open(tar, os.O_RDONLY)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{tar} is missing: `factory verify {root}` names what else is, running again remakes it."
+        ) from error
+    try:
+        members = {}
+        for member in MEMBERS:
+            column = member.replace(".", "_")
+            members[member] = os.pread(descriptor, row[f"{column}_size"], row[f"{column}_offset"])
+    finally:
+        os.close(descriptor)
+    return decode(row["key"], members)
+
+
+def _nearest(layout: Layout, key: str) -> str:
+    """The neighbours of an absent key, for the end of a sentence; from the shard that would hold it or the next ones."""
+    if not layout.parts.is_dir():
+        return ": it has no manifest"
+    parts = sorted(layout.parts.glob("part-*.parquet"))
+    place = bisect_left(parts, layout.part(int(key[:6])))
+    keys: set[str] = set()
+    for part in parts[max(0, place - 1) : place + 2]:
+        keys.update(pq.read_table(part, columns=["key"])["key"].to_pylist())
+    ordered = sorted(keys)
+    index = bisect_left(ordered, key)
+    near = ordered[max(0, index - NEIGHBOURS) : index + NEIGHBOURS]
+    return f"; the nearest keys are {', '.join(near)}" if near else ": it is empty"

@@ -1,0 +1,75 @@
+"""Reads a data set's shards back: plain tars, no index needed."""
+
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from factory.errors import DataError, UsageError
+from factory.sample import Matte, Picture
+from factory.shards.encoding import MEMBERS, decode_png
+from factory.shards.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A sample as it lies in a shard."""
+
+    key: str
+    rgb: Picture
+    alpha: Matte
+    foreground: Picture
+    meta: dict[str, Any]
+
+
+def read_members(tar: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """(key, extension → bytes) of each sample of one tar, in the order they lie there.
+
+    Raises DataError("broken_tar") where the archive ends early or is none.
+    """
+    key, members = "", dict[str, bytes]()
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            for info in archive:
+                stem, _, extension = info.name.partition(".")
+                if stem != key:
+                    if members:
+                        yield key, members
+                    key, members = stem, {}
+                body = archive.extractfile(info)
+                members[extension] = body.read() if body is not None else b""
+    except (tarfile.TarError, EOFError) as error:
+        raise DataError("broken_tar", f"{tar.name} is not a whole tar archive ({error})") from error
+    if members:
+        yield key, members
+
+
+def decode(key: str, members: dict[str, bytes]) -> Stored:
+    """The pictures and metadata of one sample. Raises DataError where a member is missing or broken."""
+    missing = [name for name in MEMBERS if name not in members]
+    if missing:
+        raise DataError("missing_member", f"sample {key} has no {', '.join(missing)}")
+    try:
+        meta = json.loads(members["json"])
+    except ValueError as error:
+        raise DataError("undecodable", f"the JSON of sample {key} is broken ({error})") from error
+    return Stored(
+        key, decode_png(members["rgb.png"]), decode_png(members["alpha.png"]), decode_png(members["fg.png"]), meta
+    )
+
+
+def shards_of(root: Path, split: str) -> list[Path]:
+    """The tars of one split, in shard order. Raises UsageError where there are none."""
+    tars = sorted(Layout(root).data.glob(f"{split}-*.tar"))
+    if not tars:
+        raise UsageError(f"{root} holds no {split} shards: is it a data set folder made by factory?")
+    return tars
+
+
+def read_samples(root: Path, split: str) -> Iterator[Stored]:
+    """All samples of one split, in key order."""
+    for tar in shards_of(root, split):
+        for key, members in read_members(tar):
+            yield decode(key, members)

@@ -1,0 +1,160 @@
+"""Prompt lists: txt, csv, jsonl, parquet or standard input → rows of prompt, class and caption.
+
+One prompt or class name per line. A class name (up to three words, no article in front) is expanded by the caption
+template; anything else is taken as it stands, braces included.
+"""
+
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from factory.errors import UsageError
+
+LONGEST = 2_000  # characters; CLIP reads 77 tokens, a longer line is a wrong file
+ARTICLES = frozenset({"a", "an", "the", "some", "two", "three", "many", "one"})
+COLUMNS = ("prompt", "text", "caption", "TEXT", "class")
+
+
+@dataclass(frozen=True)
+class PromptList:
+    """rows: what to paint, in order.  remarks: sentences about lines that were passed over."""
+
+    rows: list[dict[str, str]]
+    remarks: list[str]
+
+
+def read_prompts(source: str, template: str, colours: Sequence[str] = ()) -> PromptList:
+    """Read a list and expand its class names.
+
+    source: a path, or "-" for standard input.  template: e.g. "{a} {colour} {class}"; {colour} runs over `colours`.
+    Raises UsageError where the file is missing, empty, binary, not UTF-8 or has no usable column.
+    """
+    name = "standard input" if source == "-" else source
+    lines = list(_lines(source, name))
+    return expand(lines, name, template, colours)
+
+
+def expand(lines: Iterable[tuple[int, str]], name: str, template: str, colours: Sequence[str] = ()) -> PromptList:
+    """Rows for numbered lines; empty and repeated ones are passed over and reported."""
+    empty: list[int] = []
+    repeated: list[int] = []
+    seen: set[str] = set()
+    kept: list[str] = []
+    for number, raw in lines:
+        text = " ".join(raw.split())
+        if not text:
+            empty.append(number)
+        elif len(text) > LONGEST:
+            raise UsageError(
+                f"{name}: line {number} has {len(text):,} characters, more than {LONGEST:,}: is it a prompt list?"
+            )
+        elif text.casefold() in seen:
+            repeated.append(number)
+        else:
+            seen.add(text.casefold())
+            kept.append(text)
+    if not kept:
+        raise UsageError(f"{name} holds no prompt: write one prompt or class name per line.")
+    remarks = [
+        f"{name}: {what} line{'s' if len(numbers) > 1 else ''} {_few(numbers)} passed over."
+        for what, numbers in (("empty", empty), ("repeated", repeated))
+        if numbers
+    ]
+    variants: Sequence[str] = colours if "{colour}" in template and colours else [""]
+    rows = [row for shift in range(len(variants)) for row in _one_round(kept, template, variants, shift)]
+    return PromptList(rows, remarks)
+
+
+def _one_round(lines: Sequence[str], template: str, colours: Sequence[str], shift: int) -> Iterator[dict[str, str]]:
+    """Each line once; class names take the colours in turn, so that the first rows already vary."""
+    for index, text in enumerate(lines):
+        if is_class_name(text):
+            caption = fill(template, text, colours[(index + shift) % len(colours)])
+            yield {"prompt": caption, "class": text, "caption": caption}
+        elif shift == 0:
+            yield {"prompt": text, "class": "", "caption": text}
+
+
+def is_class_name(text: str) -> bool:
+    """Up to three words with no article or comma: "dog", "wine glass"."""
+    words = text.split()
+    return len(words) <= 3 and words[0].casefold() not in ARTICLES and "," not in text
+
+
+def fill(template: str, class_name: str, colour: str) -> str:
+    """The template's {a}, {colour} and {class} replaced; only these, so that other braces stay."""
+    text = " ".join(template.replace("{class}", class_name).replace("{colour}", colour).split())
+    following = text.partition("{a} ")[2]
+    article = "an" if following[:1].casefold() in "aeiou" and following else "a"
+    return text.replace("{a}", article)
+
+
+def _few(numbers: Sequence[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:5])
+    return shown if len(numbers) <= 5 else f"{shown} and {len(numbers) - 5} more"
+
+
+def _lines(source: str, name: str) -> Iterator[tuple[int, str]]:
+    data = _read(source, name)
+    suffix = Path(source).suffix.lower()
+    try:
+        if suffix == ".parquet":
+            yield from _column(pyarrow.parquet.read_table(io.BytesIO(data)), name)
+            return
+        text = _text(data, name)
+        if suffix == ".csv":
+            options = pyarrow.csv.ParseOptions(newlines_in_values=True)
+            yield from _column(pyarrow.csv.read_csv(io.BytesIO(data), parse_options=options), name)
+            return
+    except pa.ArrowException as error:
+        raise UsageError(f"{name} is not a readable {suffix[1:]} file ({' '.join(str(error).split())}).") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        yield number, _json_prompt(line, name, number) if suffix == ".jsonl" and line.strip() else line
+
+
+def _read(source: str, name: str) -> bytes:
+    if source == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(source).read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(f"--prompts {name}: there is no such file.") from error
+    except OSError as error:
+        raise UsageError(f"--prompts {name} cannot be read ({error.strerror}).") from error
+
+
+def _text(data: bytes, name: str) -> str:
+    if b"\0" in data:
+        raise UsageError(f"{name} is a binary file: give a txt, csv, jsonl or parquet list of prompts.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UsageError(f"{name}: line {line} is not UTF-8: convert it, for example with iconv -t utf-8.") from error
+
+
+def _column(table: pa.Table, name: str) -> Iterator[tuple[int, str]]:
+    column = next((column for column in COLUMNS if column in table.column_names), None)
+    if column is None:
+        raise UsageError(f"{name} has no column `prompt` (it has {', '.join(table.column_names)}).")
+    for number, value in enumerate(table[column], 1):
+        yield number, str(value.as_py() or "")
+
+
+def _json_prompt(line: str, name: str, number: int) -> str:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"{name}: line {number} is not JSON.") from error
+    if isinstance(value, dict):
+        value = next((value[column] for column in COLUMNS if column in value), None)
+    if not isinstance(value, str):
+        raise UsageError(f'{name}: line {number} has no "prompt": write {{"prompt": "…"}} on each line.')
+    return value

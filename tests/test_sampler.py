@@ -1,0 +1,254 @@
+"""Sampling: what a picture depends on, and what it must not depend on."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
+from torch import Tensor, nn
+
+from factory.diffusion import model_folder
+from factory.diffusion.networks import build, build_scheduler
+from factory.diffusion.pipeline import DiffuMattingPipeline
+from factory.diffusion.pointwise import PointwiseLinear, use_pointwise_convolutions
+from factory.diffusion.samplers import draw_noise, make_scheduler, sample_latents, training_marginal
+from factory.diffusion.settings import SamplerSettings, default_settings
+from factory.diffusion.source import DiffuMattingSource
+from factory.diffusion.train_settings import NetworkSettings
+from factory.errors import DataError, UsageError
+from factory.sample import GENERATED, Request, Sample
+
+CAPTIONS = ("a red feather", "a blue leaf", "a glass bubble", "shadow")
+TINY = NetworkSettings(
+    vae_channels=(8, 16), vae_layers=1, unet_channels=(8, 16), unet_layers=1, unet_heads=2, text_width=16,
+    text_layers=2, text_heads=2, text_length=16, norm_groups=4, head_hidden=8,
+)  # fmt: skip
+FAST = SamplerSettings(steps=3, guidance=2.0, negative_prompt="shadow")
+PROMPTS = [f"green screen, {caption}" for caption in CAPTIONS]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    model_folder.save(build(TINY, 32, CAPTIONS, seed=0), path)
+    (path / "README.md").write_text("---\nlicense: mit\n---\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder: Path) -> DiffuMattingPipeline:
+    return DiffuMattingPipeline.from_folder(folder)
+
+
+def request(slot: int, prompt: str = "a red feather") -> Request:
+    item = {"prompt": prompt, "class": "feather", "caption": ""}
+    return Request(key=f"{slot:010d}", slot=slot, attempt=0, seed=1000 + slot, item=item)
+
+
+def tell(target: float) -> Tensor:
+    """A text of which every number is the target, for the denoiser below."""
+    return torch.full((1, 1, 1), target, dtype=torch.float64)
+
+
+def knows_the_answer(latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
+    """The exact denoiser of a world whose only picture is the text's constant: ε = (z − √ᾱ·z₀)/√(1−ᾱ)."""
+    alpha_bar = build_scheduler().alphas_cumprod.double()[t]
+    return (latents - alpha_bar.sqrt() * text[:, :, :, None]) / (1 - alpha_bar).sqrt()
+
+
+@pytest.mark.parametrize(("sampler", "tolerance"), [("ddim", 0.05), ("dpm++2m", 0.05)])
+@pytest.mark.parametrize("start", ["marginal", "noise"])
+@pytest.mark.parametrize("steps", [1, 7, 25])
+def test_an_exact_denoiser_is_led_to_its_picture(sampler, tolerance, start, steps) -> None:  # type: ignore[no-untyped-def]
+    settings = SamplerSettings(sampler=sampler, start=start, steps=steps, guidance=1.0)
+    noise = draw_noise([1, 2], (4, 8, 8)).double()
+    latents = sample_latents(
+        knows_the_answer, build_scheduler(), tell(1.5).expand(2, 1, 1), tell(0), noise, settings, torch.zeros(1)
+    )
+    assert latents.shape == (2, 4, 8, 8)
+    # DDIM's last step goes to ᾱ_0 = 0.99915 and not to 1: 3 % of its noise is left by design.
+    assert torch.allclose(latents.mean(), torch.tensor(1.5).double(), atol=tolerance)
+    assert float(latents.std()) < tolerance
+
+
+def test_guidance_goes_beyond_the_prompt_away_from_the_negative_one() -> None:
+    settings = SamplerSettings(steps=10, guidance=3.0)
+    noise = draw_noise([5], (4, 8, 8)).double()
+    latents = sample_latents(
+        knows_the_answer, build_scheduler(), tell(0.5), tell(0.2), noise, settings, torch.zeros(1)
+    )
+    assert float(latents.mean()) == pytest.approx(0.2 + 3.0 * (0.5 - 0.2), abs=0.02)
+
+
+def test_without_guidance_the_negative_prompt_is_not_evaluated() -> None:
+    batches: list[int] = []
+
+    def count(latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        batches.append(len(latents))
+        return torch.zeros_like(latents)
+
+    for guidance in (1.0, 2.0):
+        settings = SamplerSettings(steps=2, guidance=guidance)
+        noise = draw_noise([1], (4, 8, 8))
+        sample_latents(count, build_scheduler(), tell(0), tell(0), noise, settings, torch.zeros(1))
+    assert batches == [1, 1, 2, 2]
+
+
+def test_the_training_marginal_keeps_the_screen_in_the_mean_of_the_noise() -> None:
+    alpha_bar = build_scheduler().alphas_cumprod[999]
+    assert float(alpha_bar.sqrt()) == pytest.approx(0.0683, abs=1e-4)  # Stable Diffusion never reaches pure noise
+    noise = draw_noise(range(4), (4, 64, 64))
+    started = training_marginal(alpha_bar, torch.full((1, 4, 1, 1), 2.0), noise)
+    assert float((started - alpha_bar.neg().add(1).sqrt() * noise).mean()) == pytest.approx(2 * 0.0683, abs=1e-3)
+    assert float(started.std()) == pytest.approx(math.sqrt(1 - 0.0683**2), abs=0.02)
+
+
+def test_both_samplers_read_the_models_noise_schedule() -> None:
+    schedule = build_scheduler()
+    ddim, dpm = make_scheduler(schedule, "ddim"), make_scheduler(schedule, "dpm++2m")
+    assert isinstance(ddim, DDIMScheduler)
+    assert isinstance(dpm, DPMSolverMultistepScheduler)
+    assert dpm.config.use_karras_sigmas
+    assert torch.equal(ddim.alphas_cumprod, dpm.alphas_cumprod)
+
+
+def test_noise_depends_on_the_seed_alone() -> None:
+    together, alone = draw_noise([7, 8, 2**63 - 1], (4, 8, 8)), draw_noise([2**63 - 1], (4, 8, 8))
+    assert torch.equal(together[2:], alone)
+    assert not torch.equal(together[0], together[1])
+
+
+@pytest.mark.parametrize("start", ["marginal", "noise"])
+def test_pixels_do_not_depend_on_place_or_neighbours(pipeline: DiffuMattingPipeline, start: str) -> None:
+    settings = dataclasses.replace(FAST, start=start)
+    seeds = [11, 22, 33, 44]
+    rgb, coarse = pipeline(PROMPTS, seeds, settings)
+    for order in ([3, 1, 0, 2], [2, 2, 2, 2], [1, 0, 0, 3]):
+        other_rgb, other_coarse = pipeline([PROMPTS[i] for i in order], [seeds[i] for i in order], settings)
+        assert np.array_equal(other_rgb, rgb[order])
+        assert np.array_equal(other_coarse, coarse[order])
+    assert len({picture.tobytes() for picture in rgb}) == 4
+
+
+def test_what_was_sampled_before_changes_nothing(folder: Path, pipeline: DiffuMattingPipeline) -> None:
+    pipeline(PROMPTS[::-1], [5, 6, 7, 8], FAST)
+    fresh = DiffuMattingPipeline.from_folder(folder)
+    assert np.array_equal(fresh(PROMPTS, [1, 2, 3, 4], FAST)[0], pipeline(PROMPTS, [1, 2, 3, 4], FAST)[0])
+
+
+def test_pictures_are_those_of_stock_diffusers(folder: Path, pipeline: DiffuMattingPipeline) -> None:
+    """With the paper's settings and the same noise, ours is StableDiffusionPipeline, only faster."""
+    settings = SamplerSettings(sampler="ddim", steps=5, guidance=4.0, negative_prompt="shadow", start="noise")
+    stock = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    stock.set_progress_bar_config(disable=True)
+    expected = stock(
+        PROMPTS,
+        num_inference_steps=5,
+        guidance_scale=4.0,
+        negative_prompt=["shadow"] * 4,
+        generator=[torch.Generator("cpu").manual_seed(seed) for seed in range(4)],
+        output_type="np",
+    ).images
+    rgb, _ = pipeline(PROMPTS, range(4), settings)
+    assert np.abs(rgb / 255 - expected).max() <= 0.51 / 255
+
+
+def test_every_prompt_is_encoded_once(pipeline: DiffuMattingPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    encode = pipeline._encode
+    monkeypatch.setattr(pipeline, "_encode", lambda texts: encoded.extend(set(texts)) or encode(texts))
+    texts = [f"prompt {i % 3}" for i in range(20)]
+    first = pipeline.embed(texts)
+    assert torch.equal(first, pipeline.embed(texts))
+    assert sorted(encoded) == ["prompt 0", "prompt 1", "prompt 2"]
+    assert torch.equal(pipeline.embed(["prompt 1"])[0], first[1])
+
+
+def test_the_key_latent_is_the_scaled_code_of_the_bare_screen(pipeline: DiffuMattingPipeline) -> None:
+    vae = pipeline.components.vae
+    screen = torch.tensor([-1.0, 1.0, -1.0]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
+    with torch.inference_mode():
+        expected = vae.config.scaling_factor * vae.encode(screen).latent_dist.mode()
+    assert torch.allclose(pipeline.key_latent("green", 32), expected, atol=1e-6)
+    assert not torch.allclose(pipeline.key_latent("magenta", 32), expected, atol=1e-6)
+
+
+def test_a_size_the_networks_cannot_halve_is_refused(pipeline: DiffuMattingPipeline) -> None:
+    with pytest.raises(UsageError, match="size 30 does not fit this model: take a multiple of 4"):
+        pipeline(PROMPTS, range(4), dataclasses.replace(FAST, size=30))
+    rgb, coarse = pipeline(PROMPTS[:1], [1], dataclasses.replace(FAST, size=48))
+    assert rgb.shape == (1, 48, 48, 3)
+    assert coarse.shape == (1, 48, 48)
+
+
+def test_linear_layers_as_convolutions_give_the_same_numbers_and_keys() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 10), nn.Linear(10, 3, bias=False))
+    for shape in ((5, 6), (2, 9, 6), (2, 7, 6), (2, 3, 4, 6), (6,)):
+        x = torch.randn(shape)
+        expected = nn.functional.linear(model[0](x), model[1].weight) if False else model(x)
+        keys = list(model.state_dict())
+        use_pointwise_convolutions(model)
+        assert all(isinstance(layer, PointwiseLinear) for layer in model)
+        assert torch.allclose(model(x), expected, atol=1e-6)
+        assert list(model.state_dict()) == keys
+        for layer in model:
+            layer.__class__ = nn.Linear
+
+
+def test_a_source_gives_one_sample_a_request_with_its_whole_origin(folder: Path) -> None:
+    source = DiffuMattingSource(folder, FAST, batch_size=4)
+    samples = source([request(1), request(2, "Green screen, a blue leaf")])
+    assert all(isinstance(sample, Sample) for sample in samples)
+    first, second = (sample for sample in samples if isinstance(sample, Sample))
+    assert first.rgb.shape == (32, 32, 3)
+    assert first.coarse is not None
+    assert first.coarse.shape == (32, 32)
+    assert first.rgb.dtype == first.coarse.dtype == np.uint8
+    assert first.origin.prompt == "green screen, a red feather"
+    assert second.origin.prompt == "green screen, a blue leaf"
+    assert first.origin.ai_generated
+    assert first.origin.digital_source_type == GENERATED
+    assert (first.origin.kind, first.origin.class_name, first.origin.licence) == ("generated", "feather", "mit")
+    assert (first.origin.sampler, first.origin.steps, first.origin.guidance) == ("dpm++2m", 3, 2.0)
+    assert len(first.origin.model) == 64
+
+
+def test_a_short_batch_gives_the_pixels_of_a_full_one(folder: Path) -> None:
+    source = DiffuMattingSource(folder, FAST, batch_size=4)
+    full = source([request(slot) for slot in range(4)])
+    for sample, alone in zip(full, [source([request(slot)])[0] for slot in range(4)], strict=True):
+        assert isinstance(sample, Sample)
+        assert isinstance(alone, Sample)
+        assert np.array_equal(sample.rgb, alone.rgb)
+
+
+def test_an_item_without_a_prompt_costs_only_itself(folder: Path) -> None:
+    good, bad, last = DiffuMattingSource(folder, FAST, batch_size=2)([request(1), request(2, "  "), request(3)])
+    assert isinstance(bad, DataError)
+    assert bad.kind == "prompt"
+    assert isinstance(good, Sample)
+    assert isinstance(last, Sample)
+    assert last.request.slot == 3
+
+
+def test_a_models_own_defaults_are_read_and_checked(tmp_path: Path) -> None:
+    assert default_settings(tmp_path) == SamplerSettings()
+    (tmp_path / "sampler.json").write_text(json.dumps({"guidance": 3.0, "negative_prompt": ""}))
+    assert default_settings(tmp_path) == SamplerSettings(guidance=3.0, negative_prompt="")
+    (tmp_path / "sampler.json").write_text(json.dumps({"cfg": 3.0}))
+    with pytest.raises(UsageError, match="must be an object with fields among"):
+        default_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("sampler", "euler"), ("start", "end"), ("key", "red"), ("steps", 0), ("guidance", -1.0), ("size", -8)],
+)
+def test_settings_out_of_range_are_refused(field: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"{field} .* take"):
+        SamplerSettings(**{field: value})  # type: ignore[arg-type]
