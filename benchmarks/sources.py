@@ -1,4 +1,4 @@
-"""Samples per second of the procedural source on one core, 128×128: `python benchmarks/sources.py [rounds]`."""
+"""Procedural samples per second of one core, 128×128: `python benchmarks/sources.py [rounds]`."""
 
 import sys
 import time
@@ -18,10 +18,10 @@ def main() -> None:
     seconds = {}
     for name in CLASSES:
         render(name, 0, SIZE)
-        start = time.perf_counter()
+        start = time.process_time()
         for seed in range(1, rounds + 1):
             render(name, seed, SIZE)
-        seconds[name] = (time.perf_counter() - start) / rounds
+        seconds[name] = (time.process_time() - start) / rounds
     for name in sorted(seconds, key=seconds.__getitem__, reverse=True)[:8]:
         print(f"{name:16} {seconds[name] * 1000:6.1f} ms")
     rate = len(seconds) / sum(seconds.values())

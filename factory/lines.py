@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from factory.engine.line import Line
 from factory.engine.plan import Plan
 from factory.quality.gates import GateSettings, NearDuplicates, judge
-from factory.quality.scores import score
+from factory.quality.scores import ScoreSettings, score
 from factory.refine.greenpost import GreenPostSettings, green_post
 from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Source, Stage
@@ -30,14 +30,15 @@ def build(plan: Plan, root: Path) -> Line:
     if "greenpost" in plan.settings:
         greenpost = settings(GreenPostSettings, plan.settings["greenpost"])
         stages["greenpost"] = lambda sample: green_post(sample, greenpost)
+    scores = settings(ScoreSettings, plan.settings.get("scores", {}))
     if plan.job != "filter":  # a filter judges by the scores that are recorded
-        stages["score"] = score
+        stages["score"] = lambda sample: score(sample, scores)
     stages["gates"] = lambda sample: judge(sample, gates)
     sources, device = _sources(plan)
     return Line(
         sources=sources,
         stages=stages,
-        admission=lambda: NearDuplicates(gates.duplicate_distance),
+        admission=lambda: NearDuplicates(gates),
         thumbnail=rejection_thumbnail,
         encode=encode,
         device=device,
@@ -71,9 +72,6 @@ def _object_source(plan: Plan, name: str, entry: Mapping[str, Any]) -> Source:
         from factory.sources.procedural import ProceduralObjects, ProceduralSettings  # noqa: PLC0415
 
         return ProceduralObjects(ProceduralSettings(size=size, key=key, classes=tuple(entry["classes"])))
-    from factory.sources.rgba_folder import RgbaFolder, RgbaFolderSettings  # noqa: PLC0415
+    from factory.sources.rgba_folder import RgbaFolder, RgbaSettings  # noqa: PLC0415
 
-    return RgbaFolder(
-        Path(plan.places[name]),
-        RgbaFolderSettings(size=size, key=key, licence=entry["licence"], attribution=entry["attribution"]),
-    )
+    return RgbaFolder(Path(plan.places[name]), RgbaSettings(size=size, key=key))

@@ -161,11 +161,7 @@ def _build(recipe: BuildRecipe, draft: _Draft) -> None:
                 rows = _folder_rows(entry, draft)
                 if not rows:
                     continue
-                sources[name] = {
-                    "type": entry.type,
-                    "licence": entry.licence,
-                    "attribution": entry.attribution,
-                }
+                sources[name] = {"type": entry.type}
                 draft.places[name] = str(entry.path.resolve())
                 draft.tables[name] = make_table(rows)
                 slots = len(rows) * entry.repeat
@@ -184,7 +180,7 @@ def _folder_rows(entry: RgbaFolderEntry, draft: _Draft) -> list[dict[str, Any]]:
             f"the recipe's folder {entry.path} does not exist: mend its path, or mark it `optional: true`."
         )
     patterns = [pattern.removeprefix("**/") for pattern in entry.include]
-    items = list_items(entry.path, caption_from=entry.caption_from)
+    items = list_items(entry.path, captions=entry.caption_from, licence=entry.licence, attribution=entry.attribution)
     rows = [row for row in items if any(fnmatch(row["path"], pattern) for pattern in patterns)]
     if not rows and not entry.optional:
         raise UsageError(f"{entry.path} holds no PNG or WebP picture that matches {', '.join(entry.include)}.")

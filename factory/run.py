@@ -21,10 +21,12 @@ from factory.engine.local import InProcessCrew, Job, ProcessCrew
 from factory.engine.lock import hold
 from factory.engine.plan import Plan, differences
 from factory.engine.progress import LiveLine, Tally
-from factory.errors import FactoryError, Interrupted, MachineError, UsageError
+from factory.errors import Interrupted, MachineError, UsageError
 from factory.lines import build
 from factory.recipes import DatasetRecipe, to_yaml
+from factory.review.report import write_report
 from factory.shards.commit import CommitRecord, publish, valid_commits, write_durably, write_json
+from factory.shards.finalise import FinishSettings, finalise, is_finished, mark_finished
 from factory.shards.layout import Layout
 
 OURS = {"plan.json", "inputs", ".lock", ".tmp", "recipe.yaml", "events.jsonl"}  # what a killed planning leaves
@@ -52,7 +54,7 @@ class Result:
         lines.append(f"{self.accepted:,} samples in {self.out / 'data'}")
         if self.missing:
             lines.append(
-                f"{self.missing:,} of {self.asked:,} are missing: no attempt passed the gates (see the report for why); "
+                f"{self.missing:,} of {self.asked:,} are missing: no attempt passed the gates (the report says why); "
                 "--allow-short accepts that."
             )
         if self.failed:
@@ -243,11 +245,14 @@ def hire_crew(recipe: DatasetRecipe, job: Job, shards: int, tell: Callable[[News
 
 def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) -> bool:
     """Finalise and report; False where that was already done for these very records."""
-    if is_finished(layout, records):
+    distance = max(0, plan.settings["gates"]["duplicate_distance"])
+    settings = FinishSettings(title=f"{layout.root.resolve().name} ({plan.job})", duplicate_distance=distance)
+    if is_finished(layout, records, settings):
         return False
-    finalise(layout, records)
+    say(f"finalising {len(records):,} shards")
+    finalise(layout, records, settings)
     write_report(layout.root)
-    mark_finished(layout, records)
+    mark_finished(layout, records, settings)
     return True
 
 

@@ -46,8 +46,10 @@ def autoencoder_losses(
     x_hat = vae.decode(posterior.mean + posterior.std * noise).sample.float()
     mean, logvar = posterior.mean.float(), posterior.logvar.float()
     kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
+    error = saturating_error(x_hat, x, margin)
     return {
-        "pixels": saturating_error(x_hat, x, margin).mean(),
+        "pixels": error.mean(),
+        "squares": (error**2).mean(),
         "edges": edge_weight * edge_error(x_hat, x),
         "kl": kl_weight * kl,
     }

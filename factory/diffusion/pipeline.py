@@ -65,11 +65,11 @@ class DiffuMattingPipeline:
         latents = sample_latents(
             denoise,
             self.components.scheduler,
-            self.embed(prompts),
-            self.embed([settings.negative_prompt]),
             draw_noise(seeds, (self.components.unet.config.in_channels, h, h)).to(self.device),
-            settings,
-            self.key_latent(settings.key, size),
+            prompt_embeds=self.embed(prompts),
+            negative_embeds=self.embed([settings.negative_prompt]),
+            key_latent=self.key_latent(settings.key, size),
+            settings=settings,
         )
         picture, mask = decode(latents)
         return to_bytes(picture / 2 + 0.5).permute(0, 2, 3, 1).cpu().numpy(), to_bytes(mask)[:, 0].cpu().numpy()

@@ -24,16 +24,17 @@ def draw_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
 def sample_latents(
     denoiser: Denoiser,
     noise_schedule: Any,
+    noise: Tensor,
+    *,
     prompt_embeds: Tensor,
     negative_embeds: Tensor,
-    noise: Tensor,
-    settings: SamplerSettings,
     key_latent: Tensor,
+    settings: SamplerSettings,
 ) -> Tensor:
     """Denoise a batch with classifier-free guidance: ε = ε(negative) + g·(ε(prompt) − ε(negative)).
 
     noise_schedule: the model's own scheduler, of which only the configuration is used.
-    prompt_embeds: (B, T, D).  negative_embeds: (B, T, D) or (1, T, D).  noise: (B, 4, h, w) float32.
+    noise: (B, 4, h, w) float32.  prompt_embeds: (B, T, D).  negative_embeds: (B, T, D) or (1, T, D).
     key_latent: (1, 4, h, w) or (1, 4, 1, 1), the scaled latent of the bare screen.
     Returns (B, 4, h, w) float32 latents, scaled as the network sees them.
     """

@@ -1,10 +1,22 @@
 """The compositing equation, in one declared space."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from factory.greenscreen.colours import Colour
 from factory.sample import Matte, Picture
+
+
+def as_unit(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """8-bit levels as float32 in 0..1."""
+    return np.asarray(np.divide(levels, 255, dtype=np.float32), np.float32)
+
+
+def as_levels(unit: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """0..1 as 8-bit levels, rounded to the nearest; what lies outside is clipped."""
+    return np.asarray(np.rint(np.clip(unit, 0, 1) * 255), np.uint8)
 
 
 def composite(
@@ -21,9 +33,5 @@ def composite(
 
 def paint_on_screen(foreground: Picture, alpha: Matte, screen: Colour) -> Picture:
     """Composite 8-bit straight colour over one screen colour in gamma-encoded sRGB; rounds to the nearest level."""
-    picture = composite(
-        foreground.astype(np.float32) / 255,
-        alpha.astype(np.float32) / 255,
-        np.asarray(screen, np.float32) / 255,
-    )
-    return np.rint(picture * 255).astype(np.uint8)
+    colour = as_unit(np.asarray(screen, np.uint8))
+    return as_levels(composite(as_unit(foreground), as_unit(alpha), colour))

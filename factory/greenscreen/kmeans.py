@@ -61,7 +61,7 @@ def _cells(points: Colours, weights: Weights) -> tuple[Colours, Weights]:
     wide = (whole >> 4) @ (256, 16, 1)
     heavy = np.bincount(wide, weights)[wide] > weights.sum() / 32
     cell = np.where(heavy, 4096 + (whole >> 2) @ (4096, 64, 1), wide)
-    mass: Weights = np.bincount(cell, weights)
+    mass = np.asarray(np.bincount(cell, weights), np.float64)
     occupied = np.flatnonzero(mass)
     sums = np.stack([np.bincount(cell, weights * c)[occupied] for c in points.T], axis=1)
     return sums / mass[occupied, None], mass[occupied]
@@ -89,8 +89,8 @@ def _draw(weights: Floats, uniform: Floats) -> NDArray[np.int64]:
     """For each row of weights (R, N) and its uniform numbers (R, T): indices (R, T) drawn in proportion."""
     cumulative = np.cumsum(weights, axis=1)
     threshold = uniform * cumulative[:, -1:]
-    index: NDArray[np.int64] = np.count_nonzero(cumulative[:, None] <= threshold[..., None], axis=2)
-    return np.minimum(index, weights.shape[1] - 1)
+    index = np.count_nonzero(cumulative[:, None] <= threshold[..., None], axis=2)
+    return np.asarray(np.minimum(index, weights.shape[1] - 1), np.int64)
 
 
 def _lloyd(points: Colours, weights: Weights, centres: Floats, still: float) -> Floats:

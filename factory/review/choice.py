@@ -16,7 +16,7 @@ Limits = Mapping[str, Sequence[tuple[str, float]]]
 
 
 def choose(digest: Digest, limits: Limits, most: int) -> dict[str, list[str]]:
-    """At most `most` keys of accepted samples → why each was chosen, in key order. Drawn by the plan's seed."""
+    """At most `most` keys of accepted samples → why each was chosen; each class first. Drawn by the plan's seed."""
     accepted = np.flatnonzero(digest.status == "accepted")
     rng = np.random.default_rng(digest.plan.seed)
     shuffled = rng.permutation(accepted)
@@ -38,7 +38,7 @@ def choose(digest: Digest, limits: Limits, most: int) -> dict[str, list[str]]:
             elif len(why) < most:
                 why[row] = [name]
     keys = digest.table["key"].take(np.fromiter(why, np.int64, len(why))).to_pylist()
-    return dict(sorted(zip(keys, why.values(), strict=True)))
+    return dict(zip(keys, why.values(), strict=True))
 
 
 def _one_of_each(digest: Digest, rows: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -17,6 +17,7 @@ CHECKER_LEVELS = (226, 192)
 CHECKERS = 12  # squares along a pane
 EMPTY_LEVEL = 128  # where there is no picture
 REJECTION_SIDE = 128
+FULL = np.float32(255)  # a matte's level that means exactly 1
 
 
 def strip(rgb: Picture, alpha: Matte, foreground: Picture, side: int) -> Picture:
@@ -39,7 +40,7 @@ def pane(picture: Picture | Matte, side: int) -> Picture:
     """A picture or matte as large as fits into a square, in its middle on neutral grey. Returns (side, side, 3)."""
     fitted = fit(picture, side)
     if fitted.ndim == 2:
-        fitted = cv2.cvtColor(fitted, cv2.COLOR_GRAY2RGB)
+        fitted = np.repeat(fitted[..., None], 3, axis=2)
     canvas = np.full((side, side, 3), EMPTY_LEVEL, np.uint8)
     _middle(canvas, fitted)[...] = fitted
     return canvas
@@ -49,11 +50,11 @@ def pane_over_checkerboard(foreground: Picture, alpha: Matte, side: int) -> Pict
     """The cut-out object over grey squares. Returns (side, side, 3)."""
     straight, coverage = _fit_straight(foreground, alpha, side)
     painted = composite(
-        straight.astype(np.float32) / 255,
-        coverage.astype(np.float32) / 255,
-        checkerboard(*coverage.shape).astype(np.float32) / 255,
+        straight.astype(np.float32) / FULL,
+        coverage.astype(np.float32) / FULL,
+        checkerboard(*coverage.shape).astype(np.float32) / FULL,
     )
-    return pane(np.rint(painted * 255).astype(np.uint8), side)
+    return pane(np.rint(painted * FULL).astype(np.uint8), side)
 
 
 def checkerboard(height: int, width: int) -> Picture:
@@ -111,7 +112,7 @@ def _fit_straight(foreground: Picture, alpha: Matte, side: int) -> tuple[Picture
     coverage = fit(alpha, side)
     if coverage.shape == alpha.shape:
         return foreground, alpha
-    weight = alpha[..., None].astype(np.float32) / 255
+    weight = alpha[..., None].astype(np.float32) / FULL
     premultiplied = fit(np.rint(foreground * weight).astype(np.uint8), side).astype(np.float32)
-    straight = premultiplied / np.maximum(coverage[..., None].astype(np.float32) / 255, 1 / 255)
+    straight = premultiplied / np.maximum(coverage[..., None].astype(np.float32) / FULL, 1 / FULL)
     return np.rint(np.clip(straight, 0, 255)).astype(np.uint8), coverage

@@ -52,11 +52,11 @@ class CommitRecord:
 
 
 def digest_file(path: Path, name: str) -> FileRecord:
-    """The record of a small file as it lies there, forced to the disk."""
+    """The record of a file as it lies there, forced to the disk."""
     with path.open("rb+") as file:
-        data = file.read()
         os.fsync(file.fileno())
-    return FileRecord(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        digest = hashlib.file_digest(file, "sha256")
+        return FileRecord(name=name, bytes=file.tell(), sha256=digest.hexdigest())
 
 
 def fsync_folder(folder: Path) -> None:

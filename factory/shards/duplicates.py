@@ -6,17 +6,43 @@ a sort on their bits brings every such pair into one group. Long keys (large k) 
 hashes of a set are far from uniform, which 16-bit bands do not.
 """
 
-from itertools import combinations
+from collections.abc import Iterable
+from itertools import combinations, pairwise
 from math import comb, log2
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+KeyPairs: TypeAlias = NDArray[np.int64]  # (M, 2): a sample's key, and that of the sample it repeats
+
 HASH_BITS = 64
+MAX_SHARD_SIZE = 10_000  # the last four digits of a key count inside its shard
+
+
+class DuplicateSearch:
+    """Collects keys and hashes as numbers, so that millions fit in memory."""
+
+    def __init__(self) -> None:
+        self._keys = [np.empty(0, np.int64)]
+        self._hashes = [np.empty(0, np.uint64)]
+
+    def take(self, keys: Iterable[str], phashes: Iterable[str]) -> None:
+        """The accepted samples of the next shard. Those without a hash take no part."""
+        pairs = [(int(key), int(phash, 16)) for key, phash in zip(keys, phashes, strict=True) if phash]
+        self._keys.append(np.array([key for key, _ in pairs], np.int64))
+        self._hashes.append(np.array([phash for _, phash in pairs], np.uint64))
+
+    def found(self, distance: int) -> KeyPairs:
+        """Each sample that repeats one of an earlier shard, by ascending key, with the earliest it repeats."""
+        keys = np.concatenate(self._keys)
+        originals = earlier_duplicates(np.concatenate(self._hashes), keys // MAX_SHARD_SIZE, distance)
+        marked = originals >= 0
+        return np.stack([keys[marked], keys[originals[marked]]], axis=1)
 
 
 def _blocks_to_agree(distance: int, hashes: int) -> int:
-    """k with the least work: tables to sort × (sorting + pairs to compare, were the hashes uniform)."""
+    """Choose k with the least work: tables to sort × (sorting + pairs to compare, were the hashes uniform)."""
 
     def work(k: int) -> float:
         key_bits = HASH_BITS * k / (distance + k)
@@ -28,13 +54,11 @@ def _blocks_to_agree(distance: int, hashes: int) -> int:
 def _masks(distance: int, agree: int) -> list[np.uint64]:
     """The bits of each choice of `agree` out of distance + agree blocks."""
     edges = [HASH_BITS * i // (distance + agree) for i in range(distance + agree + 1)]
-    blocks = [sum(1 << bit for bit in range(low, high)) for low, high in zip(edges, edges[1:], strict=False)]
+    blocks = [sum(1 << bit for bit in range(low, high)) for low, high in pairwise(edges)]
     return [np.uint64(sum(chosen)) for chosen in combinations(blocks, agree)]
 
 
-def earlier_duplicates(
-    hashes: NDArray[np.uint64], shards: NDArray[np.integer], distance: int
-) -> NDArray[np.int64]:
+def earlier_duplicates(hashes: NDArray[np.uint64], shards: NDArray[np.integer], distance: int) -> NDArray[np.int64]:
     """For each row the earliest row of an earlier shard whose hash differs in at most `distance` bits, or −1.
 
     hashes, shards: (N,), in shard order.  distance: 0..15 bits.

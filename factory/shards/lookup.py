@@ -65,7 +65,7 @@ def read_row(root: Path, row: dict[str, Any]) -> Stored:
 
 
 def _nearest(layout: Layout, key: str) -> str:
-    """The neighbours of an absent key, for the end of a sentence; from the shard that would hold it or the next ones."""
+    """The end of a sentence: neighbours of an absent key, from the shard that would hold it and those beside it."""
     if not layout.parts.is_dir():
         return ": it has no manifest"
     parts = sorted(layout.parts.glob("part-*.parquet"))

@@ -65,7 +65,7 @@ def misfits(value: Any, kind: Kind = METADATA, name: str = "") -> Iterator[str]:
             yield from misfits(item, kind[0], f"{name}[{index}]")
     elif type(value) is not kind:  # exact: to Python a bool is an int, to a reader it is not
         yield f"{name} is {type(value).__name__}, not {kind.__name__}"
-    elif kind is float and not math.isfinite(value):
+    elif isinstance(value, float) and not math.isfinite(value):
         yield f"{name} is {value}"
 
 

@@ -8,41 +8,86 @@ from numpy.typing import NDArray
 
 from factory.sample import Matte, Picture
 
+Floats = NDArray[np.floating[Any]]
+
 
 def pad_colour(foreground: Picture, alpha: Matte) -> Picture:
     """Straight colour that goes on smoothly under alpha 0 (pull–push pyramid); unchanged where alpha > 0.
 
     A foreground must be defined everywhere: resizing or re-compositing it must never drag black into the edge.
     """
-    if not alpha.any():
+    known = alpha > 0
+    if not known.any() or known.all():
         return foreground
-    known = (alpha > 0).astype(np.float32)
-    padded = _pull_push(foreground.astype(np.float32) * known[..., None], known)
-    levels = np.rint(np.clip(padded, 0, 255)).astype(np.uint8)
-    levels[alpha > 0] = foreground[alpha > 0]
+    weight = known.astype(np.float32)
+    padded = _pull_push(foreground.astype(np.float32) * weight[..., None], weight)
+    levels: Picture = np.rint(np.clip(padded, 0, 255)).astype(np.uint8)
+    levels[known] = foreground[known]
     return levels
 
 
-def _pull_push(ink: NDArray[np.floating[Any]], weight: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def _pull_push(ink: Floats, weight: Floats) -> Floats:
     """Colour ÷ weight where there is weight, else from the next coarser level (half the size)."""
     height, width = weight.shape
-    colour = ink / np.maximum(weight, 1e-6)[..., None]
-    if min(weight.min(), 1) > 0 or max(height, width) == 1:
+    colour: Floats = ink / np.maximum(weight, 1e-6)[..., None]
+    hole = weight <= 0
+    if not hole.any():
         return colour
     half = ((width + 1) // 2, (height + 1) // 2)
-    coarse = _pull_push(
-        cv2.resize(ink, half, interpolation=cv2.INTER_AREA), cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
-    )
-    coarser = cv2.resize(coarse.reshape(half[1], half[0], 3), (width, height), interpolation=cv2.INTER_LINEAR)
-    hole = weight <= 0
+    coarse = _pull_push(_shrink(ink, half), _shrink(weight, half))
+    coarser = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     colour[hole] = coarser[hole]
     return colour
+
+
+def _shrink(picture: Floats, size: tuple[int, int]) -> Floats:
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def bounds(alpha: Matte) -> tuple[int, int, int, int]:
     """left, top, right, bottom (exclusive) of everything that is not fully transparent; alpha must not be empty."""
     x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
     return x, y, x + width, y + height
+
+
+def resized(foreground: Picture, alpha: Matte, height: int, width: int) -> tuple[Picture, Matte]:
+    """Resize an object with its matte: colour weighted by coverage, so that what lies under alpha 0 has no say.
+
+    Area average along an axis that shrinks, bicubic where it grows. Colour is padded under the new alpha 0.
+    """
+    a: Floats = alpha.astype(np.float32) / 255
+    ink: Floats = foreground.astype(np.float32) * a[..., None]
+    old_height, old_width = alpha.shape
+    # two steps, because one interpolation must not both shrink one axis and enlarge the other
+    for size in ((min(width, old_width), min(height, old_height)), (width, height)):
+        if size != (a.shape[1], a.shape[0]):
+            way = cv2.INTER_AREA if size != (width, height) or _shrinks(a.shape, size) else cv2.INTER_CUBIC
+            a = np.asarray(cv2.resize(a, size, interpolation=way), np.float32)
+            ink = np.asarray(cv2.resize(ink, size, interpolation=way), np.float32)
+    levels: Matte = np.rint(np.clip(a, 0, 1) * 255).astype(np.uint8)
+    colour = np.clip(ink / np.maximum(a, 1 / 510)[..., None], 0, 255)
+    return pad_colour(np.rint(colour).astype(np.uint8), levels), levels
+
+
+def _shrinks(old: tuple[int, ...], new_size: tuple[int, int]) -> bool:
+    return new_size[0] <= old[1] and new_size[1] <= old[0]
+
+
+def framed(foreground: Picture, alpha: Matte, size: int, margin: float) -> tuple[Picture, Matte]:
+    """The object cut to its bounds, scaled to fit a square frame and put in its middle.
+
+    margin: share of the frame kept free at each border.  Returns (size, size, 3) and (size, size).
+    """
+    left, top, right, bottom = bounds(alpha)
+    room = max(round(size * (1 - 2 * margin)), 1)
+    scale = room / max(right - left, bottom - top)
+    width, height = max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1)
+    inner, matte = resized(foreground[top:bottom, left:right], alpha[top:bottom, left:right], height, width)
+    x, y = (size - width) // 2, (size - height) // 2
+    canvas, coverage = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
+    canvas[y : y + height, x : x + width] = inner
+    coverage[y : y + height, x : x + width] = matte
+    return pad_colour(canvas, coverage), coverage
 
 
 def moved_within(foreground: Picture, alpha: Matte, across: float, down: float, margin: float) -> tuple[Picture, Matte]:

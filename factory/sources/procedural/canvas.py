@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from factory.sample import Matte, Picture
 from factory.sources.framing import pad_colour
 from factory.sources.procedural.palette import SNOW, Field, Paint, mix, tone
-from factory.sources.procedural.raster import Fine, Mask, draw_line, draw_outline, draw_ribbons, ribbon_outlines
+from factory.sources.procedural.raster import Mask, draw_line, draw_outline, draw_ribbons, ribbon_outlines
 from factory.sources.procedural.shapes import Points
 
 SUPERSAMPLING = 8
@@ -174,26 +174,8 @@ class Canvas:
         self._blend((slice(None), slice(None)), np.clip(opacity, 0, 1).astype(np.float32), paint)
         self._through *= 1 - np.clip(opacity, 0, 1).astype(np.float32)
 
-    def cut(self, outlines: Points | Sequence[Points]) -> None:
-        """Take outlines out of all that was painted so far."""
-        parts = [outlines] if isinstance(outlines, np.ndarray) else outlines
-        fine = [self._fine(p) for p in parts]
-        region = self._region(fine)
-        if region is None:
-            return
-        mask, corner = self._blank(region)
-        for p in fine:
-            draw_outline(mask, p - corner, 255)
-        rows, cols = region
-        left = 1 - self._coverage(region, mask)
-        tall, wide = _times(rows, SUPERSAMPLING), _times(cols, SUPERSAMPLING)
-        self._solid[tall, wide][mask > 0] = 0
-        self._ink[rows, cols] *= left[..., None]
-        self._weight[rows, cols] *= left
-        self._through[rows, cols] = 1 - (1 - self._through[rows, cols]) * left
-
     def exposure(self, draw: Callable[["Canvas"], None], views: Sequence[View]) -> None:
-        """Motion blur: average, with equal time, of what `draw` paints in each view."""
+        """Motion blur: the average of what `draw` paints in each view. `draw` must not use the rng."""
         alpha, ink = np.zeros_like(self._weight), np.zeros_like(self._ink)
         for view in views:
             frame = Canvas(self.size, view, self.rng, self.colour, self.pattern)
@@ -256,7 +238,7 @@ class Canvas:
         rows, cols = region
         if isinstance(opacity, float) and opacity >= 1:
             tall, wide = _times(rows, SUPERSAMPLING), _times(cols, SUPERSAMPLING)
-            cv2.bitwise_or(self._solid[tall, wide], mask, self._solid[tall, wide])
+            cv2.max(self._solid[tall, wide], mask, self._solid[tall, wide])
         else:
             coverage = coverage * (opacity if isinstance(opacity, float) else np.clip(opacity[rows, cols], 0, 1))
             self._through[rows, cols] *= 1 - coverage

@@ -51,8 +51,8 @@ def smooth(corners: ArrayLike, closed: bool = True, steps: int = 8) -> Points:
     a, b, c, d = q[:-3, None], q[1:-2, None], q[2:-1, None], q[3:, None]
     t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
     curve = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
-    curve = curve.reshape(-1, 2)
-    return curve if closed else np.concatenate([curve, p[-1:]])
+    line: Points = curve.reshape(-1, 2)
+    return line if closed else np.concatenate([line, p[-1:]])
 
 
 def rays(n: int, inner: float, outer: float | Sequence[float], phase: float = 0.0) -> Points:
@@ -67,7 +67,8 @@ def turned(p: ArrayLike, degrees: float, about: tuple[float, float] = (0.0, 0.0)
     """Rotated clockwise on the screen about a point; works on (..., 2)."""
     a = np.radians(degrees)
     rotation = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
-    return (np.asarray(p, np.float64) - about) @ rotation.T + about
+    moved: Points = (np.asarray(p, np.float64) - about) @ rotation.T + about
+    return moved
 
 
 def placed(p: ArrayLike, x: float, y: float, scale: float = 1.0, degrees: float = 0.0) -> Points:
@@ -84,7 +85,8 @@ def bezier(controls: ArrayLike, n: int = 12) -> Points:
     """Cubic Bézier curves: controls (..., 4, 2) to points (..., n, 2)."""
     t = np.linspace(0, 1, n)[:, None]
     weights = np.concatenate([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3], axis=1)
-    return np.asarray(weights @ np.asarray(controls, np.float64))
+    curve: Points = weights @ np.asarray(controls, np.float64)
+    return curve
 
 
 def ribbon(line: Points, width: ArrayLike) -> Points:

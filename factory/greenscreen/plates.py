@@ -1,0 +1,88 @@
+"""The clean plate: what the camera would see of the screen if the object were not there."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.errors import DataError
+from factory.greenscreen.kmeans import dominant_colours
+from factory.sample import Matte, Picture, PlateCoefficients
+from factory.shards.equation import TERMS, plate_basis
+
+CLUSTERS = 3  # the object's stray pixels, the screen's dark side, the screen
+BACKGROUND_BELOW = 0.05  # coarse mask under which a pixel may be sure background
+MARGIN = 5  # pixels at 512 that sure background keeps from the object
+ENOUGH = 16  # pixels from which a plate can be told, or 1/200 of the picture if that is more
+EVEN = 3.0  # levels of spread up to which a screen counts as one colour
+FIT_PIXELS = 4096
+FIT_ROUNDS = 6
+
+
+def scaled(pixels_at_512: float, shape: tuple[int, ...]) -> int:
+    """A length given for a picture of 512 pixels, in pixels of this picture (its shorter side), at least 1."""
+    return max(1, round(pixels_at_512 * min(shape[:2]) / 512))
+
+
+def sure_background(coarse: Matte) -> NDArray[np.bool_]:
+    """Where the coarse mask is under 5 %, at a distance from everything else."""
+    margin = scaled(MARGIN, coarse.shape)
+    kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
+    background = (coarse < BACKGROUND_BELOW * 255).astype(np.uint8)
+    return np.asarray(cv2.erode(background, kernel), np.uint8) > 0
+
+
+def estimate_plate(picture: Picture, background: NDArray[np.bool_]) -> tuple[PlateCoefficients, float]:
+    """The screen behind the object, from pixels that lie surely on it.
+
+    The largest of K-Means' clusters says which pixels are screen; a constant is fitted to them and, if they spread by
+    more than `EVEN` levels about it, a polynomial of 2nd order per channel, both by least squares that drop outliers
+    round by round.
+
+    picture: (H, W, 3) 8-bit.  background: (H, W).
+    Returns the coefficients and the noise about the plate: its robust standard deviation in levels, of the noisiest
+    channel.  Raises DataError("no_screen") if too little background is left.
+    """
+    known = int(np.count_nonzero(background))
+    if known < max(ENOUGH, background.size // 200):
+        share = 100 * known / background.size
+        raise DataError("no_screen", f"only {share:.1f} % of the picture lies surely on the screen: too little to key")
+    where = np.flatnonzero(background)
+    where = where[np.arange(min(len(where), FIT_PIXELS)) * len(where) // min(len(where), FIT_PIXELS)]
+    pixels = picture.reshape(-1, 3)[where]
+    centre = dominant_colours(pixels, CLUSTERS)[0][0]
+    basis = plate_basis(*picture.shape[:2]).reshape(-1, TERMS)[where].astype(np.float64)
+    even, spread = _fit(pixels.astype(np.float64), basis[:, :1], centre)
+    if spread > EVEN:
+        curved, left = _fit(pixels.astype(np.float64), basis, even[0])
+        if left < 0.8 * spread:
+            even, spread = curved, left
+    coefficients = np.zeros((TERMS, 3))
+    coefficients[: len(even)] = even
+    return tuple(tuple(round(float(c), 4) for c in channel) for channel in coefficients.T), spread
+
+
+def _fit(
+    pixels: NDArray[np.float64], basis: NDArray[np.float64], colour: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Least squares on the pixels that agree with the last round's plate, starting from one colour.
+
+    pixels: (N, 3) levels.  basis: (N, T).  Returns (T, 3) coefficients and the robust noise in levels.
+    """
+    terms = basis.shape[1]
+    coefficients = np.zeros((terms, 3))
+    coefficients[0] = colour
+    reach = 48.0
+    spread = 0.0
+    for _ in range(FIT_ROUNDS):
+        error = np.abs(pixels - basis @ coefficients)
+        agree = error.max(axis=1) <= reach
+        if np.count_nonzero(agree) < 3 * terms:
+            break
+        b = basis[agree]
+        # A whisper of ridge keeps the far side of a half-seen screen from bending away.
+        normal = b.T @ b + 1e-4 * len(b) * np.diag(np.arange(terms) > 0)
+        coefficients = np.linalg.solve(normal, b.T @ pixels[agree])
+        error = np.abs(pixels - basis @ coefficients)
+        spread = float(1.4826 * np.median(error[error.max(axis=1) <= reach], axis=0).max(initial=0.0))
+        reach = max(8.0, 4 * spread)
+    return coefficients, spread

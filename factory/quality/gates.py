@@ -1,0 +1,82 @@
+"""The gates: fixed thresholds on scores, each with a reason that is counted and a sentence with the numbers."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from factory.quality.gsg import GSG_K
+from factory.quality.phash import hamming_distance
+from factory.sample import Rejection, Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """What a sample may score at most, or must score at least. Units as in quality/scores.py."""
+
+    gsg_max: float = 20.0
+    spread_max: float = 6.0
+    coverage_min: float = 0.01
+    coverage_max: float = 0.85
+    border_max: float = 0.02
+    agreement_min: float = 0.6
+    residual_max: float = 10.0
+    green_residue_max: float = 0.2
+    duplicate_distance: int = 3
+
+
+class Limit(NamedTuple):
+    """One score against one threshold."""
+
+    reason: str
+    value: float
+    low: float
+    high: float
+    says: str
+
+
+def limits(sample: Sample, settings: GateSettings) -> list[Limit]:
+    """All gates in the order in which they are asked.
+
+    Whole-picture faults come first; then what the object is; then whether the matte fits it; then the frame. The
+    first failing gate names the reason, so a fault that upsets several scores is called by its cause.
+    """
+    s, g, most = sample.scores, settings, float("inf")
+    return [
+        Limit("gsg", s.gsg, 0, g.gsg_max, f"GSG (K = {GSG_K}), the main colour's distance from the key"),
+        Limit("empty", s.coverage, g.coverage_min, most, "the share of the picture that the object covers"),
+        Limit("green_residue", s.green_residue, 0, g.green_residue_max, "the key colour left in the object"),
+        Limit("screen_uneven", s.screen_spread, 0, g.spread_max, "the screen's unevenness in levels"),
+        Limit("disagreement", s.agreement, g.agreement_min, most, "the agreement of alpha and coarse mask"),
+        Limit("residual", s.residual, 0, g.residual_max, "the compositing equation's error in levels"),
+        Limit("too_full", s.coverage, 0, g.coverage_max, "the share of the picture that the object covers"),
+        Limit("cut", s.border, 0, g.border_max, "the share of the picture's border that the object covers"),
+    ]
+
+
+def judge(sample: Sample, settings: GateSettings) -> Sample | Rejection:
+    """The sample itself if it passes every gate, else a Rejection by the first that it fails. −1 is not judged."""
+    for limit in limits(sample, settings):
+        if limit.value >= 0 and not limit.low <= limit.value <= limit.high:
+            bound = f"at least {limit.low:g}" if limit.value < limit.low else f"at most {limit.high:g}"
+            detail = f"{limit.says} is {limit.value:.3g}, asked is {bound}"
+            return Rejection(sample=sample, reason=limit.reason, detail=detail)
+    return sample
+
+
+class NearDuplicates:
+    """Admission for one shard: refuses an object that looks like one admitted before. To be asked in slot order."""
+
+    def __init__(self, settings: GateSettings) -> None:
+        self._distance = settings.duplicate_distance
+        self._admitted: dict[str, str] = {}  # hash → key of the sample that has it
+
+    def __call__(self, sample: Sample) -> Rejection | None:
+        """A Rejection("duplicate") if an admitted hash lies within the distance, else None, and the hash is kept."""
+        if not sample.phash:
+            return None
+        for known, key in self._admitted.items():
+            distance = hamming_distance(known, sample.phash)
+            if distance <= self._distance:
+                detail = f"looks like {key}: their perceptual hashes differ in {distance} of 64 bits"
+                return Rejection(sample=sample, reason="duplicate", detail=detail)
+        self._admitted[sample.phash] = sample.request.key
+        return None

@@ -1,0 +1,40 @@
+"""A perceptual hash of the object alone, for finding near-duplicates.
+
+The object is laid over grey, so that the screen has no say, and made 32 × 32. The hash keeps the signs of its lowest
+frequencies in a DCT: 32 of luma and 16 of each chroma channel, because a generator's red and blue ball differ in
+nothing else.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.sample import Matte, Picture
+
+SIDE = 32
+LUMA_BITS = 32
+CHROMA_BITS = 16
+
+
+def perceptual_hash(foreground: Picture, alpha: Matte) -> str:
+    """64 bits as 16 hex digits; like pictures differ in few of them.  foreground: straight colour."""
+    a = alpha.astype(np.float32)[..., None] / 255
+    premultiplied = cv2.resize((foreground.astype(np.float32) - 128) * a, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    r, g, b = cv2.split(premultiplied)
+    bits = np.concatenate(
+        [_signs(r + g + b, LUMA_BITS), _signs(r - g, CHROMA_BITS), _signs(r + g - 2 * b, CHROMA_BITS)]
+    )
+    return np.packbits(bits).tobytes().hex()
+
+
+def hamming_distance(one: str, other: str) -> int:
+    """Number of bits in which two hashes of 16 hex digits differ."""
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
+def _signs(channel: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+    """Which of the `count` lowest frequencies, from corner outwards, lie above the median of them."""
+    spectrum = cv2.dct(channel)[:8, :8]
+    order = sorted(((row, column) for row in range(8) for column in range(8)), key=lambda rc: (sum(rc), rc))[:count]
+    lowest = np.array([spectrum[place] for place in order])
+    return np.asarray(lowest > np.median(lowest[1:]), np.bool_)

@@ -1,0 +1,121 @@
+"""What is measured on every finished sample. Gates look at nothing else.
+
+| score | what it says | unit |
+|---|---|---|
+| gsg | distance of the picture's main colour from the key colour (quality/gsg.py) | levels, 0..441 |
+| screen_spread | unevenness of the clean screen about the plate, RMS over cells of 1/16 side | levels |
+| coverage | mean α | 0..1 |
+| border | mean α along the picture's outermost ring | 0..1 |
+| agreement | soft IoU of α with the coarse mask, shifts of a few pixels forgiven | 0..1 |
+| residual | 95th percentile of the stored equation's error (shards/equation.py) | levels |
+| green_residue | key colour left in the object, 1 = as much as the screen has | 0..1 |
+
+−1 stands where a score cannot be told: no coarse mask, no plate, no screen in sight. All work for any key colour.
+"""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.greenscreen.colours import Colour
+from factory.greenscreen.keying import dominance
+from factory.greenscreen.plates import scaled, sure_background
+from factory.quality.gsg import gsg
+from factory.quality.phash import perceptual_hash
+from factory.sample import Matte, Picture, PlateCoefficients, Sample, Scores
+from factory.shards.equation import plate_picture, residual
+
+CELLS = 16  # per side: the scale at which a screen is called uneven
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreSettings:
+    """What may be set about measuring."""
+
+    forgiven: float = 8.0  # pixels at 512 by which coarse mask and α may differ without disagreeing
+    inside: float = 0.95  # coarse mask above which, `forgiven` pixels deep, no screen may be seen
+
+
+def score(sample: Sample, settings: ScoreSettings) -> Sample:
+    """The sample with `scores` and `phash` filled in. Pure; needs at least `rgb`, and says −1 for what is missing."""
+    scores = Scores(gsg=gsg(sample.rgb, sample.origin.key_rgb))
+    mask = sample.alpha if sample.coarse is None else sample.coarse
+    if mask is not None and sample.plate:
+        scores = replace(scores, screen_spread=screen_spread(sample.rgb, mask, sample.plate))
+    if sample.alpha is None:
+        return replace(sample, scores=scores)
+    scores = replace(scores, coverage=float(sample.alpha.mean()) / 255, border=border(sample.alpha))
+    if sample.coarse is not None:
+        scores = replace(scores, agreement=agreement(sample.alpha, sample.coarse, settings.forgiven))
+    if sample.foreground is None:
+        return replace(sample, scores=scores)
+    scores = replace(scores, green_residue=green_residue(sample.foreground, sample.alpha, sample.origin.key_rgb))
+    if sample.coarse is not None:
+        seen = screen_inside(sample.rgb, sample.coarse, sample.origin.key_rgb, settings)
+        scores = replace(scores, green_residue=max(scores.green_residue, seen))
+    if sample.plate:
+        scores = replace(scores, residual=residual(sample.rgb, sample.alpha, sample.foreground, sample.plate))
+    return replace(sample, scores=scores, phash=perceptual_hash(sample.foreground, sample.alpha))
+
+
+def screen_spread(picture: Picture, mask: Matte, plate: PlateCoefficients) -> float:
+    """RMS over cells of 1/16 side of the mean deviation from the plate, worst channel, on sure background only.
+
+    Shadows, stains and objects that the mask has missed show; noise and a slow gradient (which the plate holds) do
+    not.  −1 if no sure background is left.
+    """
+    background = sure_background(mask).astype(np.float32)
+    if not background.any():
+        return -1.0
+    deviation = (picture - plate_picture(plate, *mask.shape)) * background[..., None]
+    size = (min(CELLS, mask.shape[1]), min(CELLS, mask.shape[0]))
+    weight = cv2.resize(background, size, interpolation=cv2.INTER_AREA)
+    mean = (
+        cv2.resize(deviation.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        / np.maximum(weight, 1e-6)[..., None]
+    )
+    return float(np.sqrt((weight * (mean**2).max(axis=-1)).sum() / weight.sum()))
+
+
+def border(alpha: Matte) -> float:
+    """Mean α of the outermost ring of pixels: an object cut by the frame shows here."""
+    ring = np.concatenate([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
+    return float(ring.mean()) / 255
+
+
+def agreement(alpha: Matte, coarse: Matte, forgiven: float) -> float:
+    """Soft IoU Σ min / Σ max of α with the nearest mask that lies within a few pixels of the coarse one.
+
+    forgiven: pixels at 512.  1 where both are empty.
+    """
+    radius = scaled(forgiven, alpha.shape)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    nearest = np.clip(alpha, cv2.erode(coarse, disc), cv2.dilate(coarse, disc))
+    union = int(np.maximum(alpha, nearest).sum(dtype=np.int64))
+    return float(np.minimum(alpha, nearest).sum(dtype=np.int64)) / union if union else 1.0
+
+
+def green_residue(foreground: Picture, alpha: Matte, key: Colour) -> float:
+    """Mean key colour in the foreground as far as it is visible (weighted by α), in units of the key's own."""
+    visible = int(alpha.sum(dtype=np.int64))
+    return float((_key_share(foreground, key) * alpha).sum(dtype=np.float64)) / visible if visible else 0.0
+
+
+def screen_inside(picture: Picture, coarse: Matte, key: Colour, settings: ScoreSettings) -> float:
+    """Mean key colour of the picture deep inside the coarse mask: an object in the screen's colour shows here.
+
+    Such an object's α is keyed away and its foreground looks clean; only the mask knows that it was there.
+    """
+    radius = scaled(settings.forgiven, coarse.shape)
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    deep = cv2.erode((coarse > settings.inside * 255).astype(np.uint8), kernel) > 0
+    return float(_key_share(picture[deep], key).mean()) if deep.any() else 0.0
+
+
+def _key_share(picture: Picture, key: Colour) -> NDArray[np.float32]:
+    """How much a colour is dominated by the key's channels: 0 none, 1 as the key itself."""
+    levels = np.asarray(picture, np.float32)
+    share = dominance(levels, key) / dominance(np.asarray(key, np.float32), key)
+    return np.asarray(np.clip(share, 0, 1), np.float32)

@@ -1,0 +1,156 @@
+"""GreenPost: from a coarse mask on a green screen to a matte with straight foreground colours.
+
+The paper's Eq. 9 runs BackgroundMattingV2 against a plate of the K-Means colour found outside the mask. Here the plate
+comes the same way, but the matte is read from the physics: the screen is known, so α follows from how much of it
+shines through (greenscreen/keying.py). No weights are needed, and on a clean screen it is exact where the foreground's
+own share of the screen's colour is. That share is taken from pixels nearby that are surely opaque: because the mask is
+certain there and the colour does not contradict it, or because no colour but the foreground's own could explain them.
+
+The mask decides where colour cannot: no object far from the mask; α = 1 deep inside it, but only as far as the colour
+agrees, so that glass and smoke keep their fractional α under a mask that knows only yes and no.
+Lengths are given for pictures of 512 pixels and scale with the shorter side.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.errors import DataError
+from factory.greenscreen.colours import Colour
+from factory.greenscreen.compositing import as_levels, as_unit
+from factory.greenscreen.despill import despill, unmix
+from factory.greenscreen.filling import fill
+from factory.greenscreen.keying import (
+    clip_ends,
+    colour_difference,
+    dominance,
+    least_opacity,
+    screen_axis,
+    screen_share,
+)
+from factory.greenscreen.kmeans import dominant_colours
+from factory.greenscreen.plates import estimate_plate, scaled, sure_background
+from factory.sample import Matte, Picture, Sample
+from factory.shards.equation import plate_picture
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GreenPostSettings:
+    """How GreenPost merges mask and colour."""
+
+    outside: float = 0.05  # coarse mask under which a pixel far from the object is background
+    inside: float = 0.95  # coarse mask above which a pixel deep in the object is opaque
+    reach: float = 8.0  # pixels at 512 around the mask in which the colour decides
+    depth: float = 5.0  # pixels at 512 from the mask's border at which its inside is certain
+    doubt: float = 0.4  # screen colour in a pixel (0..1) at which a certain mask is no longer believed at all
+    belief: float = 0.15  # … and up to which it is believed fully
+    black_point: float = 3.0  # noise of the screen, in standard deviations, that counts as clean screen
+    despill_width: float = 3.0  # pixels at 512 beside fractional α in which spill is capped
+
+
+import os
+
+W = float(os.environ.get("W", 0))
+
+
+class Key(NamedTuple):
+    """What the colours say. All (H, W) but the last."""
+
+    alpha: Floats
+    opaque: Floats  # 0..1, how far mask and colour agree that the pixel is foreground only
+    own_dominance: Floats  # the foreground's own excess of the screen's colour (0..1), spread from opaque pixels
+    screen: Floats  # (3,) the plate's mean colour in 0..1
+
+
+def green_post(sample: Sample, settings: GreenPostSettings) -> Sample:
+    """Fill in `alpha`, `foreground` and `plate` of a picture on its screen.
+
+    The coarse mask is `sample.coarse`, else the alpha already there, else a first key on the border's colour.
+    Raises DataError("no_screen") where no screen can be found.
+    """
+    coarse = next((mask for mask in (sample.coarse, sample.alpha) if mask is not None), None)
+    if coarse is None:
+        coarse = key_on_border(sample.rgb, sample.origin.key_rgb)
+    plate, noise = estimate_plate(sample.rgb, sure_background(coarse))
+    screen = plate_picture(plate, *sample.rgb.shape[:2]) / np.float32(255)
+    picture = as_unit(sample.rgb)
+
+    key = _key(picture, screen, coarse, noise / 255, settings)
+    matte = as_levels(_merge(key, coarse, settings))
+
+    # From here on only the 8-bit α counts: the stored colours must fit the stored matte.
+    alpha = as_unit(matte)
+    band = _near_fractional(matte, scaled(settings.despill_width, matte.shape))
+    foreground = despill(unmix(picture, alpha, screen), band, key.screen, np.maximum(key.own_dominance, 0))
+    return replace(sample, alpha=matte, foreground=as_levels(foreground), plate=plate)
+
+
+def key_on_border(picture: Picture, key: Colour) -> Matte:
+    """A coarse mask where nothing is known but the key colour: α against the commonest colour along the border.
+
+    Raises DataError("no_screen") if that colour does not lean towards the key.
+    """
+    width = scaled(8, picture.shape)
+    sides = (picture[:width], picture[-width:], picture[:, :width], picture[:, -width:])
+    border = np.concatenate([side.reshape(-1, 3) for side in sides])
+    colour = (dominant_colours(border, 3)[0][0] / 255).astype(np.float32)
+    axis = screen_axis(colour)
+    if float(axis @ (np.asarray(key, np.float32) / 255)) <= 0.3:
+        r, g, b = (round(float(c) * 255) for c in colour)
+        raise DataError("no_screen", f"the picture's border is ({r}, {g}, {b}), not a screen of key colour {key}")
+    pixels = as_unit(picture)
+    plate = np.broadcast_to(colour, pixels.shape).copy()
+    alpha = np.maximum(colour_difference(screen_share(pixels, plate, axis)), least_opacity(pixels, plate, 0.1))
+    return as_levels(alpha)
+
+
+def _key(picture: Floats, screen: Floats, coarse: Matte, noise: float, settings: GreenPostSettings) -> Key:
+    """α of every pixel from its colour, with the mask's certain inside as the only help."""
+    colour = np.array(cv2.mean(screen)[:3], np.float32)
+    axis = screen_axis(colour)
+    share = screen_share(picture, screen, axis)
+    bound = least_opacity(picture, screen, 3 * noise + 1 / 255)
+
+    excess = dominance(picture, colour) / max(float(dominance(colour, colour)), 0.1)
+    trust = np.clip((settings.doubt - excess) / (settings.doubt - settings.belief), 0, 1)
+    trust *= trust * (3 - 2 * trust)
+    inside = _eroded(coarse > settings.inside * 255, scaled(settings.depth, coarse.shape))
+    opaque = trust * inside
+
+    known = np.maximum(opaque, trust * bound**16)
+    own = fill(picture, known)
+    own_share = screen_share(own, screen, axis)
+    alpha = colour_difference(share, own_share)
+    if W > 0:
+        d = picture - screen - alpha[..., None] * (own - screen)
+        d2 = d[..., 0] ** 2 + d[..., 1] ** 2 + d[..., 2] ** 2
+        own_share = own_share * np.exp(-d2 / W**2)
+    alpha = np.maximum(colour_difference(share, own_share), bound)
+    threshold = max(settings.black_point * noise * float(np.abs(axis).sum()), 1 / 255)
+    return Key(clip_ends(alpha, min(threshold, 0.15)), opaque, dominance(own, colour), colour)
+
+
+def _merge(key: Key, coarse: Matte, settings: GreenPostSettings) -> Floats:
+    """The mask decides far outside and deep inside, the colour everywhere else."""
+    reach = scaled(settings.reach, coarse.shape)
+    near = cv2.dilate((coarse >= settings.outside * 255).astype(np.uint8), _disc(reach)) > 0
+    return np.where(near, np.maximum(key.alpha, key.opaque), 0)
+
+
+def _near_fractional(matte: Matte, radius: int) -> NDArray[np.bool_]:
+    fractional = ((matte > 0) & (matte < 255)).astype(np.uint8)
+    return np.asarray(cv2.dilate(fractional, _disc(radius)) > 0)
+
+
+def _eroded(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    return np.asarray(cv2.erode(mask.astype(np.uint8), _disc(radius)) > 0)
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    size = 2 * radius + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)

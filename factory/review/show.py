@@ -1,0 +1,95 @@
+"""Everything about one sample: how it was made, how it was judged, and one large picture of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from factory.engine.plan import Plan
+from factory.errors import DataError, MachineError
+from factory.review.facts import facts
+from factory.review.thumbnails import beside, pane, pane_over_checkerboard
+from factory.sample import Picture
+from factory.shards.encoding import encode_png
+from factory.shards.layout import Layout
+from factory.shards.lookup import attempts, read_row
+from factory.shards.reader import Stored, read_members
+
+SMALLEST_SIDE = 256  # smaller samples are enlarged by a whole factor
+
+
+def show(root: Path, key: str, folder: Path | None = None) -> tuple[str, Path | None]:
+    """Text about a sample, and the PNG that was written: rgb | alpha | foreground | over a checkerboard.
+
+    folder: where the picture goes, root/report by default. A slot that no attempt filled gives its last rejected
+    attempt's thumbnail where one was kept, else None.
+    Raises UsageError with the nearest keys where the key is unknown, MachineError where its bytes are broken.
+    """
+    rows = attempts(root, key)
+    folder = folder if folder is not None else Layout(root).report
+    accepted = next((row for row in rows if row["status"] == "accepted"), None)
+    png: bytes | None
+    if accepted is not None:
+        try:
+            sample = read_row(root, accepted)
+        except DataError as error:
+            raise MachineError(f"{error}: `factory verify {root}` names all that is broken.") from error
+        lines, png = facts({**sample.meta, "item": accepted["item"]}), encode_png(_picture(sample))
+    else:
+        lines, png = facts(rows[-1]), _last_rejected(root, rows)
+    lines += [("split", rows[-1]["split"]), *_how(root)]
+    if accepted is not None:
+        lines.append(("tar", str(Layout(root).tar(accepted["shard"], accepted["split"]))))
+    if accepted is not None and accepted.get("duplicate_of"):
+        lines.append(("duplicate of", accepted["duplicate_of"]))
+    lines += [(f"attempt {row['attempt']}", _verdict(row)) for row in rows]
+    if png is None:
+        return _table(lines), None
+    path = folder / f"{key}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png)
+    return _table(lines), path
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    reason = f": {row['reason']} ({row['detail']})" if row["reason"] else ""
+    return f"{row['status']}{reason}, seed {row['seed']}"
+
+
+def _how(root: Path) -> list[tuple[str, str]]:
+    """The recipe and plan that made it."""
+    layout = Layout(root)
+    lines = [("recipe", str(layout.recipe))] if layout.recipe.exists() else []
+    if layout.plan.exists():
+        plan = Plan.from_json(json.loads(layout.plan.read_bytes()))
+        lines.append(("run", f"{plan.job}, seed {plan.seed}, fingerprint {plan.fingerprint}"))
+    return lines
+
+
+def _table(lines: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+
+def _picture(sample: Stored) -> Picture:
+    longest = max(sample.alpha.shape)
+    side = longest * max(1, SMALLEST_SIDE // longest)
+    return beside(
+        [
+            pane(sample.rgb, side),
+            pane(sample.alpha, side),
+            pane(sample.foreground, side),
+            pane_over_checkerboard(sample.foreground, sample.alpha, side),
+        ]
+    )
+
+
+def _last_rejected(root: Path, rows: list[dict[str, Any]]) -> bytes | None:
+    """Each shard keeps the first pictures of each reason: perhaps one of this key's attempts is among them."""
+    tar = Layout(root).rejected_tar(rows[0]["shard"])
+    kept: dict[str, bytes] = {}
+    if tar.exists():
+        kept = {name: next(iter(members.values())) for name, members in read_members(tar)}
+    for row in reversed(rows):
+        if (png := kept.get(f"{row['key']}-{row['attempt']}")) is not None:
+            return png
+    return None

@@ -1,0 +1,124 @@
+"""The dataset card, OUT/README.md: what Hugging Face's hub and loader read at its head, what people read below."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from factory.shards.commit import CommitRecord
+from factory.shards.indexes import MAIN_SPLIT
+from factory.shards.schema import features
+
+# The hub's identifiers are SPDX's in lower case; other licences go by name and link.
+_HUB_LICENCES = {"mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
+_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+_LISTED = 100  # attributions; the manifest has them all
+
+
+@dataclass
+class SplitCount:
+    """One split, in numbers."""
+
+    shards: int = 0
+    samples: int = 0
+    bytes: int = 0
+
+
+@dataclass
+class Census:
+    """Counts of the accepted samples, taken shard by shard."""
+
+    splits: dict[str, SplitCount] = field(default_factory=dict)
+    origins: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (kind, source, licence)
+    attributions: set[str] = field(default_factory=set)
+    classes: set[str] = field(default_factory=set)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (width, height)
+    attempts: int = 0
+    hard: int = 0  # samples whose mask is binary
+
+    def count(self, record: CommitRecord, accepted: pa.Table) -> None:
+        """Take in one shard: its record and the accepted rows of its part."""
+        split = self.splits.setdefault(record.split, SplitCount())
+        split.shards += 1 if record.tar.name else 0
+        split.samples += accepted.num_rows
+        split.bytes += record.tar.bytes
+        self.attempts += record.attempts
+        columns = {
+            name: accepted[name].to_pylist()
+            for name in ("kind", "source", "licence", "attribution", "class", "width", "height", "soft_alpha")
+        }
+        self.origins.update(zip(columns["kind"], columns["source"], columns["licence"], strict=True))
+        self.sizes.update(zip(columns["width"], columns["height"], strict=True))
+        self.attributions.update(columns["attribution"])
+        self.classes.update(columns["class"])
+        self.hard += columns["soft_alpha"].count(False)
+
+    @property
+    def samples(self) -> int:
+        return sum(split.samples for split in self.splits.values())
+
+    @property
+    def generated(self) -> int:
+        return sum(count for (kind, _, _), count in self.origins.items() if kind == "generated")
+
+
+def dataset_card(census: Census, title: str) -> str:
+    """The whole README.md; the same text for the same samples."""
+    environment = Environment(
+        loader=PackageLoader("factory.shards", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown; the filter `cell` keeps foreign text in its place
+    )
+    environment.filters["cell"] = _cell
+    splits = sorted(census.splits, key=lambda name: (name != MAIN_SPLIT, name))
+    attributions = sorted(census.attributions - {""})
+    body = environment.get_template("card.md.j2").render(
+        title=title,
+        census=census,
+        splits=splits,
+        first_split=splits[0] if splits else MAIN_SPLIT,
+        origins=sorted(census.origins.items()),
+        classes=len(census.classes - {""}),
+        sizes=sorted(census.sizes.items()),
+        attributions=attributions[:_LISTED],
+        further_attributions=max(0, len(attributions) - _LISTED),
+    )
+    return f"---\n{_front_matter(census, splits, title)}\n---\n{body}"
+
+
+def _front_matter(census: Census, splits: list[str], title: str) -> str:
+    from huggingface_hub import DatasetCardData  # noqa: PLC0415  (only finalisation needs it)
+
+    with_samples = [split for split in splits if census.splits[split].samples]
+    data_files = [{"split": split, "path": f"data/{split}-*.tar"} for split in with_samples]
+    licence: dict[str, Any] = _licence(census)
+    data = DatasetCardData(
+        **licence,
+        pretty_name=title,
+        annotations_creators=["machine-generated"],
+        task_categories=["image-segmentation"],
+        tags=["image-matting", "alpha-matte", "green-screen", "synthetic", "webdataset"],
+        size_categories=[next((name for bound, name in _SIZES if census.samples < bound), "n>10M")],
+        configs=[{"config_name": "default", "data_files": data_files}] if data_files else None,
+        dataset_info={"features": features()},
+    )
+    return str(data.to_yaml())
+
+
+def _licence(census: Census) -> dict[str, str]:
+    """The hub's licence fields: a known one if all samples share it, else `other` and a pointer to the table."""
+    licences = {licence for _, _, licence in census.origins}
+    only = next(iter(licences)).lower() if len(licences) == 1 else ""
+    if only in _HUB_LICENCES:
+        return {"license": only}
+    return {"license": "other", "license_name": "see-origins", "license_link": "README.md#origins-and-licences"}
+
+
+def _cell(text: str) -> str:
+    """Foreign text that neither breaks a table nor smuggles in markup."""
+    return " ".join(text.replace("|", "¦").replace("<", "‹").replace(">", "›").split()) or "–"

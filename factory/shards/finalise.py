@@ -1,0 +1,221 @@
+"""From committed shards to a finished set: one manifest, indexes, duplicates, card. Idempotent and atomic.
+
+Everything made here follows from the committed shards alone, so it is the same bytes after any crash, in any order of
+commits. `finished.json` is taken away first and written last: while it is absent, the next run finalises again.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+
+from factory.errors import MachineError
+from factory.shards.card import Census, dataset_card
+from factory.shards.commit import (
+    CommitRecord,
+    FileRecord,
+    digest_file,
+    fsync_folder,
+    publish,
+    sizes,
+    write_durably,
+    write_json,
+)
+from factory.shards.duplicates import DuplicateSearch, KeyPairs
+from factory.shards.indexes import INDEX_COLUMNS, dali_index, shard_indexes
+from factory.shards.layout import Layout
+from factory.shards.manifest import FINAL_SCHEMA, ROWS_IN_ONE_FILE
+
+SCHEMA_VERSION = 1
+ROW_GROUP = 65_536  # rows; a part each would make the file's footer larger than its data
+
+_OURS = {  # what a killed run may have left behind; anything else in these folders is somebody's, and verify names it
+    "data": re.compile(r"[a-z]+-\d{6}\.tar"),
+    "parts": re.compile(r"part-\d{6}\.parquet"),
+    "rejected": re.compile(r"\d{6}\.tar"),
+    "index": re.compile(r"[a-z]+-\d{6}\.idx"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishSettings:
+    """What finalisation depends on besides the shards.
+
+    title: the set's name in its card and indexes.
+    duplicate_distance: bits in which two perceptual hashes may differ and still be one picture.
+    """
+
+    title: str = "Image matting pairs"
+    duplicate_distance: int = 4
+
+
+DEFAULTS = FinishSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """finished.json: what a finished set was made from, and the files that span its shards.
+
+    shards: content_digest of the records.  files: by name, in the set's folder.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    shards: str
+    settings: FinishSettings
+    files: Mapping[str, FileRecord]
+
+
+def rows_of(records: Sequence[CommitRecord]) -> int:
+    """Rows in the manifest: one per attempt."""
+    return sum(r.accepted + sum(r.rejected.values()) + sum(r.failed.values()) for r in records)
+
+
+def content_digest(records: Sequence[CommitRecord]) -> str:
+    """SHA-256 over what the records say of their files; not over times and machines, which a rerun changes."""
+    digest = hashlib.sha256()
+    for record in records:
+        files = [record.tar.sha256, record.part.sha256, record.rejected_tar.sha256]
+        digest.update(f"{record.shard}:{record.split}:{','.join(files)};".encode())
+    return digest.hexdigest()
+
+
+def read_finished(layout: Layout) -> Finished | None:
+    """The content of finished.json; None where it is absent, torn or of another schema."""
+    try:
+        finished = TypeAdapter(Finished).validate_json(layout.finished.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+    return finished if finished.schema_version == SCHEMA_VERSION else None
+
+
+def is_finished(layout: Layout, records: Sequence[CommitRecord], settings: FinishSettings = DEFAULTS) -> bool:
+    """Whether finalisation completed for just these shards and settings, and its files still lie there."""
+    finished = read_finished(layout)
+    if finished is None or finished.settings != settings or finished.shards != content_digest(records):
+        return False
+    on_disk = sizes(layout.root)
+    whole = all(on_disk.get(name) == file.bytes for name, file in finished.files.items())
+    return whole and layout.card.exists() and set(sizes(layout.index)) >= index_names(layout, records)
+
+
+def finalise(layout: Layout, records: Sequence[CommitRecord], settings: FinishSettings = DEFAULTS) -> None:
+    """Make the finished set of these committed shards (valid ones, in shard order).
+
+    Call it under the folder's lock and with no worker alive: files that no record names are removed.
+    `mark_finished` follows, when whatever else belongs to a finished set is written too.
+    """
+    layout.finished.unlink(missing_ok=True)
+    remove_stale(layout, records)
+    scratch = layout.scratch / "finalise"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    census = Census()
+    search = DuplicateSearch()
+    for record, part in zip(records, _parts(layout, records), strict=True):
+        accepted = part.filter(pc.equal(part["status"], "accepted"))
+        census.count(record, accepted)
+        search.take(accepted["key"].to_pylist(), accepted["phash"].to_pylist())
+        if record.tar.name:
+            _replace(layout.idx(record.shard, record.split), dali_index(accepted.select(INDEX_COLUMNS)), scratch)
+    for name, data in shard_indexes(records, settings.title).items():
+        _replace(layout.root / name, data, scratch)
+    if rows_of(records) <= ROWS_IN_ONE_FILE:
+        _write_manifest(layout, records, search.found(settings.duplicate_distance), scratch)
+    else:
+        layout.manifest.unlink(missing_ok=True)
+    _replace(layout.card, dataset_card(census, settings.title).encode(), scratch)
+    shutil.rmtree(scratch)
+
+
+def mark_finished(layout: Layout, records: Sequence[CommitRecord], settings: FinishSettings = DEFAULTS) -> None:
+    """Write finished.json: from here on a run in this folder has nothing to do."""
+    names = [*shard_indexes(records, settings.title), *([layout.manifest.name] if layout.manifest.exists() else [])]
+    files = {name: digest_file(layout.root / name, name) for name in names}
+    finished = Finished(shards=content_digest(records), settings=settings, files=files)
+    write_json(layout.finished, asdict(finished), layout.scratch)
+
+
+def remove_stale(layout: Layout, records: Sequence[CommitRecord]) -> None:
+    """Remove published files that no record names: a run killed before its shard's commit leaves them."""
+    named = {
+        "data": {record.tar.name for record in records},
+        "parts": {record.part.name for record in records},
+        "rejected": {record.rejected_tar.name for record in records},
+        "index": index_names(layout, records),
+    }
+    folders = {"data": layout.data, "parts": layout.parts, "rejected": layout.rejected, "index": layout.index}
+    for kind, folder in folders.items():
+        stale = [name for name in sizes(folder) if _OURS[kind].fullmatch(name) and name not in named[kind]]
+        for name in stale:
+            (folder / name).unlink()
+        if stale:
+            fsync_folder(folder)
+    indexes = set(shard_indexes(records, ""))
+    for old in layout.root.glob("shardindex*.json"):
+        if old.name not in indexes:
+            old.unlink()
+
+
+def index_names(layout: Layout, records: Sequence[CommitRecord]) -> set[str]:
+    """The DALI indexes that these shards have."""
+    return {layout.idx(record.shard, record.split).name for record in records if record.tar.name}
+
+
+def _parts(layout: Layout, records: Sequence[CommitRecord]) -> Iterator[pa.Table]:
+    for record in records:
+        try:
+            with pq.ParquetFile(layout.parts / record.part.name) as file:
+                yield file.read(use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise MachineError(
+                f"{layout.parts / record.part.name} cannot be read: delete {layout.commit(record.shard)} "
+                "and run the same command again; the shard is made anew."
+            ) from error
+
+
+def _replace(path: Path, data: bytes, scratch: Path) -> None:
+    """Write a file durably unless it already holds just this."""
+    if not path.exists() or path.read_bytes() != data:
+        write_durably(path, data, scratch)
+
+
+def merged(parts: Iterable[pa.Table], duplicates: KeyPairs) -> Iterator[pa.Table]:
+    """The rows of all parts with the column duplicate_of, in chunks of at least ROW_GROUP rows."""
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(_with_duplicates(part, duplicates))
+        if sum(table.num_rows for table in waiting) >= ROW_GROUP:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def _write_manifest(layout: Layout, records: Sequence[CommitRecord], duplicates: KeyPairs, scratch: Path) -> None:
+    temporary = scratch / layout.manifest.name
+    with pq.ParquetWriter(temporary, FINAL_SCHEMA, compression="zstd") as writer:
+        for chunk in merged(_parts(layout, records), duplicates):
+            writer.write_table(chunk)
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    publish(temporary, layout.manifest)
+
+
+def _with_duplicates(part: pa.Table, duplicates: KeyPairs) -> pa.Table:
+    keys, states = part["key"].to_pylist(), part["status"].to_pylist()
+    first, last = np.searchsorted(duplicates[:, 0], [int(keys[0]), int(keys[-1]) + 1]) if keys else (0, 0)
+    originals = dict(duplicates[first:last].tolist())
+    column = [
+        f"{originals[int(key)]:010d}" if status == "accepted" and int(key) in originals else ""
+        for key, status in zip(keys, states, strict=True)
+    ]
+    return part.append_column(FINAL_SCHEMA.field("duplicate_of"), pa.array(column, pa.string()))

@@ -1,0 +1,196 @@
+"""Checks a whole set: every byte against its commit record, every sample against its promises, every file against the plan."""
+
+import hashlib
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+
+from factory.errors import MachineError
+from factory.shards.commit import CommitRecord, read_commit, sizes
+from factory.shards.duplicates import DuplicateSearch
+from factory.shards.finalise import content_digest, index_names, read_finished, rows_of
+from factory.shards.indexes import shard_indexes
+from factory.shards.layout import Layout
+from factory.shards.manifest import FINAL_SCHEMA, ROWS_IN_ONE_FILE
+from factory.shards.verify_shard import Fault, check_shard, some
+
+__all__ = ["Fault", "verify"]
+
+Progress = Callable[[int, int], None]  # shards checked, shards in all
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def verify(root: Path, *, fingerprint: str, shards: int, workers: int = 1, progress: Progress = _silent) -> list[Fault]:
+    """All faults of a data set folder; an empty list means that it is whole.
+
+    fingerprint, shards: of the folder's plan.  workers: processes (1 checks in this one).
+    """
+    layout = Layout(root)
+    records, faults = _read_records(layout, fingerprint, shards)
+    faults += _check_folders(layout, records)
+    faults += _check_finished(layout, records)
+    manifest = None
+    if layout.manifest.exists():
+        unusable = list(_check_schema(layout.manifest))
+        faults += unusable or _check_manifest(layout, records)
+        manifest = None if unusable else layout.manifest
+    for done, found in enumerate(_check_shards(root, manifest, records, workers), start=1):
+        faults += found
+        progress(done, len(records))
+    return faults
+
+
+def _read_records(layout: Layout, fingerprint: str, shards: int) -> tuple[list[CommitRecord], list[Fault]]:
+    """The records to check, in shard order, and what is wrong with commits/ itself."""
+    records, faults = [], []
+    present = sizes(layout.commits)
+    expected = {f"{number:06d}.json": number for number in range(shards)}
+    for name, number in expected.items():
+        place = f"commits/{name}"
+        if name not in present:
+            faults.append(
+                Fault(place, "missing_shard", f"shard {number} was not committed: run the set's command again")
+            )
+            continue
+        record = _read_record(layout.commits / name)
+        if record is None:
+            faults.append(Fault(place, "unreadable", "it is not a commit record"))
+        elif record.fingerprint != fingerprint:
+            faults.append(Fault(place, "foreign", "its fingerprint is not that of plan.json: it is of another run"))
+        elif record.shard != number:
+            faults.append(Fault(place, "foreign", f"it is the record of shard {record.shard}"))
+        else:
+            records.append(record)
+    faults += [
+        Fault(f"commits/{name}", "extra", "no shard of the plan has it")
+        for name in sorted(set(present) - set(expected))
+    ]
+    return records, faults
+
+
+def _read_record(path: Path) -> CommitRecord | None:
+    """The record, if also each field has its type."""
+    try:
+        TypeAdapter(CommitRecord).validate_json(path.read_bytes(), strict=True)
+    except ValidationError:
+        return None
+    return read_commit(path)
+
+
+def _check_folders(layout: Layout, records: Sequence[CommitRecord]) -> Iterator[Fault]:
+    """Files that no record names. The missing ones are found shard by shard."""
+    named = {
+        layout.data: {record.tar.name for record in records},
+        layout.parts: {record.part.name for record in records},
+        layout.rejected: {record.rejected_tar.name for record in records},
+        layout.index: index_names(layout, records),
+    }
+    for folder, names in named.items():
+        found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        yield from (
+            Fault(f"{folder.name}/{name}", "extra", "no commit record names it") for name in sorted(found - names)
+        )
+
+
+def _check_shards(
+    root: Path, manifest: Path | None, records: Sequence[CommitRecord], workers: int
+) -> Iterator[list[Fault]]:
+    check = partial(check_shard, root, manifest)
+    if workers == 1 or len(records) < 2:
+        yield from map(check, records)
+        return
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(min(workers, len(records)), context) as pool:
+            yield from pool.map(check, records)
+    except BrokenProcessPool as error:
+        raise MachineError("a verifying process was killed: use fewer --workers, then verify again.") from error
+
+
+def _check_finished(layout: Layout, records: Sequence[CommitRecord]) -> Iterator[Fault]:
+    """finished.json, the files it vouches for, and the wids indexes."""
+    finished = read_finished(layout)
+    if finished is None:
+        yield Fault(layout.finished.name, "unfinished", "finalisation did not complete: run the set's command again")
+        return
+    if finished.shards != content_digest(records):
+        sentence = "the set was finalised with other shards than those committed: run its command again"
+        yield Fault(layout.finished.name, "unfinished", sentence)
+    names = set(finished.files) | {layout.card.name}
+    if rows_of(records) <= ROWS_IN_ONE_FILE:
+        names.add(layout.manifest.name)
+    for name in sorted(names):
+        if not (layout.root / name).exists():
+            yield Fault(name, "missing", "the file is missing")
+    for name, file in finished.files.items():
+        path = layout.root / name
+        if path.exists():
+            with path.open("rb") as opened:
+                if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
+                    yield Fault(name, "sha256", "its bytes are not those that finalisation wrote")
+    indexes = shard_indexes(records, finished.settings.title)
+    for path in sorted(layout.root.glob("shardindex*.json")):
+        if path.name not in indexes:
+            yield Fault(path.name, "extra", "the set has no such split")
+        elif path.read_bytes() != indexes[path.name]:
+            yield Fault(path.name, "index", "it does not list just the committed shards of its split")
+
+
+def _check_schema(manifest: Path) -> Iterator[Fault]:
+    try:
+        schema = pq.read_schema(manifest)
+    except (pa.ArrowException, OSError) as error:
+        yield Fault(manifest.name, "unreadable", f"it is not a readable Parquet file ({error})")
+        return
+    if not schema.equals(FINAL_SCHEMA):
+        yield Fault(manifest.name, "columns", "its columns are not those of a finished manifest")
+
+
+def _check_manifest(layout: Layout, records: Sequence[CommitRecord]) -> list[Fault]:
+    """What no single shard can tell: rows of no shard, their order, duplicates across shards."""
+    place = layout.manifest.name
+    try:
+        table = pq.read_table(layout.manifest, columns=["key", "shard", "attempt", "status", "phash", "duplicate_of"])
+    except (pa.ArrowException, OSError) as error:
+        return [Fault(place, "unreadable", f"its rows cannot be read ({error})")]
+    faults = []
+    known = np.array([record.shard for record in records], np.int32)
+    shards = table["shard"].to_numpy()
+    unknown = [str(number) for number in np.unique(shards[~np.isin(shards, known)])]
+    if unknown:
+        faults.append(Fault(place, "manifest", f"it has rows of shards that are not committed: {some(unknown)}"))
+    order = zip(table["key"].to_pylist(), table["attempt"].to_pylist(), strict=True)
+    twisted = [later[0] for earlier, later in pairwise(order) if later <= earlier]
+    if twisted:
+        faults.append(Fault(place, "manifest", f"its rows are not in the order of key and attempt, at {some(twisted)}"))
+    finished = read_finished(layout)
+    if finished is not None:
+        faults += _check_duplicates(table, finished.settings.duplicate_distance, place)
+    return faults
+
+
+def _check_duplicates(table: pa.Table, distance: int, place: str) -> list[Fault]:
+    accepted = table.filter(pc.equal(table["status"], "accepted"))
+    search = DuplicateSearch()
+    try:
+        search.take(accepted["key"].to_pylist(), accepted["phash"].to_pylist())
+    except ValueError:
+        return [Fault(place, "duplicates", "its keys or perceptual hashes are no numbers")]
+    expected = {f"{key:010d}": f"{original:010d}" for key, original in search.found(distance)}
+    marked = table.filter(pc.not_equal(table["duplicate_of"], ""))
+    found = dict(zip(marked["key"].to_pylist(), marked["duplicate_of"].to_pylist(), strict=True))
+    wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+    return [Fault(place, "duplicates", f"duplicate_of is wrong for {some(wrong)}")] if wrong else []

@@ -1,0 +1,284 @@
+"""Everything that one committed shard promises, checked against the bytes that lie there. Faults are named, never raised."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from factory.errors import DataError
+from factory.shards.commit import CommitRecord, FileRecord
+from factory.shards.encoding import MEMBERS, pixel_hash
+from factory.shards.equation import TERMS, residual
+from factory.shards.indexes import INDEX_COLUMNS, dali_index
+from factory.shards.layout import Layout
+from factory.shards.manifest import SCHEMA, SCORES
+from factory.shards.reader import Stored, decode
+from factory.shards.schema import misfits
+from factory.shards.tar_check import Member, walk
+from factory.shards.writer import Extent
+
+LEVELS = 1.0  # by which a recomputed residual may differ
+NAMED = 5  # keys in one sentence
+
+_COLUMNS = {  # manifest column → place in the sample's JSON
+    **{name: (name,) for name in ("key", "slot", "attempt", "class", "caption", "prompt", "kind", "source", "licence")},
+    **{name: (name,) for name in ("attribution", "soft_alpha", "model", "width", "height", "phash")},
+    **{name: ("scores", name) for name in SCORES},
+    **{f"{name}_sha256": ("hashes", name) for name in ("rgb", "alpha", "fg")},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong. place: a file's path in the set, or a sample's key.  kind: a short word to count."""
+
+    place: str
+    kind: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.sentence} [{self.kind}]"
+
+
+@dataclass(slots=True)
+class _Contents:
+    """What was found in a tar, for the comparison with the manifest."""
+
+    extents: dict[str, dict[str, Extent]] = field(default_factory=dict)  # key → extension → place
+    metas: dict[str, dict[str, Any]] = field(default_factory=dict)  # key → JSON, where it is as it should be
+
+
+def some(keys: list[str]) -> str:
+    """A few of many keys, for a sentence."""
+    return ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
+
+
+def check_shard(root: Path, manifest: Path | None, record: CommitRecord) -> list[Fault]:
+    """All faults of one shard: its files, its tar's samples, its part, its rows in the manifest, its index.
+
+    manifest: the set's one file, or None where there is none to compare with.
+    """
+    layout = Layout(root)
+    faults: list[Fault] = []
+    try:
+        for folder, file in (
+            (layout.data, record.tar),
+            (layout.parts, record.part),
+            (layout.rejected, record.rejected_tar),
+        ):
+            faults += _check_file(folder, file)
+        contents = _Contents()
+        if record.tar.name and (layout.data / record.tar.name).exists():
+            faults += _check_tar(layout.data / record.tar.name, record, contents)
+        part = _read_part(layout.parts / record.part.name, faults)
+        if part is not None:
+            faults += _check_part(part, f"manifest/{record.part.name}", record, contents)
+            faults += _check_index(layout, part, record)
+            if manifest is not None:
+                faults += _check_manifest(manifest, part, record)
+    except Exception as error:  # noqa: BLE001  (damage takes any shape: it is named, and the other shards are checked)
+        name = f"commits/{record.shard:06d}.json"
+        faults.append(Fault(name, "unreadable", f"the shard cannot be checked ({type(error).__name__}: {error})"))
+    return faults
+
+
+def _check_file(folder: Path, file: FileRecord) -> Iterator[Fault]:
+    if not file.name:
+        return
+    path, place = folder / file.name, f"{folder.name}/{file.name}"
+    if not path.exists():
+        yield Fault(place, "missing", "the file is missing")
+        return
+    size = path.stat().st_size
+    if size != file.bytes:
+        yield Fault(place, "size", f"it has {size:,} bytes, the commit record says {file.bytes:,}")
+    with path.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    if digest != file.sha256:
+        yield Fault(place, "sha256", f"its SHA-256 is {digest[:16]}…, the commit record says {file.sha256[:16]}…")
+
+
+def _check_tar(path: Path, record: CommitRecord, contents: _Contents) -> Iterator[Fault]:
+    place = f"data/{path.name}"
+    with path.open("rb") as file:
+        members: list[Member] = []
+        try:
+            for member in walk(file):
+                if not member.plain:
+                    yield Fault(
+                        place, "header", f"the header of {member.name} is not plain USTAR with mode 0444 and no time"
+                    )
+                if members and member.name.partition(".")[0] != members[0].name.partition(".")[0]:
+                    yield from _check_sample(place, members, record, contents)
+                    members = []
+                members.append(member)
+        except DataError as error:
+            yield Fault(place, error.kind, str(error))
+        if members:
+            yield from _check_sample(place, members, record, contents)
+    keys = list(contents.extents)
+    if keys != sorted(keys):
+        yield Fault(place, "order", "its samples are not in the order of their keys")
+
+
+def _check_sample(place: str, members: list[Member], record: CommitRecord, contents: _Contents) -> Iterator[Fault]:
+    """One run of members that share a key."""
+    key = members[0].name.partition(".")[0]
+    names = [member.name.partition(".")[2] for member in members]
+    if key in contents.extents:
+        yield Fault(key, "duplicate_key", f"{place} holds this key twice, or its members do not lie together")
+        return
+    contents.extents[key] = {
+        name: Extent(member.offset, len(member.body)) for name, member in zip(names, members, strict=True)
+    }
+    if len(key) != 10 or not key.isdecimal() or int(key[:6]) != record.shard:
+        yield Fault(key, "key", f"it is no key of shard {record.shard}, in whose tar it lies")
+    if tuple(names) != MEMBERS:
+        yield Fault(key, "members", f"its members are {', '.join(names)}, not {', '.join(MEMBERS)}")
+    try:
+        stored = decode(key, {name: member.body for name, member in zip(names, members, strict=True)})
+    except DataError as error:
+        yield Fault(key, error.kind, str(error))
+        return
+    clauses = list(misfits(stored.meta))
+    if clauses:
+        yield Fault(key, "schema", f"its JSON is not as it should be: {'; '.join(clauses)}")
+        return
+    contents.metas[key] = stored.meta
+    yield from _check_pictures(stored)
+
+
+def _check_pictures(stored: Stored) -> Iterator[Fault]:
+    """Sizes, pixel hashes and the compositing equation, against a JSON that fits the schema."""
+    key, meta = stored.key, stored.meta
+    if meta["key"] != key:
+        yield Fault(key, "key", f"its JSON is that of {meta['key']}")
+    for name, picture in (("rgb", stored.rgb), ("alpha", stored.alpha), ("fg", stored.foreground)):
+        if picture.ndim != (2 if name == "alpha" else 3):
+            yield Fault(key, "channels", f"{name}.png is {'grey' if picture.ndim == 2 else 'RGB'}")
+            return
+        if picture.shape[:2] != (meta["height"], meta["width"]):
+            height, width = picture.shape[:2]
+            said = f"{meta['width']}×{meta['height']}"
+            yield Fault(key, "sizes", f"{name}.png is {width}×{height}, its JSON says {said}")
+            return
+        if pixel_hash(picture) != meta["hashes"][name]:
+            yield Fault(key, "pixels", f"the pixels of {name}.png are not those its JSON has the hash of")
+    said = meta["scores"]["residual"]
+    if said < 0:
+        return
+    if [len(channel) for channel in meta["plate"]] != [TERMS] * 3:
+        yield Fault(key, "plate", f"its plate is not 3 channels of {TERMS} terms, so the residual cannot be recomputed")
+        return
+    found = residual(stored.rgb, stored.alpha, stored.foreground, meta["plate"])
+    if abs(found - said) > LEVELS:
+        yield Fault(key, "residual", f"I − αF − (1 − α)B leaves {found:.2f} levels, its JSON says {said:.2f}")
+
+
+def _read_part(path: Path, faults: list[Fault]) -> pa.Table | None:
+    if not path.exists():
+        return None  # named already
+    try:
+        with pq.ParquetFile(path) as file:
+            part = file.read(use_threads=False)
+        part.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        faults.append(Fault(f"manifest/{path.name}", "unreadable", f"it is not a readable Parquet file ({error})"))
+        return None
+    if not part.schema.equals(SCHEMA):
+        faults.append(Fault(f"manifest/{path.name}", "columns", "its columns are not those of a manifest"))
+        return None
+    return part
+
+
+def _check_part(part: pa.Table, place: str, record: CommitRecord, contents: _Contents) -> Iterator[Fault]:
+    """The part's rows against the commit record's counts and the tar's samples."""
+    rows = part.to_pylist()
+    accepted = {row["key"]: row for row in rows if row["status"] == "accepted"}
+    counts = (
+        ("accepted", sum(row["status"] == "accepted" for row in rows), record.accepted),
+        ("rejected", Counter(row["reason"] for row in rows if row["status"] == "rejected"), Counter(record.rejected)),
+        ("failed", Counter(row["reason"] for row in rows if row["status"] == "failed"), Counter(record.failed)),
+    )
+    for what, found, said in counts:
+        if found != said:
+            yield Fault(
+                place, "counts", f"its {what} rows ({_count(found)}) are not the commit record's ({_count(said)})"
+            )
+    strangers = sorted({row["key"] for row in rows if row["shard"] != record.shard or row["split"] != record.split})
+    if strangers:
+        yield Fault(place, "rows", f"rows of another shard or split: {some(strangers)}")
+    for sentence, keys in (
+        ("samples of the tar without an accepted row", sorted(set(contents.extents) - set(accepted))),
+        ("accepted rows without a sample in the tar", sorted(set(accepted) - set(contents.extents))),
+    ):
+        if keys:
+            yield Fault(place, "rows", f"{sentence}: {some(keys)}")
+    for key in sorted(set(accepted) & set(contents.extents)):
+        wrong = [
+            *_wrong_extents(accepted[key], contents.extents[key]),
+            *_wrong_columns(accepted[key], contents.metas.get(key)),
+        ]
+        if wrong:
+            yield Fault(key, "rows", f"its row in {place} differs from the tar in {', '.join(wrong)}")
+
+
+def _count(value: int | Mapping[str, int]) -> str:
+    return str(value) if isinstance(value, int) else ", ".join(f"{k} {n}" for k, n in sorted(value.items())) or "0"
+
+
+def _wrong_extents(row: Mapping[str, Any], extents: Mapping[str, Extent]) -> Iterator[str]:
+    for name, extent in extents.items():
+        column = name.replace(".", "_")
+        if (row.get(f"{column}_offset"), row.get(f"{column}_size")) != (extent.offset, extent.size):
+            yield f"{column}_offset/size"
+
+
+def _wrong_columns(row: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Iterator[str]:
+    if meta is None:
+        return
+    if str(row["seed"]) != meta["seed"]:
+        yield "seed"
+    for column, (outer, *inner) in _COLUMNS.items():
+        value = meta[outer][inner[0]] if inner else meta[outer]
+        if row[column] != (float(np.float32(value)) if isinstance(value, float) else value):
+            yield column
+
+
+def _check_manifest(manifest: Path, part: pa.Table, record: CommitRecord) -> Iterator[Fault]:
+    """The shard's rows in manifest.parquet, which must be the part's (duplicate_of is checked over the whole set)."""
+    place = manifest.name
+    try:
+        rows = pq.read_table(manifest, filters=pc.field("shard") == record.shard, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        yield Fault(place, "unreadable", f"its rows of shard {record.shard} cannot be read ({error})")
+        return
+    if rows.select(SCHEMA.names).equals(part):
+        return
+    here, there = (Counter(table["key"].to_pylist()) for table in (rows, part))
+    for sentence, keys in (("lacks rows of", there - here), ("has rows too many of", here - there)):
+        if keys:
+            yield Fault(place, "manifest", f"it {sentence} shard {record.shard}: {some(sorted(keys))}")
+    if here == there:
+        wrong = [name for name in SCHEMA.names if not rows[name].equals(part[name])]
+        yield Fault(
+            place, "manifest", f"its rows of shard {record.shard} differ from {record.part.name} in {', '.join(wrong)}"
+        )
+
+
+def _check_index(layout: Layout, part: pa.Table, record: CommitRecord) -> Iterator[Fault]:
+    if not record.tar.name or not layout.finished.exists():
+        return
+    path = layout.idx(record.shard, record.split)
+    accepted = part.filter(pc.equal(part["status"], "accepted")).select(INDEX_COLUMNS)
+    if not path.exists():
+        yield Fault(f"index/{path.name}", "missing", "the file is missing")
+    elif path.read_bytes() != dali_index(accepted):
+        yield Fault(f"index/{path.name}", "index", "it is not the index of its tar")

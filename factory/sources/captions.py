@@ -1,0 +1,32 @@
+"""What a picture shows, from the name of its file or folder."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Literal
+
+VIEWS = {"N", "NE", "E", "SE", "S", "SW", "W", "NW"}  # rendered sets name the camera's side at the end of a file
+
+
+def name_from_path(root: str, relative: str, captions: Literal["file", "folder"]) -> str:
+    """ "redApple_07.png" → "red apple". Where a name holds no letters, the next folder up is asked.
+
+    root: name of the folder that was listed.  relative: the picture's path below it.
+    """
+    path = PurePosixPath(root) / relative
+    names = [path.stem, *reversed(path.parent.parts)] if captions == "file" else list(reversed(path.parent.parts))
+    return next((words for name in names if (words := _words(name))), "object")
+
+
+def with_article(name: str) -> str:
+    """The caption "a red apple", "an owl"."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def _words(name: str) -> str:
+    """Split at separators and camelCase; running numbers and a trailing view go."""
+    apart = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    words = [re.sub(r"(?<=[^\W\d])\d+$", "", w) for w in re.split(r"[\W_]+", apart)]
+    words = [w for w in words if re.search(r"[^\W\d]", w)]
+    if len(words) > 1 and words[-1] in VIEWS:
+        words.pop()
+    return " ".join(words).lower()

@@ -1,0 +1,215 @@
+"""The engine's promises: shards are a pure function of the plan, whoever makes them and whatever dies meanwhile."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_line import build, make_plan
+
+from factory.engine.crew import News
+from factory.engine.drive import Drive
+from factory.engine.inputs import HOLE, InputTable, content_hash, make_table, write_inputs
+from factory.engine.local import InProcessCrew, Job, ProcessCrew
+from factory.engine.lock import hold
+from factory.engine.plan import Plan, Segment, differences, sample_seed
+from factory.errors import MachineError, UsageError
+from factory.shards.commit import valid_commits
+from factory.shards.layout import Layout
+from factory.shards.manifest import read_manifest
+from factory.shards.reader import read_samples
+
+
+def silent(news: News | None) -> None:
+    """Hears and forgets."""
+
+
+def run(root: Path, plan: Plan, workers: int = 1, run_id: str = "run") -> Drive:
+    """Drive a crew of this many processes (1: in this process) over all shards that are missing."""
+    root.mkdir(parents=True, exist_ok=True)
+    done = {record.shard for record in valid_commits(Layout(root), plan.fingerprint)}
+    missing = [number for number in range(plan.shards) if number not in done]
+    job = Job(root=root, run=run_id, plan=plan, build=build)
+    with hold(Layout(root).lock, run_id):
+        crew = InProcessCrew(job, silent) if workers == 1 else ProcessCrew(job)
+        drive = Drive(crew, missing, workers, silent)
+        drive.run()
+    return drive
+
+
+def hashes(root: Path) -> dict[str, str]:
+    """Name → SHA-256 of all that must be equal bit for bit."""
+    folders = (Layout(root).data, Layout(root).parts, Layout(root).rejected)
+    files = [path for folder in folders for path in sorted(folder.glob("*"))]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """The bytes of the plan, made by one worker in this process."""
+    root = tmp_path_factory.mktemp("reference")
+    run(root, make_plan())
+    return hashes(root)
+
+
+def test_every_slot_is_filled_and_keys_are_in_order(tmp_path: Path) -> None:
+    run(tmp_path, make_plan())
+    train = [stored.key for stored in read_samples(tmp_path, "train")]
+    validation = [stored.key for stored in read_samples(tmp_path, "validation")]
+    assert train == sorted(train)
+    assert len(train) == 60
+    assert len(validation) == 10
+    assert not set(train) & set(validation)
+    manifest = read_manifest(Layout(tmp_path).parts, Layout(tmp_path).manifest).to_pylist()
+    rejected = [row for row in manifest if row["status"] == "rejected"]
+    assert rejected
+    assert all(row["seed"] % 3 == 0 and row["reason"] == "picky" for row in rejected)
+    assert {row["key"] for row in manifest if row["status"] == "accepted"} == {*train, *validation}
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_number_of_workers_does_not_change_a_byte(
+    tmp_path: Path, reference: Mapping[str, str], workers: int
+) -> None:
+    run(tmp_path, make_plan(), workers)
+    assert hashes(tmp_path) == reference
+
+
+def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path) -> None:
+    calm = make_plan(settings={"die_in": 99, "die_once": str(tmp_path / "marker")})
+    run(tmp_path / "calm", calm)
+    killed = make_plan(settings={"die_in": 2, "die_once": str(tmp_path / "marker")})
+    drive = run(tmp_path / "killed", killed, workers=2)
+    assert (tmp_path / "marker").exists()
+    assert not drive.quarantined
+    assert hashes(tmp_path / "killed") == hashes(tmp_path / "calm")
+
+
+def test_a_poisoned_shard_is_quarantined_and_the_rest_is_made(tmp_path: Path) -> None:
+    plan = make_plan(settings={"die_in": 1})
+    drive = run(tmp_path, plan, workers=2)
+    assert drive.quarantined == {1: "killed by SIGKILL"}
+    made = {record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprint)}
+    assert made == set(range(plan.shards)) - {1}
+
+
+def test_an_error_of_the_machine_ends_the_run_and_commits_nothing_of_that_shard(tmp_path: Path) -> None:
+    plan = make_plan(settings={"fail_in": 1})
+    with pytest.raises(MachineError, match="No space left"):
+        run(tmp_path, plan)
+    assert [record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprint)] == [0]
+
+
+def test_a_record_whose_tar_is_damaged_counts_as_absent_and_is_made_again(
+    tmp_path: Path, reference: Mapping[str, str]
+) -> None:
+    run(tmp_path, make_plan())
+    tar = Layout(tmp_path).tar(1, "train")
+    tar.write_bytes(tar.read_bytes()[:-512])
+    Layout(tmp_path).part(2).unlink()
+    Layout(tmp_path).commit(3).write_text("{ torn")
+    run(tmp_path, make_plan(), run_id="again")
+    assert hashes(tmp_path) == reference
+
+
+def test_a_worker_whose_folder_belongs_to_another_run_publishes_nothing(tmp_path: Path) -> None:
+    job = Job(root=tmp_path, run="old", plan=make_plan(), build=build)
+    worker = job.start()
+    Layout(tmp_path).lock.write_text("new")
+    with pytest.raises(MachineError, match="another run"):
+        worker.run(0, lambda progress: None)
+    assert not Layout(tmp_path).commits.exists()
+    assert not Layout(tmp_path).data.exists()
+
+
+def test_a_second_driver_is_refused(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with hold(lock, "first"), pytest.raises(UsageError, match="first"), hold(lock, "second"):
+        pass
+
+
+def test_a_finite_source_leaves_holes_and_names_what_was_bad(tmp_path: Path) -> None:
+    rows = [{"path": f"item {index}.png", "broken": index % 4 == 1, HOLE: index == 6} for index in range(20)]
+    table = make_table(rows)
+    plan = make_plan(
+        segments=(Segment(source="discs", split="train", slots=20, table="items", rows=20),),
+        inputs={"items": content_hash(table)},
+    )
+    Layout(tmp_path).inputs.mkdir()
+    write_inputs(table, Layout(tmp_path).inputs / "items.arrow")
+    run(tmp_path, plan)
+    manifest = read_manifest(Layout(tmp_path).parts, Layout(tmp_path).manifest).to_pylist()
+    assert len(manifest) == 19, "one attempt each, none for the hole"
+    failed = {row["item"]: row["reason"] for row in manifest if row["status"] == "failed"}
+    assert failed == {f"item {index}.png": "undecodable" for index in range(1, 20, 4)}
+    kept = {int(stored.key[6:]) for stored in read_samples(tmp_path, "train")}
+    assert kept == {row["slot"] % 16 for row in manifest if row["status"] == "accepted"}
+
+
+def test_a_shard_without_an_accepted_sample_commits_without_a_tar(tmp_path: Path) -> None:
+    table = make_table([{"broken": True}])
+    plan = make_plan(segments=(Segment(source="discs", split="train", slots=3, table="items", rows=1),))
+    Layout(tmp_path).inputs.mkdir()
+    write_inputs(table, Layout(tmp_path).inputs / "items.arrow")
+    run(tmp_path, plan)
+    (record,) = valid_commits(Layout(tmp_path), plan.fingerprint)
+    assert record.accepted == 0
+    assert record.tar.name == ""
+    assert not list(Layout(tmp_path).data.glob("*"))
+
+
+@given(
+    sizes=st.lists(st.integers(1, 500), min_size=1, max_size=5),
+    shard_size=st.integers(1, 64),
+)
+def test_shards_partition_the_slots(sizes: list[int], shard_size: int) -> None:
+    segments = tuple(Segment(source=str(i), split="train", slots=size) for i, size in enumerate(sizes))
+    plan = make_plan(segments=segments, shard_size=shard_size)
+    covered = [shard.first_slot + index for shard in plan.all_shards() for index in range(shard.slots)]
+    assert covered == list(range(sum(sizes)))
+    for shard in plan.all_shards():
+        assert 0 <= shard.first < shard.segment.slots
+        assert shard.first + shard.slots <= shard.segment.slots
+
+
+@given(st.integers(0, 2**40), st.integers(0, 2**40), st.integers(0, 99))
+def test_seeds_fit_in_63_bits_and_differ_by_slot_and_attempt(run_seed: int, slot: int, attempt: int) -> None:
+    seed = sample_seed(run_seed, slot, attempt)
+    assert 0 <= seed < 2**63
+    assert seed != sample_seed(run_seed, slot + 1, attempt)
+    assert seed != sample_seed(run_seed, slot, attempt + 1)
+
+
+def test_a_plan_survives_its_file_and_knows_what_changed() -> None:
+    plan = make_plan(software={"torch": "1"}, places={"model": "here"})
+    assert Plan.from_json(plan.to_json()) == plan
+    moved = replace(plan, software={"torch": "2"}, places={"model": "there"})
+    assert moved.fingerprint == plan.fingerprint
+    other = replace(plan, seed=6, settings={"gates": {"gsg_max": 3}})
+    assert other.fingerprint != plan.fingerprint
+    assert differences(plan, other) == ["seed: 5 → 6", "settings.gates.gsg_max: (none) → 3"]
+
+
+def test_plans_that_cannot_be_keyed_are_refused() -> None:
+    with pytest.raises(UsageError, match="--shard-size"):
+        make_plan(shard_size=10_001)
+    with pytest.raises(UsageError, match="use --shard-size 10 or larger"):
+        make_plan(shard_size=1, segments=(Segment(source="discs", split="train", slots=10_000_000),))
+
+
+def test_a_hundred_million_slots_are_planned_at_once() -> None:
+    plan = make_plan(shard_size=256, segments=(Segment(source="discs", split="train", slots=100_000_000),))
+    last = plan.shard(plan.shards - 1)
+    assert last.first_slot + last.slots == 100_000_000
+
+
+def test_frozen_inputs_are_hashed_by_content(tmp_path: Path) -> None:
+    rows = [{"prompt": f"a thing {index}", "n": index} for index in range(100)]
+    write_inputs(make_table(rows), tmp_path / "rows.arrow")
+    table = InputTable(tmp_path / "rows.arrow")
+    assert table.row(42) == rows[42]
+    assert content_hash(table.table) == content_hash(make_table(rows))
+    assert content_hash(make_table([*rows[:-1], {"prompt": "other", "n": 99}])) != content_hash(make_table(rows))
