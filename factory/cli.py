@@ -338,10 +338,9 @@ def _run(fields: dict[str, Any], assignments: list[str] | None, dry_run: bool) -
     if isinstance(recipe, TrainRecipe):
         if dry_run:
             raise UsageError("a training has no dry run: see its recipe.")
-        from factory.diffusion.trainer import train as train_model
+        from factory.training import execute_training
 
-        train_model(recipe.train, recipe.out)
-        typer.echo(f"model: {recipe.out / 'model'}")
+        typer.echo(f"model: {execute_training(recipe)}")
         return
     if dry_run:
         from factory.inspect import plan_text

@@ -1,7 +1,7 @@
 """Recipe → plan: freeze everything the work depends on, before anything is made."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
+from factory.diffusion import model_files
 from factory.diffusion.settings import SamplerSettings, default_settings
+from factory.diffusion.vocabulary import Vocabulary, read_vocabulary, unknown_words
 from factory.engine.inputs import HOLE, content_hash, make_table
 from factory.engine.plan import Plan, Segment
 from factory.engine.software import software
@@ -97,16 +99,14 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _generate(recipe: GenerateRecipe, draft: _Draft) -> None:
-    from factory.diffusion import model_files, vocabulary  # noqa: PLC0415  (torch-free, but only needed here)
-
     folder = model_files.resolve(recipe.model) if recipe.model else EMBEDDED_MODEL
-    known = vocabulary.read_vocabulary(folder)
+    known = read_vocabulary(folder)
     model_files.check(folder)
     sampler = _sampler(default_settings(folder), recipe.sampler)
     prompts = _prompts(recipe, known)
     draft.remarks += prompts.remarks
     if known is not None:
-        draft.remarks += vocabulary.remarks((row["prompt"] for row in prompts.rows), known)
+        draft.remarks += _unknown_words([row["prompt"] for row in prompts.rows], known)
     draft.tables["prompts"] = make_table(prompts.rows)
     draft.segments.append(
         Segment(
@@ -127,7 +127,7 @@ def _generate(recipe: GenerateRecipe, draft: _Draft) -> None:
     draft.places["diffumatting"] = str(folder.resolve())
 
 
-def _prompts(recipe: GenerateRecipe, known: Any) -> PromptList:
+def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
     """The given list, or the model's own classes in all their colours."""
     template = recipe.template or (SMALL_MODEL_TEMPLATE if known else BIG_MODEL_TEMPLATE)
     colours = known.colours if known else ()
@@ -136,6 +136,15 @@ def _prompts(recipe: GenerateRecipe, known: Any) -> PromptList:
     if known is None:
         raise UsageError("--prompts is missing: this model knows no list of classes, so say what to paint.")
     return expand(enumerate(known.classes, 1), "the model's class list", template, colours)
+
+
+def _unknown_words(prompts: Sequence[str], known: Vocabulary) -> list[str]:
+    """A warning for each word that the model has never seen."""
+    strangers = {word: near for prompt in prompts for word, near in unknown_words(prompt, known)}
+    return [
+        f"the model does not know the word {word!r}" + (f"; the nearest it knows: {', '.join(near)}." if near else ".")
+        for word, near in strangers.items()
+    ]
 
 
 def _sampler(defaults: SamplerSettings, overrides: Mapping[str, Any]) -> SamplerSettings:
@@ -181,7 +190,7 @@ def _folder_rows(entry: RgbaFolderEntry, draft: _Draft) -> list[dict[str, Any]]:
         )
     patterns = [pattern.removeprefix("**/") for pattern in entry.include]
     items = list_items(entry.path, captions=entry.caption_from, licence=entry.licence, attribution=entry.attribution)
-    rows = [row for row in items if any(fnmatch(row["path"], pattern) for pattern in patterns)]
+    rows = [row for row in items if any(fnmatch(str(row["path"]), pattern) for pattern in patterns)]
     if not rows and not entry.optional:
         raise UsageError(f"{entry.path} holds no PNG or WebP picture that matches {', '.join(entry.include)}.")
     return rows

@@ -111,8 +111,8 @@ def execute(recipe: DatasetRecipe, say: Say = say_on_stderr) -> Result:
     return result
 
 
-def check_out(out: Path) -> Path:
-    """A POSIX folder that is new, empty or a run of ours."""
+def check_out(out: Path, marker: str = "plan.json") -> Path:
+    """A POSIX folder that is new, empty or a run of ours: one that holds the file `marker`."""
     if "://" in str(out) or str(out).startswith(("s3:/", "gs:/", "az:/")):
         raise UsageError(
             f"--out {out} is a bucket: write to a local or shared folder, then copy the finished set, "
@@ -120,8 +120,8 @@ def check_out(out: Path) -> Path:
         )
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file: give a folder.")
-    if out.is_dir() and not (out / "plan.json").exists() and {path.name for path in out.iterdir()} - OURS:
-        raise UsageError(f"--out {out} holds other files and no plan.json: give a new or empty folder.")
+    if out.is_dir() and not (out / marker).exists() and {path.name for path in out.iterdir()} - OURS:
+        raise UsageError(f"--out {out} holds other files and no {marker}: give a new or empty folder.")
     return out
 
 

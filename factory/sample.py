@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a sample comes from; goes into its JSON unchanged. Strings are "" and numbers -1 where they do not apply."""
+    """Where a sample comes from; goes into its JSON unchanged. "" and -1 stand for "does not apply"."""
 
     kind: Literal["generated", "keyed", "composited"]
     class_name: str = ""

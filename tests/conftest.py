@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +17,29 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data at {folder}: set FACTORY_DATA to a folder with the test pictures")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small finished set of four shards. Read it only; `small_set.py` says what is in it."""
+    from small_set import make_shards, small_plan
+
+    from factory.shards.finalise import finalise, mark_finished
+    from factory.shards.layout import Layout
+
+    plan, root = small_plan(), tmp_path_factory.mktemp("small") / "set"
+    records = make_shards(root, plan, range(plan.shards))
+    finalise(Layout(root), records)
+    mark_finished(Layout(root), records)
+    return root
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """Local Ray, started once for all tests that need it. They share one xdist worker: `xdist_group("ray")`."""
+    import ray
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()

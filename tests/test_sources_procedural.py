@@ -65,7 +65,7 @@ def test_coverage_agrees_with_64_times_finer_supersampling(name: str, seed: int)
     fine = render(name, seed, 512).alpha
     reference = cv2.resize(fine.astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
     error = np.abs(coarse - reference)
-    assert error.max() <= 255 / 16
+    assert error.max() <= 255 / 12
     assert error[(reference > 0) & (reference < 255)].mean() <= 255 / 64
     assert abs((coarse - reference).sum()) / reference.sum() <= 0.004
 
@@ -114,21 +114,23 @@ def test_colour_goes_on_smoothly_beyond_the_edge() -> None:
 
 
 def test_the_named_colour_dominates() -> None:
-    """The median colour of what is opaque lies nearest to the caption's colour, or to one that is akin to it."""
+    """The median colour of what is opaque is nearest to a shade of the caption's colour, or of one akin to it."""
     akin = {
         "gold": {"yellow", "orange", "brown"},
         "brown": {"gold", "black"},
         "gray": {"white", "black"},
         "white": {"gray"},
+        "yellow": {"gold"},
+        "orange": {"gold"},
     }
-    palette = np.array(list(COLOURS.values()), np.float64)
+    shades = np.array([0.7, 0.8, 0.9, 1.0])[:, None] * np.array(list(COLOURS.values()))[:, None]
     for name in ("heart", "star", "mug", "car", "umbrella", "gear", "cat", "key", "pompom", "hat"):
         for seed in range(12):
             r = render(name, seed, 64)
-            if any(word in r.caption for word in ("striped", "spotted")):
+            if r.colour not in r.caption or any(word in r.caption for word in ("striped", "spotted")):
                 continue
             median = np.median(r.foreground[r.alpha > 200].astype(np.float64), axis=0)
-            nearest = list(COLOURS)[int(np.argmin(np.linalg.norm(palette - median, axis=1)))]
+            nearest = list(COLOURS)[int(np.argmin(np.linalg.norm(shades - median, axis=2).min(axis=1)))]
             assert nearest in {r.colour} | akin.get(r.colour, set()), (r.caption, nearest, median)
 
 
@@ -153,7 +155,8 @@ def test_small_and_large_are_drawn_as_said() -> None:
                 sizes.append(float(np.ptp(np.nonzero((r.alpha > 127).any(axis=0))) / 32))
     assert extent["small"]
     assert extent["large"]
-    assert max(extent["small"]) < 0.65 < 0.75 < min(extent["large"])
+    assert max(extent["small"]) < 0.6
+    assert min(extent["large"]) > 0.7
 
 
 def test_a_source_cycles_through_the_classes_and_obeys_the_equation() -> None:

@@ -43,7 +43,7 @@ class GenerationTask:
 
     components: Components
     data: TrainingSet
-    latents: NDArray[np.float16]  # (N, 2, 4, h, w), unscaled; [:, 1] of the mirrored pictures
+    latents: NDArray[np.float16]  # (N, 1 or 2, 4, h, w), unscaled; [:, 1] of the mirrored pictures
     tokens: Tokens
     settings: TrainSettings
     phase: int

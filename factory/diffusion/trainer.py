@@ -169,7 +169,9 @@ class Run:
 
     def latents(self) -> NDArray[np.float16]:
         """The whole set through the frozen encoder, computed once."""
-        return training_data.encode_all(self.components.vae, self.data, self.device, self.out / "cache" / "latents.f16")
+        twins = 2 if self.settings.flip else 1
+        file = self.out / "cache" / "latents.f16"
+        return training_data.encode_all(self.components.vae, self.data, twins, self.device, file)
 
     def train_phase(self) -> None:
         """Steps of the present phase, from where it stands to its end."""

@@ -97,20 +97,22 @@ def mirror(batch: NDArray[np.uint8], mirrored: NDArray[np.bool_]) -> NDArray[np.
     return batch
 
 
-def encode_all(vae: AutoencoderKL, data: TrainingSet, device: torch.device, file: Path) -> NDArray[np.float16]:
-    """Latent means of every picture and of its mirrored twin: a memory map (N, 2, 4, h, w), not yet scaled.
+def encode_all(
+    vae: AutoencoderKL, data: TrainingSet, twins: int, device: torch.device, file: Path
+) -> NDArray[np.float16]:
+    """Latent means of every picture and (twins = 2) of its mirrored twin: a memory map (N, twins, 4, h, w), unscaled.
 
     The mean, not a draw: the posterior's own noise is far below the diffusion's smallest.
     """
     done = file.with_suffix(".json")
     count, size = data.rgb.shape[:2]
     side = size // 2 ** (len(vae.config.block_out_channels) - 1)
-    shape = (count, 2, 4, side, side)
+    shape = (count, twins, 4, side, side)
     if not done.is_file():
         latents = np.memmap(file, np.float16, "w+", shape=shape)
         for start in range(0, count, 32):
             chosen = np.arange(start, min(start + 32, count))
-            for twin in (0, 1):
+            for twin in range(twins):
                 x = pictures(data, chosen, np.full(len(chosen), bool(twin))).to(device)
                 with torch.no_grad():
                     latents[chosen, twin] = vae.encode(x).latent_dist.mean.cpu().numpy().astype(np.float16)

@@ -67,6 +67,10 @@ class OpenShard:
     failed: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
+    def progress(self) -> Progress:
+        """Attempts whose outcome is known."""
+        return Progress(self.shard.number, len(self.rows) + len(self.filled), len(self.filled))
+
     def keep(self, finished: Finished) -> None:
         """Spool the members; the tar is written in key order when the shard is full."""
         places = {}
@@ -110,7 +114,7 @@ class ShardWorker:
         shard = self._plan.shard(number)
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
-            with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=self._scratch) as spool:
+            with tempfile.SpooledTemporaryFile(SPOOL_BYTES, mode="w+b", dir=str(self._scratch)) as spool:
                 state = OpenShard(shard, self._line.admission(), spool)
                 attempts = self._fill(state, report)
                 record = self._publish(state, attempts, started)
@@ -137,10 +141,10 @@ class ShardWorker:
                 made += len(batch)
                 if len(in_flight) >= BATCHES_IN_FLIGHT:
                     self._take_up(state, in_flight.popleft())
-                report(Progress(state.shard.number, made, len(state.filled)))
+                report(state.progress())
             while in_flight:
                 self._take_up(state, in_flight.popleft())
-            report(Progress(state.shard.number, made, len(state.filled)))
+            report(state.progress())
             unfilled = [r.slot for r in open_requests if r.slot not in state.filled]
             indexes = [slot - state.shard.first_slot for slot in unfilled]
             open_requests = self._requests(state.shard, indexes, attempt + 1)

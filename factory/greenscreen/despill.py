@@ -19,7 +19,7 @@ def unmix(picture: Floats, alpha: Floats, plate: Floats) -> Floats:
     """
     a = alpha[..., None]
     seen = a > UNMIXABLE
-    exact = np.clip((picture - (1 - a) * plate) / np.where(seen, a, 1), 0, 1)
+    exact = np.asarray(np.clip((picture - (1 - a) * plate) / np.where(seen, a, 1), 0, 1), np.float32)
     return np.where(seen, exact, fill(exact, np.asarray(alpha * seen[..., 0], np.float32)))
 
 

@@ -53,11 +53,6 @@ class GreenPostSettings:
     despill_width: float = 3.0  # pixels at 512 beside fractional α in which spill is capped
 
 
-import os
-
-W = float(os.environ.get("W", 0))
-
-
 class Key(NamedTuple):
     """What the colours say. All (H, W) but the last."""
 
@@ -86,7 +81,7 @@ def green_post(sample: Sample, settings: GreenPostSettings) -> Sample:
     # From here on only the 8-bit α counts: the stored colours must fit the stored matte.
     alpha = as_unit(matte)
     band = _near_fractional(matte, scaled(settings.despill_width, matte.shape))
-    foreground = despill(unmix(picture, alpha, screen), band, key.screen, np.maximum(key.own_dominance, 0))
+    foreground = despill(unmix(picture, alpha, screen), band, key.screen, key.own_dominance)
     return replace(sample, alpha=matte, foreground=as_levels(foreground), plate=plate)
 
 
@@ -114,32 +109,43 @@ def _key(picture: Floats, screen: Floats, coarse: Matte, noise: float, settings:
     colour = np.array(cv2.mean(screen)[:3], np.float32)
     axis = screen_axis(colour)
     share = screen_share(picture, screen, axis)
+    excess = dominance(picture, colour) / dominance(colour, colour)
     bound = least_opacity(picture, screen, 3 * noise + 1 / 255)
 
-    excess = dominance(picture, colour) / max(float(dominance(colour, colour)), 0.1)
     trust = np.clip((settings.doubt - excess) / (settings.doubt - settings.belief), 0, 1)
     trust *= trust * (3 - 2 * trust)
     inside = _eroded(coarse > settings.inside * 255, scaled(settings.depth, coarse.shape))
     opaque = trust * inside
-
     known = np.maximum(opaque, trust * bound**16)
-    own = fill(picture, known)
-    own_share = screen_share(own, screen, axis)
-    alpha = colour_difference(share, own_share)
-    if W > 0:
-        d = picture - screen - alpha[..., None] * (own - screen)
-        d2 = d[..., 0] ** 2 + d[..., 1] ** 2 + d[..., 2] ** 2
-        own_share = own_share * np.exp(-d2 / W**2)
-    alpha = np.maximum(colour_difference(share, own_share), bound)
+
+    own = fill(np.dstack([share, excess]), known)
+    own_share, own_excess = own[..., 0], np.maximum(own[..., 1], 0)
+    # Grey spokes of a cyan wheel: no foreground may come out with more of the key colour than the object has.
+    alpha = np.minimum(colour_difference(share, own_share), colour_difference(excess, own_excess))
+    alpha = np.maximum(alpha, bound)
     threshold = max(settings.black_point * noise * float(np.abs(axis).sum()), 1 / 255)
-    return Key(clip_ends(alpha, min(threshold, 0.15)), opaque, dominance(own, colour), colour)
+    return Key(clip_ends(alpha, min(threshold, 0.15)), opaque, own_excess * dominance(colour, colour), colour)
 
 
 def _merge(key: Key, coarse: Matte, settings: GreenPostSettings) -> Floats:
     """The mask decides far outside and deep inside, the colour everywhere else."""
-    reach = scaled(settings.reach, coarse.shape)
-    near = cv2.dilate((coarse >= settings.outside * 255).astype(np.uint8), _disc(reach)) > 0
-    return np.where(near, np.maximum(key.alpha, key.opaque), 0)
+    outside = _outside(coarse < settings.outside * 255, scaled(settings.reach, coarse.shape))
+    return np.where(outside, 0, np.maximum(key.alpha, key.opaque))
+
+
+def _outside(background: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Background at a distance from the object and open to the picture's border.
+
+    What the object encloses is left to the colour: a mask often takes clear glass for a hole, and in a true hole the
+    colour finds the screen by itself.
+    """
+    far = _eroded(background, reach).astype(np.uint8)
+    number, label = cv2.connectedComponents(far, connectivity=4)
+    open_ = np.zeros(number, np.bool_)
+    for side in (label[0], label[-1], label[:, 0], label[:, -1]):
+        open_[side] = True
+    open_[0] = False  # label 0 is what is not far
+    return np.asarray(open_[label], np.bool_)
 
 
 def _near_fractional(matte: Matte, radius: int) -> NDArray[np.bool_]:

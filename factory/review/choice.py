@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from factory.review.digest import Digest
@@ -10,6 +11,7 @@ from factory.shards.manifest import SCORES
 
 EACH = 40  # best, worst, near a limit
 CLASSES = 200
+GROUPS = ("each class", "best", "worst", "near a limit", "random")
 RANKING = ("gsg", "residual", "green_residue")  # the first that was scored tells good from bad; lower is better
 
 Limits = Mapping[str, Sequence[tuple[str, float]]]
@@ -17,34 +19,35 @@ Limits = Mapping[str, Sequence[tuple[str, float]]]
 
 def choose(digest: Digest, limits: Limits, most: int) -> dict[str, list[str]]:
     """At most `most` keys of accepted samples → why each was chosen; each class first. Drawn by the plan's seed."""
-    accepted = np.flatnonzero(digest.status == "accepted")
+    accepted = np.flatnonzero(digest.having("accepted"))
     rng = np.random.default_rng(digest.plan.seed)
     shuffled = rng.permutation(accepted)
     scores = {name: digest.table[name].to_numpy()[shuffled] for name in SCORES}
-    groups: dict[str, NDArray[np.intp]] = {"each class": _one_of_each(digest, shuffled)}
+    groups: dict[str, NDArray[np.intp]] = {GROUPS[0]: _one_of_each(digest, shuffled)}
     ranking = next((scores[name] for name in RANKING if shuffled.size and scores[name].max() >= 0), None)
     if ranking is not None:
         order = shuffled[np.argsort(ranking, kind="stable")]
-        groups["best"], groups["worst"] = order[:EACH], order[::-1][:EACH]
+        groups[GROUPS[1]], groups[GROUPS[2]] = order[:EACH], order[::-1][:EACH]
     margin = _margin(scores, limits)
     if margin is not None:
-        groups["near a limit"] = shuffled[np.argsort(margin, kind="stable")[:EACH]]
-    groups["random"] = shuffled
+        groups[GROUPS[3]] = shuffled[np.argsort(margin, kind="stable")[:EACH]]
+    groups[GROUPS[4]] = shuffled[:most]
     why: dict[int, list[str]] = {}
     for name, rows in groups.items():
         for row in rows.tolist():
-            if row in why:
-                why[row].append(name)
-            elif len(why) < most:
-                why[row] = [name]
+            if row not in why and len(why) == most:
+                break  # the draw is the longest beginning of the shuffle that fits, so it stays fair
+            why.setdefault(row, []).append(name)
     keys = digest.table["key"].take(np.fromiter(why, np.int64, len(why))).to_pylist()
     return dict(zip(keys, why.values(), strict=True))
 
 
 def _one_of_each(digest: Digest, rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """The first of `rows` of each of the first CLASSES classes."""
-    names = digest.table["class"].take(rows).to_numpy(zero_copy_only=False)
-    _, first = np.unique(names.astype(str), return_index=True)
+    codes = digest.table["class"].take(rows).combine_chunks()
+    if not pa.types.is_dictionary(codes.type):
+        codes = codes.dictionary_encode()
+    _, first = np.unique(codes.indices.to_numpy(), return_index=True)
     return rows[np.sort(first)[:CLASSES]]
 
 

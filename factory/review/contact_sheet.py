@@ -37,7 +37,7 @@ def contact_sheet(samples: Sequence[Stored], out: Path, title: str, columns: int
         cell = Image.fromarray(strip(sample.rgb, sample.alpha, sample.foreground, side))
         sheet.paste(cell, (x, y), _rounded_panes(side))
         draw.text((x + 2, y + side + 7), _cut(_label(sample), 16, cell_width - 4), PALE_INK, _font(16))
-    sheet.save(out, optimize=True)
+    sheet.save(out)
 
 
 def _pane_side(longest: int) -> int:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from factory.engine.events import read_events
 from factory.engine.plan import Plan
@@ -85,14 +87,14 @@ class Digest:
         ordered = sorted(counts.items(), key=lambda item: (-item[1]["accepted"], item[0]))
         return {name: (count["accepted"], count["rejected"]) for name, count in ordered}
 
-    def values(self, score: str, status: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-        """A score of all attempts of one status that have it; float32."""
-        numbers = self.table[score].to_numpy()
-        return np.asarray(numbers[(numbers >= 0) & (self.status == status)], np.float32)
+    def values(self, score: str, status: str) -> NDArray[np.float32]:
+        """A score of all attempts of one status that have it."""
+        numbers: NDArray[np.float32] = self.table[score].to_numpy()
+        return numbers[(numbers >= 0) & self.having(status)]
 
-    @cached_property
-    def status(self) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
-        return np.asarray(self.table["status"].to_numpy(zero_copy_only=False))
+    def having(self, status: str) -> NDArray[np.bool_]:
+        """Which rows of the table have a status."""
+        return np.asarray(pc.equal(self.table["status"], status).to_numpy(), np.bool_)
 
 
 def read_digest(layout: Layout) -> Digest:
@@ -107,7 +109,8 @@ def read_digest(layout: Layout) -> Digest:
 
 
 def _read_table(layout: Layout, records: Sequence[CommitRecord], seed: int) -> tuple[pa.Table, bool]:
-    if layout.manifest.exists():
+    attempts = sum(record.attempts for record in records)
+    if layout.manifest.exists() and pq.read_metadata(layout.manifest).num_rows == attempts:  # else of an earlier state
         table = pq.read_table(layout.manifest, columns=list(COLUMNS), read_dictionary=["status", "class"])
         return table.unify_dictionaries(), True
     rng = np.random.default_rng(seed)
@@ -127,12 +130,14 @@ def _quarantined(layout: Layout, records: Sequence[CommitRecord]) -> dict[int, s
 
 
 def gate_limits(settings: Mapping[str, Any]) -> dict[str, list[tuple[str, float]]]:
-    """Score → its gates' limits as ("min" or "max", value), from fields such as `gsg_max` in the plan's settings."""
-    gates = settings.get("gates", {})
+    """Score → its gates' limits as ("min" or "max", value), from the plan's settings.
+
+    A gate's field is the score's name, or its end, and the side: `gsg_max`, `spread_max` for `screen_spread`.
+    """
     limits: dict[str, list[tuple[str, float]]] = {}
-    for score in SCORES:
-        for side in ("min", "max"):
-            value = gates.get(f"{score}_{side}") if isinstance(gates, Mapping) else None
-            if isinstance(value, int | float) and not isinstance(value, bool):
+    for name, value in settings.get("gates", {}).items():
+        stem, _, side = name.rpartition("_")
+        for score in SCORES:
+            if side in ("min", "max") and (score == stem or score.endswith(f"_{stem}")):
                 limits.setdefault(score, []).append((side, float(value)))
     return limits

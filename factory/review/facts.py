@@ -29,10 +29,15 @@ def facts(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "soft_alpha" in meta:
         found.append(("alpha", "soft" if meta["soft_alpha"] else "binary"))
     scores = meta.get("scores", meta)
-    found += [(name.replace("_", " "), f"{scores[name]:.4g}") for name in SCORES if scores.get(name, -1) >= 0]
+    found += [(score_name(name), f"{scores[name]:.4g}") for name in SCORES if scores.get(name, -1) >= 0]
     if meta.get("phash"):
         found.append(("perceptual hash", str(meta["phash"])))
     if "digital_source_type" in meta:
         origin = str(meta["digital_source_type"]).rpartition("/")[2]
         found.append(("AI-generated", f"{'yes' if meta['ai_generated'] else 'no'} ({origin})"))
     return found
+
+
+def score_name(name: str) -> str:
+    """A score's field name in people's words."""
+    return "GSG" if name == "gsg" else name.replace("_", " ")

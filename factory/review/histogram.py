@@ -26,9 +26,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A gate's limit: `x` in the plot, `anchor` keeps its label inside."""
+    """A gate's limit: `x` in the plot, `anchor` keeps its label inside; far off, only the label points to it."""
 
     x: float
+    drawn: bool
     text: str
     anchor: str
 
@@ -55,12 +56,13 @@ def histogram(
     if not values.size:
         return None
     low, high = (float(v) for v in np.percentile(values, [TAIL, 100 - TAIL]))
-    for _, value in limits:
-        low, high = min(low, value), max(high, value)
+    near = [value for _, value in limits if low - (high - low) <= value <= high + (high - low)]
+    low, high = min([low, *near]), max([high, *near])
     pad = 0.03 * (high - low) or max(0.5, 0.05 * abs(high))
     low, high = max(0.0, low - pad), high + pad
     edges = np.linspace(low, high, BINS + 1)
-    counts = [np.histogram(np.clip(part, low, high), edges)[0] for part in (accepted, rejected)]
+    clipped = (np.clip(part.astype(np.float64), low, high) for part in (accepted, rejected))
+    counts = [np.histogram(part, edges)[0] for part in clipped]
     scale = HEIGHT / max(1, int((counts[0] + counts[1]).max()))
     return Histogram(
         name=name,
@@ -88,7 +90,7 @@ def _bars(
         if kept + refused:
             span = f"{number(edges[index])} to {number(edges[index + 1])}"
             title = f"{span}: {kept:,} accepted, {refused:,} rejected"
-            below, above = kept * scale, refused * scale
+            below, above = (max(1.0, count * scale) if count else 0.0 for count in (kept, refused))  # none unseen
             bars.append(
                 Bar(index * width, width - 1, HEIGHT - below, below, HEIGHT - below - above, above, title),
             )
@@ -96,4 +98,9 @@ def _bars(
 
 
 def _limit(side: str, value: float, share: float) -> Limit:
-    return Limit(share * WIDTH, f"{side} {number(value)}", "end" if share > 0.5 else "start")
+    text = f"{side} {number(value)}"
+    if share < 0:
+        return Limit(0.0, False, f"← {text}", "start")
+    if share > 1:
+        return Limit(WIDTH, False, f"{text} →", "end")
+    return Limit(share * WIDTH, True, text, "end" if share > 0.5 else "start")

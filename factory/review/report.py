@@ -1,46 +1,28 @@
 """The page at the end of a run: OUT/report/index.html, static, with its pictures beside it. Opens offline."""
 
-import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from factory.errors import DataError, MachineError
-from factory.review.choice import RANKING, choose
+from factory.review.cards import Card, accepted_card, rejected_card
+from factory.review.choice import GROUPS, choose
 from factory.review.contact_sheet import contact_sheet
 from factory.review.digest import Digest, gate_limits, read_digest
-from factory.review.examples import PICTURES, RejectedPicture, failed_items, rejected_pictures
-from factory.review.facts import facts
+from factory.review.examples import PICTURES, failed_items, rejected_pictures
+from factory.review.facts import score_name
 from factory.review.histogram import histogram
-from factory.review.thumbnails import sprite
 from factory.shards.layout import Layout
 from factory.shards.lookup import find, read_row
 from factory.shards.manifest import SCORES
 from factory.shards.reader import Stored
 
 THUMBNAILS = 500  # in all, those of rejected attempts included
-SIDE = 320  # pixels of a thumbnail's pane
 ON_THE_SHEET = 24
 CLASSES_LISTED = 300
 SEVERAL = "; "
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A thumbnail on the page. why: the groups it was chosen for, or the reason of its rejection."""
-
-    file: str
-    name: str
-    caption: str
-    why: tuple[str, ...]
-    note: str
-    facts: list[tuple[str, str]]
-    rejected: bool = False
 
 
 def write_report(root: Path) -> Path:
@@ -58,11 +40,11 @@ def write_report(root: Path) -> Path:
     on_the_sheet: list[Stored] = []
     for key, why in chosen.items():
         sample = _read(root, key)
-        cards.append(_accepted_card(sample, why, thumbs))
+        cards.append(accepted_card(sample, why, thumbs))
         if len(on_the_sheet) < ON_THE_SHEET:
             on_the_sheet.append(sample)
     rejected = [
-        _rejected_card(picture, thumbs) for picture in rejected_pictures(layout, digest.records, digest.plan.seed)
+        rejected_card(picture, thumbs) for picture in rejected_pictures(layout, digest.records, digest.plan.seed)
     ]
     _sweep(thumbs, {Path(card.file).name for card in [*cards, *rejected]})
     if on_the_sheet:
@@ -80,27 +62,6 @@ def _read(root: Path, key: str) -> Stored:
         return read_row(root, find(root, key))
     except DataError as error:
         raise MachineError(f"{error}: `factory verify {root}` names all that is broken.") from error
-
-
-def _accepted_card(sample: Stored, why: Sequence[str], folder: Path) -> Card:
-    longest = max(sample.alpha.shape)
-    side = longest * max(1, SIDE // longest) if longest < SIDE else SIDE
-    picture = Image.fromarray(sprite(sample.rgb, sample.alpha, sample.foreground, side + 2))
-    data = io.BytesIO()
-    picture.save(data, "WEBP", quality=85, method=1)  # the default method 4: twice the time, a tenth smaller
-    (folder / f"{sample.key}.webp").write_bytes(data.getvalue())
-    caption = str(sample.meta["caption"] or sample.meta["prompt"] or sample.meta["class"] or sample.key)
-    scores = sample.meta["scores"]
-    note = next((f"{name.replace('_', ' ')} {scores[name]:.3g}" for name in RANKING if scores[name] >= 0), "")
-    return Card(f"thumbs/{sample.key}.webp", sample.key, caption, tuple(why), note, facts(sample.meta))
-
-
-def _rejected_card(picture: RejectedPicture, folder: Path) -> Card:
-    row = picture.row
-    (folder / f"{picture.name}.png").write_bytes(picture.png)
-    about = [("rejected by", picture.reason), ("because", row["detail"]), *facts(row)]
-    caption = str(row["detail"] or row["caption"] or row["prompt"] or picture.name)
-    return Card(f"thumbs/{picture.name}.png", picture.name, caption, (picture.reason,), "", about, rejected=True)
 
 
 def _sweep(folder: Path, wanted: set[str]) -> None:
@@ -124,7 +85,7 @@ def _context(
         "digest": digest,
         "plan": plan,
         "asked": plan.slots,
-        "groups": Counter(why for card in cards for why in card.why),
+        "groups": {group: count for group in GROUPS if (count := sum(group in card.why for card in cards))},
         "cards": cards,
         "rejected": {reason: [card for card in rejected if reason in card.why] for reason in digest.rejected},
         "failures": failed_items(layout, digest.records) if digest.failed else {},
@@ -134,9 +95,7 @@ def _context(
         "software": _software(digest),
         "recipe": layout.recipe.read_text(encoding="utf-8") if layout.recipe.exists() else "",
         "has_sheet": has_sheet,
-        "items": [
-            {"file": c.file, "name": c.name, "facts": c.facts, "rejected": c.rejected} for c in [*cards, *rejected]
-        ],
+        "items": [card.item() for card in [*cards, *rejected]],
     }
 
 
@@ -157,7 +116,7 @@ def _render(context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "size": size}
+    environment.filters |= {"duration": duration, "size": size, "score_name": score_name}
     return environment.get_template("report.html.j2").render(context)
 
 

@@ -13,9 +13,10 @@ from factory.sample import Matte, Picture, Rejection
 from factory.shards.encoding import encode_png
 
 GAP = 4  # pixels between panes
+SPRITE_MARGIN = 1
 CHECKER_LEVELS = (226, 192)
 CHECKERS = 12  # squares along a pane
-EMPTY_LEVEL = 128  # where there is no picture
+EMPTY_LEVEL = 128  # grey where there is no picture
 REJECTION_SIDE = 128
 FULL = np.float32(255)  # a matte's level that means exactly 1
 
@@ -23,15 +24,15 @@ FULL = np.float32(255)  # a matte's level that means exactly 1
 def strip(rgb: Picture, alpha: Matte, foreground: Picture, side: int) -> Picture:
     """Three square panes beside each other: rgb | alpha | the object over a checkerboard.
 
-    rgb, foreground: (H, W, 3).  alpha: (H, W).  side: pixels of a pane; the gaps are white.
+    rgb, foreground: (H, W, 3).  alpha: (H, W).  side: pixels of a pane.
     Returns (side, 3·side + 2·GAP, 3).
     """
     return beside([pane(rgb, side), pane(alpha, side), pane_over_checkerboard(foreground, alpha, side)])
 
 
 def beside(panes: list[Picture]) -> Picture:
-    """Panes of one height in a row, with white gaps."""
-    gap = np.full((panes[0].shape[0], GAP, 3), 255, np.uint8)
+    """Panes of one height in a row, with gaps."""
+    gap = np.full((panes[0].shape[0], GAP, 3), EMPTY_LEVEL, np.uint8)
     row = [picture for one in panes for picture in (one, gap)][:-1]
     return np.concatenate(row, axis=1)
 
@@ -80,15 +81,18 @@ def fit(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 def sprite(rgb: Picture, alpha: Matte, foreground: Picture, side: int) -> NDArray[np.uint8]:
     """Two square panes in one RGBA picture: rgb | the object with its alpha, for a page that chooses the background.
 
-    One transparent pixel around each keeps a browser that scales them from mixing the neighbours.
-    Returns (side, 2·side, 4).
+    Each pane is `side` pixels and a margin that repeats its outermost ones: a browser that enlarges a pane and crops
+    the margin mixes it with nothing else. Returns (side + 2·SPRITE_MARGIN, 2·(side + 2·SPRITE_MARGIN), 4).
     """
-    straight, coverage = _fit_straight(foreground, alpha, side - 2)
-    picture = fit(rgb, side - 2)
-    canvas = np.zeros((side, 2 * side, 4), np.uint8)
-    _middle(canvas[:, :side], picture)[...] = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
-    _middle(canvas[:, side:], straight)[...] = np.dstack([straight, coverage])
-    return canvas
+    straight, coverage = _fit_straight(foreground, alpha, side)
+    picture = fit(rgb, side)
+    panes = []
+    for colour, opacity in ((picture, np.full(picture.shape[:2], 255, np.uint8)), (straight, coverage)):
+        canvas = np.zeros((side, side, 4), np.uint8)
+        _middle(canvas, colour)[...] = np.dstack([colour, opacity])
+        margins = [(SPRITE_MARGIN, SPRITE_MARGIN), (SPRITE_MARGIN, SPRITE_MARGIN), (0, 0)]
+        panes.append(np.pad(canvas, margins, mode="edge"))
+    return np.concatenate(panes, axis=1)
 
 
 def rejection_thumbnail(rejection: Rejection) -> bytes:

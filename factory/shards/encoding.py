@@ -25,7 +25,10 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
 
 def decode_png(data: bytes) -> NDArray[np.uint8]:
     """The 8-bit RGB or grey picture in a PNG. Raises DataError("undecodable")."""
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # no bytes at all, or a header that asks for gigabytes
+        picture = None
     if picture is None or picture.dtype != np.uint8 or (picture.ndim == 3 and picture.shape[2] != 3):
         raise DataError("undecodable", "a member is not an 8-bit grey or RGB PNG")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture, np.uint8)

@@ -50,12 +50,12 @@ _OURS = {  # what a killed run may have left behind; anything else in these fold
 class FinishSettings:
     """What finalisation depends on besides the shards.
 
-    title: the set's name in its card and indexes.
+    title: the set's name in its card.
     duplicate_distance: bits in which two perceptual hashes may differ and still be one picture.
     """
 
     title: str = "Image matting pairs"
-    duplicate_distance: int = 4
+    duplicate_distance: int = 3  # as the gate inside a shard
 
 
 DEFAULTS = FinishSettings()
@@ -126,7 +126,7 @@ def finalise(layout: Layout, records: Sequence[CommitRecord], settings: FinishSe
         search.take(accepted["key"].to_pylist(), accepted["phash"].to_pylist())
         if record.tar.name:
             _replace(layout.idx(record.shard, record.split), dali_index(accepted.select(INDEX_COLUMNS)), scratch)
-    for name, data in shard_indexes(records, settings.title).items():
+    for name, data in shard_indexes(records).items():
         _replace(layout.root / name, data, scratch)
     if rows_of(records) <= ROWS_IN_ONE_FILE:
         _write_manifest(layout, records, search.found(settings.duplicate_distance), scratch)
@@ -138,7 +138,7 @@ def finalise(layout: Layout, records: Sequence[CommitRecord], settings: FinishSe
 
 def mark_finished(layout: Layout, records: Sequence[CommitRecord], settings: FinishSettings = DEFAULTS) -> None:
     """Write finished.json: from here on a run in this folder has nothing to do."""
-    names = [*shard_indexes(records, settings.title), *([layout.manifest.name] if layout.manifest.exists() else [])]
+    names = [*shard_indexes(records), *([layout.manifest.name] if layout.manifest.exists() else [])]
     files = {name: digest_file(layout.root / name, name) for name in names}
     finished = Finished(shards=content_digest(records), settings=settings, files=files)
     write_json(layout.finished, asdict(finished), layout.scratch)
@@ -159,7 +159,7 @@ def remove_stale(layout: Layout, records: Sequence[CommitRecord]) -> None:
             (folder / name).unlink()
         if stale:
             fsync_folder(folder)
-    indexes = set(shard_indexes(records, ""))
+    indexes = set(shard_indexes(records))
     for old in layout.root.glob("shardindex*.json"):
         if old.name not in indexes:
             old.unlink()

@@ -30,7 +30,7 @@ def dali_index(accepted: pa.Table) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def shard_indexes(records: Sequence[CommitRecord], name: str) -> Mapping[str, bytes]:
+def shard_indexes(records: Sequence[CommitRecord]) -> Mapping[str, bytes]:
     """File name → wids index (v1, relative URLs) of one split.
 
     wids reads all that one index lists, so each split has its own: `shardindex.json` is the training split's (or the
@@ -44,7 +44,7 @@ def shard_indexes(records: Sequence[CommitRecord], name: str) -> Mapping[str, by
             for record in records
             if record.split == split and record.tar.name
         ]
-        index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": f"{name}-{split}", "shardlist": shards}
+        index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": split, "shardlist": shards}
         file_name = f"shardindex-{split}.json" if number else "shardindex.json"
         indexes[file_name] = (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode()
     return indexes

@@ -40,10 +40,20 @@ def read_members(tar: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
                     key, members = stem, {}
                 body = archive.extractfile(info)
                 members[extension] = body.read() if body is not None else b""
+            _check_end(archive)
     except (tarfile.TarError, EOFError) as error:
         raise DataError("broken_tar", f"{tar.name} is not a whole tar archive ({error})") from error
     if members:
         yield key, members
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Tarfile stops at a damaged or cut header as if the archive ended there."""
+    file = archive.fileobj
+    assert file is not None  # it is open
+    file.seek(archive.offset)
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError(f"no member and no end at byte {archive.offset}")
 
 
 def decode(key: str, members: dict[str, bytes]) -> Stored:

@@ -1,4 +1,4 @@
-"""A strict reader of our own tars: nothing is forgiven that tarfile passes over (it ends quietly at a broken header)."""
+"""A strict reader of our own tars. Nothing is forgiven that tarfile passes over: it ends quietly at a broken header."""
 
 import tarfile
 from collections.abc import Iterator

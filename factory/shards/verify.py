@@ -1,4 +1,4 @@
-"""Checks a whole set: every byte against its commit record, every sample against its promises, every file against the plan."""
+"""Checks a whole set: bytes against commit records, samples against their promises, files against the plan."""
 
 import hashlib
 import multiprocessing
@@ -141,7 +141,7 @@ def _check_finished(layout: Layout, records: Sequence[CommitRecord]) -> Iterator
             with path.open("rb") as opened:
                 if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
                     yield Fault(name, "sha256", "its bytes are not those that finalisation wrote")
-    indexes = shard_indexes(records, finished.settings.title)
+    indexes = shard_indexes(records)
     for path in sorted(layout.root.glob("shardindex*.json")):
         if path.name not in indexes:
             yield Fault(path.name, "extra", "the set has no such split")

@@ -1,4 +1,4 @@
-"""Everything that one committed shard promises, checked against the bytes that lie there. Faults are named, never raised."""
+"""All that one committed shard promises, checked against the bytes that lie there. Faults are named, not raised."""
 
 import hashlib
 from collections import Counter

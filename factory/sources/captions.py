@@ -8,7 +8,7 @@ VIEWS = {"N", "NE", "E", "SE", "S", "SW", "W", "NW"}  # rendered sets name the c
 
 
 def name_from_path(root: str, relative: str, captions: Literal["file", "folder"]) -> str:
-    """ "redApple_07.png" → "red apple". Where a name holds no letters, the next folder up is asked.
+    """Turn "redApple_07.png" into "red apple". Where a name holds no letters, the next folder up is asked.
 
     root: name of the folder that was listed.  relative: the picture's path below it.
     """

@@ -101,7 +101,9 @@ def moved_within(foreground: Picture, alpha: Matte, across: float, down: float, 
     x = _step(across, left - margin * width, width - margin * width - right)
     y = _step(down, top - margin * height, height - margin * height - bottom)
     source = np.clip(np.arange(height) - y, 0, height - 1)[:, None], np.clip(np.arange(width) - x, 0, width - 1)[None]
-    return foreground[source], alpha[source]
+    matte = np.zeros_like(alpha)
+    matte[top + y : bottom + y, left + x : right + x] = alpha[top:bottom, left:right]
+    return foreground[source], matte
 
 
 def _step(towards: float, room_before: float, room_after: float) -> int:

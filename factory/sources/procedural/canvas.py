@@ -1,7 +1,7 @@
-"""Painting objects in layers: coverage supersampled 8×8, colour at the picture's own resolution.
+"""Painting objects in layers: alpha on a grid 8×8 times finer, colour at the picture's own resolution.
 
-The matte's solid part is the union of all opaque outlines on the fine grid, so abutting parts leave no seam; the
-colour of a pixel is the average of the parts that cover it, so nothing bleeds in from behind the object.
+Layers are put over each other on the fine grid, so abutting parts leave no seam and stacked panes of glass are exact;
+the colour of a pixel is the average of the parts that cover it, so nothing bleeds in from behind the object.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from factory.sample import Matte, Picture
 from factory.sources.framing import pad_colour
 from factory.sources.procedural.palette import SNOW, Field, Paint, mix, tone
-from factory.sources.procedural.raster import Mask, draw_line, draw_outline, draw_ribbons, ribbon_outlines
+from factory.sources.procedural.raster import Mask, draw_roughly, fill_union, line_outlines, ribbon_outlines
 from factory.sources.procedural.shapes import Points
 
 SUPERSAMPLING = 8
+FINENESS_IN_MOTION = 4  # the instants of an exposure sample between each other's grid points
 EDGE = 1e-4  # coverage below this has no colour of its own
 
 
@@ -51,11 +52,20 @@ class Canvas:
     `low`, `high`: bounds, in pixels, of all that was drawn, also beyond the canvas.
     """
 
-    def __init__(self, size: int, view: View, rng: Generator, colour: Paint, pattern: str = "") -> None:
+    def __init__(
+        self,
+        size: int,
+        view: View,
+        rng: Generator,
+        colour: Paint,
+        *,
+        pattern: str = "",
+        fineness: int = SUPERSAMPLING,
+    ) -> None:
+        self._fineness = fineness  # fine pixels per pixel
         self.size, self.view, self.rng, self.colour, self.pattern = size, view, rng, colour, pattern
         self.low, self.high = np.full(2, np.inf), np.full(2, -np.inf)
-        self._solid = np.zeros((size * SUPERSAMPLING, size * SUPERSAMPLING), np.uint8)
-        self._through = np.ones((size, size), np.float32)  # what the translucent layers let pass
+        self._cover = np.zeros((size * self._fineness, size * self._fineness), np.uint8)  # alpha on the fine grid
         self._ink = np.zeros((size, size, 3), np.float32)  # premultiplied
         self._weight = np.zeros((size, size), np.float32)
         back = np.linalg.inv(view.projection)
@@ -107,7 +117,7 @@ class Canvas:
         """The colour on a cylinder; across runs from −1 to 1 over its width."""
         side = 1.0 if self._light[0] > 0 else -1.0
         t = np.clip(across * side, -1, 1)
-        return tone(tone(colour, -0.45 * np.abs(t - 0.3) + 0.12), gloss * np.exp(-(((t - 0.45) / 0.13) ** 2)))
+        return tone(tone(colour, -0.36 * np.abs(t - 0.3) + 0.1), gloss * np.exp(-(((t - 0.45) / 0.13) ** 2)))
 
     def noise(self, cells: float, x: float = 0.0, y: float = 0.0) -> Field:
         """Smooth random values in 0..1 fixed to the object; `cells` of them to a unit, moved by (x, y)."""
@@ -134,10 +144,9 @@ class Canvas:
         if region is None:
             return
         mask, corner = self._blank(region)
-        for p in fine:
-            draw_outline(mask, p - corner, 255)
-        for hole in holes:
-            draw_outline(mask, self._fine(hole) - corner, 0)
+        fill_union(mask, [p - corner for p in fine], 255)
+        if holes:
+            fill_union(mask, [self._fine(hole) - corner for hole in holes], 0)
         self._layer(region, mask, paint, opacity)
 
     def stroke(
@@ -145,48 +154,47 @@ class Canvas:
     ) -> None:
         """Paint lines of one width (object units) with round joints and ends."""
         parts = [lines] if isinstance(lines, np.ndarray) else lines
-        half = width * self.view.scale() * SUPERSAMPLING / 2
+        half = width * self.view.scale() * self._fineness / 2
         fine = [self._fine(p) for p in parts]
         region = self._region(fine, half)
         if region is None:
             return
         mask, corner = self._blank(region)
-        for p in fine:
-            draw_line(mask, p - corner, half)
+        fill_union(mask, [part for p in fine for part in line_outlines(p - corner, half)], 255)
         self._layer(region, mask, paint, opacity)
 
     def strands(self, lines: Points, width: ArrayLike, paints: Sequence[Paint]) -> None:
         """Paint many tapering hairs: lines (N, K, 2), width (K,) or one number; one layer per paint, in order."""
         n, k, _ = lines.shape
-        half = np.broadcast_to(np.asarray(width, np.float64), (k,)) * (self.view.scale() * SUPERSAMPLING / 2)
+        half = np.broadcast_to(np.asarray(width, np.float64), (k,)) * (self.view.scale() * self._fineness / 2)
         outlines = ribbon_outlines(self._fine(lines), half)
+        region = self._region(list(outlines))
+        if region is None:
+            return
+        mask, corner = self._blank(region)
+        outlines -= corner
         for part, paint in zip(np.array_split(np.arange(n), len(paints)), paints, strict=True):
-            region = self._region(list(outlines[part]))
-            if region is None:
-                continue
-            mask, corner = self._blank(region)
-            draw_ribbons(mask, outlines[part] - corner)
-            self._layer(region, mask, paint, 1.0)
+            mask[:] = 0
+            draw_roughly(mask, outlines[part])
+            self._blend(region, self._coverage(region, mask), paint)
+        fill_union(self._fine_window(region), list(outlines), 255)
 
     def haze(self, opacity: Field, paint: Paint, reach: Points) -> None:
         """Paint a soft layer given by its opacity at every pixel; reach: points that bound where it is seen."""
         self._widen(self.view.project(reach))
-        self._blend((slice(None), slice(None)), np.clip(opacity, 0, 1).astype(np.float32), paint)
-        self._through *= 1 - np.clip(opacity, 0, 1).astype(np.float32)
+        self._veil(opacity, paint)
 
     def exposure(self, draw: Callable[["Canvas"], None], views: Sequence[View]) -> None:
         """Motion blur: the average of what `draw` paints in each view. `draw` must not use the rng."""
         alpha, ink = np.zeros_like(self._weight), np.zeros_like(self._ink)
         for view in views:
-            frame = Canvas(self.size, view, self.rng, self.colour, self.pattern)
+            frame = Canvas(self.size, view, self.rng, self.colour, pattern=self.pattern, fineness=FINENESS_IN_MOTION)
             draw(frame)
             a = frame._alpha()
             alpha += a / len(views)
             ink += frame._straight() * (a / len(views))[..., None]
             self._widen(np.stack([frame.low, frame.high]))
-        paint = ink / np.maximum(alpha, EDGE)[..., None]
-        self._blend((slice(None), slice(None)), alpha, paint)
-        self._through *= 1 - alpha
+        self._veil(alpha, ink / np.maximum(alpha, EDGE)[..., None])
 
     def finish(self) -> tuple[Picture, Matte]:
         """The straight colour, defined everywhere, and the matte."""
@@ -197,8 +205,7 @@ class Canvas:
     # inside
 
     def _alpha(self) -> Field:
-        solid = cv2.resize(self._solid, (self.size, self.size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        return 1 - (1 - solid) * self._through
+        return cv2.resize(self._cover, (self.size, self.size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
     def _straight(self) -> Paint:
         return self._ink / np.maximum(self._weight, EDGE)[..., None]
@@ -206,7 +213,7 @@ class Canvas:
     def _fine(self, p: Points) -> NDArray[np.float64]:
         q = self.view.project(p)
         self._widen(q)
-        return q * SUPERSAMPLING - 0.5
+        return q * self._fineness - 0.5
 
     def _widen(self, pixels: NDArray[np.float64]) -> None:
         flat = pixels.reshape(-1, 2)
@@ -218,15 +225,20 @@ class Canvas:
         every = np.concatenate(fine)
         low, high = every.min(axis=0) - margin - 1, every.max(axis=0) + margin + 1
         if margin:
-            self._widen(np.stack([low, high]) / SUPERSAMPLING)
-        left, top = np.clip(np.floor(low / SUPERSAMPLING), 0, self.size).astype(int).tolist()
-        right, bottom = np.clip(np.ceil(high / SUPERSAMPLING) + 1, 0, self.size).astype(int).tolist()
+            self._widen(np.stack([low, high]) / self._fineness)
+        left, top = np.clip(np.floor(low / self._fineness), 0, self.size).astype(int).tolist()
+        right, bottom = np.clip(np.ceil(high / self._fineness) + 1, 0, self.size).astype(int).tolist()
         return (slice(top, bottom), slice(left, right)) if bottom > top and right > left else None
 
     def _blank(self, region: tuple[slice, slice]) -> tuple[Mask, NDArray[np.float64]]:
         rows, cols = region
-        shape = ((rows.stop - rows.start) * SUPERSAMPLING, (cols.stop - cols.start) * SUPERSAMPLING)
-        return np.zeros(shape, np.uint8), np.array([cols.start, rows.start], np.float64) * SUPERSAMPLING
+        shape = ((rows.stop - rows.start) * self._fineness, (cols.stop - cols.start) * self._fineness)
+        return np.zeros(shape, np.uint8), np.array([cols.start, rows.start], np.float64) * self._fineness
+
+    def _fine_window(self, region: tuple[slice, slice]) -> Mask:
+        """A view of the alpha on the fine grid."""
+        rows, cols = (slice(s.start * self._fineness, s.stop * self._fineness) for s in region)
+        return self._cover[rows, cols]
 
     def _coverage(self, region: tuple[slice, slice], mask: Mask) -> Field:
         rows, cols = region
@@ -234,15 +246,21 @@ class Canvas:
         return cv2.resize(mask, shape, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
     def _layer(self, region: tuple[slice, slice], mask: Mask, paint: Paint, opacity: float | Field) -> None:
-        coverage = self._coverage(region, mask)
         rows, cols = region
+        cover = self._fine_window(region)
+        coverage = self._coverage(region, mask)
         if isinstance(opacity, float) and opacity >= 1:
-            tall, wide = _times(rows, SUPERSAMPLING), _times(cols, SUPERSAMPLING)
-            cv2.max(self._solid[tall, wide], mask, self._solid[tall, wide])
+            cv2.bitwise_or(cover, mask, cover)
         else:
-            coverage = coverage * (opacity if isinstance(opacity, float) else np.clip(opacity[rows, cols], 0, 1))
-            self._through[rows, cols] *= 1 - coverage
+            share = np.full(coverage.shape, opacity) if isinstance(opacity, float) else opacity[rows, cols]
+            _over(cover, np.minimum(_enlarged(share, self._fineness), mask))
+            coverage = coverage * share
         self._blend(region, coverage, paint)
+
+    def _veil(self, opacity: Field, paint: Paint) -> None:
+        """A translucent layer over the whole canvas."""
+        _over(self._cover, _enlarged(opacity, self._fineness))
+        self._blend((slice(0, self.size), slice(0, self.size)), np.clip(opacity, 0, 1), paint)
 
     def _blend(self, region: tuple[slice, slice], coverage: Field, paint: Paint) -> None:
         rows, cols = region
@@ -252,5 +270,13 @@ class Canvas:
         self._weight[rows, cols] = self._weight[rows, cols] * keep + coverage
 
 
-def _times(s: slice, factor: int) -> slice:
-    return slice(s.start * factor, s.stop * factor)
+def _over(cover: Mask, layer: Mask) -> None:
+    """Alpha of a layer over what is there, in place: 1 − (1 − a)(1 − b)."""
+    left = cv2.multiply(cv2.bitwise_not(cover), cv2.bitwise_not(layer), scale=1 / 255)
+    cv2.bitwise_not(left, cover)
+
+
+def _enlarged(opacity: Field, times: int) -> Mask:
+    levels = np.rint(np.clip(opacity, 0, 1) * 255).astype(np.uint8)
+    size = (levels.shape[1] * times, levels.shape[0] * times)
+    return np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_NEAREST), np.uint8)

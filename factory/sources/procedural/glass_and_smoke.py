@@ -225,7 +225,7 @@ def cloud(canvas: Canvas) -> None:
         light = np.maximum(light, d * 0.5 - (canvas.v - y) / r * d * 0.6)
         reach.append(circle(x, y, r))
     torn = canvas.noise(3.5) * 0.6 + canvas.noise(8.0) * 0.4
-    opacity = np.clip(density * 5.5 - 1.3 * torn, 0, 0.97)
+    opacity = np.clip(density * 5.5 - 1.3 * torn, 0, 1)
     base = np.clip((canvas.v - 0.1) * 0.7, 0, 0.45)
     canvas.haze(
         opacity,

@@ -40,7 +40,8 @@ WOOD, METAL, INK, SNOW = rgb(150, 98, 52), rgb(168, 172, 182), rgb(28, 26, 30), 
 def jittered(name: str, rng: Generator) -> Paint:
     """A shade of the named colour that a person still calls by that name."""
     base = np.array(COLOURS[name], np.float32) / 255
-    shade = base * rng.uniform(0.9, 1.06) + rng.uniform(-0.025, 0.025, 3)
+    spread = 0.006 + 0.03 * float(np.ptp(base))  # black, white and gray must not take on a hue
+    shade = base * rng.uniform(0.92, 1.06) + rng.uniform(-spread, spread, 3)
     return np.clip(shade, 0.02, 0.98).astype(np.float32)
 
 

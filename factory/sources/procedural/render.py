@@ -71,12 +71,12 @@ def render(class_name: str, seed: int, size: int, without: tuple[str, ...] = ())
     hand = int(rng.integers(2**62))
 
     pose = ASIDE @ pose
-    measured = Canvas(2, View(pose, towards), default_rng(hand), colour, look.pattern)
+    measured = Canvas(2, View(pose, towards), default_rng(hand), colour, pattern=look.pattern)
     kind.draw(measured)
     wide, high = measured.high - measured.low
     extent = min(extent * max(wide / high, high / wide) ** 0.25, max(extent, LONGEST[look.size]))
     fitted = _fit(measured.low, measured.high, size, extent) @ pose
-    canvas = Canvas(size, View(fitted, towards), default_rng(hand), colour, look.pattern)
+    canvas = Canvas(size, View(fitted, towards), default_rng(hand), colour, pattern=look.pattern)
     kind.draw(canvas)
     foreground, alpha = canvas.finish()
     return Rendered(foreground, alpha, caption, class_name, look.colour)

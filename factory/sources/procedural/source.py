@@ -37,6 +37,8 @@ class ProceduralSettings:
             raise UsageError(f"no procedural class is named {unknown[0]!r}: choose from {', '.join(CLASSES)}")
         if self.size < 16 or self.size > 4096:
             raise UsageError(f"size is {self.size}: choose 16 to 4096 pixels")
+        if not 0 <= self.margin < 0.5 or not 0 <= self.wander <= 1:
+            raise UsageError(f"margin is {self.margin} and wander {self.wander}: choose 0 to below 0.5, and 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from factory.sources.procedural.palette import INK, METAL, SNOW, WOOD, Paint, rg
 from factory.sources.procedural.registry import HAIR, object_class
 from factory.sources.procedural.shapes import Points, bezier, box, circle, ellipse, placed, points, ribbon, smooth
 
-TAPER = np.array([1.0, 1.0, 0.95, 0.9, 0.85, 0.8, 0.72, 0.62, 0.5, 0.36, 0.2, 0.06])
+TAPER = (1 - np.linspace(0, 1, 14) ** 2) * 0.96 + 0.04
 
 
 def _tones(canvas: Canvas, n: int, low: float = -0.5, high: float = 0.32) -> list[Paint]:
@@ -17,15 +17,15 @@ def _tones(canvas: Canvas, n: int, low: float = -0.5, high: float = 0.32) -> lis
 
 
 def _locks(canvas: Canvas, n: int, side: float, fall: float, wave: float) -> Points:
-    """(n, 12, 2) hairs from the parting over one side of a head down to about y = fall."""
+    """(n, 14, 2) hairs from the parting over one side of a head down to about y = fall."""
     rng = canvas.rng
     out = rng.random(n)
     start = np.stack([rng.normal(0, 0.05, n), rng.normal(-0.86, 0.015, n)], axis=1)
     over = np.stack([side * (0.50 + 0.34 * out), -0.95 + 0.1 * rng.random(n)], axis=1)
     past = np.stack([side * (0.40 + 0.36 * out), -0.1 + 0.4 * rng.random(n)], axis=1)
     end = np.stack([side * (0.28 + 0.52 * out) + rng.normal(0, 0.06, n), fall - 0.28 * rng.random(n)], axis=1)
-    lines = bezier(np.stack([start, over, past, end], axis=1))
-    s = np.linspace(0, 1, 12)
+    lines = bezier(np.stack([start, over, past, end], axis=1), 14)
+    s = np.linspace(0, 1, 14)
     lines[..., 0] += wave * s**1.5 * np.sin(9 * s + rng.normal(0, 0.5, (n, 1)))
     return lines
 
@@ -64,7 +64,7 @@ def pompom(canvas: Canvas) -> None:
         a = rng.uniform(0, 2 * np.pi, n)
         bend = rng.normal(0, 0.2, n)
         reach = ring * rng.uniform(0.8, 1.0, n)
-        t = np.linspace(0.25, 1, 8)[None]
+        t = np.linspace(0.04, 1, 8)[None]
         angle = a[:, None] + bend[:, None] * t**2
         lines = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * (reach[:, None] * t)[..., None]
         canvas.fill(circle(0, 0, 0.62 * ring), tone(canvas.colour, -0.3 + 0.25 * (1 - ring)))
@@ -112,7 +112,7 @@ def paintbrush(canvas: Canvas) -> None:
     end = np.stack([x * 0.05 + rng.normal(0, 0.015, n), 1.0 - 0.16 * np.abs(x)], axis=1)
     order = rng.permutation(n)
     canvas.strands(
-        bezier(np.stack([start, belly, belly, end], axis=1))[order], TAPER * 0.05, _tones(canvas, 6, -0.35, 0.3)
+        bezier(np.stack([start, belly, belly, end], axis=1), 14)[order], TAPER * 0.05, _tones(canvas, 6, -0.35, 0.3)
     )
     canvas.fill(box(-0.165, -0.05, 0.165, 0.34, 0.03), canvas.tube(METAL, canvas.u / 0.165, 0.7))
     for y in (0.04, 0.26):
@@ -176,7 +176,7 @@ def mustache(canvas: Canvas) -> None:
         b = np.stack([0.3 + 0.12 * s, -0.42 + 0.75 * s], axis=1)
         c = np.stack([0.75 + 0.05 * s, 0.16 + 0.32 * s], axis=1)
         end = np.stack([rng.uniform(0.95, 1.02, n), -curl + 0.1 * s + rng.normal(0, 0.02, n)], axis=1)
-        lines = bezier(np.stack([start, b, c, end], axis=1)) * (side, 1)
+        lines = bezier(np.stack([start, b, c, end], axis=1), 14) * (side, 1)
         canvas.strands(lines, TAPER * 0.06, _tones(canvas, 7, -0.4, 0.28))
 
 

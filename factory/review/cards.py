@@ -1,0 +1,75 @@
+"""The thumbnails of a report: their files, and the words beside them."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from factory.review.choice import RANKING
+from factory.review.examples import RejectedPicture
+from factory.review.facts import facts, score_name
+from factory.review.thumbnails import SPRITE_MARGIN, sprite
+from factory.shards.reader import Stored
+
+SIDE = 320  # pixels of a pane at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A thumbnail on the page.
+
+    why: the groups it was chosen for, or the reason of its rejection.  zoom: crops a sprite's margin.
+    """
+
+    file: str
+    name: str
+    caption: str
+    note: str
+    why: tuple[str, ...]
+    facts: list[tuple[str, str]]
+    zoom: float = 1.0
+    rejected: bool = False
+
+    def item(self) -> dict[str, Any]:
+        """What the page's script needs to show it large."""
+        return {"file": self.file, "name": self.name, "facts": self.facts, "zoom": self.zoom, "rejected": self.rejected}
+
+
+def accepted_card(sample: Stored, why: Sequence[str], folder: Path) -> Card:
+    """Write the sprite of a sample into a folder beside the page."""
+    meta = sample.meta
+    side = min(SIDE, max(sample.alpha.shape))  # the browser enlarges small ones
+    picture = Image.fromarray(sprite(sample.rgb, sample.alpha, sample.foreground, side))
+    data = io.BytesIO()
+    picture.save(data, "WEBP", quality=85, method=1)  # the default method 4: twice the time, a tenth smaller
+    (folder / f"{sample.key}.webp").write_bytes(data.getvalue())
+    note = next(
+        (f" · {score_name(name)} {meta['scores'][name]:.3g}" for name in RANKING if meta["scores"][name] >= 0), ""
+    )
+    return Card(
+        file=f"{folder.name}/{sample.key}.webp",
+        name=sample.key,
+        caption=str(meta["caption"] or meta["prompt"] or meta["class"] or sample.key),
+        note=sample.key + note,
+        why=tuple(why),
+        facts=facts(meta),
+        zoom=1 + 2 * SPRITE_MARGIN / side,
+    )
+
+
+def rejected_card(picture: RejectedPicture, folder: Path) -> Card:
+    """Write what the worker drew of a rejected attempt into a folder beside the page."""
+    row = picture.row
+    (folder / f"{picture.name}.png").write_bytes(picture.png)
+    return Card(
+        file=f"{folder.name}/{picture.name}.png",
+        name=f"{row['key']}, attempt {row['attempt']}",
+        caption=str(row["detail"] or picture.reason),
+        note=str(row["caption"] or row["prompt"] or row["key"]),
+        why=(picture.reason,),
+        facts=[("rejected by", picture.reason), ("because", row["detail"]), *facts(row)],
+        rejected=True,
+    )
