@@ -126,7 +126,7 @@ def rgba_pictures(side: int) -> Iterator[Thing]:
     files = sorted(DATA.glob("rgba_fluent_emoji_3d/*.webp"))[::23] + sorted(DATA.glob("rgba_artmsra_semi/fg/*.png"))
     for file in files:
         picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        thing = framed(as_unit(np.ascontiguousarray(picture[..., [2, 1, 0, 3]])), side)
+        thing = framed(as_unit(np.asarray(picture, np.uint8)[..., [2, 1, 0, 3]]), side)
         if float((np.maximum(dominance(thing.foreground, KEY), 0) * thing.alpha).sum() / thing.alpha.sum()) < 0.05:
             yield thing
 
@@ -142,16 +142,17 @@ def framed(rgba: Floats, side: int) -> Thing:
     around = (top, side - size[1] - top, left, side - size[0] - left)
     alpha = cv2.copyMakeBorder(alpha, *around, cv2.BORDER_CONSTANT)
     colour = cv2.copyMakeBorder(colour, *around, cv2.BORDER_CONSTANT)
-    return Thing(np.asarray(colour / np.maximum(alpha, 1e-3)[..., None], np.float32).clip(0, 1), alpha)
+    straight = np.clip(colour / np.maximum(alpha, 1e-3)[..., None], 0, 1)
+    return Thing(np.asarray(straight, np.float32), np.asarray(alpha, np.float32))
 
 
 def painted(thing: Thing, screen: Floats, random: Random) -> Sample:
     """The thing on a screen, with a generator's noise, and the coarse mask that a small head would give."""
     picture = composite(thing.foreground, thing.alpha, screen)
-    picture = picture + random.normal(0, random.uniform(0.3, 1.5) / 255, picture.shape)
+    noise = random.normal(0, random.uniform(0.3, 1.5) / 255, picture.shape)
     request = Request(key="0000000000", slot=0, attempt=0, seed=0)
     origin = Origin(kind="generated", key_rgb=KEY)
-    return Sample(request=request, origin=origin, rgb=as_levels(picture), coarse=head(thing.alpha, random))
+    return Sample(request=request, origin=origin, rgb=as_levels(picture + noise), coarse=head(thing.alpha, random))
 
 
 def head(alpha: Floats, random: Random) -> Matte:
@@ -186,13 +187,15 @@ def tinted(thing: Thing, random: Random) -> Sample:
 
 
 def shadowed(thing: Thing, random: Random) -> Sample:
-    """A soft shadow, a quarter to two thirds dark, falls on the screen."""
-    side = thing.alpha.shape[0]
-    shadow = np.zeros((side, side), np.float32)
-    centre = [int(side * random.uniform(0.15, 0.85)), int(side * random.uniform(0.15, 0.85))]
-    axes = [int(side * random.uniform(0.15, 0.35)), int(side * random.uniform(0.15, 0.35))]
-    cv2.ellipse(shadow, centre, axes, random.uniform(0, 180), 0, 360, 1.0, -1)
-    shadow = cv2.GaussianBlur(shadow, (0, 0), side * random.uniform(0.01, 0.05))
+    """A soft shadow, a quarter to two thirds dark, falls on the screen; at least 3 % of the picture shows it."""
+    shadow = np.zeros_like(thing.alpha)
+    side = len(shadow)
+    while float((shadow * (1 - thing.alpha)).mean()) < 0.03:
+        x, y, a, b = (
+            int(side * random.uniform(*span)) for span in ((0.15, 0.85), (0.15, 0.85), (0.1, 0.35), (0.1, 0.35))
+        )
+        ellipse = cv2.ellipse(np.zeros_like(shadow), (x, y), (a, b), random.uniform(0, 180), 0, 360, 1.0, -1)
+        shadow = np.asarray(cv2.GaussianBlur(ellipse, (0, 0), side * random.uniform(0.01, 0.05)), np.float32)
     light = 1 - np.float32(random.uniform(0.25, 0.65)) * shadow[..., None]
     return refined(painted(thing, np.asarray(as_unit(np.array(KEY, np.uint8)) * light, np.float32), random))
 
@@ -204,7 +207,7 @@ def absent(thing: Thing, random: Random) -> Sample:
 
 def cut(thing: Thing, random: Random) -> Sample:
     """The frame cuts through the object: a quarter to a half of its breadth lies outside."""
-    turned = Thing(*(np.ascontiguousarray(np.rot90(p, random.integers(4))) for p in thing))
+    turned = Thing(*(np.ascontiguousarray(np.rot90(p, int(random.integers(4)))) for p in thing))
     columns = np.flatnonzero(turned.alpha.max(axis=0) > 0.5)
     move = int(columns[0] + (columns[-1] - columns[0]) * random.uniform(0.25, 0.5))
     alpha = np.roll(turned.alpha, -move, axis=1)

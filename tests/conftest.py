@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def finished_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finalise(Layout(root), records)
     mark_finished(Layout(root), records)
     return root
+
+
+@pytest.fixture
+def root(finished_set: Path, tmp_path: Path) -> Path:
+    """A copy of the small set, to be damaged."""
+    return Path(shutil.copytree(finished_set, tmp_path / "set"))
 
 
 @pytest.fixture(scope="session")

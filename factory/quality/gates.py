@@ -13,14 +13,14 @@ class GateSettings:
     """What a sample may score at most, or must score at least. Units as in quality/scores.py."""
 
     gsg_max: float = 20.0
-    spread_max: float = 6.0
+    spread_max: float = 4.0
     coverage_min: float = 0.01
     coverage_max: float = 0.85
-    border_max: float = 0.02
+    border_max: float = 0.01
     agreement_min: float = 0.6
     residual_max: float = 10.0
     green_residue_max: float = 0.2
-    duplicate_distance: int = 3
+    duplicate_distance: int = 4
 
 
 class Limit(NamedTuple):
@@ -42,8 +42,8 @@ def limits(sample: Sample, settings: GateSettings) -> list[Limit]:
     s, g, most = sample.scores, settings, float("inf")
     return [
         Limit("gsg", s.gsg, 0, g.gsg_max, f"GSG (K = {GSG_K}), the main colour's distance from the key"),
-        Limit("empty", s.coverage, g.coverage_min, most, "the share of the picture that the object covers"),
         Limit("green_residue", s.green_residue, 0, g.green_residue_max, "the key colour left in the object"),
+        Limit("empty", s.coverage, g.coverage_min, most, "the share of the picture that the object covers"),
         Limit("screen_uneven", s.screen_spread, 0, g.spread_max, "the screen's unevenness in levels"),
         Limit("disagreement", s.agreement, g.agreement_min, most, "the agreement of alpha and coarse mask"),
         Limit("residual", s.residual, 0, g.residual_max, "the compositing equation's error in levels"),

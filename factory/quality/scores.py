@@ -41,9 +41,8 @@ class ScoreSettings:
 def score(sample: Sample, settings: ScoreSettings) -> Sample:
     """The sample with `scores` and `phash` filled in. Pure; needs at least `rgb`, and says −1 for what is missing."""
     scores = Scores(gsg=gsg(sample.rgb, sample.origin.key_rgb))
-    mask = sample.alpha if sample.coarse is None else sample.coarse
-    if mask is not None and sample.plate:
-        scores = replace(scores, screen_spread=screen_spread(sample.rgb, mask, sample.plate))
+    if sample.plate:
+        scores = replace(scores, screen_spread=screen_spread(sample.rgb, clean_screen(sample), sample.plate))
     if sample.alpha is None:
         return replace(sample, scores=scores)
     scores = replace(scores, coverage=float(sample.alpha.mean()) / 255, border=border(sample.alpha))
@@ -60,22 +59,37 @@ def score(sample: Sample, settings: ScoreSettings) -> Sample:
     return replace(sample, scores=scores, phash=perceptual_hash(sample.foreground, sample.alpha))
 
 
-def screen_spread(picture: Picture, mask: Matte, plate: PlateCoefficients) -> float:
-    """RMS over cells of 1/16 side of the mean deviation from the plate, worst channel, on sure background only.
+def clean_screen(sample: Sample) -> NDArray[np.bool_]:
+    """Where nothing but screen should be seen: far outside the coarse mask.
+
+    Without one α has to say it, and then only what has the screen's hue counts: else a misplaced α would be called
+    an uneven screen.
+    """
+    if sample.coarse is not None:
+        return sure_background(sample.coarse)
+    if sample.alpha is None:
+        return np.zeros(sample.rgb.shape[:2], np.bool_)
+    colour = np.array([channel[0] for channel in sample.plate], np.float32)
+    picture = sample.rgb.astype(np.float32)
+    purity = dominance(picture, colour) / np.maximum(picture.sum(axis=-1), 1)
+    pure = purity > 0.8 * dominance(colour, colour) / colour.sum()
+    return np.asarray(sure_background(sample.alpha) & pure, np.bool_)
+
+
+def screen_spread(picture: Picture, background: NDArray[np.bool_], plate: PlateCoefficients) -> float:
+    """RMS over cells of 1/16 side of the mean deviation from the plate, worst channel, on clean screen only.
 
     Shadows, stains and objects that the mask has missed show; noise and a slow gradient (which the plate holds) do
-    not.  −1 if no sure background is left.
+    not.  −1 if there is no clean screen.
     """
-    background = sure_background(mask).astype(np.float32)
     if not background.any():
         return -1.0
-    deviation = (picture - plate_picture(plate, *mask.shape)) * background[..., None]
-    size = (min(CELLS, mask.shape[1]), min(CELLS, mask.shape[0]))
-    weight = cv2.resize(background, size, interpolation=cv2.INTER_AREA)
-    mean = (
-        cv2.resize(deviation.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        / np.maximum(weight, 1e-6)[..., None]
-    )
+    height, width = background.shape
+    size = (min(CELLS, width), min(CELLS, height))
+    clean = background.astype(np.float32)
+    deviation = (picture - plate_picture(plate, height, width)) * clean[..., None]
+    weight = cv2.resize(clean, size, interpolation=cv2.INTER_AREA)
+    mean = cv2.resize(deviation, size, interpolation=cv2.INTER_AREA) / np.maximum(weight, 1e-6)[..., None]
     return float(np.sqrt((weight * (mean**2).max(axis=-1)).sum() / weight.sum()))
 
 

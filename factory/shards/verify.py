@@ -164,6 +164,7 @@ def _check_manifest(layout: Layout, records: Sequence[CommitRecord]) -> list[Fau
     place = layout.manifest.name
     try:
         table = pq.read_table(layout.manifest, columns=["key", "shard", "attempt", "status", "phash", "duplicate_of"])
+        table.validate(full=True)  # damaged text would fall over later
     except (pa.ArrowException, OSError) as error:
         return [Fault(place, "unreadable", f"its rows cannot be read ({error})")]
     faults = []

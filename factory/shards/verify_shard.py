@@ -257,6 +257,7 @@ def _check_manifest(manifest: Path, part: pa.Table, record: CommitRecord) -> Ite
     place = manifest.name
     try:
         rows = pq.read_table(manifest, filters=pc.field("shard") == record.shard, use_threads=False)
+        rows.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         yield Fault(place, "unreadable", f"its rows of shard {record.shard} cannot be read ({error})")
         return
