@@ -11,7 +11,6 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as nnf
 
 from factory.diffusion import training_data
 from factory.diffusion.precision import autocast
@@ -38,20 +37,18 @@ def edge_error(x_hat: Tensor, x: Tensor) -> Tensor:
     return across + down
 
 
-def autoencoder_losses(
-    vae: AutoencoderKL, x: Tensor, noise: Tensor, margin: float, edge_weight: float, kl_weight: float
-) -> dict[str, Tensor]:
+def autoencoder_losses(vae: AutoencoderKL, x: Tensor, noise: Tensor, s: TrainSettings) -> dict[str, Tensor]:
     """X (B, 3, H, W) in −1..1 through a drawn latent (noise: (B, 4, h, w)) and back. KL is a mean per latent value."""
     posterior = vae.encode(x).latent_dist
     x_hat = vae.decode(posterior.mean + posterior.std * noise).sample.float()
     mean, logvar = posterior.mean.float(), posterior.logvar.float()
     kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
-    error = saturating_error(x_hat, x, margin)
+    error = saturating_error(x_hat, x, s.saturation_margin)
     return {
         "pixels": error.mean(),
         "squares": (error**2).mean(),
-        "edges": edge_weight * edge_error(x_hat, x),
-        "kl": kl_weight * kl,
+        "edges": s.edge_weight * edge_error(x_hat, x),
+        "kl": s.kl_weight * kl,
     }
 
 
@@ -75,10 +72,8 @@ class AutoencoderTask:
         generator = training_data.step_generator(s.seed, self.phase, step)
         noise = torch.randn(size, self.vae.config.latent_channels, side, side, generator=generator)
         with autocast(s.bf16, self.device):
-            terms = autoencoder_losses(
-                self.vae, x.to(self.device), noise.to(self.device), s.saturation_margin, s.edge_weight, s.kl_weight
-            )
-        torch.stack(list(terms.values())).sum().backward()
+            terms = autoencoder_losses(self.vae, x.to(self.device), noise.to(self.device), s)
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
         return terms
 
 
@@ -88,7 +83,7 @@ def key_latent(vae: AutoencoderKL, key_rgb: tuple[int, int, int], size: int) -> 
     colour = torch.tensor(key_rgb, dtype=torch.float32, device=device) / 127.5 - 1
     with torch.no_grad():
         z = vae.encode(colour.view(1, 3, 1, 1).expand(1, 3, size, size)).latent_dist.mean
-    middle = z[0, :, z.shape[2] // 2, z.shape[3] // 2]
+    middle: Tensor = z[0, :, z.shape[2] // 2, z.shape[3] // 2]
     return middle.clone()
 
 
@@ -104,9 +99,3 @@ def scaling_factor(latents: NDArray[np.float16]) -> float:
     """1/rms of the centred latents over (at most 4096 pictures of) the data, as Stable Diffusion's 0.18215 is."""
     stride = max(1, len(latents) // 4096)
     return float(1 / np.sqrt(np.mean(np.square(latents[::stride].astype(np.float64)))))
-
-
-def psnr(x_hat: Tensor, x: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of clamped pictures in −1..1."""
-    mse = nnf.mse_loss(x_hat.clamp(-1, 1), x)
-    return float(10 * torch.log10(4 / mse))

@@ -78,11 +78,11 @@ class GenerationTask:
         """
         with watched(self.components, self.settings.green_background) as attention:
             terms = self.losses(self.batch(step, size), attention)
-            torch.stack(list(terms.values())).sum().backward()
+            torch.autograd.backward(torch.stack(list(terms.values())).sum())
         return terms
 
     def losses(self, b: Batch, attention: TokenAttention) -> dict[str, Tensor]:
-        """L_noise, and L_g, L_detail, L_latent where the settings and the stage ask for them; weighted, to be summed."""
+        """L_noise, and L_g, L_detail, L_latent where settings and stage ask for them; weighted, to be summed."""
         s = self.settings
         alpha_bar = self.components.scheduler.alphas_cumprod.to(self.device)[b.t]
         a = alpha_bar.view(-1, 1, 1, 1)
@@ -91,7 +91,8 @@ class GenerationTask:
         with autocast(s.bf16, self.device):
             epsilon_hat = self.predict(z_t, b)
         terms = {"noise": losses.noise_loss(b.epsilon, epsilon_hat, losses.min_snr_weight(alpha_bar, s.min_snr_gamma))}
-        M_z = nnf.adaptive_avg_pool2d(b.M, b.z0.shape[-2:])
+        height, width = b.z0.shape[-2:]
+        M_z = nnf.adaptive_avg_pool2d(b.M, (height, width))
         z0_hat = losses.estimate_z0(z_t, epsilon_hat, alpha_bar)
         if s.green_background:
             terms["green"] = s.green_weight * losses.green_background_loss(attention.maps, M_z, b.has_caption)
@@ -107,7 +108,8 @@ class GenerationTask:
     def predict(self, z_t: Tensor, b: Batch) -> Tensor:
         """ε_θ(z_t, t, C), float32."""
         context = self.components.text_encoder(b.token_ids).last_hidden_state
-        return self.components.unet(z_t, b.t, context).sample.float()
+        predicted: Tensor = self.components.unet(z_t, b.t, context).sample
+        return predicted.float()
 
     def head_loss(self, z: Tensor, b: Batch) -> Tensor:
         """Eq. 8 on the frozen decoder's features: the gradient reaches the head only."""

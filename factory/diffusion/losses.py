@@ -14,7 +14,7 @@ EPS = 1e-6
 
 
 def per_sample(values: Tensor) -> Tensor:
-    """(B, …) → (B,): a ᾱ_t or weight brought to the rank it is multiplied in is `x.view(-1, 1, 1, 1)`."""
+    """(B, …) → (B,), the mean of each sample."""
     return values.flatten(1).mean(dim=1)
 
 

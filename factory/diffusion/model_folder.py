@@ -5,6 +5,8 @@ without a warning. Only safetensors are read and written, and nothing is ever fe
 """
 
 import json
+import shutil
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from factory.diffusion.matting_head import MattingHead
-from factory.diffusion.model_files import FOLDERS, INDEX, check, read_json
+from factory.diffusion.model_files import FOLDERS, INDEX, PARTS, PICKLED, check, read_json
 from factory.errors import UsageError
 
 
@@ -39,22 +41,75 @@ def save(components: Components, folder: Path, dtype: torch.dtype = torch.float3
 
     model_index.json is taken away first and written last: a folder cut short is not a model.
     """
+    (folder / INDEX).unlink(missing_ok=True)
     for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / INDEX).unlink(missing_ok=True)
-    for name, model in (("unet", components.unet), ("vae", components.vae), ("matting_head", components.head)):
-        _write_config(model, folder / name / "config.json")
-        _write_weights(model.state_dict(), folder / name / "diffusion_pytorch_model.safetensors", dtype)
-    _write_text_encoder(components.text_encoder, folder / "text_encoder", dtype)
+    for name in PARTS:
+        _write_part(components, name, folder / name, dtype)
     components.tokenizer.save_pretrained(folder / "tokenizer")
     components.tokenizer.backend_tokenizer.model.save(str(folder / "tokenizer"))  # vocab.json, merges.txt: for 4.x
     _write_config(components.scheduler, folder / "scheduler" / "scheduler_config.json")
     _write_json(_index(components), folder / INDEX)
 
 
+def save_on_base(
+    components: Components, trained: Collection[str], base: Path, folder: Path, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write the trained parts (of PARTS); everything else of the base is copied byte for byte, its index last.
+
+    So a frozen text encoder keeps the bytes that every version of transformers reads, and a safety checker stays.
+    A base without matting head gets the components' own.
+    """
+    (folder / INDEX).unlink(missing_ok=True)
+    written = {name for name in PARTS if name in trained or not (base / name).is_dir()}
+    for source in _portable_files(base):
+        if source.parent.name not in written:
+            target = folder / source.relative_to(base)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    for name in sorted(written):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        _write_part(components, name, folder / name, dtype)
+    shutil.copyfile(base / INDEX, folder / INDEX)
+
+
 def load(folder: Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Components:
     """Read a folder, frozen and in evaluation mode. Whatever is wrong with it is a UsageError that names the file."""
     check(folder)
+    return _load_around(_load_part(MattingHead, folder / "matting_head", torch_dtype=dtype), folder, dtype, device)
+
+
+def load_base(folder: Path, head_hidden: int, seed: int) -> Components:
+    """A model to train on, in float32. A plain Stable Diffusion folder gets a fresh matting head, drawn from `seed`."""
+    if (folder / "matting_head").is_dir():
+        components = load(folder)
+    else:
+        _check_base(folder)
+        channels = read_json(folder / "vae" / "config.json")["block_out_channels"]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            head = MattingHead(in_channels=channels[0], hidden_channels=head_hidden)
+        components = _load_around(head, folder, torch.float32, "cpu")
+    if (kind := components.scheduler.config.prediction_type) != "epsilon":
+        raise UsageError(f"{folder} predicts {kind}, not epsilon: take a Stable Diffusion 1.x model")
+    if (channels := components.unet.config.in_channels) != 4:
+        raise UsageError(f"the U-Net of {folder} takes {channels} channels, not 4: take a text-to-image model")
+    return components
+
+
+def _check_base(folder: Path) -> None:
+    """As `check`, where no head is asked for; what will be copied must not be pickled either."""
+    for name in FOLDERS:
+        if name != "matting_head" and not (folder / name).is_dir():
+            raise UsageError(f"{folder} has no {name}/: copy the model again, whole")
+    for part in sorted(filter(Path.is_dir, folder.iterdir())):
+        pickled = sorted(path for path in part.iterdir() if path.suffix in PICKLED)
+        if pickled and not any(part.glob("*.safetensors")):
+            raise UsageError(f"{pickled[0]} is pickled and could run code: convert it to safetensors and remove it")
+
+
+def _load_around(head: MattingHead, folder: Path, dtype: torch.dtype, device: torch.device | str) -> Components:
+    """The folder's plain Stable Diffusion parts and this head."""
     scheduler_class = getattr(diffusers, read_json(folder / "scheduler" / "scheduler_config.json")["_class_name"])
     transformers.utils.logging.disable_progress_bar()  # a bar of its own would break our one live line
     components = Components(
@@ -63,7 +118,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, device: torch.device 
         text_encoder=_load_part(CLIPTextModel, folder / "text_encoder", dtype=dtype),
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
         scheduler=scheduler_class.from_pretrained(folder / "scheduler"),
-        head=_load_part(MattingHead, folder / "matting_head", torch_dtype=dtype),
+        head=head,
     )
     for model in (components.unet, components.vae, components.text_encoder, components.head):
         model.to(device).eval().requires_grad_(False)
@@ -83,6 +138,24 @@ def _load_part(kind: Any, folder: Path, **dtype: torch.dtype) -> Any:
     if missing := sorted(info["missing_keys"]):
         raise UsageError(f"{folder} lacks {len(missing)} weights, {missing[0]} among them: copy it again, whole")
     return model
+
+
+def _portable_files(base: Path) -> Iterator[Path]:
+    """What the base's parts are read from: no pickles, no variants like model.fp16.safetensors."""
+    for name in (*read_json(base / INDEX), "matting_head"):
+        for path in sorted((base / name).glob("*")):
+            variant = path.suffix == ".safetensors" and "." in path.stem
+            if path.suffix in {".json", ".txt", ".safetensors"} and not variant:
+                yield path
+
+
+def _write_part(components: Components, name: str, folder: Path, dtype: torch.dtype) -> None:
+    if name == "text_encoder":
+        _write_text_encoder(components.text_encoder, folder, dtype)
+    else:
+        model = {"unet": components.unet, "vae": components.vae, "matting_head": components.head}[name]
+        _write_config(model, folder / "config.json")
+        _write_weights(model.state_dict(), folder / "diffusion_pytorch_model.safetensors", dtype)
 
 
 def _write_weights(weights: dict[str, Tensor], path: Path, dtype: torch.dtype) -> None:

@@ -7,6 +7,13 @@ open says so.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from factory.diffusion.settings import SamplerSettings
+
+COLOUR_WORDS = (
+    *("red", "orange", "yellow", "blue", "purple", "pink", "brown", "black", "white", "gray", "cyan", "gold"),
+    *("grey", "green", "magenta", "violet", "turquoise", "beige", "silver"),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
@@ -54,11 +61,11 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """All that the final weights depend on (for equal software and device type)."""
+    """All that the final weights depend on (for equal software and device type), and what is laid beside them."""
 
     data: tuple[TrainingFolder, ...]
     phases: tuple[Phase, ...]
-    base: str = ""  # a model folder to start from; "" builds fresh networks
+    base: str = ""  # a Stable Diffusion 1.5 or DiffuMatting folder to start from; "" builds fresh networks
     networks: NetworkSettings = field(default_factory=NetworkSettings)
     size: int = 512  # pixels; square
     key_rgb: tuple[int, int, int] = (0, 255, 0)  # the screen in the data
@@ -91,8 +98,19 @@ class TrainSettings:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1
     seed: int = 0
+
+    # From here on nothing decides a weight: these may change from one start to the next
     log_every: int = 10  # steps
     save_every: int = 500
     picture_every: int = 1000
     picture_prompts: tuple[str, ...] = ()  # captions drawn while training; () takes eight from the data
     picture_guidance: float = 7.5
+    sampler: SamplerSettings | None = None  # the model's sampler.json; without it a fresh model's guidance is the above
+    colours: tuple[str, ...] = COLOUR_WORDS  # those that occur in captions stand in a fresh model's vocabulary.json
+    licence: str = ""  # of the weights, for the model card; "" is the base's
+
+
+FREE = frozenset(
+    {"log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance", "sampler", "colours", "licence"}
+)
+"""The fields of TrainSettings that decide no weight."""

@@ -4,9 +4,8 @@ Data order, noise, timesteps, flips and dropped captions are pure functions of (
 from its last saved state to the very weights of an uninterrupted one (CPU, equal software and threads).
 """
 
-import dataclasses
-import json
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +17,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from factory.diffusion import autoencoder_training, model_folder, networks, training_data, training_report
+from factory.diffusion import autoencoder_training, model_folder, networks, publication, training_data, training_report
 from factory.diffusion.autoencoder_training import AutoencoderTask
 from factory.diffusion.ema import MovingAverage
 from factory.diffusion.generation_training import GenerationTask
+from factory.diffusion.model_files import read_json
 from factory.diffusion.model_folder import Components
+from factory.diffusion.pinned_settings import pin_settings
+from factory.diffusion.precision import device_name, uses_bf16
 from factory.diffusion.train_settings import Phase, TrainSettings
 from factory.diffusion.training_data import TrainingSet
+from factory.engine.software import software
 from factory.errors import MachineError, UsageError
 from factory.shards.commit import publish, write_json
+
+FINISHED_FILE = "finished.json"
+PART = {"head": "matting_head"}  # where a module's folder has another name
 
 
 @dataclass(frozen=True)
@@ -44,47 +50,44 @@ class Progress:
 def train(settings: TrainSettings, out: Path, progress: Callable[[Progress], None]) -> Path:
     """Train what `settings` say in the folder `out`, or go on there; returns the model folder.
 
-    A finished folder is left alone. Other settings than those it was started with are refused.
+    Where the weights are finished they are left alone, and what is missing beside them is added. Other settings than
+    those the folder was started with are refused.
     """
     pin_settings(settings, out)
-    model = out / "model"
-    if (out / "finished.json").is_file():
-        progress(Progress("finished", 0, 0, {}, 0.0, finished=True))
-        return model
-    torch.set_num_threads(settings.threads)
-    run = Run(settings, out, progress)
-    run.resume()
-    while run.phase < len(settings.phases):
-        run.train_phase()
-        run.finish_phase()
-    run.ema.copy_to(run.modules)
-    model_folder.save(run.components, model, torch.float16)
-    write_json(out / "finished.json", {"seconds": round(run.seconds, 1)}, out)
+    finished = out / FINISHED_FILE
+    if not finished.is_file():
+        torch.set_num_threads(settings.threads)
+        run = Run(settings, out, progress)
+        run.resume()
+        while run.phase < len(settings.phases):
+            run.train_phase()
+            run.finish_phase()
+        run.publish(out / "model")
+        write_json(finished, {"seconds": round(run.seconds, 1), **machine(settings)}, out)
+    elif {"device", "software"} - read_json(finished).keys():  # finished by a version that did not record them
+        write_json(finished, machine(settings) | read_json(finished), out)
+    publication.complete(settings, out)
     progress(Progress("finished", 0, 0, {}, 0.0, finished=True))
-    return model
-
-
-def pin_settings(settings: TrainSettings, out: Path) -> None:
-    """Write the settings into a new folder; in a started one they must be the same."""
-    out.mkdir(parents=True, exist_ok=True)
-    file = out / "settings.json"
-    wanted = json.loads(json.dumps(dataclasses.asdict(settings)))
-    if not file.is_file():
-        write_json(file, wanted, out)
-        return
-    pinned = json.loads(file.read_text(encoding="utf-8"))
-    differing = [name for name in wanted if pinned.get(name) != wanted[name]]
-    if differing:
-        raise UsageError(
-            f"{out} was started with other settings ({', '.join(differing)}): use another --out or the old settings"
-        )
+    return out / "model"
 
 
 def training_device(settings: TrainSettings) -> torch.device:
     """CUDA where there is one, unless the settings say otherwise."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("train.device is cuda, but torch finds no CUDA device here: mend the driver, or set it to auto")
     if settings.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(settings.device)
+
+
+def machine(settings: TrainSettings) -> dict[str, Any]:
+    """What the weights depend on besides the settings."""
+    device = training_device(settings)
+    return {
+        "device": device_name(device),
+        "bfloat16": uses_bf16(settings.bf16, device),
+        "software": dict(software()),
+    }
 
 
 def learning_rate(base: float, phase: Phase, step: int) -> float:
@@ -147,7 +150,18 @@ class Run:
         temporary = self.out / "state.pt.tmp"
         with temporary.open("wb") as file:
             torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         publish(temporary, self.state_file)
+
+    def publish(self, model: Path) -> None:
+        """Write the averaged weights as a model folder, on a base beside what it left frozen."""
+        self.ema.copy_to(self.modules)
+        if self.settings.base:
+            trained = {PART.get(name, name) for phase in self.settings.phases for name in self.trained(phase)}
+            model_folder.save_on_base(self.components, trained, base_folder(self.settings), model, torch.float16)
+        else:
+            model_folder.save(self.components, model, torch.float16)
 
     def trained(self, phase: Phase) -> dict[str, nn.Module]:
         """The modules that this phase changes."""
@@ -224,7 +238,8 @@ class Run:
         losses = {name: float(value.detach()) for name, value in terms.items()}
         if not all(map(math.isfinite, losses.values())):
             raise MachineError(
-                f"phase {phase.name}, step {self.step}: a loss is not finite ({losses}): lower its lr in the recipe"
+                f"phase {phase.name}, step {self.step}: a loss is not finite ({losses}): lower its lr in the recipe and "
+                "start in another --out"
             )
         record = {"phase": self.phase, "name": phase.name, "step": self.step, "losses": losses}
         training_report.append_log(self.out / "log.jsonl", record)
@@ -242,16 +257,27 @@ class Run:
             else:
                 s = self.settings
                 captions = s.picture_prompts or some_captions(self.data)
-                rows = training_report.sample(self.components, captions, s.template, s.key_rgb, s.picture_guidance)
+                rows = training_report.sample(self.components, captions, s)
                 training_report.write_grid(rows, file)
 
 
 def start_components(settings: TrainSettings, data: TrainingSet) -> Components:
     """The base model, or fresh networks whose vocabulary is the data's."""
     if settings.base:
-        return model_folder.load(model_folder.resolve(settings.base))
+        return model_folder.load_base(base_folder(settings), settings.networks.head_hidden, settings.seed)
     captions = training_data.templated(data.captions, settings.template)
     return networks.build(settings.networks, settings.size, captions, settings.seed)
+
+
+def base_folder(settings: TrainSettings) -> Path:
+    """The base model. Nothing is fetched: the error for a missing one says what to run."""
+    folder = Path(settings.base)
+    if not folder.is_dir():
+        raise UsageError(
+            f"train.base: there is no folder {folder}; get a model, for example with "
+            f"`hf download stable-diffusion-v1-5/stable-diffusion-v1-5 --local-dir {folder}`"
+        )
+    return folder
 
 
 def build_optimizer(trained: dict[str, nn.Module], phase: Phase, settings: TrainSettings) -> torch.optim.AdamW:

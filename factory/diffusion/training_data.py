@@ -110,8 +110,9 @@ def encode_all(
     shape = (count, twins, 4, side, side)
     if not done.is_file():
         latents = np.memmap(file, np.float16, "w+", shape=shape)
-        for start in range(0, count, 32):
-            chosen = np.arange(start, min(start + 32, count))
+        batch = min(32, max(1, 2**21 // size**2))  # the encoder's memory grows with the pixels
+        for start in range(0, count, batch):
+            chosen = np.arange(start, min(start + batch, count))
             for twin in range(twins):
                 x = pictures(data, chosen, np.full(len(chosen), bool(twin))).to(device)
                 with torch.no_grad():
@@ -123,7 +124,7 @@ def encode_all(
 
 @dataclass(frozen=True)
 class Tokens:
-    """Templated captions as ids (N + 1, L), the last row an empty caption; green (N + 1,): index j of the token or 0."""
+    """Templated captions as ids (N + 1, L), the last one empty; green (N + 1,): the token's index j, 0 for none."""
 
     ids: Tensor
     green: Tensor

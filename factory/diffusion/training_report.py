@@ -17,8 +17,10 @@ from factory.diffusion.autoencoder_training import key_latent
 from factory.diffusion.losses import estimate_z0
 from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
+from factory.diffusion.train_settings import TrainSettings
 from factory.diffusion.training_data import TrainingSet
 from factory.sample import Picture
+from factory.shards.commit import write_durably
 
 PANEL_WIDTH, PANEL_HEIGHT, MARGIN = 900, 220, 60
 INK, PAPER, LINE = (40, 40, 40), 255, (190, 90, 20)  # BGR
@@ -41,7 +43,7 @@ def read_log(log: Path) -> list[dict[str, Any]]:
 def rewind_log(log: Path, phase: int, step: int) -> None:
     """Drop what an interrupted run logged after the state it resumes from."""
     kept = [record for record in read_log(log) if (record["phase"], record["step"]) <= (phase, step)]
-    log.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+    write_durably(log, "".join(json.dumps(record) + "\n" for record in kept).encode(), log.parent)
 
 
 def draw_curves(log: Path, picture: Path) -> None:
@@ -49,7 +51,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     series: dict[str, list[tuple[int, float]]] = {}
     for record in read_log(log):
         for name, value in record["losses"].items():
-            series.setdefault(f"{record['name']}: {name}", []).append((record["step"], value))
+            series.setdefault(f"{record['phase']} {record['name']}: {name}", []).append((record["step"], value))
     panels = [panel(name, np.asarray(points)) for name, points in series.items() if len(points) > 1]
     if panels:
         cv2.imwrite(str(picture), np.concatenate(panels))
@@ -94,30 +96,24 @@ def to_grey(M: Tensor) -> list[Picture]:
 
 @torch.no_grad()
 def sample(
-    components: Components,
-    captions: Sequence[str],
-    template: str,
-    key_rgb: tuple[int, int, int],
-    guidance: float,
-    steps: int = 25,
-    seed: int = 0,
+    components: Components, captions: Sequence[str], s: TrainSettings, steps: int = 25
 ) -> tuple[list[Picture], list[Picture]]:
     """Pictures and coarse masks of the present weights: DDIM (eta 0) from the training marginal of a bare screen."""
     vae, unet = components.vae, components.unet
     device = next(unet.parameters()).device
     alpha_bars = components.scheduler.alphas_cumprod.to(device)
-    tokens = training_data.tokenize(components.tokenizer, captions, template)
+    tokens = training_data.tokenize(components.tokenizer, captions, s.template)
     context = components.text_encoder(tokens.ids.to(device)).last_hidden_state
     context = torch.cat([context[:-1], context[-1:].expand(len(captions), -1, -1)])
     side = unet.config.sample_size
-    noise = torch.randn(len(captions), 4, side, side, generator=torch.Generator().manual_seed(seed)).to(device)
+    noise = torch.randn(len(captions), 4, side, side, generator=torch.Generator().manual_seed(0)).to(device)
     pixels = side * 2 ** (len(vae.config.block_out_channels) - 1)
-    z_key = key_latent(vae, key_rgb, pixels).view(1, 4, 1, 1) * vae.config.scaling_factor
+    z_key = key_latent(vae, s.key_rgb, pixels).view(1, 4, 1, 1) * vae.config.scaling_factor
     times = torch.linspace(999, 0, steps).round().long().tolist()
     z = alpha_bars[times[0]].sqrt() * z_key + (1 - alpha_bars[times[0]]).sqrt() * noise
     for now, following in zip(times, [*times[1:], None], strict=True):
         told, untold = unet(torch.cat([z, z]), now, context).sample.chunk(2)
-        epsilon = untold + guidance * (told - untold)
+        epsilon = untold + s.picture_guidance * (told - untold)
         z0 = estimate_z0(z, epsilon, alpha_bars[now].expand(len(z)))
         a = alpha_bars[following] if following is not None else torch.ones((), device=device)
         z = a.sqrt() * z0 + (1 - a).sqrt() * epsilon
