@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from factory import __version__
-from factory.errors import FactoryError, UsageError
+from factory.errors import FactoryError, Interrupted, UsageError
 
 app = typer.Typer(
     name="factory",
@@ -224,8 +224,8 @@ def plan(
 
 
 @app.command()
-def status(data: Annotated[Path, typer.Argument(help="A data set folder.")]) -> None:
-    """Say how far a run is, from its folder alone (also while it runs elsewhere)."""
+def status(data: Annotated[Path, typer.Argument(help="A data set folder.")], debug: Debug = False) -> None:
+    """Say how far a run is, from its folder alone (also while it runs elsewhere). `factory status runs/objects`."""
     from factory.inspect import status_text
 
     typer.echo(status_text(data))
@@ -238,6 +238,7 @@ def show(
     picture: Annotated[
         Path | None, typer.Option(help="Folder for the picture; the data set's report/ if not given.")
     ] = None,
+    debug: Debug = False,
 ) -> None:
     """Show one sample: its picture, its scores, and how it was made. `factory show runs/objects 0000000003`."""
     from factory.review.show import show as show_sample
@@ -251,8 +252,12 @@ def show(
 def verify(
     data: Annotated[Path, typer.Argument(help="A data set folder.")],
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    debug: Debug = False,
 ) -> None:
-    """Check every byte and every promise of a data set; name each fault; exit 1 if there is one."""
+    """Check every byte and every promise of a data set; name each fault; exit 1 if there is one.
+
+    `factory verify runs/objects --workers 8`
+    """
     from factory.inspect import verify_set
 
     faults = verify_set(data, workers)
@@ -265,8 +270,8 @@ def verify(
 
 
 @app.command()
-def report(data: Annotated[Path, typer.Argument(help="A data set folder.")]) -> None:
-    """Write report/index.html and the contact sheet again."""
+def report(data: Annotated[Path, typer.Argument(help="A data set folder.")], debug: Debug = False) -> None:
+    """Write report/index.html and the contact sheet again. `factory report runs/objects`."""
     from factory.review.report import write_report
 
     typer.echo(f"report: {write_report(data)}")
@@ -278,6 +283,7 @@ def export(
     to: Annotated[str, typer.Option(help="`folder` (fg/, alpha/, merged/) or `rgba` (one PNG with alpha a sample).")],
     out: Annotated[Path, typer.Option(help="A new folder.")],
     split: Annotated[str, typer.Option(help="Which split.")] = "train",
+    debug: Debug = False,
 ) -> None:
     """Unpack a data set into plain pictures. `factory export runs/objects --to rgba --out objects-rgba`."""
     from factory.shards.export import export as export_set
@@ -286,8 +292,8 @@ def export(
 
 
 @app.command()
-def doctor() -> None:
-    """Say what this machine offers: versions, GPUs, memory, disk, the embedded model."""
+def doctor(debug: Debug = False) -> None:
+    """Say what this machine offers: versions, GPUs, memory, disk, the embedded model. `factory doctor`."""
     from factory.inspect import doctor_text
 
     typer.echo(doctor_text())
@@ -361,12 +367,15 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments)
     except FactoryError as error:
         _leave(error, error.exit_code, debug)
-    except KeyboardInterrupt as error:
-        _leave(error, 130, debug)
+    except KeyboardInterrupt:
+        _leave(Interrupted("interrupted."), 130, debug)
+    except Exception as error:  # noqa: BLE001  (a fault of ours: one sentence here as well)
+        sentence = f"unexpected {type(error).__name__} ({error}): --debug shows where; please report it."
+        _leave(error, 1, debug, " ".join(sentence.split()))
 
 
-def _leave(error: BaseException, code: int, debug: bool) -> None:
+def _leave(error: Exception, code: int, debug: bool, sentence: str = "") -> None:
     if debug:
         raise error
-    sys.stderr.write(f"factory: {error or 'interrupted.'}\n")
+    sys.stderr.write(f"factory: {sentence or error}\n")
     raise SystemExit(code)

@@ -1,6 +1,5 @@
 """Looking at runs without making anything: plan, status, verify, doctor."""
 
-import json
 import os
 import platform
 import shutil
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from factory import __version__, planning
 from factory.engine.events import read_events
-from factory.engine.plan import Plan, differences
+from factory.engine.plan import Plan, differences, read_plan
 from factory.engine.software import software
 from factory.errors import UsageError
 from factory.recipes import DatasetRecipe
@@ -26,7 +25,7 @@ def load_plan(data: Path) -> Plan:
     path = Layout(data).plan
     if not path.exists():
         raise UsageError(f"{data} is not a data set made by factory: it has no plan.json.")
-    return Plan.from_json(json.loads(path.read_bytes()))
+    return read_plan(path)
 
 
 def plan_text(recipe: DatasetRecipe) -> str:

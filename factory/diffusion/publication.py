@@ -8,11 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from factory.diffusion import model_card, training_sets
-from factory.diffusion.model_files import read_json
 from factory.diffusion.settings import DEFAULTS_FILE, SamplerSettings, default_settings
 from factory.diffusion.train_settings import TrainSettings
 from factory.diffusion.vocabulary import VOCABULARY_FILE, Vocabulary, read_vocabulary, words_of, write_vocabulary
-from factory.shards.commit import write_durably, write_json
+from factory.shards.commit import publish, write_durably, write_json
+
+CARD_FILE = "README.md"
 
 
 def complete(settings: TrainSettings, out: Path) -> None:
@@ -21,16 +22,18 @@ def complete(settings: TrainSettings, out: Path) -> None:
     sampler = sampler_settings(settings)
     if not (model / DEFAULTS_FILE).is_file() or default_settings(model) != sampler:
         write_json(model / DEFAULTS_FILE, asdict(sampler), out)
-    card = model / "README.md"
     small = not settings.base or (Path(settings.base) / VOCABULARY_FILE).is_file()
-    if card.is_file() and ((model / VOCABULARY_FILE).is_file() or not small):
+    wanted = [CARD_FILE, VOCABULARY_FILE] if small else [CARD_FILE]
+    missing = [name for name in wanted if not (model / name).is_file()]
+    if not missing:
         return
     sets = [training_sets.facts(folder) for folder in settings.data]
-    if small:
-        write_vocabulary(vocabulary(settings, sets), model)
-    if not card.is_file():
-        text = model_card.model_card(model_card.Training.read(settings, out), sets, sampler, read_vocabulary(model))
-        write_durably(card, text.encode(), out)
+    if VOCABULARY_FILE in missing:
+        write_vocabulary(vocabulary(settings, sets), out)
+        publish(out / VOCABULARY_FILE, model / VOCABULARY_FILE)
+    if CARD_FILE in missing:
+        card = model_card.model_card(settings, out, sets, sampler, read_vocabulary(model))
+        write_durably(model / CARD_FILE, card.encode(), out)
 
 
 def sampler_settings(settings: TrainSettings) -> SamplerSettings:

@@ -74,7 +74,9 @@ def train(settings: TrainSettings, out: Path, progress: Callable[[Progress], Non
 def training_device(settings: TrainSettings) -> torch.device:
     """CUDA where there is one, unless the settings say otherwise."""
     if settings.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("train.device is cuda, but torch finds no CUDA device here: mend the driver, or set it to auto")
+        raise UsageError(
+            "train.device is cuda, but torch finds no CUDA device here: mend the driver, or set it to auto"
+        )
     if settings.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(settings.device)
@@ -238,8 +240,8 @@ class Run:
         losses = {name: float(value.detach()) for name, value in terms.items()}
         if not all(map(math.isfinite, losses.values())):
             raise MachineError(
-                f"phase {phase.name}, step {self.step}: a loss is not finite ({losses}): lower its lr in the recipe and "
-                "start in another --out"
+                f"phase {phase.name}, step {self.step}: a loss is not finite ({losses}): lower its lr in the recipe "
+                "and start in another --out"
             )
         record = {"phase": self.phase, "name": phase.name, "step": self.step, "losses": losses}
         training_report.append_log(self.out / "log.jsonl", record)
@@ -264,6 +266,8 @@ class Run:
 def start_components(settings: TrainSettings, data: TrainingSet) -> Components:
     """The base model, or fresh networks whose vocabulary is the data's."""
     if settings.base:
+        if any(phase.name == "autoencoder" for phase in settings.phases):
+            raise UsageError("train.phases: a base has its autoencoder already; leave that phase out, or the base")
         return model_folder.load_base(base_folder(settings), settings.networks.head_hidden, settings.seed)
     captions = training_data.templated(data.captions, settings.template)
     return networks.build(settings.networks, settings.size, captions, settings.seed)

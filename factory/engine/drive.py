@@ -75,6 +75,8 @@ class Drive:
 
     def _bury(self, death: Died) -> list[int]:
         self._hired.discard(death.worker)
+        if death.worker in self._idle:
+            self._idle.remove(death.worker)
         shard = self._busy.pop(death.worker, None)
         if not death.blameless:
             self._deaths_in_a_row += 1

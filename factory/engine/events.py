@@ -3,8 +3,10 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 
 class Diary:
@@ -25,6 +27,21 @@ class Diary:
 
     def close(self) -> None:
         self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Note why a run stopped. On a full disk even that may fail; what stopped it is the news then."""
+        if error is None:
+            self.close()
+            return
+        with suppress(OSError):
+            self.write("stopped", error=type(error).__name__, message=str(error))
+        with suppress(OSError):
+            self.close()
 
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,12 +1,14 @@
 """Frozen inputs: the items of a run as one Arrow table per source, memory-mapped by the workers."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+TELLING = ("path", "prompt", "tar")  # columns that name a row to people, where a table has them
 HOLE = "hole"  # a table may have this boolean column: no request is made for such a row
 
 
@@ -28,9 +30,28 @@ def make_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def write_inputs(table: pa.Table, path: Path) -> None:
-    """Arrow IPC without compression: any row is read without touching the others."""
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
+    """Arrow IPC without compression: any row is read without touching the others. Forced to the disk."""
+    with path.open("wb") as file:
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_frozen(path: Path) -> pa.Table | None:
+    """A frozen table; None where the file is absent or damaged."""
+    try:
+        return InputTable(path).table
+    except (FileNotFoundError, pa.ArrowException):
+        return None
+
+
+def changed_rows(old: pa.Table, new: pa.Table) -> Iterator[str]:
+    """The names of rows that only one of two tables has: an item's path, a prompt, a sample's tar."""
+    tables = [{tuple(row.items()): row for row in table.to_pylist()} for table in (old, new)]
+    for here, there in (tables, tables[::-1]):
+        for content in here.keys() - there.keys():
+            yield next((str(here[content][name]) for name in TELLING if here[content].get(name)), "a sample")
 
 
 class InputTable:

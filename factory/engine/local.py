@@ -2,11 +2,13 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -55,11 +57,14 @@ class InProcessCrew:
         self._shards.append(shard)
 
     def listen(self, seconds: float) -> list[News]:
-        if self._worker is None:
-            self._worker = self._job.start()
-            return [Ready(0)]
-        shard = self._shards.popleft()
-        return [Done(0, self._worker.run(shard, lambda progress: self._on_progress(Working(0, progress))))]
+        try:
+            if self._worker is None:
+                self._worker = self._job.start()
+                return [Ready(0)]
+            shard = self._shards.popleft()
+            return [Done(0, self._worker.run(shard, lambda progress: self._on_progress(Working(0, progress))))]
+        except Exception as error:  # noqa: BLE001  (whatever it is, the driver judges it, as for other crews)
+            return [Failed(0, error)]
 
     def dismiss(self) -> None:
         if self._worker is not None:
@@ -68,7 +73,6 @@ class InProcessCrew:
 
 def _serve(job: Job, connection: Connection) -> None:
     """A worker process: makes the shards it is sent until its driver hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides, also on Ctrl-C in a terminal
     try:
         worker = job.start()
         connection.send(("ready", None))
@@ -78,7 +82,16 @@ def _serve(job: Job, connection: Connection) -> None:
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the driver is gone
     except Exception as error:  # noqa: BLE001  (whatever it is, the driver must hear of it)
-        connection.send(("failed", error))
+        connection.send(("failed", portable(error)))
+
+
+def portable(error: Exception) -> Exception:
+    """The error itself, or its text where it cannot travel to another process."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001  (an error's own code may raise anything here)
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 class ProcessCrew:
@@ -95,9 +108,12 @@ class ProcessCrew:
         process = self._context.Process(target=_serve, args=(self._job, there), daemon=True)
         before = dict(os.environ)
         os.environ.update(thread_environment(self._job.plan.threads))  # libraries read it while they load
+        resource_tracker.ensure_running()  # its own start would unblock the signals again
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process.start()
+            process.start()  # a child keeps the mask: on Ctrl-C in a terminal the driver alone decides
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             os.environ.clear()
             os.environ.update(before)
         there.close()

@@ -5,6 +5,7 @@ max_restarts=0: the driver sees each death and replaces the actor itself (Ray's 
 
 import logging
 import os
+import signal
 import time
 from socket import gethostname
 from typing import Any
@@ -63,12 +64,7 @@ def connect(gpus: int, wait_for_gpus: float) -> None:
     that grow): Ray itself would queue for ever.
     """
     if not ray.is_initialized():
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(
-            include_dashboard=None if os.environ.get("RAY_ADDRESS") else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        _join(os.environ.get("RAY_ADDRESS", ""))
     deadline = time.monotonic() + wait_for_gpus
     while (found := int(ray.cluster_resources().get("GPU", 0))) < gpus:
         if time.monotonic() >= deadline:
@@ -77,6 +73,22 @@ def connect(gpus: int, wait_for_gpus: float) -> None:
                 "or --wait-for-gpus SECONDS if it is growing."
             )
         time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
+
+
+def _join(address: str) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"the Ray cluster at RAY_ADDRESS={address} cannot be joined" if address else "Ray does not start here"
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"{where} ({reason}): mend that, or use --executor local.") from error
+    signal.signal(signal.SIGTERM, on_terminate)  # Ray puts its own there, which ends the process with exit code 15
 
 
 def resources() -> tuple[int, int]:
@@ -154,7 +166,8 @@ class RayCrew:
             progress = ray.get(ref)
         except RayActorError:
             return []  # its run call tells of the death
-        return [Working(number, progress)] if progress is not None else []
+        busy = (number, "run") in self._calls.values()  # an answer may come after the shard is done
+        return [Working(number, progress)] if progress is not None and busy else []
 
     def _hear(self, ref: Any) -> News:
         number, kind = self._calls.pop(ref)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from factory.errors import UsageError
@@ -125,6 +126,14 @@ class Plan:
             found = data.get("schema_version")
             raise UsageError(f"plan.json has schema {found}, this factory reads {SCHEMA_VERSION}: use a new --out.")
         return cls(**{**data, "segments": tuple(Segment(**segment) for segment in data["segments"])})
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file. Raises UsageError where it is damaged or of another schema."""
+    try:
+        return Plan.from_json(json.loads(path.read_bytes()))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged ({error}): restore it, or use a new --out.") from error
 
 
 def canonical(value: Any) -> bytes:

@@ -79,7 +79,7 @@ class Tally:
         useful = self.rate * self.share
         left = max(0, self.total - self.slots - sum(work.progress.accepted for work in self.open.values()))
         eta = _clock(left / useful) if useful > 0 else "–"
-        workers = f"{self.workers} worker{'s' if self.workers != 1 else ''}"
+        workers = f"{self.workers} worker{'s' if self.workers != 1 else ''}" if self.workers else "waiting for workers"
         return (
             f"{self.done:,}/{self.total:,} samples · {self.share:.0%} accepted · {self.rate:.2f}/s · "
             f"{eta} left · {workers}"

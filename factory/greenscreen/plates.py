@@ -24,11 +24,24 @@ def scaled(pixels_at_512: float, shape: tuple[int, ...]) -> int:
 
 
 def sure_background(coarse: Matte) -> NDArray[np.bool_]:
-    """Where the coarse mask is under 5 %, at a distance from everything else."""
+    """Where the coarse mask is under 5 %, at a distance from everything else and open to the picture's border."""
     margin = scaled(MARGIN, coarse.shape)
     kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
     background = (coarse < BACKGROUND_BELOW * 255).astype(np.uint8)
-    return np.asarray(cv2.erode(background, kernel), np.uint8) > 0
+    return open_to_border(np.asarray(cv2.erode(background, kernel) > 0))
+
+
+def open_to_border(background: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The parts of the background that reach the picture's border; the others only if none does.
+
+    What the object encloses may be a true hole or clear glass that a mask takes for one; only the colour can tell.
+    """
+    number, label = cv2.connectedComponents(background.astype(np.uint8), connectivity=4)
+    is_open = np.zeros(number, np.bool_)
+    for side in (label[0], label[-1], label[:, 0], label[:, -1]):
+        is_open[side] = True
+    is_open[0] = False  # label 0 is what is not background
+    return np.asarray(is_open[label], np.bool_) if is_open.any() else background
 
 
 def estimate_plate(picture: Picture, background: NDArray[np.bool_]) -> tuple[PlateCoefficients, float]:

@@ -14,6 +14,7 @@ from factory.sample import Matte, Picture
 SIDE = 32
 LUMA_BITS = 32
 CHROMA_BITS = 16
+FREQUENCIES = np.array(sorted(np.ndindex(8, 8), key=lambda place: (sum(place), place)))  # from the corner outwards
 
 
 def perceptual_hash(foreground: Picture, alpha: Matte) -> str:
@@ -33,8 +34,6 @@ def hamming_distance(one: str, other: str) -> int:
 
 
 def _signs(channel: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
-    """Which of the `count` lowest frequencies, from corner outwards, lie above the median of them."""
-    spectrum = cv2.dct(channel)[:8, :8]
-    order = sorted(((row, column) for row in range(8) for column in range(8)), key=lambda rc: (sum(rc), rc))[:count]
-    lowest = np.array([spectrum[place] for place in order])
+    """Which of the `count` lowest frequencies lie above the median of them."""
+    lowest = cv2.dct(channel)[FREQUENCIES[:count, 0], FREQUENCIES[:count, 1]]
     return np.asarray(lowest > np.median(lowest[1:]), np.bool_)

@@ -32,7 +32,7 @@ from factory.greenscreen.keying import (
     screen_share,
 )
 from factory.greenscreen.kmeans import dominant_colours
-from factory.greenscreen.plates import estimate_plate, scaled, sure_background
+from factory.greenscreen.plates import estimate_plate, open_to_border, scaled, sure_background
 from factory.sample import Matte, Picture, Sample
 from factory.shards.equation import plate_picture
 
@@ -128,24 +128,9 @@ def _key(picture: Floats, screen: Floats, coarse: Matte, noise: float, settings:
 
 
 def _merge(key: Key, coarse: Matte, settings: GreenPostSettings) -> Floats:
-    """The mask decides far outside and deep inside, the colour everywhere else."""
-    outside = _outside(coarse < settings.outside * 255, scaled(settings.reach, coarse.shape))
-    return np.where(outside, 0, np.maximum(key.alpha, key.opaque))
-
-
-def _outside(background: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Background at a distance from the object and open to the picture's border.
-
-    What the object encloses is left to the colour: a mask often takes clear glass for a hole, and in a true hole the
-    colour finds the screen by itself.
-    """
-    far = _eroded(background, reach).astype(np.uint8)
-    number, label = cv2.connectedComponents(far, connectivity=4)
-    open_ = np.zeros(number, np.bool_)
-    for side in (label[0], label[-1], label[:, 0], label[:, -1]):
-        open_[side] = True
-    open_[0] = False  # label 0 is what is not far
-    return np.asarray(open_[label], np.bool_)
+    """The mask decides far outside and deep inside, the colour everywhere else, also in what the object encloses."""
+    far = _eroded(coarse < settings.outside * 255, scaled(settings.reach, coarse.shape))
+    return np.where(open_to_border(far), 0, np.maximum(key.alpha, key.opaque))
 
 
 def _near_fractional(matte: Matte, radius: int) -> NDArray[np.bool_]:

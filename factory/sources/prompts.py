@@ -6,6 +6,7 @@ template; anything else is taken as it stands, braces included.
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from factory.errors import UsageError
 
 LONGEST = 2_000  # characters; CLIP reads 77 tokens, a longer line is a wrong file
 ARTICLES = frozenset({"a", "an", "the", "some", "two", "three", "many", "one"})
+VOWELS = tuple("aeiou")
 COLUMNS = ("prompt", "text", "caption", "TEXT", "class")
 
 
@@ -90,10 +92,12 @@ def is_class_name(text: str) -> bool:
 
 def fill(template: str, class_name: str, colour: str) -> str:
     """The template's {a}, {colour} and {class} replaced; only these, so that other braces stay."""
-    text = " ".join(template.replace("{class}", class_name).replace("{colour}", colour).split())
-    following = text.partition("{a} ")[2]
-    article = "an" if following[:1].casefold() in "aeiou" and following else "a"
-    return text.replace("{a}", article)
+    words = {"{class}": class_name, "{colour}": colour}
+    text = ""
+    for piece in reversed(re.split(r"(\{a\}|\{class\}|\{colour\})", template)):  # an article looks at what follows
+        article = "an" if text.lstrip().casefold().startswith(VOWELS) else "a"
+        text = (article if piece == "{a}" else words.get(piece, piece)) + text
+    return " ".join(text.split())
 
 
 def _few(numbers: Sequence[int]) -> str:
@@ -110,12 +114,14 @@ def _lines(source: str, name: str) -> Iterator[tuple[int, str]]:
             return
         text = _text(data, name)
         if suffix == ".csv":
-            options = pyarrow.csv.ParseOptions(newlines_in_values=True)
-            yield from _column(pyarrow.csv.read_csv(io.BytesIO(data), parse_options=options), name)
+            parsing = pyarrow.csv.ParseOptions(newlines_in_values=True)
+            typing = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(COLUMNS, pa.string()))  # "007" is a prompt
+            table = pyarrow.csv.read_csv(io.BytesIO(data), parse_options=parsing, convert_options=typing)
+            yield from _column(table, name)
             return
     except pa.ArrowException as error:
         raise UsageError(f"{name} is not a readable {suffix[1:]} file ({' '.join(str(error).split())}).") from error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
         yield number, _json_prompt(line, name, number) if suffix == ".jsonl" and line.strip() else line
 
 

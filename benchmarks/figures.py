@@ -1,0 +1,13 @@
+"""How every benchmark says its figures: a line each, with the peer or the limit it is held against."""
+
+
+def shown(name: str, value: str, peer: str, ratio: float, must: float) -> bool:
+    """Print one figure from one run; returns whether the ratio reaches what it must."""
+    reached = ratio >= must
+    print(f"{name}: {value}  peer: {peer}  ratio: {ratio:.4g} (must reach {must:g}{'' if reached else ', DOES NOT'})")
+    return reached
+
+
+def exit_code(*reached: bool) -> int:
+    """0 if every figure reached what it must, else 1."""
+    return 0 if all(reached) else 1

@@ -1,0 +1,137 @@
+"""A training that takes seconds: 16×16 pictures of discs and squares before green, networks of a few thousand weights."""
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from factory.diffusion.train_settings import NetworkSettings, Phase, TrainingFolder, TrainSettings
+from factory.engine.drive import Drive
+from factory.engine.line import Line
+from factory.engine.local import InProcessCrew, Job
+from factory.engine.lock import hold
+from factory.engine.plan import Plan, Segment
+from factory.errors import DataError
+from factory.greenscreen.compositing import paint_on_screen
+from factory.sample import Origin, Request, Sample
+from factory.shards.commit import valid_commits, write_json
+from factory.shards.encoding import encode
+from factory.shards.equation import constant_plate
+from factory.shards.finalise import finalise
+from factory.shards.layout import Layout
+
+SIZE = 16
+GREEN = (0, 255, 0)
+COLOURS = {"red": (220, 30, 30), "blue": (30, 60, 220), "white": (255, 255, 255)}
+SHAPES = ("disc", "square", "screen")
+
+NETWORKS = NetworkSettings(
+    vae_channels=(8, 16), vae_layers=1, vae_attention=False, unet_channels=(8, 16), unet_layers=1, unet_heads=2,
+    text_width=16, text_layers=1, text_heads=2, text_length=12, norm_groups=4, head_hidden=8,
+)  # fmt: skip
+PHASES = (
+    Phase(name="autoencoder", steps=6, batch=4, lr=2e-3, warmup=2, decay="cosine"),
+    Phase(name="generation", steps=6, batch=4, lr=1e-3, warmup=2),
+    Phase(name="joint", steps=4, batch=4, lr=1e-3, head_lr=1e-2, warmup=2),
+)
+
+
+def small_settings(data: Path, **changes: Any) -> TrainSettings:
+    """Three short phases that train everything; saved every second step, told of every step."""
+    fields: dict[str, Any] = {
+        "data": (TrainingFolder(folder=str(data)),),
+        "phases": PHASES,
+        "networks": NETWORKS,
+        "size": SIZE,
+        "train_text_encoder": True,
+        "ema": 0.9,
+        "seed": 11,
+        "log_every": 1,
+        "save_every": 2,
+        "picture_every": 5,
+        "picture_prompts": ("a red disc",),
+        "picture_guidance": 2.0,
+    }
+    return TrainSettings(**(fields | changes))
+
+
+def draw(request: Request) -> Sample | DataError:
+    """Discs with soft borders, squares with binary masks, and screens with nothing before them, in turn."""
+    rng = np.random.default_rng(request.seed)
+    shape = SHAPES[request.slot % 3]
+    colour = sorted(COLOURS)[int(rng.integers(3))]
+    x, y = (int(v) for v in rng.integers(6, 10, 2))
+    alpha = np.zeros((SIZE, SIZE), np.uint8)
+    if shape == "disc":
+        cv2.circle(alpha, (x, y), int(rng.integers(3, 6)), 255, -1, cv2.LINE_AA)
+    elif shape == "square":
+        alpha[y - 3 : y + 3, x - 3 : x + 3] = 255
+    foreground = np.full((SIZE, SIZE, 3), COLOURS[colour], np.uint8)
+    origin = Origin(
+        kind="composited",
+        class_name=shape if shape != "screen" else "",
+        caption=f"a {colour} {shape}" if shape != "screen" else "nothing",
+        source="drawn",
+        licence="CC0-1.0",
+        attribution="the tests",
+        soft_alpha=shape != "square",
+    )
+    rgb = paint_on_screen(foreground, alpha, GREEN)
+    return Sample(
+        request=request, origin=origin, rgb=rgb, alpha=alpha, foreground=foreground, plate=constant_plate(GREEN)
+    )
+
+
+def _all(requests: Sequence[Request]) -> list[Sample | DataError]:
+    return [draw(request) for request in requests]
+
+
+def build(plan: Plan, root: Path) -> Line:
+    """Draw and store; no gates."""
+    return Line(
+        sources={"drawn": _all},
+        stages={},
+        admission=lambda: lambda sample: None,
+        thumbnail=lambda rejection: b"",
+        encode=encode,
+    )
+
+
+def make_set(root: Path, slots: int = 48) -> Path:
+    """A finished data set, made through the engine."""
+    segments = (Segment(source="drawn", split="train", slots=slots, attempts=1),)
+    plan = Plan(job="test", seed=3, shard_size=slots, batch_size=16, threads=1, segments=segments)
+    layout = Layout(root)
+    root.mkdir(parents=True)
+    write_json(layout.plan, plan.to_json(), layout.scratch)
+    with hold(layout.lock, "test"):
+        crew = InProcessCrew(Job(root=root, run="test", plan=plan, build=build), lambda working: None)
+        Drive(crew, range(plan.shards), 1, lambda news: None).run()
+    finalise(layout, list(valid_commits(layout, plan.fingerprint)))
+    return root
+
+
+@dataclass(frozen=True)
+class Dying:
+    """Hears of a training's progress and kills its process at the n-th word; -1 lets it live."""
+
+    at: int
+    heard: list[int]
+
+    def __call__(self, progress: object) -> None:
+        """Count, and die when it is time: after a step, before it is saved."""
+        self.heard.append(1)
+        if len(self.heard) == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train_in_child(settings: TrainSettings, out: Path, die_at: int) -> None:
+    """What a child process runs."""
+    from factory.diffusion.trainer import train
+
+    train(replace(settings), out, Dying(die_at, []))

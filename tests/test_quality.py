@@ -1,0 +1,283 @@
+"""Scores say what they mean, gates reject what is broken and name the reason."""
+
+import importlib.util
+from dataclasses import fields, replace
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.greenscreen.compositing import as_levels, as_unit, paint_on_screen
+from factory.quality.gates import GateSettings, NearDuplicates, judge
+from factory.quality.gsg import gsg
+from factory.quality.phash import hamming_distance, perceptual_hash
+from factory.quality.scores import ScoreSettings, agreement, border, green_residue, score
+from factory.sample import Origin, Picture, Rejection, Request, Sample, Scores
+from factory.shards.equation import constant_plate
+
+SIDE = 96
+GATES = GateSettings()
+
+
+def blob(side: int, seed: int) -> tuple[Picture, NDArray[np.uint8]]:
+    """A soft-edged, coloured, off-centre object without the key colours: foreground and alpha."""
+    random = np.random.default_rng(seed)
+    y, x = (np.mgrid[:side, :side] + 0.5) / side
+    cx, cy, rx, ry = (*random.uniform(0.42, 0.58, 2), *random.uniform(0.12, 0.3, 2))
+    distance = np.hypot((x - cx) / rx, (y - cy) / ry)
+    alpha = np.clip((1 - distance) * 8, 0, 1)
+    a, b = random.uniform(60, 160, (2, 3))
+    a[1] = b[1] = 70
+    colour = a + (b - a) * np.dstack([x, y, x * y])
+    return colour.round().astype(np.uint8), as_levels(alpha)
+
+
+def sample_of(foreground: Picture, alpha: NDArray[np.uint8], key: KeyName = "green") -> Sample:
+    screen = KEY_COLOURS[key]
+    return Sample(
+        request=Request(key="0000000000", slot=0, attempt=0, seed=0),
+        origin=Origin(kind="composited", key_rgb=screen),
+        rgb=paint_on_screen(foreground, alpha, screen),
+        coarse=np.asarray(cv2.GaussianBlur(alpha, (0, 0), 0.01 * len(alpha)), np.uint8),
+        alpha=alpha,
+        foreground=foreground,
+        plate=constant_plate(screen),
+    )
+
+
+def scored(sample: Sample) -> Sample:
+    return score(sample, ScoreSettings())
+
+
+def values(scores: Scores) -> dict[str, float]:
+    return {f.name: getattr(scores, f.name) for f in fields(scores)}
+
+
+# ---- GSG
+
+
+@given(colour=st.tuples(*[st.integers(0, 255)] * 3))
+@settings(max_examples=20, deadline=None)
+def test_gsg_of_a_plain_screen_is_its_distance_from_the_key(colour: tuple[int, int, int]) -> None:
+    picture = np.full((20, 30, 3), colour, np.uint8)
+    assert gsg(picture, (0, 255, 0)) == pytest.approx(np.linalg.norm(np.array(colour) - (0, 255, 0)), abs=1e-6)
+
+
+def test_gsg_looks_at_the_screen_not_at_the_object() -> None:
+    foreground, alpha = blob(SIDE, 1)
+    assert gsg(paint_on_screen(foreground, alpha, (0, 255, 0)), (0, 255, 0)) < 2
+    assert gsg(paint_on_screen(foreground, alpha, (0, 177, 64)), (0, 255, 0)) == pytest.approx(100.9, abs=2)
+
+
+# ---- scores
+
+
+@pytest.mark.parametrize("key", ["green", "blue", "magenta"])
+def test_a_good_sample_has_good_scores_on_every_screen(key: KeyName) -> None:
+    foreground, alpha = blob(SIDE, 2)
+    if key != "green":
+        foreground[:] = (120, 125, 115)
+    scores = scored(sample_of(foreground, alpha, key)).scores
+    assert scores.gsg < 2
+    assert scores.screen_spread < 0.1
+    assert scores.coverage == pytest.approx(alpha.mean() / 255)
+    assert scores.border == 0
+    assert scores.agreement > 0.97
+    assert scores.residual <= 0.5
+    assert scores.green_residue < 0.02
+
+
+@given(seed=st.integers(0, 200), turns=st.integers(0, 3), mirror=st.sampled_from([1, -1]))
+@settings(max_examples=15, deadline=None)
+def test_turning_and_mirroring_do_not_change_the_scores(seed: int, turns: int, mirror: int) -> None:
+    foreground, alpha = blob(SIDE, seed)
+
+    def turned(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(np.rot90(picture, turns)[:, ::mirror])
+
+    one = values(scored(sample_of(foreground, alpha)).scores)
+    other = values(scored(sample_of(turned(foreground), turned(alpha))).scores)
+    assert other == pytest.approx(one, abs=0.05)
+
+
+@given(seed=st.integers(0, 200))
+@settings(max_examples=10, deadline=None)
+def test_scaling_does_not_change_the_scores(seed: int) -> None:
+    one = values(scored(sample_of(*blob(SIDE, seed))).scores)
+    other = values(scored(sample_of(*blob(3 * SIDE, seed))).scores)
+    assert other == pytest.approx(one, abs=0.6)
+    for name in ("coverage", "border", "agreement", "green_residue"):
+        assert other[name] == pytest.approx(one[name], abs=0.02)
+
+
+def test_what_cannot_be_scored_is_minus_one() -> None:
+    foreground, alpha = blob(SIDE, 3)
+    whole = sample_of(foreground, alpha)
+    bare = scored(replace(whole, coarse=None, alpha=None, foreground=None, plate=()))
+    assert bare.scores == Scores(gsg=bare.scores.gsg)
+    assert bare.scores.gsg >= 0
+    assert bare.phash == ""
+    stored = scored(replace(whole, coarse=None)).scores
+    assert stored.agreement == -1
+    assert stored.screen_spread == pytest.approx(0)
+    assert scored(replace(whole, plate=())).scores.residual == -1
+
+
+def test_scoring_twice_gives_the_same() -> None:
+    sample = sample_of(*blob(SIDE, 4))
+    one, other = scored(sample), scored(scored(sample))
+    assert one.scores == other.scores
+    assert one.phash == other.phash
+
+
+def test_border_is_the_share_of_the_ring_that_is_covered() -> None:
+    alpha = np.zeros((50, 50), np.uint8)
+    alpha[-10:, :] = 255
+    assert border(alpha) == pytest.approx((50 + 2 * 9) / 196)
+
+
+def test_agreement_forgives_a_pixel_but_not_another_place() -> None:
+    _, alpha = blob(SIDE, 5)
+    assert agreement(alpha, alpha, 8) == 1
+    assert agreement(alpha, np.roll(alpha, 1, axis=0), 8) > 0.98
+    assert agreement(alpha, np.roll(alpha, SIDE // 4, axis=0), 8) < 0.6
+    assert agreement(alpha, 255 - alpha, 8) < 0.2
+    assert agreement(np.zeros_like(alpha), np.zeros_like(alpha), 8) == 1
+
+
+def test_green_residue_counts_what_is_visible() -> None:
+    foreground = np.full((10, 10, 3), 100, np.uint8)
+    foreground[:, :5] = (0, 255, 0)
+    alpha = np.full((10, 10), 255, np.uint8)
+    assert green_residue(foreground, alpha, (0, 255, 0)) == pytest.approx(0.5)
+    alpha[:, :5] = 0
+    assert green_residue(foreground, alpha, (0, 255, 0)) == 0
+
+
+# ---- near-duplicates
+
+
+def test_like_pictures_have_like_hashes_and_others_do_not() -> None:
+    foreground, alpha = blob(SIDE, 6)
+    one = perceptual_hash(foreground, alpha)
+    assert len(one) == 16
+    noisy = np.clip(foreground + np.random.default_rng(0).normal(0, 3, foreground.shape), 0, 255).astype(np.uint8)
+    assert hamming_distance(one, perceptual_hash(noisy, alpha)) <= 4
+    larger = (np.asarray(cv2.resize(p, (2 * SIDE, 2 * SIDE)), np.uint8) for p in (foreground, alpha))
+    assert hamming_distance(one, perceptual_hash(*larger)) <= 4
+    recoloured = np.ascontiguousarray(foreground[..., ::-1])
+    assert hamming_distance(one, perceptual_hash(recoloured, alpha)) > 4
+    others = [perceptual_hash(*blob(SIDE, seed)) for seed in range(20, 60)]
+    assert np.mean([hamming_distance(one, other) <= 4 for other in others]) < 0.05
+
+
+def test_the_hash_does_not_see_the_padding_under_alpha_zero() -> None:
+    foreground, alpha = blob(SIDE, 7)
+    padded = np.where(alpha[..., None] > 0, foreground, 255).astype(np.uint8)
+    assert perceptual_hash(foreground, alpha) == perceptual_hash(padded, alpha)
+
+
+def test_the_first_of_two_alike_is_admitted_and_named() -> None:
+    first = scored(sample_of(*blob(SIDE, 8)))
+    second = replace(first, request=replace(first.request, key="0000000001"))
+    admit = NearDuplicates(GATES)
+    assert admit(first) is None
+    refused = admit(second)
+    assert isinstance(refused, Rejection)
+    assert refused.reason == "duplicate"
+    assert "0000000000" in refused.detail
+    assert admit(scored(sample_of(*blob(SIDE, 9)))) is None
+    assert NearDuplicates(GATES)(second) is None  # every shard has its own memory
+
+
+# ---- gates
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"gsg": 20.5}, "gsg"),
+        ({"coverage": 0.001}, "empty"),
+        ({"coverage": 0.95}, "too_full"),
+        ({"green_residue": 0.3}, "green_residue"),
+        ({"screen_spread": 9.0}, "screen_uneven"),
+        ({"agreement": 0.4}, "disagreement"),
+        ({"residual": 30.0}, "residual"),
+        ({"border": 0.1}, "cut"),
+    ],
+)
+def test_each_gate_rejects_with_its_reason_and_the_numbers(changed: dict[str, float], reason: str) -> None:
+    good = scored(sample_of(*blob(SIDE, 10)))
+    assert judge(good, GATES) is good
+    rejection = judge(replace(good, scores=replace(good.scores, **changed)), GATES)
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == reason
+    (value,) = changed.values()
+    assert f"{value:.3g}" in rejection.detail
+    unknown = replace(good, scores=replace(good.scores, **dict.fromkeys(changed, -1.0)))
+    assert judge(unknown, GATES) is unknown
+
+
+@given(
+    scores=st.builds(
+        Scores,
+        gsg=st.floats(-1, 60),
+        screen_spread=st.floats(-1, 12),
+        coverage=st.floats(-1, 1),
+        border=st.floats(-1, 1),
+        agreement=st.floats(-1, 1),
+        residual=st.floats(-1, 40),
+        green_residue=st.floats(-1, 1),
+    ),
+    slack=st.floats(0, 0.5),
+)
+def test_wider_gates_reject_nothing_more(scores: Scores, slack: float) -> None:
+    sample = replace(sample_of(*blob(16, 0)), scores=scores)
+    wide = GateSettings(
+        gsg_max=GATES.gsg_max + slack,
+        spread_max=GATES.spread_max + slack,
+        coverage_min=GATES.coverage_min - slack,
+        coverage_max=GATES.coverage_max + slack,
+        border_max=GATES.border_max + slack,
+        agreement_min=GATES.agreement_min - slack,
+        residual_max=GATES.residual_max + slack,
+        green_residue_max=GATES.green_residue_max + slack,
+    )
+    if judge(sample, GATES) is sample:
+        assert judge(sample, wide) is sample
+    if isinstance(judge(sample, wide), Rejection):
+        assert isinstance(judge(sample, GATES), Rejection)
+
+
+# ---- broken on purpose
+
+
+def broken_set() -> ModuleType:
+    path = Path(__file__).resolve().parents[1] / "benchmarks" / "broken_set.py"
+    spec = importlib.util.spec_from_file_location("broken_set", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_broken_samples_are_rejected_for_the_right_reason_and_whole_ones_pass() -> None:
+    bench = broken_set()
+    things = [
+        bench.Thing(as_unit(drawn.foreground), as_unit(drawn.alpha))
+        for drawn in (bench.render(bench.CLASSES[i], i, 64, bench.VANISHING["green"]) for i in range(0, 60, 5))
+    ]
+    for i, thing in enumerate(things):
+        assert bench.verdict(bench.whole(thing, np.random.default_rng(i))) == "accepted"
+    for fault in bench.FAULTS:
+        reasons = [bench.verdict(fault.make(thing, np.random.default_rng([1, i]))) for i, thing in enumerate(things)]
+        assert reasons.count("accepted") <= 1, fault.name
+        assert sum(reason in fault.reasons for reason in reasons) >= len(things) - 2, (fault.name, reasons)
+    assert bench.duplicates(things)["duplicate"] >= len(things) - 1
