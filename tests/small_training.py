@@ -1,9 +1,8 @@
-"""A training that takes seconds: 16×16 pictures of discs and squares before green, networks of a few thousand weights."""
+"""A training that takes seconds: 16×16 pictures of discs and squares before green, a few thousand weights."""
 
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from factory.engine.lock import hold
 from factory.engine.plan import Plan, Segment
 from factory.errors import DataError
 from factory.greenscreen.compositing import paint_on_screen
+from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Origin, Request, Sample
 from factory.shards.commit import valid_commits, write_json
 from factory.shards.encoding import encode
@@ -97,7 +97,7 @@ def build(plan: Plan, root: Path) -> Line:
         sources={"drawn": _all},
         stages={},
         admission=lambda: lambda sample: None,
-        thumbnail=lambda rejection: b"",
+        thumbnail=rejection_thumbnail,
         encode=encode,
     )
 
@@ -116,22 +116,12 @@ def make_set(root: Path, slots: int = 48) -> Path:
     return root
 
 
-@dataclass(frozen=True)
-class Dying:
-    """Hears of a training's progress and kills its process at the n-th word; -1 lets it live."""
+def train_in_child(settings: TrainSettings, out: Path, die_at: tuple[str, int] | None = None) -> None:
+    """What a child process runs. It kills itself after this step of this phase, before that is drawn or saved."""
+    from factory.diffusion.trainer import Progress, train
 
-    at: int
-    heard: list[int]
-
-    def __call__(self, progress: object) -> None:
-        """Count, and die when it is time: after a step, before it is saved."""
-        self.heard.append(1)
-        if len(self.heard) == self.at:
+    def hear(progress: Progress) -> None:
+        if (progress.phase, progress.step) == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-
-def train_in_child(settings: TrainSettings, out: Path, die_at: int) -> None:
-    """What a child process runs."""
-    from factory.diffusion.trainer import train
-
-    train(replace(settings), out, Dying(die_at, []))
+    train(settings, out, hear)

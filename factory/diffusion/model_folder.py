@@ -171,7 +171,8 @@ def _write_text_encoder(text_encoder: CLIPTextModel, folder: Path, dtype: torch.
     weights = {f"text_model.{key.removeprefix('text_model.')}": t for key, t in text_encoder.state_dict().items()}
     _write_weights(weights, folder / "model.safetensors", dtype)
     config = text_encoder.config.to_diff_dict()
-    config |= {"architectures": ["CLIPTextModel"], "dtype": str(dtype).removeprefix("torch.")}
+    # Without a type asked for, transformers 5 takes the configuration's and diffusers float32: they must agree.
+    config |= {"architectures": ["CLIPTextModel"], "dtype": "float32"}
     config.pop("_name_or_path", None)
     _write_json(config, folder / "config.json")
 

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from factory.shards.layout import Layout
 SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
     """One published file. name "" means that the shard has none."""
 
@@ -22,7 +24,7 @@ class FileRecord:
     sha256: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommitRecord:
     """What happened to one shard. Whatever depends on the machine's day (times, device) stands here alone."""
 
@@ -46,9 +48,24 @@ class CommitRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "CommitRecord":
-        """Raises TypeError where fields are missing or unknown."""
-        files = {name: FileRecord(**data[name]) for name in ("tar", "part", "rejected_tar") if name in data}
-        return cls(**{**data, **files})
+        """Raises TypeError, KeyError or ValueError where fields are missing, unknown or of another kind.
+
+        What many records have in common is held once: a driver keeps hundreds of thousands of them.
+        """
+        files = {name: FileRecord(**data[name]) for name in ("tar", "part", "rejected_tar")}
+        words = {name: sys.intern(data[name]) for name in ("split", "fingerprint", "run", "device")}
+        counts = {name: _interned(data[name]) for name in ("rejected", "failed", "seconds")}
+        software = _one_mapping(tuple(dict(data["software"]).items()))
+        return cls(**{**data, **files, **words, **counts, "software": software})
+
+
+def _interned(counts: Mapping[str, Any]) -> dict[str, Any]:
+    return {sys.intern(name): value for name, value in dict(counts).items()}
+
+
+@cache
+def _one_mapping(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return dict(items)
 
 
 def digest_file(path: Path, name: str) -> FileRecord:
@@ -117,12 +134,17 @@ def valid_commits(layout: Layout, fingerprint: str) -> Iterator[CommitRecord]:
 
     A foreign, torn or unbacked record counts as absent: its shard is made again.
     """
-    names = sorted(sizes(layout.commits))
-    on_disk = {folder: sizes(folder) for folder in (layout.data, layout.parts, layout.rejected)}
-    for name in names:
-        record = read_commit(layout.commits / name)
+    commits, folders = layout.commits, (layout.data, layout.parts, layout.rejected)
+    for name in sorted(sizes(commits)):
+        record = read_commit(commits / name)
         if record is None or record.fingerprint != fingerprint or name != f"{record.shard:06d}.json":
             continue
-        files = ((layout.data, record.tar), (layout.parts, record.part), (layout.rejected, record.rejected_tar))
-        if all(not file.name or on_disk[folder].get(file.name) == file.bytes for folder, file in files):
+        if all(map(_lies_there, folders, (record.tar, record.part, record.rejected_tar))):
             yield record
+
+
+def _lies_there(folder: Path, file: FileRecord) -> bool:
+    try:
+        return not file.name or (folder / file.name).stat().st_size == file.bytes
+    except FileNotFoundError:
+        return False
