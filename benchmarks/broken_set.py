@@ -10,6 +10,7 @@ in a stored set, where no coarse mask is left.
 
 import argparse
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from figures import exit_code, shown
 from numpy.typing import NDArray
 
 from factory.errors import DataError
@@ -31,6 +33,7 @@ from factory.sample import Matte, Origin, Rejection, Request, Sample
 from factory.sources.procedural.palette import VANISHING
 from factory.sources.procedural.render import CLASSES, render
 
+MUST = 0.95
 KEY = KEY_COLOURS["green"]
 DATA = Path(os.environ.get("FACTORY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Floats = NDArray[np.float32]
@@ -53,8 +56,8 @@ class Fault:
     make: Callable[[Thing, Random], Sample]
 
 
-def main() -> None:
-    """Run and print one table."""
+def main() -> int:
+    """Break, judge, print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--each", type=int, default=60, help="broken samples of each kind")
@@ -77,9 +80,12 @@ def main() -> None:
     broken += reasons
     right += reasons["duplicate"]
     total = broken.total()
-    rejected = 1 - broken["accepted"] / total
-    print(f"\nbroken: {rejected:.1%} of {total} rejected, {right / total:.1%} for the right reason (asked: ≥ 95 %)")
-    print(f"unbroken: {unbroken['accepted'] / unbroken.total():.1%} accepted")
+    print(f"\nunbroken: {unbroken['accepted'] / unbroken.total():.1%} accepted")
+    rejected = total - broken["accepted"]
+    return exit_code(
+        shown("broken set, rejected", f"{rejected}", f"{total} broken ones", rejected / total, MUST),
+        shown("broken set, for the right reason", f"{right}", f"{total} broken ones", right / total, MUST),
+    )
 
 
 def row(name: str, reasons: Counter[str], right: set[str]) -> str:
@@ -260,4 +266,4 @@ FAULTS = [
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

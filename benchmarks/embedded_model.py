@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from figures import exit_code, shown
+from figures import exit_code, shown, within
 
 from factory.diffusion.vocabulary import read_vocabulary
 from factory.planning import EMBEDDED_MODEL
@@ -51,10 +51,10 @@ def main() -> int:
             print(f"sheet: {arguments.sheet}")
     for index, name in enumerate(classes):
         print(by_class(name, [row for row in attempts if row["slot"] % len(classes) == index]))
-    gsg, share = mean_gsg(attempts), len(accepted) / len(attempts)
-    unscored = sum(row["gsg"] < 0 for row in attempts)
+    print(f"{sum(row['gsg'] < 0 for row in attempts)} pictures show no screen: they have no GSG")
+    share = len(accepted) / len(attempts)
     return exit_code(
-        shown("embedded model, mean GSG", f"{gsg:.2f} ({unscored} unscored)", f"limit {GSG:g}", GSG / gsg, 1),
+        within("embedded model, mean GSG", mean_gsg(attempts), GSG, "levels"),
         shown("embedded model, accepted", f"{len(accepted)}", f"{len(attempts)} attempts", share, ACCEPTED),
     )
 
@@ -64,8 +64,8 @@ def known_classes(model: Path) -> list[str]:
     vocabulary = read_vocabulary(model)
     if vocabulary is None:
         raise SystemExit(f"{model} has no list of the classes it knows: give an embedded model.")
-    known = vocabulary.classes
-    return [known[i * len(known) // CLASSES] for i in range(min(CLASSES, len(known)))]
+    known, count = vocabulary.classes, min(CLASSES, len(vocabulary.classes))
+    return [known[i * len(known) // count] for i in range(count)]
 
 
 def generate(model: Path, seed: int, classes: list[str], out: Path) -> list[dict[str, Any]]:
@@ -77,9 +77,8 @@ def generate(model: Path, seed: int, classes: list[str], out: Path) -> list[dict
     )
     execute(recipe)
     layout = Layout(out)
-    rows: list[dict[str, Any]] = read_manifest(
-        layout.parts, layout.manifest, ["slot", "status", "reason", "gsg"]
-    ).to_pylist()
+    columns = ["slot", "status", "reason", "gsg"]
+    rows: list[dict[str, Any]] = read_manifest(layout.parts, layout.manifest, columns).to_pylist()
     return rows
 
 

@@ -8,6 +8,11 @@ def shown(name: str, value: str, peer: str, ratio: float, must: float) -> bool:
     return reached
 
 
+def within(name: str, value: float, limit: float, unit: str) -> bool:
+    """A figure that must not exceed a limit: their ratio, limit ÷ value, must reach 1."""
+    return shown(name, f"{value:.4g} {unit}", f"at most {limit:g} {unit}", limit / max(value, 1e-9), 1)
+
+
 def exit_code(*reached: bool) -> int:
     """0 if every figure reached what it must, else 1."""
     return 0 if all(reached) else 1

@@ -1,24 +1,30 @@
-"""Seconds of `factory --help`, the first thing a person waits for: `python benchmarks/help_time.py [rounds]`."""
+"""Seconds of `factory --help`, the first thing a person waits for.
 
+python benchmarks/help_time.py [--rounds 9]
+"""
+
+import argparse
 import statistics
 import subprocess
 import sys
 import time
 
+from figures import exit_code, within
+
 ALLOWED = 0.5  # seconds
 
 
-def main() -> None:
-    """Print the median over fresh processes (the first one, which fills the disk's cache, is not counted)."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+def main() -> int:
+    """Take the median over fresh processes; the first one, which fills the disk's cache, is not counted."""
+    parser = argparse.ArgumentParser(description="how soon factory answers")
+    parser.add_argument("--rounds", type=int, default=9)
     seconds = []
-    for _ in range(rounds + 1):
+    for _ in range(parser.parse_args().rounds + 1):
         start = time.perf_counter()
         subprocess.run([sys.executable, "-m", "factory", "--help"], check=True, stdout=subprocess.DEVNULL)
         seconds.append(time.perf_counter() - start)
-    median = statistics.median(seconds[1:])
-    print(f"factory --help: {median:.3f} s, median of {rounds} (allowed {ALLOWED}), ratio {median / ALLOWED:.2f}")
+    return exit_code(within("factory --help", statistics.median(seconds[1:]), ALLOWED, "s"))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from figures import exit_code, shown
+from figures import exit_code, within
 
 from factory import cli, lines, run
 from factory.engine.events import read_events
@@ -62,9 +62,9 @@ def main() -> int:
         f"the model took {resumed['loading']:.1f} s more and made it {resumed['with_model']:.0f} MB"
     )
     return exit_code(
-        shown("plan", f"{planned['seconds']:.2f} s", f"limit {SECONDS:g} s", SECONDS / planned["seconds"], 1),
-        shown("resume", f"{resumed['seconds']:.2f} s", f"limit {SECONDS:g} s", SECONDS / resumed["seconds"], 1),
-        shown("driver", f"{resumed['driver']:.0f} MB", f"limit {MEGABYTES:g} MB", MEGABYTES / resumed["driver"], 1),
+        within("plan", planned["seconds"], SECONDS, "s"),
+        within("resume", resumed["seconds"], SECONDS, "s"),
+        within("resume, driver", resumed["driver"], MEGABYTES, "MB"),
     )
 
 

@@ -9,6 +9,7 @@ that a machine's mood hits both. On CUDA ours is as shipped (bfloat16, channels-
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
+from figures import exit_code, shown
 
 from factory.diffusion import model_folder
 from factory.diffusion.networks import build
@@ -26,6 +28,7 @@ from factory.diffusion.settings import SamplerSettings
 from factory.diffusion.train_settings import NetworkSettings
 from factory.diffusion.vocabulary import screen_prompt
 
+MUST = {"cpu": 1.0, "cuda": 1.3}
 NAMES = ("red feather", "blue leaf", "glass bubble", "grey net", "white smoke", "green wire", "black lace", "old wheel")
 FRESH = NetworkSettings(  # about the embedded model's size: 1.6 M, 13 M, 0.7 M parameters
     vae_channels=(32, 64, 96), vae_layers=1, vae_attention=False, unet_channels=(96, 160, 224), unet_layers=1,
@@ -33,16 +36,15 @@ FRESH = NetworkSettings(  # about the embedded model's size: 1.6 M, 13 M, 0.7 M 
 )  # fmt: skip
 
 
-def main() -> None:
-    """Print both medians and their ratio."""
+def main() -> int:
+    """Race on a given model, or on fresh weights."""
     arguments = parse()
     torch.set_num_threads(arguments.threads)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = arguments.model
-        if folder is None:
-            folder = Path(temporary)
-            model_folder.save(build(FRESH, arguments.size, NAMES, seed=0), folder)
-        compare(folder, arguments)
+    if arguments.model is not None:
+        return exit_code(compare(arguments.model, arguments))
+    with tempfile.TemporaryDirectory() as folder:
+        model_folder.save(build(FRESH, arguments.size, NAMES, seed=0), Path(folder))
+        return exit_code(compare(Path(folder), arguments))
 
 
 def parse() -> argparse.Namespace:
@@ -60,7 +62,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compare(folder: Path, arguments: argparse.Namespace) -> None:
+def compare(folder: Path, arguments: argparse.Namespace) -> bool:
     """Sample the same batch with both, first once to warm up and to compare pixels, then alternately."""
     settings = SamplerSettings(
         sampler=arguments.sampler, steps=arguments.steps, start="noise", negative_prompt="shadow"
@@ -87,14 +89,17 @@ def compare(folder: Path, arguments: argparse.Namespace) -> None:
     for _ in range(arguments.repetitions):
         seconds["ours"].append(timed(sample_ours))
         seconds["stock"].append(timed(sample_stock))
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    median = {name: statistics.median(values) for name, values in seconds.items()}
     print(f"{arguments.device}, {arguments.threads} threads, batch {arguments.batch}, {settings.steps} steps of "
-          f"{settings.sampler}; ours {ours.dtype}, stock {stock.unet.dtype}")  # fmt: skip
-    print(f"pixels differ by {difference.mean():.3f} levels in the mean, {difference.max()} at most")
-    for name, median in medians.items():
-        print(f"{name:>6}: {median:.3f} s a batch (median of {arguments.repetitions}), "
-              f"{arguments.batch / median:.2f} samples/s")  # fmt: skip
-    print(f"ratio stock / ours: {medians['stock'] / medians['ours']:.3f}")
+          f"{settings.sampler}; ours {ours.dtype}, stock {stock.unet.dtype}; pixels differ by {difference.mean():.3f} "
+          f"levels in the mean, {difference.max()} at most")  # fmt: skip
+    return shown(
+        "sampler",
+        f"{arguments.batch / median['ours']:.3f} samples/s",
+        f"StableDiffusionPipeline {arguments.batch / median['stock']:.3f} samples/s",
+        median["stock"] / median["ours"],
+        MUST[torch.device(arguments.device).type],
+    )
 
 
 def load_stock(folder: Path, arguments: argparse.Namespace, settings: SamplerSettings) -> StableDiffusionPipeline:
@@ -114,4 +119,4 @@ def timed(sample: Callable[[], np.ndarray]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,6 +10,7 @@ offsets on the way, which webdataset's leaves to a second pass over the file.
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import webdataset
+from figures import exit_code, shown
 
 from factory.sample import Origin, Request, Sample, make_key
 from factory.shards.encoding import encode
@@ -26,13 +28,14 @@ from factory.shards.equation import constant_plate
 from factory.shards.reader import read_members
 from factory.shards.writer import ShardWriter
 
+MUST = 0.9
 SIZE = 512
 Members = dict[str, bytes]
 Item = TypeVar("Item")
 
 
-def main() -> None:
-    """Print medians and ratios."""
+def main() -> int:
+    """Race with and without encoding."""
     parser = argparse.ArgumentParser(description="our shard writer against webdataset's")
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--repetitions", type=int, default=9)
@@ -49,14 +52,16 @@ def main() -> None:
         theirs(path, encoded)
         assert list(read_members(path)) == here == encoded, "the writers differ: there is nothing to compare"
         path.unlink()
-        report("encode + write", *race(path, pictures, (ours_encoding, theirs_encoding), arguments.repetitions))
-        report("write alone", *race(path, encoded, (ours, theirs), arguments.repetitions))
+        encoding = race(path, pictures, (ours_encoding, theirs_encoding), arguments.repetitions)
+        writing = race(path, encoded, (ours, theirs), arguments.repetitions)
+    samples = arguments.samples
+    return exit_code(report("shard writing", samples, *encoding), report("shard writing, encoded", samples, *writing))
 
 
-def report(what: str, our_seconds: list[float], their_seconds: list[float]) -> None:
-    """One line: medians, and how many times webdataset's speed ours is."""
-    mine, other = statistics.median(our_seconds), statistics.median(their_seconds)
-    print(f"{what}: ours {mine:.3f} s, webdataset {other:.3f} s, speed ratio {other / mine:.2f}")
+def report(what: str, samples: int, our_seconds: list[float], their_seconds: list[float]) -> bool:
+    """By medians: how many times webdataset's speed ours is."""
+    mine, other = (samples / statistics.median(seconds) for seconds in (our_seconds, their_seconds))
+    return shown(what, f"{mine:.1f} samples/s", f"webdataset {other:.1f} samples/s", mine / other, MUST)
 
 
 def race(
@@ -136,4 +141,4 @@ def draw(index: int) -> Sample:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

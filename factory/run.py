@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from factory import planning
-from factory.engine.crew import Crew, Died, Done, News
+from factory.engine.crew import Crew, Died, Done, News, Ready
 from factory.engine.drive import Drive
 from factory.engine.events import Diary
 from factory.engine.inputs import changed_rows, content_hash, read_frozen, write_inputs
@@ -226,11 +226,19 @@ def make(recipe: DatasetRecipe, plan: Plan, job: Job, records: list[CommitRecord
     if not missing:
         return {}
     line = LiveLine(tally)
+    devices = {record.device for record in records}
 
     def tell(news: News | None) -> None:
         tally.hear(news)
         line.show()
         match news:
+            case Ready(_, device):
+                devices.add(device)
+                if len(devices) > 1 and not recipe.accept_software:
+                    raise UsageError(
+                        f"shards of this set are made on {' and '.join(sorted(devices))}, so bytes may differ: "
+                        "use one kind of device, or --accept-software."
+                    )
             case Done(_, record):
                 seconds = record.seconds["total"]
                 diary.write("shard", shard=record.shard, accepted=record.accepted, seconds=seconds)
@@ -267,7 +275,7 @@ def hire_crew(recipe: DatasetRecipe, job: Job, shards: int, tell: Callable[[News
     gpus = (found if recipe.gpus < 0 else recipe.gpus) if recipe.job == "generate" else 0
     workers = min(recipe.workers or gpus or max(1, cpus // recipe.threads), shards)
     job = replace(job, finishing_threads=max(1, cpus // recipe.threads // workers))
-    return on_ray.RayCrew(job, workers, gpus / workers if gpus else 0.0), workers
+    return on_ray.RayCrew(job, workers, min(1.0, gpus / workers)), workers
 
 
 def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) -> bool:

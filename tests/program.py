@@ -51,7 +51,10 @@ def factory(
 ) -> Ended:
     """Run `factory ARGUMENTS` to its end."""
     process = start(*arguments, cwd=cwd, environment=environment)
-    out, err = process.communicate(stdin, timeout=PATIENCE)
+    try:
+        out, err = process.communicate(stdin, timeout=PATIENCE)
+    finally:
+        process.kill()  # of no effect on one that has ended
     return Ended(process.returncode, out.decode(), err.decode())
 
 

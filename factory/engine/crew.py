@@ -9,9 +9,10 @@ from factory.shards.commit import CommitRecord
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A worker has built its line."""
+    """A worker has built its line. device: what it computes on, such as "cpu" or the GPU's name."""
 
     worker: int
+    device: str
 
 
 @dataclass(frozen=True, slots=True)

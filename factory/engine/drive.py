@@ -59,7 +59,7 @@ class Drive:
     def _hear(self, event: News) -> list[int]:
         """Take note; returns shards to be tried again."""
         match event:
-            case Ready(worker):
+            case Ready(worker, _):
                 self._idle.append(worker)
             case Working():
                 pass

@@ -60,7 +60,7 @@ class InProcessCrew:
         try:
             if self._worker is None:
                 self._worker = self._job.start()
-                return [Ready(0)]
+                return [Ready(0, self._worker.device)]
             shard = self._shards.popleft()
             return [Done(0, self._worker.run(shard, lambda progress: self._on_progress(Working(0, progress))))]
         except Exception as error:  # noqa: BLE001  (whatever it is, the driver judges it, as for other crews)
@@ -75,7 +75,7 @@ def _serve(job: Job, connection: Connection) -> None:
     """A worker process: makes the shards it is sent until its driver hangs up."""
     try:
         worker = job.start()
-        connection.send(("ready", None))
+        connection.send(("ready", worker.device))
         while True:
             shard = connection.recv()
             connection.send(("done", worker.run(shard, lambda progress: connection.send(("working", progress)))))
@@ -151,7 +151,7 @@ class ProcessCrew:
 def _news(number: int, kind: str, value: Any) -> News:
     match kind:
         case "ready":
-            return Ready(number)
+            return Ready(number, value)
         case "working":
             return Working(number, value)
         case "done":

@@ -5,13 +5,15 @@ max_restarts=0: the driver sees each death and replaces the actor itself (Ray's 
 
 import logging
 import os
+import re
 import signal
+import socket
 import time
-from socket import gethostname
+from contextlib import suppress
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, NodeDiedError, RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
 from factory.engine.crew import Died, Done, Failed, News, Ready, Working
 from factory.engine.local import Job
@@ -21,6 +23,8 @@ from factory.engine.worker import Progress, ShardWorker
 from factory.errors import UsageError
 from factory.shards.commit import CommitRecord
 
+NODE_LOSS_SECONDS = 60.0  # after which Ray has certainly made up its mind about a node
+JOIN_SECONDS = 10.0  # for a cluster's address to answer
 POLL_SECONDS = 1.0  # how often running actors are asked how far they are
 
 
@@ -31,17 +35,20 @@ class _Actor:
         self._worker: ShardWorker | None = None
         self._progress: Progress | None = None
 
-    def start(self, job: Job, token: str, expected: dict[str, str]) -> str:
-        """Prove that this node sees the output folder and runs the same software, then build the line."""
+    def start(self, job: Job, token: str, expected: dict[str, str]) -> tuple[str, str]:
+        """Prove that this node sees the output folder and runs the same software, then build the line.
+
+        Returns the node's id and the device.
+        """
         seen = job.root / ".tmp" / job.run / "token"
         if not seen.exists() or seen.read_text() != token:
             raise UsageError(
-                f"node {gethostname()} does not see {job.root}: put --out on a file system all nodes share."
+                f"node {socket.gethostname()} does not see {job.root}: put --out on a file system all nodes share."
             )
         if dict(software()) != expected:
-            raise UsageError(f"node {gethostname()} runs other software than the driver: use one image on all nodes.")
+            raise UsageError(f"node {socket.gethostname()} runs other software than the driver: use one image on all nodes.")
         self._worker = job.start()
-        return str(ray.get_runtime_context().get_node_id())
+        return str(ray.get_runtime_context().get_node_id()), self._worker.device
 
     def run(self, shard: int) -> CommitRecord:
         assert self._worker is not None  # the driver gives shards only to ready workers
@@ -79,12 +86,14 @@ def _join(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
+        if place := re.fullmatch(r"(?:ray://)?([\w.-]+):(\d+)", address):  # ray.init would try it for ever
+            socket.create_connection((place[1], int(place[2])), JOIN_SECONDS).close()
         ray.init(
             include_dashboard=None if address else False,
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at RAY_ADDRESS={address} cannot be joined" if address else "Ray does not start here"
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"{where} ({reason}): mend that, or use --executor local.") from error
@@ -173,20 +182,30 @@ class RayCrew:
         number, kind = self._calls.pop(ref)
         try:
             value = ray.get(ref)
-        except (ActorDiedError, ActorUnavailableError, NodeDiedError, RayActorError) as error:
-            ray.kill(self._actors.pop(number))
-            return Died(number, str(error).strip().splitlines()[-1], self._node_was_lost(number))
+        except RayActorError as error:
+            actor = self._actors.pop(number)
+            blameless = self._node_was_lost(number, actor, error)
+            ray.kill(actor)
+            return Died(number, str(error).strip().splitlines()[-1], blameless)
         except RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
             return Failed(number, cause)
         if kind == "start":
-            self._nodes[number] = value
-            return Ready(number)
+            self._nodes[number], device = value
+            return Ready(number, device)
         return Done(number, value)
 
-    def _node_was_lost(self, number: int) -> bool:
+    def _node_was_lost(self, number: int, actor: Any, error: RayActorError) -> bool:
+        """Whether the death says nothing of the shard. Ray knows a lost node only after some missed heartbeats: until
+        then the actor is "unavailable", and one waiting for that node is cancelled before it ever ran.
+        """
+        if isinstance(error, ActorUnavailableError):
+            with suppress(GetTimeoutError, RayActorError):
+                while True:
+                    ray.get(actor.progress.remote(), timeout=NODE_LOSS_SECONDS)
+                    time.sleep(POLL_SECONDS)
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-        return number in self._nodes and self._nodes[number] not in alive
+        return "never ran" in str(error) or (number in self._nodes and self._nodes[number] not in alive)
 
     def dismiss(self) -> None:
         for actor in self._actors.values():

@@ -22,7 +22,7 @@ class Tally:
     slots: int = 0  # in committed shards, filled or given up
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
-    workers: int = 0
+    workers: set[int] = field(default_factory=set)  # that are ready
     open: dict[int, Working] = field(default_factory=dict)
     marks: deque[tuple[float, int]] = field(default_factory=lambda: deque([(time.monotonic(), 0)]))
     _attempts_here: int = 0  # committed by this run, not by earlier ones
@@ -30,8 +30,8 @@ class Tally:
     def hear(self, news: News | None) -> None:
         """Count one piece of news."""
         match news:
-            case Ready():
-                self.workers += 1
+            case Ready(worker):
+                self.workers.add(worker)
             case Working(worker):
                 self.open[worker] = news
             case Done(worker, record):
@@ -41,7 +41,7 @@ class Tally:
                 self.rejected.update(record.rejected)
                 self.failed.update(record.failed)
             case Died(worker):
-                self.workers -= 1
+                self.workers.discard(worker)
                 self.open.pop(worker, None)
             case _:
                 pass
@@ -79,7 +79,8 @@ class Tally:
         useful = self.rate * self.share
         left = max(0, self.total - self.slots - sum(work.progress.accepted for work in self.open.values()))
         eta = _clock(left / useful) if useful > 0 else "–"
-        workers = f"{self.workers} worker{'s' if self.workers != 1 else ''}" if self.workers else "waiting for workers"
+        count = len(self.workers)
+        workers = f"{count} worker{'s' if count != 1 else ''}" if count else "waiting for workers"
         return (
             f"{self.done:,}/{self.total:,} samples · {self.share:.0%} accepted · {self.rate:.2f}/s · "
             f"{eta} left · {workers}"

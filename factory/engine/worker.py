@@ -125,6 +125,11 @@ class ShardWorker:
             ) from error
         return record
 
+    @property
+    def device(self) -> str:
+        """What the line computes on."""
+        return self._line.device
+
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 

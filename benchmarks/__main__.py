@@ -1,0 +1,23 @@
+"""Every figure of this folder, one script after another: `python benchmarks`. Exit 1 where one misses what it must."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+NO_BENCHMARKS = {"__main__.py", "figures.py"}
+
+
+def main() -> int:
+    """Run all scripts with their defaults, also after one that missed."""
+    missed = []
+    for script in sorted(Path(__file__).parent.glob("*.py")):
+        if script.name not in NO_BENCHMARKS:
+            print(f"== {script.name}", flush=True)
+            if subprocess.run([sys.executable, str(script)], check=False).returncode:
+                missed.append(script.name)
+    print(f"missed: {', '.join(missed)}" if missed else "all reached")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
