@@ -25,7 +25,7 @@ test: $(VENV)/.dev  ## install, then linters, type checker and all tests
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 bench: $(VENV)/.dev  ## install, then every figure in benchmarks/
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	$(BIN)/python benchmarks
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

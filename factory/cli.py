@@ -264,9 +264,10 @@ def verify(
     for fault in faults:
         typer.echo(str(fault))
     if faults:
+        record = data / "commits" / "NNNNNN.json"
         typer.echo(
-            f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {data}. To have a damaged shard made again, delete "
-            f"its record {data / 'commits' / 'NNNNNN.json'} and run the set's command again: it gives the same bytes."
+            f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {data}. To have a damaged shard made again, "
+            f"delete its record {record} and run the set's command again: it gives the same bytes."
         )
         raise typer.Exit(1)
     typer.echo(f"{data} is whole.")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,9 @@ def _unknown_words(prompts: Sequence[str], known: Vocabulary) -> list[str]:
 
 
 def _sampler(defaults: SamplerSettings, overrides: Mapping[str, Any]) -> SamplerSettings:
+    known = [entry.name for entry in fields(SamplerSettings)]
+    if unknown := sorted(overrides.keys() - set(known)):
+        raise UsageError(f"sampler has no field {', '.join(unknown)}: take {', '.join(known)}.")
     try:
         return TypeAdapter(SamplerSettings).validate_python(asdict(defaults) | dict(overrides))
     except ValidationError as error:

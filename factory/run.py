@@ -225,7 +225,7 @@ def make(recipe: DatasetRecipe, plan: Plan, job: Job, records: list[CommitRecord
     missing = [number for number in range(plan.shards) if number not in done]
     if not missing:
         return {}
-    line = LiveLine(tally)
+    line = LiveLine(tally, sys.stderr)
     devices = {record.device for record in records}
 
     def tell(news: News | None) -> None:

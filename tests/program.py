@@ -23,8 +23,9 @@ LOCAL = ("--executor", "local")
 PATIENCE = 240  # seconds for any single run, on a busy machine
 WITHOUT_OVERRIDE = """
 import ctypes, os, sys
-if ctypes.CDLL(None, use_errno=True).prctl(24, 1) != 0:  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE: root obeys file modes
-    sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
+for right in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH: without them root obeys file modes
+    if ctypes.CDLL(None, use_errno=True).prctl(24, right) != 0:  # PR_CAPBSET_DROP
+        sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
 os.execv(sys.argv[1], sys.argv[1:])
 """
 

@@ -116,6 +116,10 @@ def make_set(root: Path, slots: int = 48) -> Path:
     return root
 
 
+def quiet(progress: object) -> None:
+    """Nobody listens."""
+
+
 def train_in_child(settings: TrainSettings, out: Path, die_at: tuple[str, int] | None = None) -> None:
     """What a child process runs. It kills itself after this step of this phase, before that is drawn or saved."""
     from factory.diffusion.trainer import Progress, train

@@ -1,10 +1,8 @@
 """Scores say what they mean, gates reject what is broken and name the reason."""
 
-import importlib.util
 from dataclasses import fields, replace
-from pathlib import Path
-from types import ModuleType
 
+import broken_set as bench
 import cv2
 import numpy as np
 import pytest
@@ -258,18 +256,7 @@ def test_wider_gates_reject_nothing_more(scores: Scores, slack: float) -> None:
 # ---- broken on purpose
 
 
-def broken_set() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "broken_set.py"
-    spec = importlib.util.spec_from_file_location("broken_set", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_broken_samples_are_rejected_for_the_right_reason_and_whole_ones_pass() -> None:
-    bench = broken_set()
     things = [
         bench.Thing(as_unit(drawn.foreground), as_unit(drawn.alpha))
         for drawn in (bench.render(bench.CLASSES[i], i, 64, bench.VANISHING["green"]) for i in range(0, 60, 5))

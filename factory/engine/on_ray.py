@@ -46,7 +46,9 @@ class _Actor:
                 f"node {socket.gethostname()} does not see {job.root}: put --out on a file system all nodes share."
             )
         if dict(software()) != expected:
-            raise UsageError(f"node {socket.gethostname()} runs other software than the driver: use one image on all nodes.")
+            raise UsageError(
+                f"node {socket.gethostname()} runs other software than the driver: use one image on all nodes."
+            )
         self._worker = job.start()
         return str(ray.get_runtime_context().get_node_id()), self._worker.device
 

@@ -1,6 +1,5 @@
 """The one live line: done/total, accepted %, samples/s over the last minute, time left, workers."""
 
-import sys
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -96,7 +95,7 @@ def _clock(seconds: float) -> str:
 class LiveLine:
     """Prints a tally: rewritten in place on a terminal, a line every ten seconds elsewhere."""
 
-    def __init__(self, tally: Tally, out: TextIO = sys.stderr) -> None:
+    def __init__(self, tally: Tally, out: TextIO) -> None:
         self._tally = tally
         self._out = out
         self._shown = 0.0

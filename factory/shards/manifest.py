@@ -106,7 +106,13 @@ def rejected_row(sample: Sample, split: str, reason: str, detail: str) -> dict[s
 
 def failed_row(request: Request, split: str, error: DataError) -> dict[str, Any]:
     """The row of an item whose data is bad."""
-    columns = _request_columns(request, split)
+    item = request.item
+    named = {
+        "class": item.get("class") or item.get("class_name"),
+        "caption": item.get("caption"),
+        "prompt": item.get("prompt"),
+    }
+    columns = _request_columns(request, split) | {name: value for name, value in named.items() if value}
     return _NOTHING | columns | {"status": "failed", "reason": error.kind, "detail": str(error)}
 
 

@@ -1,0 +1,243 @@
+"""The command line to someone who does everything wrong: one sentence, the right exit code, no traceback."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from program import BUILD, LOCAL, factory, factory_obeying_modes
+from tiny_model import OPEN_GATES, save_tiny_model
+
+from factory.cli import main
+from factory.shards.layout import Layout
+
+COMMANDS = (
+    *("generate", "build-green100k", "refine", "filter", "run", "train", "plan", "status", "show", "verify"),
+    *("report", "export", "doctor"),
+)
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The program's own main(), in this process and in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def refused(run: Run) -> Callable[..., str]:
+    """Runs what must be refused with exit code 2 and one sentence, which it returns; nothing may be left behind."""
+
+    def call(*arguments: str | Path) -> str:
+        before = set(Path.cwd().rglob("*"))
+        code, _, err = run(*arguments)
+        assert code == 2, err
+        assert "Traceback" not in err
+        assert err.startswith("factory: ")
+        assert err.count("\n") == 1
+        assert set(Path.cwd().rglob("*")) == before
+        return err.removeprefix("factory: ").strip()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture
+def model(tiny_model: Path, tmp_path: Path) -> Path:
+    """A copy of the model, to be damaged."""
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(run: Run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"factory {command}" in " ".join(out.split()), out
+
+
+def test_help_lists_every_command_and_begins_with_what_to_type_first(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(command in out for command in COMMANDS)
+    assert "factory generate" in out
+
+
+def test_wrong_numbers_are_refused(refused: Callable[..., str]) -> None:
+    assert "n: " in refused("generate", "--n", "0")
+    assert "n: " in refused("generate", "--n", "-3")
+    assert "--shard-size must be 1 to 10000, not 100000" in refused(*BUILD, "--shard-size", "100000")
+    assert "--shard-size must be 1 to 10000, not 0" in refused(*BUILD, "--shard-size", "0")
+    assert "--threads" in refused(*BUILD, "--threads", "0")
+    many = "sources=[{type: procedural, n: 100000000000}]"
+    assert "use --shard-size 10000 or larger, or split the run" in refused(*BUILD, "--set", many)
+
+
+def test_wrong_fields_are_refused_by_name(refused: Callable[..., str], tmp_path: Path) -> None:
+    assert "executor" in refused(*BUILD, "--executor", "slurm")
+    assert "sizes" in refused(*BUILD, "--set", "sizes=3")
+    assert "gates.gsg" in refused(*BUILD, "--set", "gates.gsg=3")
+    assert "a.b=value" in refused(*BUILD, "--set", "gates.gsg_max")
+    assert "not a YAML value" in refused(*BUILD, "--set", "gates.gsg_max={")
+    assert "size is not a group of fields" in refused(*BUILD, "--set", "size.x=1")
+    assert "there is no recipe" in refused("run", "nothing.yaml")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("job: build-green100k\nsauces: []\n")
+    assert "sauces" in refused("run", recipe)
+    recipe.write_text("job: [")
+    assert "not a readable YAML recipe" in refused("run", recipe)
+    recipe.write_text("job: generate\n")
+    assert "use `factory run" in refused("build-green100k", recipe)
+
+
+def test_wrong_places_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.tex").write_text("mine")
+    assert "aws s3 sync" in refused(*BUILD, "--out", "s3://bucket/set")
+    assert "is a file" in refused(*BUILD, "--out", "file")
+    assert "Not a directory" in refused(*BUILD, *LOCAL, "--out", "file/set")
+    assert "holds other files" in refused(*BUILD, "--out", "foreign")
+    for command in (("status",), ("verify",), ("report",), ("refine",), ("filter",)):
+        assert "plan.json" in refused(*command, "foreign")
+    assert "foreign" in refused("show", "foreign", "0000000003")
+    assert "no key" in refused("show", "foreign", "3")
+
+
+def test_more_gpus_than_the_local_executor_knows_of(run: Run) -> None:
+    code, _, err = run(*BUILD, *LOCAL, "--set", "gpus=3", "--out", "set")
+    assert code == 2
+    assert "--gpus 3 needs --executor ray" in err
+
+
+def test_debug_shows_the_traceback() -> None:
+    ended = factory(*BUILD, "--shard-size", "0", "--debug")
+    assert ended.code == 1
+    assert "Traceback" in ended.err
+    assert "UsageError" in ended.err
+
+
+def test_an_unexpected_error_is_one_sentence_as_well(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").mkdir()
+    ended = factory("status", tmp_path)
+    assert ended.code == 1
+    assert "unexpected IsADirectoryError" in ended.sentence
+    assert "--debug" in ended.sentence
+
+
+def test_models_that_are_not_whole_are_refused(refused: Callable[..., str], model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("owl\n")
+    generate = ("generate", "--model", model, "--prompts", "p.txt", "--n", "2")
+    weights = model / "unet" / "diffusion_pytorch_model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[: len(content) // 2])
+    assert f"{weights} is cut short" in refused(*generate)
+    weights.write_bytes(b"")
+    assert str(weights) in refused(*generate)
+    weights.unlink()
+    torch.save({"weight": torch.zeros(1)}, weights.with_suffix(".bin"))
+    assert "is pickled and could run code" in refused(*generate)
+    weights.with_suffix(".bin").unlink()
+    weights.write_bytes(content)
+    shutil.rmtree(model / "matting_head")
+    assert "has no matting_head/" in refused(*generate)
+    (model / "model_index.json").unlink()
+    assert "no model_index.json" in refused(*generate)
+    assert "hf download" in refused("generate", "--model", "someone/some-model", "--prompts", "p.txt")
+    assert "there is no such folder" in refused("generate", "--model", "missing", "--prompts", "p.txt")
+
+
+def test_prompts_and_sampler_settings_are_checked_before_anything_starts(
+    refused: Callable[..., str], tiny_model: Path, tmp_path: Path
+) -> None:
+    generate = ("generate", "--model", tiny_model, "--n", "2")
+    assert "--prompts is missing" in refused(*generate)
+    assert "there is no such file" in refused(*generate, "--prompts", "missing.txt")
+    (tmp_path / "p.txt").write_text("")
+    assert "p.txt holds no prompt" in refused(*generate, "--prompts", "p.txt")
+    (tmp_path / "p.txt").write_text("owl\n")
+    assert "sampler" in refused(*generate, "--prompts", "p.txt", "--sampler", "euler")
+    assert "steps 0 is out of range" in refused(*generate, "--prompts", "p.txt", "--steps", "0")
+    assert "stepz" in refused(*generate, "--prompts", "p.txt", "--set", "sampler.stepz=3")
+
+
+def test_a_file_it_may_not_read_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("owl\n")
+    prompts.chmod(0)
+    ended = factory_obeying_modes("generate", "--model", tiny_model, "--prompts", prompts, "--out", tmp_path / "set")
+    assert ended.code == 2
+    assert f"{prompts} cannot be read (Permission denied)" in ended.sentence
+
+
+def test_a_dry_run_writes_nothing(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("owl\n")
+    before = set(tmp_path.rglob("*"))
+    code, out, _ = run("generate", "--model", tiny_model, "--prompts", "p.txt", "--n", "600", "--dry-run")
+    assert code == 0
+    assert "600 samples in 3 shards of 256" in out
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_prompts_from_standard_input_to_a_verified_set(tiny_model: Path, tmp_path: Path) -> None:
+    command = (
+        *("generate", "--model", tiny_model, "--prompts", "-", "--n", "5", "--shard-size", "2", "--batch", "2"),
+        *("--steps", "2", *LOCAL, "--set", OPEN_GATES, "--out", tmp_path / "set"),
+    )
+    ended = factory(*command, stdin=b"a red feather\n{big|small} owl\n")
+    assert ended.code == 0, ended.err
+    assert "5 samples in" in ended.out
+    code = factory("verify", tmp_path / "set").code
+    assert code == 0
+    shown = factory("show", tmp_path / "set", "0000010001")
+    assert "{big|small} owl" in shown.out
+    events = [json.loads(line) for line in Layout(tmp_path / "set").events.read_text().splitlines()]
+    assert events[-1]["event"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_short_says_so_and_exits_with_1(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("owl\n")
+    command = (
+        *(
+            "generate",
+            "--model",
+            tiny_model,
+            "--prompts",
+            tmp_path / "p.txt",
+            "--n",
+            "2",
+            "--steps",
+            "1",
+            "--batch",
+            "2",
+        ),
+        *("--max-attempts", "2", *LOCAL, "--coverage-min", "0.99", "--coverage-max", "1", "--out", tmp_path / "set"),
+    )
+    ended = factory(*command)
+    assert ended.code == 1
+    assert "2 of 2 are missing" in ended.out
+    again = factory(*command, "--allow-short")
+    assert again.code == 0
+    assert "nothing to do" in again.out
+    assert "rejected: " in factory("status", tmp_path / "set").out
+
+
+def test_the_version(run: Run) -> None:
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.strip().count(".") == 2

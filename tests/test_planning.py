@@ -1,0 +1,229 @@
+"""Plans freeze their inputs: a changed one is named. And sets made from sets: refine, filter."""
+
+import shutil
+import signal
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from program import BUILD, LOCAL, commits, factory, hashes, start, wait_for
+from tiny_model import save_tiny_model
+
+from factory import planning
+from factory.diffusion.vocabulary import Vocabulary, write_vocabulary
+from factory.engine.inputs import HOLE
+from factory.errors import UsageError
+from factory.recipes import FilterRecipe, GenerateRecipe, RefineRecipe
+from factory.run import settle
+from factory.shards.layout import Layout
+from factory.shards.reader import read_samples
+
+LOOSE = ("--set", "gates.duplicate_distance=14")  # so that some samples of different shards count as duplicates
+
+
+def picture(path: Path, hue: int) -> None:
+    """A soft disc of some colour with alpha."""
+    rgba = np.zeros((40, 40, 4), np.uint8)
+    cv2.circle(rgba, (20, 20), 9 + hue % 7, (hue, 40, 255 - hue, 255), -1, cv2.LINE_AA)
+    cv2.imwrite(str(path), rgba)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(6):
+        picture(folder / f"disc {number}.png", 40 * number)
+    return folder
+
+
+def build(folder: Path, out: Path, repeat: int = 4) -> tuple[str | Path, ...]:
+    """Shards of two samples of a folder's pictures."""
+    source = f"sources=[{{type: rgba_folder, path: {folder}, repeat: {repeat}}}]"
+    gates = ("--set", "gates.duplicate_distance=-1")
+    return ("build-green100k", "--set", source, "--set", "size=32", "--shard-size", "2", *gates, *LOCAL, "--out", out)
+
+
+def test_a_picture_that_changed_between_two_runs_is_named(pictures: Path, tmp_path: Path) -> None:
+    command = build(pictures, tmp_path / "set")
+    assert factory(*command).code == 0
+    Layout(tmp_path / "set").commit(3).unlink()
+    picture(pictures / "disc 4.png", 99)
+    changed = factory(*command)
+    assert changed.code == 2
+    assert "changed in rgba_folder-0: disc 4.png" in changed.sentence
+    picture(pictures / "disc 4.png", 160)
+    (pictures / "disc 2.png").unlink()
+    gone = factory(*command)
+    assert gone.code == 2
+    assert "changed in rgba_folder-0: disc 2.png" in gone.sentence
+    picture(pictures / "disc 2.png", 80)
+    assert factory(*command).code == 0
+
+
+def test_a_picture_that_changes_while_a_run_works_is_named(pictures: Path, tmp_path: Path) -> None:
+    command = build(pictures, tmp_path / "set", repeat=20)
+    process = start(*command)
+    assert wait_for(lambda: commits(tmp_path / "set") > 0, process)
+    process.send_signal(signal.SIGSTOP)
+    content = (pictures / "disc 5.png").read_bytes()
+    picture(pictures / "disc 5.png", 98)
+    process.send_signal(signal.SIGCONT)
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert "disc 5.png has changed since the run was planned" in err.decode()
+    assert "Traceback" not in err.decode()
+    (pictures / "disc 5.png").write_bytes(content)
+    assert factory(*command).code == 0
+
+
+def test_bad_pictures_become_rows_and_cost_nothing_else(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "torn.png").write_bytes((pictures / "disc 0.png").read_bytes()[:100])
+    ended = factory(*build(pictures, tmp_path / "set", repeat=1))
+    assert ended.code == 1
+    assert "1 items had bad data" in ended.out
+    rows = pq.read_table(Layout(tmp_path / "set").manifest).to_pylist()
+    assert [row["item"] for row in rows if row["status"] == "failed"] == ["torn.png"]
+    assert sorted(row["item"] for row in rows if row["status"] != "failed") == [f"disc {n}.png" for n in range(6)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+
+
+def generation(model: Path, prompts: Path, out: Path) -> GenerateRecipe:
+    return GenerateRecipe(model=str(model), prompts=str(prompts), n=6, out=out)
+
+
+def test_a_changed_prompt_is_named(model: Path, tmp_path: Path) -> None:
+    prompts, layout = tmp_path / "p.txt", Layout(tmp_path / "set")
+    prompts.write_text("a red feather\na blue leaf\n")
+    recipe = generation(model, prompts, layout.root)
+    plan = settle(layout, planning.prepare(recipe), recipe, "first")
+    assert settle(layout, planning.prepare(recipe), recipe, "again") == plan
+    prompts.write_text("a red feather\na blue lamp\n")
+    with pytest.raises(UsageError, match="changed in prompts: a blue lamp, a blue leaf"):
+        settle(layout, planning.prepare(recipe), recipe, "other")
+    prompts.write_text("a red feather\n" + "".join(f"a thing with number {n}\n" for n in range(9)))
+    with pytest.raises(UsageError, match="and 7 more"):
+        settle(layout, planning.prepare(recipe), recipe, "others")
+
+
+def test_damaged_frozen_inputs_are_written_again(model: Path, tmp_path: Path) -> None:
+    prompts, layout = tmp_path / "p.txt", Layout(tmp_path / "set")
+    prompts.write_text("a red feather\na blue leaf\n")
+    recipe = generation(model, prompts, layout.root)
+    settle(layout, planning.prepare(recipe), recipe, "first")
+    frozen = layout.inputs / "prompts.arrow"
+    whole = frozen.read_bytes()
+    frozen.write_bytes(whole[:100])
+    settle(layout, planning.prepare(recipe), recipe, "again")
+    assert frozen.read_bytes() == whole
+
+
+def test_other_weights_are_another_plan(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a red feather\n")
+    other = Path(shutil.copytree(model, tmp_path / "other"))
+    plan = planning.prepare(generation(model, tmp_path / "p.txt", tmp_path)).plan
+    same = planning.prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
+    assert same.fingerprint == plan.fingerprint, "a model may be moved"
+    config = other / "scheduler" / "scheduler_config.json"
+    config.write_text(config.read_text() + " ")
+    changed = planning.prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
+    assert changed.fingerprint != plan.fingerprint
+
+
+def test_words_that_a_small_model_never_saw_are_told_but_not_by_the_thousand(model: Path, tmp_path: Path) -> None:
+    taught = Path(shutil.copytree(model, tmp_path / "model"))
+    words = ("a", "red", "feather", "owl")
+    write_vocabulary(Vocabulary(words=words, classes=("feather", "owl"), colours=("red",)), taught)
+    (tmp_path / "p.txt").write_text("a red fether\n")
+    (remark,) = planning.prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
+    assert remark == "the model does not know the word 'fether'; the nearest it knows: feather."
+    strangers = [f"a red {chr(97 + n // 26)}{chr(97 + n % 26)}q\n" for n in range(500)]
+    (tmp_path / "p.txt").write_text("".join(strangers))
+    remarks = planning.prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
+    assert len(remarks) == planning.WARNINGS + 1
+    assert remarks[-1] == "the model does not know 495 more words of these prompts."
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished set with duplicates across its shards. Read it only."""
+    root = tmp_path_factory.mktemp("parent") / "set"
+    ended = factory(*BUILD, *LOCAL, *LOOSE, "--set", "max_attempts=2", "--allow-short", "--out", root)
+    assert ended.code == 0, ended.err
+    return root
+
+
+def keys(root: Path) -> list[str]:
+    return [stored.key for stored in read_samples(root, "train")]
+
+
+def test_refine_keeps_keys_and_maps_shard_to_shard(parent: Path, tmp_path: Path) -> None:
+    command = ("refine", parent, *LOCAL, "--set", "gates.duplicate_distance=-1", "--set", "gates.residual_max=99")
+    assert factory(*command, "--out", tmp_path / "refined").code == 0
+    assert keys(tmp_path / "refined") == keys(parent)
+    assert commits(tmp_path / "refined") == commits(parent)
+    for old, new in zip(read_samples(parent, "train"), read_samples(tmp_path / "refined", "train"), strict=True):
+        assert np.array_equal(old.rgb, new.rgb)
+        assert (old.meta["seed"], old.meta["attempt"]) == (new.meta["seed"], new.meta["attempt"])
+    assert factory("verify", tmp_path / "refined").code == 0
+    assert factory(*command, "--workers", "2", "--out", tmp_path / "again").code == 0
+    assert hashes(tmp_path / "again") == hashes(tmp_path / "refined")
+
+
+def test_filter_leaves_holes(parent: Path, tmp_path: Path) -> None:
+    rows = pq.read_table(Layout(parent).manifest, filters=[("status", "==", "accepted")]).to_pylist()
+    below, above = sorted({row["coverage"] for row in rows})[9:11]
+    limit = (below + above) / 2
+    command = ("filter", parent, *LOCAL, *LOOSE, "--coverage-min", str(limit), "--out", tmp_path / "filtered")
+    ended = factory(*command)
+    assert ended.code == 0, ended.out + ended.err
+    kept = [row["key"] for row in rows if row["coverage"] >= limit]
+    assert 0 < len(kept) < len(rows)
+    assert keys(tmp_path / "filtered") == kept
+    assert "empty" in factory("status", tmp_path / "filtered").out
+    assert factory("verify", tmp_path / "filtered").code == 0
+
+
+def test_filter_drops_duplicates_of_other_shards(parent: Path, tmp_path: Path) -> None:
+    rows = pq.read_table(Layout(parent).manifest, filters=[("status", "==", "accepted")]).to_pylist()
+    kept = [row["key"] for row in rows if not row["duplicate_of"]]
+    assert 0 < len(kept) < len(rows)
+    command = ("filter", parent, *LOCAL, *LOOSE, "--drop-duplicates", "--out", tmp_path / "filtered")
+    assert factory(*command).code == 0
+    assert keys(tmp_path / "filtered") == kept
+    manifest = pq.read_table(Layout(tmp_path / "filtered").manifest)
+    assert set(manifest["duplicate_of"].to_pylist()) == {""}
+
+
+def test_a_tar_that_changed_under_refine_is_named(parent: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(parent, tmp_path / "copy"))
+    tar = Layout(copy).tar(3, "train")
+    content = bytearray(tar.read_bytes())
+    content[600] ^= 1
+    tar.write_bytes(content)
+    ended = factory("refine", copy, *LOCAL, "--out", tmp_path / "refined")
+    assert ended.code == 1
+    assert "train-000003.tar is not what it was when the run was planned" in ended.sentence
+
+
+def test_an_unfinished_set_gives_what_it_has(parent: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(parent, tmp_path / "copy"))
+    layout = Layout(copy)
+    for shard in (1, 7):
+        layout.commit(shard).unlink()  # its part lies there still: so it looks after a kill just before the commit
+    with pytest.raises(UsageError, match=r"--drop-duplicates: .* is not finished"):
+        planning.prepare(FilterRecipe(data=copy, out=tmp_path / "new", drop_duplicates=True))
+    prepared = planning.prepare(RefineRecipe(data=copy, out=tmp_path / "new"))
+    assert "only its 8 of 10 shards are taken" in prepared.remarks[0]
+    table = prepared.tables["samples-0"]
+    taken = {key for key, hole in zip(table["key"].to_pylist(), table[HOLE].to_pylist(), strict=True) if not hole}
+    assert taken == {key for key in keys(parent) if int(key[:6]) not in {1, 7}}
+    shutil.rmtree(layout.commits)
+    with pytest.raises(UsageError, match="no finished shard"):
+        planning.prepare(RefineRecipe(data=copy, out=tmp_path / "new"))

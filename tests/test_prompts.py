@@ -1,0 +1,142 @@
+"""Prompt lists as people have them: any format, any mess. What cannot be read is named by file and line."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from factory.errors import UsageError
+from factory.sources.prompts import fill, is_class_name, read_prompts
+
+TEMPLATE = "a photo of {a} {class}"
+
+
+def prompts_in(path: Path, content: bytes) -> list[str]:
+    path.write_bytes(content)
+    return [row["prompt"] for row in read_prompts(str(path), TEMPLATE).rows]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a red feather, lit from behind\nowl\n",
+        b"a red feather, lit from behind\r\nowl\r\n",
+        b"a red feather, lit from behind\rowl",
+        b"\xef\xbb\xbfa red feather, lit from behind\nowl",
+        b"\n  a red  feather, lit from behind \n\t\nowl\n\n",
+        b"a red feather, lit from behind\nowl\nOwl\nA red feather, lit from behind\n",
+    ],
+    ids=["plain", "CRLF", "CR", "BOM", "blanks", "duplicates"],
+)
+def test_text(tmp_path: Path, content: bytes) -> None:
+    assert prompts_in(tmp_path / "p.txt", content) == ["a red feather, lit from behind", "a photo of an owl"]
+
+
+def test_what_is_passed_over_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "p.txt"
+    path.write_text("owl\n\nOWL\n")
+    first, second = read_prompts(str(path), TEMPLATE).remarks
+    assert "empty line 2 passed over" in first
+    assert "repeated line 3 passed over" in second
+
+
+def test_letters_of_all_the_world_are_kept(tmp_path: Path) -> None:
+    strange = ["ein grüner Käfer auf dem Blatt", "一只红色的羽毛 在 桌子 上", "a 🪶 on a table, soft light"]
+    assert prompts_in(tmp_path / "p.txt", "\n".join(strange).encode()) == strange
+    line = "a line\u2028that JSON may hold unescaped"
+    assert prompts_in(tmp_path / "p.jsonl", json.dumps({"prompt": line}, ensure_ascii=False).encode()) == [
+        "a line that JSON may hold unescaped"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["{a|b} glass bubble", "a {red|blue} feather", "{class} {colour} {a} thing", "{", "{}"]
+)
+def test_braces_are_left_alone(tmp_path: Path, text: str) -> None:
+    (prompt,) = prompts_in(tmp_path / "p.txt", text.encode())
+    assert text in prompt
+
+
+def test_csv_jsonl_and_parquet(tmp_path: Path) -> None:
+    expected = ["a red feather, lit from behind", "a photo of an owl"]
+    csv = b'id,prompt\n1,"a red feather, lit from behind"\n2,owl\n'
+    assert prompts_in(tmp_path / "p.csv", csv) == expected
+    assert prompts_in(tmp_path / "bom.csv", b"\xef\xbb\xbf" + csv.replace(b"\n", b"\r\n")) == expected
+    assert prompts_in(tmp_path / "numbers.csv", b"text\n007\nfalse\n") == ["a photo of a 007", "a photo of a false"]
+    lines = b'{"prompt": "a red feather, lit from behind"}\n\n"owl"\r\n'
+    assert prompts_in(tmp_path / "p.jsonl", lines) == expected
+    pq.write_table(pa.table({"n": [1, 2, 3], "caption": [*expected, None]}), tmp_path / "p.parquet")
+    read = read_prompts(str(tmp_path / "p.parquet"), TEMPLATE)
+    assert [row["prompt"] for row in read.rows] == expected
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("ein Käfer auf Eis\n".encode())))
+    assert [row["prompt"] for row in read_prompts("-", TEMPLATE).rows] == ["ein Käfer auf Eis"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("empty.txt", b"", "holds no prompt"),
+        ("blank.txt", b"\n \n\t\r\n", "holds no prompt"),
+        ("binary.txt", b"owl\n\0\1\2\xff", "is a binary file"),
+        ("picture.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is a binary file"),
+        ("latin.txt", "owl\nKäfer\n".encode("latin-1"), "line 2 is not UTF-8"),
+        ("utf16.txt", "owl\nfox".encode("utf-16"), "is a binary file"),
+        ("long.txt", b"owl\n" + b"x" * 10_000_000, "line 2 has 10,000,000 characters"),
+        ("long.jsonl", b'"' + b"x" * 10_000_000 + b'"', "line 1 has 10,000,000 characters"),
+        ("columns.csv", b"name,size\nowl,3\n", "has no column `prompt` (it has name, size)"),
+        ("empty.csv", b"", "is not a readable csv file"),
+        ("ragged.csv", b"prompt,size\nowl\n1,2,3\n", "is not a readable csv file"),
+        ("torn.jsonl", b'{"prompt": "owl"}\n{"prompt": \n', "line 2 is not JSON"),
+        ("number.jsonl", b"3\n", "line 1 has no"),
+        ("other.jsonl", b'{"name": "owl"}\n', "line 1 has no"),
+        ("torn.parquet", b"PAR1\0\0", "is not a readable parquet file"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "." in value else "",
+)
+def test_what_is_no_list_of_prompts_is_named(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        read_prompts(str(path), TEMPLATE)
+    assert sentence in str(caught.value)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_list_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no such file"):
+        read_prompts(str(tmp_path / "nothing.txt"), TEMPLATE)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_prompts(str(tmp_path), TEMPLATE)
+
+
+def test_class_names_take_the_colours_in_turn(tmp_path: Path) -> None:
+    path = tmp_path / "p.txt"
+    path.write_text("owl\nwine glass\na cat that sleeps\n")
+    rows = read_prompts(str(path), "{a} {colour} {class}", ["orange", "blue"]).rows
+    assert [row["prompt"] for row in rows] == [
+        *("an orange owl", "a blue wine glass", "a cat that sleeps"),
+        *("a blue owl", "an orange wine glass"),
+    ]
+    assert [row["class"] for row in rows] == ["owl", "wine glass", "", "owl", "wine glass"]
+
+
+def test_the_article_looks_at_what_follows_it() -> None:
+    assert fill("{a} {class} on {a} old table", "owl", "") == "an owl on an old table"
+    assert fill("{a} {colour} {class}", "owl", "") == "an owl"
+    assert fill("{a}", "owl", "") == "a"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"), [("owl", True), ("wine glass", True), ("a red owl", False), ("x, y", False)]
+)
+def test_what_counts_as_a_class_name(text: str, verdict: bool) -> None:
+    assert is_class_name(text) is verdict
