@@ -133,12 +133,12 @@ def _generate(recipe: GenerateRecipe, draft: _Draft) -> None:
 def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
     """The given list, or the model's own classes in all their colours."""
     template = recipe.template or (SMALL_MODEL_TEMPLATE if known else BIG_MODEL_TEMPLATE)
-    colours = known.colours if known else ()
+    palette = known.palette if known else {}
     if recipe.prompts:
-        return read_prompts(recipe.prompts, template, colours)
+        return read_prompts(recipe.prompts, template, palette)
     if known is None:
         raise UsageError("--prompts is missing: this model knows no list of classes, so say what to paint.")
-    return expand(enumerate(known.classes, 1), "the model's class list", template, colours)
+    return expand(enumerate(known.classes, 1), "the model's class list", template, palette)
 
 
 def _unknown_words(prompts: Sequence[str], known: Vocabulary) -> list[str]:

@@ -1,4 +1,4 @@
-"""A small real production line for tests of the engine: discs drawn with OpenCV, gates that depend on the seed alone."""
+"""A small real production line for tests of the engine: discs drawn with OpenCV, gates that look at the seed alone."""
 
 import os
 import signal

@@ -120,13 +120,14 @@ def test_a_list_that_is_not_there(tmp_path: Path) -> None:
 
 def test_class_names_take_the_colours_in_turn(tmp_path: Path) -> None:
     path = tmp_path / "p.txt"
-    path.write_text("owl\nwine glass\na cat that sleeps\n")
-    rows = read_prompts(str(path), "{a} {colour} {class}", ["orange", "blue"]).rows
+    path.write_text("owl\nwine glass\na cat that sleeps\nfox\n")
+    palette = {"owl": ("orange", "blue"), "wine glass": ("orange", "blue")}
+    rows = read_prompts(str(path), "{a} {colour} {class}", palette).rows
     assert [row["prompt"] for row in rows] == [
-        *("an orange owl", "a blue wine glass", "a cat that sleeps"),
+        *("an orange owl", "a blue wine glass", "a cat that sleeps", "a fox"),
         *("a blue owl", "an orange wine glass"),
     ]
-    assert [row["class"] for row in rows] == ["owl", "wine glass", "", "owl", "wine glass"]
+    assert [row["class"] for row in rows] == ["owl", "wine glass", "", "fox", "owl", "wine glass"]
 
 
 def test_the_article_looks_at_what_follows_it() -> None:

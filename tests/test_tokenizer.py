@@ -73,7 +73,7 @@ def test_the_vocabulary_comes_back_from_the_model_folder(tmp_path: Path) -> None
     write_vocabulary(VOCABULARY, tmp_path)
     assert read_vocabulary(tmp_path) == VOCABULARY
     (tmp_path / "vocabulary.json").write_text('{"nouns": []}')
-    with pytest.raises(UsageError, match="must hold the lists words, classes and colours"):
+    with pytest.raises(UsageError, match="must hold words, classes, colours and palette"):
         read_vocabulary(tmp_path)
 
 

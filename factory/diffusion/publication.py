@@ -53,9 +53,17 @@ def vocabulary(settings: TrainSettings, sets: Iterable[training_sets.SetFacts]) 
     base = read_vocabulary(Path(settings.base)) if settings.base else None
     known = base or Vocabulary(words=(), classes=(), colours=())
     sets = list(sets)
-    words = {*known.words, *(word for one in sets for caption in one.captions for word in words_of(caption))}
+    captions = list(dict.fromkeys(pair for one in sets for pair in one.captions))
+    words = {*known.words, *(word for _, caption in captions for word in words_of(caption))}
+    palette = {name: set(colours) for name, colours in known.palette.items()}
+    for name, caption in captions:
+        palette.setdefault(name, set()).update(words_of(caption))
+    colours = tuple(dict.fromkeys([*known.colours, *(colour for colour in settings.colours if colour in words)]))
     return Vocabulary(
         words=tuple(sorted(words)),
         classes=tuple(dict.fromkeys([*known.classes, *(name for one in sets for name in one.classes)])),
-        colours=tuple(dict.fromkeys([*known.colours, *(colour for colour in settings.colours if colour in words)])),
+        colours=colours,
+        palette={
+            name: seen for name, all_words in palette.items() if (seen := tuple(c for c in colours if c in all_words))
+        },
     )

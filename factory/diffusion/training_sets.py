@@ -26,7 +26,7 @@ class SetFacts:
     binary: int  # samples whose mask is not soft
     origins: tuple[tuple[Origin, int], ...]
     classes: tuple[str, ...]
-    captions: tuple[str, ...]  # the distinct ones
+    captions: tuple[tuple[str, str], ...]  # the distinct pairs of class and caption
     manifest_sha256: str
 
 
@@ -54,7 +54,7 @@ def facts(folder: TrainingFolder) -> SetFacts:
         binary=table["soft_alpha"].to_pylist().count(False),
         origins=tuple(origins.most_common()),
         classes=tuple(dict.fromkeys(name for _, name in by_source if name)),
-        captions=tuple(pc.unique(table["caption"]).to_pylist()),
+        captions=tuple(dict.fromkeys(zip(table["class"].to_pylist(), table["caption"].to_pylist(), strict=True))),
         manifest_sha256=_manifest_sha256(layout),
     )
 

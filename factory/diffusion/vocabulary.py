@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -20,6 +20,7 @@ class Vocabulary:
     words: tuple[str, ...]  # all of them, lower case, those of classes and colours among them
     classes: tuple[str, ...]  # object names to prompt for, in the order to show them
     colours: tuple[str, ...]
+    palette: dict[str, tuple[str, ...]] = field(default_factory=dict)  # class → the colours it was seen in, if any
 
 
 def screen_prompt(prompt: str, key: KeyName = "green") -> str:
@@ -57,6 +58,7 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
         return None
     content = read_json(path)
     try:
-        return Vocabulary(**{name: tuple(words) for name, words in content.items()})
+        palette = {name: tuple(colours) for name, colours in content.pop("palette", {}).items()}
+        return Vocabulary(palette=palette, **{name: tuple(words) for name, words in content.items()})
     except (TypeError, AttributeError) as error:
-        raise UsageError(f"{path} must hold the lists words, classes and colours: mend or remove it") from error
+        raise UsageError(f"{path} must hold words, classes, colours and palette: mend or remove it") from error

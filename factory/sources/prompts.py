@@ -8,9 +8,10 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.csv
@@ -18,6 +19,8 @@ import pyarrow.parquet
 
 from factory.errors import UsageError
 
+Palette: TypeAlias = Mapping[str, Sequence[str]]  # class → colours
+NO_COLOURS: Palette = {}
 LONGEST = 2_000  # characters; CLIP reads 77 tokens, a longer line is a wrong file
 ARTICLES = frozenset({"a", "an", "the", "some", "two", "three", "many", "one"})
 VOWELS = tuple("aeiou")
@@ -32,18 +35,19 @@ class PromptList:
     remarks: list[str]
 
 
-def read_prompts(source: str, template: str, colours: Sequence[str] = ()) -> PromptList:
+def read_prompts(source: str, template: str, palette: Palette = NO_COLOURS) -> PromptList:
     """Read a list and expand its class names.
 
-    source: a path, or "-" for standard input.  template: e.g. "{a} {colour} {class}"; {colour} runs over `colours`.
+    source: a path, or "-" for standard input.  template: e.g. "{a} {colour} {class}"; {colour} runs over the colours
+    that `palette` has for the class, and is left out where it has none.
     Raises UsageError where the file is missing, empty, binary, not UTF-8 or has no usable column.
     """
     name = "standard input" if source == "-" else source
     lines = list(_lines(source, name))
-    return expand(lines, name, template, colours)
+    return expand(lines, name, template, palette)
 
 
-def expand(lines: Iterable[tuple[int, str]], name: str, template: str, colours: Sequence[str] = ()) -> PromptList:
+def expand(lines: Iterable[tuple[int, str]], name: str, template: str, palette: Palette = NO_COLOURS) -> PromptList:
     """Rows for numbered lines; empty and repeated ones are passed over and reported."""
     empty: list[int] = []
     repeated: list[int] = []
@@ -69,18 +73,21 @@ def expand(lines: Iterable[tuple[int, str]], name: str, template: str, colours: 
         for what, numbers in (("empty", empty), ("repeated", repeated))
         if numbers
     ]
-    variants: Sequence[str] = colours if "{colour}" in template and colours else [""]
-    rows = [row for shift in range(len(variants)) for row in _one_round(kept, template, variants, shift)]
+    coloured = "{colour}" in template
+    variants = {text: (palette.get(text, ()) if coloured else ()) or ("",) for text in kept}
+    rounds = max(len(colours) for colours in variants.values())
+    rows = [row for number in range(rounds) for row in _one_round(variants, template, number)]
     return PromptList(rows, remarks)
 
 
-def _one_round(lines: Sequence[str], template: str, colours: Sequence[str], shift: int) -> Iterator[dict[str, str]]:
-    """Each line once; class names take the colours in turn, so that the first rows already vary."""
-    for index, text in enumerate(lines):
+def _one_round(variants: Palette, template: str, number: int) -> Iterator[dict[str, str]]:
+    """Each line at most once; neighbours start at different colours, so that the first rows already vary."""
+    for index, (text, colours) in enumerate(variants.items()):
         if is_class_name(text):
-            caption = fill(template, text, colours[(index + shift) % len(colours)])
-            yield {"prompt": caption, "class": text, "caption": caption}
-        elif shift == 0:
+            if number < len(colours):
+                caption = fill(template, text, colours[(index + number) % len(colours)])
+                yield {"prompt": caption, "class": text, "caption": caption}
+        elif number == 0:
             yield {"prompt": text, "class": "", "caption": text}
 
 
