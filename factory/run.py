@@ -60,7 +60,8 @@ class Result:
                 "--allow-short accepts that."
             )
         if self.failed:
-            lines.append(f"{self.failed:,} items had bad data: the manifest and the report name them.")
+            items = "items" if self.failed > 1 else "item"
+            lines.append(f"{self.failed:,} {items} had bad data: the manifest and the report say which and why.")
         for shard, reason in self.quarantined.items():
             lines.append(f"shard {shard} is quarantined: it killed its worker three times ({reason}).")
         lines.append(f"report: {self.out / 'report' / 'index.html'}")

@@ -129,6 +129,14 @@ def working_actors() -> list[psutil.Process]:
     return found
 
 
+def working_actor(process: subprocess.Popen[bytes]) -> psutil.Process:
+    """The first actor that is seen at work for this driver."""
+    while not (found := working_actors()):
+        assert process.poll() is None, "the driver ended before"
+        time.sleep(0.005)
+    return found[0]
+
+
 def hashes(root: Path) -> dict[str, str]:
     """Path → SHA-256 of everything that must be equal bit for bit, whoever made it."""
     layout = Layout(root)

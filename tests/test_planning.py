@@ -83,7 +83,7 @@ def test_bad_pictures_become_rows_and_cost_nothing_else(pictures: Path, tmp_path
     (pictures / "torn.png").write_bytes((pictures / "disc 0.png").read_bytes()[:100])
     ended = factory(*build(pictures, tmp_path / "set", repeat=1))
     assert ended.code == 1
-    assert "1 items had bad data" in ended.out
+    assert "1 item had bad data" in ended.out
     rows = pq.read_table(Layout(tmp_path / "set").manifest).to_pylist()
     assert [row["item"] for row in rows if row["status"] == "failed"] == ["torn.png"]
     assert sorted(row["item"] for row in rows if row["status"] != "failed") == [f"disc {n}.png" for n in range(6)]

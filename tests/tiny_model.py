@@ -33,11 +33,10 @@ def save_tiny_model(folder: Path) -> Path:
 def _paint_green(components: Components) -> None:
     """Where feature 0 of the decoder is high (a 3×3 mean of it) lies an object, a purple one; elsewhere is screen."""
     paint, into, out = components.vae.decoder.conv_out, components.head.conv_in, components.head.conv_out
-    for layer in (paint, into, out):
-        layer.weight.zero_()
-        layer.bias.zero_()
+    for parameter in (*paint.parameters(), *into.parameters(), *out.parameters()):
+        parameter.zero_()
     paint.weight[:, 0] = torch.tensor([1.0, -1.0, 1.0])[:, None, None] / 9
     paint.bias.copy_(torch.tensor([-1.0, 1.0, -1.0]))
     into.weight[0, 0] = 1 / 9
     out.weight[0, 0, 1, 1] = 30.0
-    out.bias.fill_(-30 * 0.5)
+    torch.nn.init.constant_(out.bias, -30 * 0.5)

@@ -9,7 +9,6 @@ import re
 import signal
 import socket
 import time
-from contextlib import suppress
 from typing import Any
 
 import ray
@@ -108,6 +107,12 @@ def resources() -> tuple[int, int]:
     return int(found.get("CPU", 1)), int(found.get("GPU", 0))
 
 
+def _how_it_ended(error: RayActorError) -> str:
+    """The first sentence of what Ray knows; pages of general advice follow it."""
+    last = str(error).strip().splitlines()[-1]
+    return last.rpartition("Worker exit detail: ")[2].partition(". ")[0].rstrip(".")
+
+
 class RayCrew:
     """Actors of one run."""
 
@@ -188,7 +193,7 @@ class RayCrew:
             actor = self._actors.pop(number)
             blameless = self._node_was_lost(number, actor, error)
             ray.kill(actor)
-            return Died(number, str(error).strip().splitlines()[-1], blameless)
+            return Died(number, _how_it_ended(error), blameless)
         except RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
             return Failed(number, cause)
@@ -201,11 +206,17 @@ class RayCrew:
         """Whether the death says nothing of the shard. Ray knows a lost node only after some missed heartbeats: until
         then the actor is "unavailable", and one waiting for that node is cancelled before it ever ran.
         """
-        if isinstance(error, ActorUnavailableError):
-            with suppress(GetTimeoutError, RayActorError):
-                while True:
-                    ray.get(actor.progress.remote(), timeout=NODE_LOSS_SECONDS)
-                    time.sleep(POLL_SECONDS)
+        deadline = time.monotonic() + NODE_LOSS_SECONDS
+        while isinstance(error, ActorUnavailableError) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            try:
+                ray.get(actor.progress.remote(), timeout=POLL_SECONDS)
+            except GetTimeoutError:
+                continue
+            except RayActorError as now:
+                error = now
+            else:
+                return True  # it answers again: only the network blinked
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
         return "never ran" in str(error) or (number in self._nodes and self._nodes[number] not in alive)
 
