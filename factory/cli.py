@@ -1,8 +1,13 @@
 """The command line: parse, call one function, print. Everything heavy is imported inside its command."""
 
+import inspect
 import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -26,7 +31,10 @@ app = typer.Typer(
 
 Out = Annotated[Path | None, typer.Option(help="Folder of the data set. The same command again resumes it.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of the run: equal seeds give equal bytes.", min=0)]
-Workers = Annotated[int | None, typer.Option(help="Workers; 0 takes one per GPU, else one per core.", min=0)]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Workers; 0: one per GPU, else one per core; `--executor local`: one in all.", min=0),
+]
 Executor = Annotated[str | None, typer.Option(help="`ray` (default) or `local`: this machine, without Ray.")]
 ShardSize = Annotated[int | None, typer.Option(help="Samples per shard, the unit of work and of resume.")]
 Batch = Annotated[int | None, typer.Option(help="Samples painted at once. Part of the plan: it changes pixels.")]
@@ -44,18 +52,66 @@ GsgMax = Annotated[
 CoverageMin = Annotated[float | None, typer.Option(help="Gate: smallest share of the picture the object covers (0–1).")]
 CoverageMax = Annotated[float | None, typer.Option(help="Gate: largest share of the picture the object covers (0–1).")]
 
+COMMON: dict[str, tuple[Any, Any]] = {  # flags of every run: (annotation, default)
+    "out": (Out, None),
+    "seed": (Seed, None),
+    "workers": (Workers, None),
+    "executor": (Executor, None),
+    "shard_size": (ShardSize, None),
+    "threads": (Threads, None),
+    "allow_short": (AllowShort, False),
+    "accept_software": (AcceptSoftware, False),
+    "assignments": (Set, None),
+    "dry_run": (DryRun, False),
+    "debug": (Debug, False),
+}
+OUTSIDE_THE_RECIPE = ("assignments", "dry_run", "debug")
+Command: TypeAlias = Callable[..., dict[str, Any]]
+
+
+def runs(*without: str, dry_run: bool | None = None) -> Callable[[Command], Callable[..., None]]:
+    """Make a command of a function that turns its own flags into a recipe's fields: the COMMON flags are added to its
+    own, but those named, and the recipe is run.
+
+    dry_run: fixes what `--dry-run` would say.
+    """
+    common = {name: flag for name, flag in COMMON.items() if name not in without}
+
+    def add_common_flags(command: Command) -> Callable[..., None]:
+        signature = inspect.signature(command)
+
+        @wraps(command)
+        def run_with_flags(**given: Any) -> None:
+            fields = command(**{name: given[name] for name in signature.parameters})
+            _put(fields, given, " ".join(name for name in common if name not in OUTSIDE_THE_RECIPE))
+            _run(fields, given["assignments"], given["dry_run"] if dry_run is None else dry_run)
+
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for name, (annotation, default) in common.items()
+        ]
+        run_with_flags.__signature__ = signature.replace(  # type: ignore[attr-defined]  # typer reads it
+            parameters=[*signature.parameters.values(), *added], return_annotation=None
+        )
+        run_with_flags.__annotations__ = {
+            **{name: parameter.annotation for name, parameter in signature.parameters.items()},
+            **{name: annotation for name, (annotation, _) in common.items()},
+        }
+        return run_with_flags
+
+    return add_common_flags
+
 
 @app.command()
+@runs()
 def generate(
     prompts: Annotated[
         str | None,
         typer.Option(help="txt, csv, jsonl or parquet list of prompts or class names, or `-` for standard input."),
     ] = None,
     n: Annotated[int | None, typer.Option("--n", help="Accepted samples to make.")] = None,
-    out: Out = None,
     model: Annotated[str | None, typer.Option(help="Model folder; the embedded one if not given.")] = None,
     template: Annotated[str | None, typer.Option(help="Caption of a class name: `{a} {colour} {class}`.")] = None,
-    seed: Seed = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale.")] = None,
     sampler: Annotated[str | None, typer.Option(help="`dpm++2m` or `ddim`.")] = None,
@@ -65,18 +121,9 @@ def generate(
     gsg_max: GsgMax = None,
     coverage_min: CoverageMin = None,
     coverage_max: CoverageMax = None,
-    workers: Workers = None,
-    executor: Executor = None,
     gpus: Gpus = None,
     wait_for_gpus: WaitForGpus = None,
-    shard_size: ShardSize = None,
-    threads: Threads = None,
-    allow_short: AllowShort = False,
-    accept_software: AcceptSoftware = False,
-    assignments: Set = None,
-    dry_run: DryRun = False,
-    debug: Debug = False,
-) -> None:
+) -> dict[str, Any]:
     """Prompts in, verified shards of picture, alpha and foreground out.
 
     `factory generate` · 32 samples of the embedded model's own classes
@@ -86,81 +133,52 @@ def generate(
     `echo "a red feather" | factory generate --prompts - --n 8 --out runs/feathers --executor local`
     """
     fields: dict[str, Any] = {"job": "generate", "out": "runs/generate"}
-    _put(
-        fields,
-        locals(),
-        "prompts n out model template seed batch max_attempts workers executor gpus wait_for_gpus shard_size threads "
-        "allow_short accept_software",
-    )
+    _put(fields, locals(), "prompts n model template batch max_attempts gpus wait_for_gpus")
     _put(fields.setdefault("sampler", {}), locals(), "steps guidance sampler negative_prompt")
     _put(fields.setdefault("gates", {}), locals(), "gsg_max coverage_min coverage_max")
-    _run(fields, assignments, dry_run)
+    return fields
 
 
 @app.command("build-green100k")
+@runs()
 def build_green100k(
     recipe: Annotated[Path | None, typer.Argument(help="Recipe; pipelines/tiny-green.yaml if not given.")] = None,
-    out: Out = None,
-    seed: Seed = None,
-    workers: Workers = None,
-    executor: Executor = None,
-    shard_size: ShardSize = None,
-    threads: Threads = None,
-    allow_short: AllowShort = False,
-    accept_software: AcceptSoftware = False,
-    assignments: Set = None,
-    dry_run: DryRun = False,
-    debug: Debug = False,
-) -> None:
+) -> dict[str, Any]:
     """Assemble a training set: objects with known alpha on a pure screen.
 
     `factory build-green100k` · procedural objects
 
     `factory build-green100k my-recipe.yaml --out runs/green --workers 8`
     """
-    fields = _recipe_fields(recipe or _shipped("pipelines/tiny-green.yaml"), "build-green100k")
-    _put(fields, locals(), "out seed workers executor shard_size threads allow_short accept_software")
-    _run(fields, assignments, dry_run)
+    return _recipe_fields(recipe or _shipped("pipelines/tiny-green.yaml"), "build-green100k")
 
 
 @app.command()
+@runs("shard_size")  # the input's
 def refine(
     data: Annotated[Path, typer.Argument(help="A data set made by factory.")],
-    out: Out = None,
-    workers: Workers = None,
-    executor: Executor = None,
-    threads: Threads = None,
     gsg_max: GsgMax = None,
-    assignments: Set = None,
-    dry_run: DryRun = False,
-    debug: Debug = False,
-) -> None:
+) -> dict[str, Any]:
     """Make new mattes for an existing set with GreenPost; keys stay.
 
-    `factory refine runs/objects --out runs/objects-refined --set greenpost.white=0.98`
+    `factory refine runs/objects --out runs/objects-refined --set greenpost.black_point=4`
     """
     fields: dict[str, Any] = {"job": "refine", "data": str(data), "out": f"{data}-refined"}
-    _put(fields, locals(), "out workers executor threads")
     _put(fields.setdefault("gates", {}), locals(), "gsg_max")
-    _run(fields, assignments, dry_run)
+    return fields
 
 
 @app.command("filter")
+@runs("shard_size")  # the input's
 def filter_set(
     data: Annotated[Path, typer.Argument(help="A data set made by factory.")],
-    out: Out = None,
     drop_duplicates: Annotated[
         bool, typer.Option("--drop-duplicates", help="Also drop near-duplicates of samples in other shards.")
     ] = False,
     gsg_max: GsgMax = None,
     coverage_min: CoverageMin = None,
     coverage_max: CoverageMax = None,
-    workers: Workers = None,
-    executor: Executor = None,
-    assignments: Set = None,
-    dry_run: DryRun = False,
-    debug: Debug = False,
-) -> None:
+) -> dict[str, Any]:
     """Keep the samples of an existing set that pass stricter (or other) gates; keys stay.
 
     `factory filter runs/objects --gsg-max 3 --out runs/objects-strict`
@@ -168,25 +186,16 @@ def filter_set(
     `factory filter runs/objects --drop-duplicates --set gates.coverage_min=0.1`
     """
     fields: dict[str, Any] = {"job": "filter", "data": str(data), "out": f"{data}-filtered"}
-    _put(fields, locals(), "out workers executor drop_duplicates")
+    _put(fields, locals(), "drop_duplicates")
     _put(fields.setdefault("gates", {}), locals(), "gsg_max coverage_min coverage_max")
-    _run(fields, assignments, dry_run)
+    return fields
 
 
 @app.command()
-def run(
-    recipe: Annotated[Path, typer.Argument(help="A recipe of any job.")],
-    out: Out = None,
-    workers: Workers = None,
-    executor: Executor = None,
-    assignments: Set = None,
-    dry_run: DryRun = False,
-    debug: Debug = False,
-) -> None:
+@runs()
+def run(recipe: Annotated[Path, typer.Argument(help="A recipe of any job.")]) -> dict[str, Any]:
     """Run a recipe. `factory run pipelines/tiny-green.yaml --out runs/green`."""
-    fields = _recipe_fields(recipe, None)
-    _put(fields, locals(), "out workers executor")
-    _run(fields, assignments, dry_run)
+    return _recipe_fields(recipe, None)
 
 
 @app.command()
@@ -208,19 +217,13 @@ def train(
 
 
 @app.command()
-def plan(
-    recipe: Annotated[Path, typer.Argument(help="A recipe of a data set.")],
-    out: Out = None,
-    assignments: Set = None,
-    debug: Debug = False,
-) -> None:
+@runs("dry_run", dry_run=True)
+def plan(recipe: Annotated[Path, typer.Argument(help="A recipe of a data set.")]) -> dict[str, Any]:
     """Say what a recipe would make, and what a resume would still do; write nothing.
 
     `factory plan pipelines/tiny-green.yaml` · with flags instead of a recipe: `factory generate … --dry-run`
     """
-    fields = _recipe_fields(recipe, None)
-    _put(fields, locals(), "out")
-    _run(fields, assignments, True)
+    return _recipe_fields(recipe, None)
 
 
 @app.command()
@@ -245,7 +248,7 @@ def show(
 
     text, path = show_sample(data, key, picture)
     typer.echo(text)
-    typer.echo(f"picture: {path}")
+    typer.echo(f"picture: {path}" if path else "picture: none, for no attempt was accepted and no thumbnail was kept")
 
 
 @app.command()
@@ -365,7 +368,7 @@ def _run(fields: dict[str, Any], assignments: list[str] | None, dry_run: bool) -
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The program. Errors a user can mend are one sentence on stderr; --debug gives the traceback."""
+    """The program. Errors a user can mend are one sentence on stderr; --debug gives the traceback before it."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
         app(arguments)
@@ -379,7 +382,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _leave(error: Exception, code: int, debug: bool, sentence: str = "") -> None:
-    if debug:
-        raise error
-    sys.stderr.write(f"factory: {sentence or error}\n")
+    with suppress(OSError):  # a closed stderr does not change the exit code
+        if debug:
+            traceback.print_exception(error)
+        sys.stderr.write(f"factory: {sentence or error}\n")
     raise SystemExit(code)

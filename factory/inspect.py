@@ -4,10 +4,13 @@ import os
 import platform
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from factory import __version__, planning
+from factory.diffusion import model_files
 from factory.engine.events import read_events
+from factory.engine.inputs import content_hash, read_frozen
 from factory.engine.plan import Plan, differences, read_plan
 from factory.engine.software import software
 from factory.errors import UsageError
@@ -60,11 +63,23 @@ def _forecast(plan: Plan, records: list[CommitRecord]) -> list[str]:
         lines.append(f"  about {_size(size * plan.slots)} in all, {_size(size)} a sample, as measured so far")
         lines.append(f"  about {seconds * left / 3600:.1f} worker-hours left, {seconds:.0f} s a shard")
         return lines
-    if "size" in plan.settings:
-        size = plan.settings["size"] ** 2 * BYTES_PER_PIXEL
+    if side := _side(plan):
+        size = side**2 * BYTES_PER_PIXEL
         lines.append(f"  about {_size(size * plan.slots)} (an estimate: {BYTES_PER_PIXEL} bytes a pixel)")
     lines.append("  time and exact size: known after the first shard; run `factory plan` again then")
     return lines
+
+
+def _side(plan: Plan) -> int:
+    """Pixels of a picture's side; 0 where the input decides."""
+    if plan.job != "generate":
+        return int(plan.settings.get("size", 0))
+    if side := int(plan.settings["sampler"]["size"]):
+        return side
+    model = Path(plan.places["diffumatting"])
+    latent = model_files.read_json(model / "unet" / "config.json")["sample_size"]
+    levels = len(model_files.read_json(model / "vae" / "config.json")["block_out_channels"])
+    return int(latent) << (levels - 1)  # each level but the first halves the side
 
 
 def _size(value: float) -> str:
@@ -114,16 +129,30 @@ def _total(records: list[CommitRecord], field: str) -> Counter[str]:
 
 
 def verify_set(data: Path, workers: int) -> list[Fault]:
-    """All faults of a data set."""
+    """All faults of a data set: of what it was to be made from, then of what was made."""
     plan = load_plan(data)
-    return verify_shards(data, shards=plan.shards, fingerprint=plan.fingerprint, workers=workers)
+    faults = list(_check_inputs(plan, Layout(data)))
+    return faults + verify_shards(data, shards=plan.shards, fingerprint=plan.fingerprint, workers=workers)
+
+
+def _check_inputs(plan: Plan, layout: Layout) -> Iterator[Fault]:
+    """The recipe, and the frozen tables against their hashes in the plan."""
+    if not layout.recipe.exists():
+        yield Fault(layout.recipe.name, "missing", "the file is missing")
+    for name, digest in plan.inputs.items():
+        path = layout.inputs / f"{name}.arrow"
+        place = f"inputs/{path.name}"
+        if not path.exists():
+            yield Fault(place, "missing", "the file is missing: run the set's command again")
+        elif (table := read_frozen(path)) is None:
+            yield Fault(place, "unreadable", "it is not a readable Arrow file: run the set's command again")
+        elif content_hash(table) != digest:
+            yield Fault(place, "sha256", "its rows are not those that were planned: run the set's command again")
 
 
 def doctor_text() -> str:
     """What this machine offers, and what to do about what is missing."""
     import torch  # noqa: PLC0415  (seconds; only the doctor asks it about GPUs)
-
-    from factory.diffusion import model_files  # noqa: PLC0415
 
     lines = [f"factory {__version__} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"]
     lines += [f"  {name} {version or 'missing: pip install ' + name}" for name, version in software().items()]
@@ -136,6 +165,9 @@ def doctor_text() -> str:
             lines.append(f"  GPU {number}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
     else:
         lines.append("  no GPU seen by torch: fine for the embedded model; big ones need one")
-    model_files.check(planning.EMBEDDED_MODEL)
-    lines.append(f"  embedded model {model_files.fingerprint(planning.EMBEDDED_MODEL)[:16]} is whole")
+    try:
+        model_files.check(planning.EMBEDDED_MODEL)
+        lines.append(f"  embedded model {model_files.fingerprint(planning.EMBEDDED_MODEL)[:16]} is whole")
+    except UsageError as error:
+        lines.append(f"  embedded model: {error}")
     return "\n".join(lines)

@@ -6,14 +6,17 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from factory.engine.inputs import InputTable
 from factory.engine.line import Line
 from factory.engine.plan import Plan
+from factory.errors import InputChanged
 from factory.quality.gates import GateSettings, NearDuplicates, judge
 from factory.quality.scores import ScoreSettings, score
 from factory.refine.greenpost import GreenPostSettings, green_post
 from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Source, Stage
 from factory.shards.encoding import encode
+from factory.shards.layout import Layout
 
 T = TypeVar("T")
 
@@ -30,11 +33,11 @@ def build(plan: Plan, root: Path) -> Line:
     if "greenpost" in plan.settings:
         greenpost = settings(GreenPostSettings, plan.settings["greenpost"])
         stages["greenpost"] = lambda sample: green_post(sample, greenpost)
-    scores = settings(ScoreSettings, plan.settings.get("scores", {}))
-    if plan.job != "filter":  # a filter judges by the scores that are recorded
+    if "scores" in plan.settings:  # a filter has none: it judges by those that are recorded
+        scores = settings(ScoreSettings, plan.settings["scores"])
         stages["score"] = lambda sample: score(sample, scores)
     stages["gates"] = lambda sample: judge(sample, gates)
-    sources, device = _sources(plan)
+    sources, device = _sources(plan, root)
     return Line(
         sources=sources,
         stages=stages,
@@ -45,7 +48,7 @@ def build(plan: Plan, root: Path) -> Line:
     )
 
 
-def _sources(plan: Plan) -> tuple[Mapping[str, Source], str]:
+def _sources(plan: Plan, root: Path) -> tuple[Mapping[str, Source], str]:
     """By the names that the plan's segments use, and the device they run on."""
     match plan.job:
         case "generate":
@@ -56,22 +59,27 @@ def _sources(plan: Plan) -> tuple[Mapping[str, Source], str]:
 
             sampler = settings(SamplerSettings, plan.settings["sampler"])
             device = "cuda" if torch.cuda.is_available() else "cpu"
-            model = DiffuMattingSource(Path(plan.places["diffumatting"]), sampler, plan.batch_size, device)
+            folder = Path(plan.places["diffumatting"])
+            model = DiffuMattingSource(folder, sampler, plan.batch_size, device, licence=plan.settings["licence"])
+            if model.model != plan.weights["diffumatting"]:
+                raise InputChanged(
+                    f"{folder} is not the model the run was planned with: restore it, or use a new --out."
+                )
             return {"diffumatting": model}, torch.cuda.get_device_name() if device == "cuda" else "cpu"
         case "build-green100k":
             return {name: _object_source(plan, name, entry) for name, entry in plan.settings["sources"].items()}, "cpu"
         case _:
             from factory.sources.dataset import StoredSamples  # noqa: PLC0415
 
-            return {"dataset": StoredSamples(Path(plan.places["input"]))}, "cpu"
+            tars = InputTable(Layout(root).inputs / "tars.arrow").table
+            return {"dataset": StoredSamples(Path(plan.places["input"]), tars)}, "cpu"
 
 
 def _object_source(plan: Plan, name: str, entry: Mapping[str, Any]) -> Source:
-    size, key = plan.settings["size"], plan.settings["key"]
     if entry["type"] == "procedural":
         from factory.sources.procedural import ProceduralObjects, ProceduralSettings  # noqa: PLC0415
 
-        return ProceduralObjects(ProceduralSettings(size=size, key=key, classes=tuple(entry["classes"])))
+        return ProceduralObjects(settings(ProceduralSettings, entry["settings"]))
     from factory.sources.rgba_folder import RgbaFolder, RgbaSettings  # noqa: PLC0415
 
-    return RgbaFolder(Path(plan.places[name]), RgbaSettings(size=size, key=key))
+    return RgbaFolder(Path(plan.places[name]), settings(RgbaSettings, entry["settings"]))

@@ -2,23 +2,24 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from fnmatch import fnmatch
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from factory.diffusion import model_files
 from factory.diffusion.settings import SamplerSettings, default_settings
-from factory.diffusion.vocabulary import Vocabulary, read_vocabulary, unknown_words, words_of
-from factory.engine.inputs import HOLE, content_hash, make_table
-from factory.engine.plan import Plan, Segment, read_plan
+from factory.diffusion.vocabulary import Vocabulary, read_vocabulary, screen_prompt, unknown_words, words_of
+from factory.engine.inputs import content_hash, make_table
+from factory.engine.plan import Plan, Segment
 from factory.engine.software import software
 from factory.errors import UsageError
+from factory.greenscreen.colours import KeyName
+from factory.input_set import NO_KEYS, InputSet, duplicates, read_set
+from factory.quality.gates import GateSettings
+from factory.quality.scores import ScoreSettings
 from factory.recipes import (
     BuildRecipe,
     DatasetRecipe,
@@ -28,15 +29,13 @@ from factory.recipes import (
     RefineRecipe,
     RgbaFolderEntry,
 )
-from factory.shards.commit import CommitRecord, FileRecord, valid_commits
-from factory.shards.finalise import content_digest, read_finished
-from factory.shards.layout import Layout
 from factory.sources.prompts import PromptList, expand, read_prompts
 
 SMALL_MODEL_TEMPLATE = "{a} {colour} {class}"  # how the embedded model's training captions are formed
 WARNINGS = 5  # of unknown words
 BIG_MODEL_TEMPLATE = "a photo of {a} {class}"
 EMBEDDED_MODEL = Path(__file__).parent / "embedded" / "model"
+S = TypeVar("S", SamplerSettings, GateSettings)
 
 
 @dataclass
@@ -70,20 +69,26 @@ def prepare(recipe: DatasetRecipe) -> Prepared:
         case BuildRecipe():
             _build(recipe, draft)
         case RefineRecipe():
-            _existing_set(recipe.data, draft)
-            draft.settings |= {"greenpost": asdict(recipe.greenpost), "gates": asdict(recipe.gates)}
+            given = read_set(recipe.data)
+            _input_set(recipe.data, given, draft)
+            draft.settings |= {
+                "greenpost": asdict(recipe.greenpost),
+                "scores": asdict(ScoreSettings()),
+                "gates": _gates(given, recipe.gates),
+            }
         case FilterRecipe():
-            _existing_set(recipe.data, draft)
-            if recipe.drop_duplicates:
-                _drop_duplicates(recipe.data, draft)
-            draft.settings |= {"gates": asdict(recipe.gates)}
+            given = read_set(recipe.data, duplicates(recipe.data) if recipe.drop_duplicates else NO_KEYS)
+            _input_set(recipe.data, given, draft)
+            draft.settings |= {"gates": _gates(given, recipe.gates)}  # no scores: those recorded are judged
     if not any(segment.slots for segment in draft.segments):
         raise UsageError("there is nothing to make: every source is empty.")
+    shard_size = draft.shard_size or recipe.shard_size
+    fullest = min(shard_size, max(segment.slots for segment in draft.segments))
     plan = Plan(
         job=recipe.job,
         seed=recipe.seed,
-        shard_size=draft.shard_size or recipe.shard_size,
-        batch_size=recipe.batch,
+        shard_size=shard_size,
+        batch_size=min(recipe.batch, fullest),  # batches never cross a shard: more would only be padding
         threads=recipe.threads,
         segments=tuple(draft.segments),
         settings=_plain(draft.settings),
@@ -105,11 +110,12 @@ def _generate(recipe: GenerateRecipe, draft: _Draft) -> None:
     folder = model_files.resolve(recipe.model) if recipe.model else EMBEDDED_MODEL
     known = read_vocabulary(folder)
     model_files.check(folder)
-    sampler = _sampler(default_settings(folder), recipe.sampler)
+    sampler = _changed("sampler", default_settings(folder), recipe.sampler)
+    _check_size(folder, sampler)
     prompts = _prompts(recipe, known)
     draft.remarks += prompts.remarks
     if known is not None:
-        draft.remarks += _unknown_words([row["prompt"] for row in prompts.rows], known)
+        draft.remarks += _unknown_words([row["prompt"] for row in prompts.rows], sampler.key, known)
     draft.tables["prompts"] = make_table(prompts.rows)
     draft.segments.append(
         Segment(
@@ -122,8 +128,10 @@ def _generate(recipe: GenerateRecipe, draft: _Draft) -> None:
         )
     )
     draft.settings = {
+        "licence": model_files.licence(folder),
         "sampler": asdict(sampler),
         "greenpost": asdict(recipe.greenpost),
+        "scores": asdict(ScoreSettings()),
         "gates": asdict(recipe.gates),
     }
     draft.weights["diffumatting"] = model_files.fingerprint(folder)
@@ -141,9 +149,13 @@ def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
     return expand(enumerate(known.classes, 1), "the model's class list", template, palette)
 
 
-def _unknown_words(prompts: Sequence[str], known: Vocabulary) -> list[str]:
-    """A warning for the first words that the model has never seen, and how many more there are."""
-    strangers = sorted({word for prompt in prompts for word in words_of(prompt)} - set(known.words))
+def _unknown_words(prompts: Sequence[str], key: KeyName, known: Vocabulary) -> list[str]:
+    """A warning for the first words that the model has never seen, and how many more there are.
+
+    The screen's prefix is no word of a prompt, typed or not.
+    """
+    bodies = (screen_prompt(prompt, key).removeprefix(screen_prompt("", key)) for prompt in prompts)
+    strangers = sorted({word for body in bodies for word in words_of(body)} - set(known.words))
     remarks = [
         f"the model does not know the word {word!r}" + (f"; the nearest it knows: {', '.join(near)}." if near else ".")
         for word, near in unknown_words(" ".join(strangers[:WARNINGS]), known)
@@ -153,15 +165,29 @@ def _unknown_words(prompts: Sequence[str], known: Vocabulary) -> list[str]:
     return remarks
 
 
-def _sampler(defaults: SamplerSettings, overrides: Mapping[str, Any]) -> SamplerSettings:
-    known = [entry.name for entry in fields(SamplerSettings)]
-    if unknown := sorted(overrides.keys() - set(known)):
-        raise UsageError(f"sampler has no field {', '.join(unknown)}: take {', '.join(known)}.")
+def _changed(name: str, own: S, changes: Mapping[str, Any]) -> S:
+    """The settings with the recipe's group `name` laid over them. Raises UsageError naming each wrong field."""
+    known = asdict(own)
+    if unknown := sorted(changes.keys() - known.keys()):
+        raise UsageError(f"{name} has no field {', '.join(unknown)}: take {', '.join(known)}.")
     try:
-        return TypeAdapter(SamplerSettings).validate_python(asdict(defaults) | dict(overrides))
+        return TypeAdapter(type(own)).validate_python(known | dict(changes))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise UsageError(f"wrong sampler settings: {faults}.") from error
+        raise UsageError(f"wrong {name} settings: {faults}.") from error
+
+
+def _check_size(folder: Path, sampler: SamplerSettings) -> None:
+    """Refuse a size that the networks cannot halve evenly, before a worker loads them. 0 is the model's own size."""
+    configs = {part: model_files.read_json(folder / part / "config.json") for part in ("vae", "unet")}
+    try:
+        halvings = sum(len(config["block_out_channels"]) - 1 for config in configs.values())
+    except (KeyError, TypeError) as error:
+        raise UsageError(
+            f"{folder}: the config.json of vae and unet must list block_out_channels: copy the model again, whole."
+        ) from error
+    if sampler.size % 2**halvings:
+        raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {2**halvings}.")
 
 
 def _build(recipe: BuildRecipe, draft: _Draft) -> None:
@@ -170,7 +196,7 @@ def _build(recipe: BuildRecipe, draft: _Draft) -> None:
         name = f"{entry.type}-{number}"
         match entry:
             case ProceduralEntry():
-                sources[name] = {"type": entry.type, "classes": entry.classes}
+                sources[name] = {"type": entry.type, "settings": _procedural(recipe, entry)}
                 for split, slots in (("train", entry.n), ("validation", entry.validation)):
                     if slots:
                         segment = Segment(source=name, split=split, slots=slots, attempts=recipe.max_attempts)
@@ -179,12 +205,30 @@ def _build(recipe: BuildRecipe, draft: _Draft) -> None:
                 rows = _folder_rows(entry, draft)
                 if not rows:
                     continue
-                sources[name] = {"type": entry.type}
+                sources[name] = {"type": entry.type, "settings": _rgba(recipe)}
                 draft.places[name] = str(entry.path.resolve())
                 draft.tables[name] = make_table(rows)
                 slots = len(rows) * entry.repeat
                 draft.segments.append(Segment(source=name, split="train", slots=slots, table=name, rows=len(rows)))
-    draft.settings = {"size": recipe.size, "key": recipe.key, "sources": sources, "gates": asdict(recipe.gates)}
+    draft.settings = {
+        "size": recipe.size,
+        "sources": sources,
+        "scores": asdict(ScoreSettings()),
+        "gates": asdict(recipe.gates),
+    }
+
+
+def _procedural(recipe: BuildRecipe, entry: ProceduralEntry) -> dict[str, Any]:
+    """Everything that decides a drawing, "all classes" spelled out: a later version may know more."""
+    from factory.sources.procedural import CLASSES, ProceduralSettings  # noqa: PLC0415  (draws all meshes)
+
+    return asdict(ProceduralSettings(size=recipe.size, key=recipe.key, classes=entry.classes or CLASSES))
+
+
+def _rgba(recipe: BuildRecipe) -> dict[str, Any]:
+    from factory.sources.rgba_folder import RgbaSettings  # noqa: PLC0415
+
+    return asdict(RgbaSettings(size=recipe.size, key=recipe.key))
 
 
 def _folder_rows(entry: RgbaFolderEntry, draft: _Draft) -> list[dict[str, Any]]:
@@ -197,74 +241,32 @@ def _folder_rows(entry: RgbaFolderEntry, draft: _Draft) -> list[dict[str, Any]]:
         raise UsageError(
             f"the recipe's folder {entry.path} does not exist: mend its path, or mark it `optional: true`."
         )
-    patterns = [pattern.removeprefix("**/") for pattern in entry.include]
-    items = list_items(entry.path, captions=entry.caption_from, licence=entry.licence, attribution=entry.attribution)
-    rows = [row for row in items if any(fnmatch(str(row["path"]), pattern) for pattern in patterns)]
+    rows = list_items(
+        entry.path,
+        include=entry.include,
+        captions=entry.caption_from,
+        licence=entry.licence,
+        attribution=entry.attribution,
+    )
     if not rows and not entry.optional:
         raise UsageError(f"{entry.path} holds no PNG or WebP picture that matches {', '.join(entry.include)}.")
     return rows
 
 
-def _existing_set(data: Path, draft: _Draft) -> None:
+def _input_set(data: Path, given: InputSet, draft: _Draft) -> None:
     """Shard k maps to shard k and keys are kept: one table row per slot, holes where the set has none."""
-    layout = Layout(data)
-    if not layout.plan.exists():
-        raise UsageError(f"{data} is not a data set made by factory: it has no plan.json.")
-    old = read_plan(layout.plan)
-    records = list(valid_commits(layout, old.fingerprint))
-    if not records:
-        raise UsageError(f"{data} has no finished shard yet: run its command first.")
-    if len(records) < old.shards:
-        draft.remarks.append(f"{data} is not finished: only its {len(records):,} of {old.shards:,} shards are taken.")
-    accepted = _accepted(layout, records)
-    tars = {record.shard: record.tar for record in records}
-    draft.shard_size = old.shard_size
-    draft.settings["input"] = {"fingerprint": old.fingerprint}
+    draft.shard_size = given.plan.shard_size
+    draft.settings["input"] = {"fingerprint": given.plan.fingerprint}
     draft.places["input"] = str(data.resolve())
-    first = 0
-    for number, segment in enumerate(old.segments):
+    draft.remarks += given.remarks
+    draft.tables["tars"] = given.tars
+    for number, (old, table) in enumerate(zip(given.plan.segments, given.samples, strict=True)):
         name = f"samples-{number}"
-        mask = pc.and_(
-            pc.greater_equal(accepted["slot"], first),
-            pc.less(accepted["slot"], first + segment.slots),
-        )
-        draft.tables[name] = _slot_table(accepted.filter(mask), first, segment.slots, tars)
-        new = Segment(source="dataset", split=segment.split, slots=segment.slots, table=name, rows=segment.slots)
-        draft.segments.append(new)
-        first += segment.slots
+        draft.tables[name] = table
+        draft.segments.append(Segment(source="dataset", split=old.split, slots=old.slots, table=name, rows=old.slots))
 
 
-def _accepted(layout: Layout, records: Sequence[CommitRecord]) -> pa.Table:
-    """Rows of the accepted samples of these shards, from the one manifest if it is of just these."""
-    parts = [str(layout.parts / record.part.name) for record in records]
-    files = [str(layout.manifest)] if _is_finalised(layout, records) and layout.manifest.exists() else parts
-    return pq.read_table(files, columns=["key", "slot", "shard"], filters=pc.field("status") == "accepted")
-
-
-def _is_finalised(layout: Layout, records: Sequence[CommitRecord]) -> bool:
-    finished = read_finished(layout)
-    return finished is not None and finished.shards == content_digest(records)
-
-
-def _slot_table(accepted: pa.Table, first: int, slots: int, tars: Mapping[int, FileRecord]) -> pa.Table:
-    rows: list[dict[str, Any]] = [{HOLE: True, "key": "", "tar": "", "tar_sha256": ""} for _ in range(slots)]
-    for key, slot, shard in zip(*(accepted[name].to_pylist() for name in ("key", "slot", "shard")), strict=True):
-        rows[slot - first] = {HOLE: False, "key": key, "tar": tars[shard].name, "tar_sha256": tars[shard].sha256}
-    return make_table(rows)
-
-
-def _drop_duplicates(data: Path, draft: _Draft) -> None:
-    """Turn the rows that finalisation marked as duplicates of another shard's sample into holes."""
-    layout = Layout(data)
-    records = list(valid_commits(layout, read_plan(layout.plan).fingerprint))
-    if not _is_finalised(layout, records):
-        raise UsageError(f"--drop-duplicates: {data} is not finished, so its duplicates are unknown: finish it first.")
-    if not layout.manifest.exists():
-        raise UsageError(
-            f"--drop-duplicates: {data} is too large for one manifest, so its duplicates were not searched for."
-        )
-    marked = pq.read_table(layout.manifest, columns=["key"], filters=pc.field("duplicate_of") != "")
-    duplicates = set(marked["key"].to_pylist())
-    for name, table in draft.tables.items():
-        rows = table.to_pylist()
-        draft.tables[name] = make_table([row | {HOLE: row[HOLE] or row["key"] in duplicates} for row in rows])
+def _gates(given: InputSet, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The set's own gates and what the recipe changes of them."""
+    own = TypeAdapter(GateSettings).validate_python(given.plan.settings.get("gates", {}))
+    return asdict(_changed("gates", own, changes))

@@ -91,7 +91,7 @@ class RefineRecipe(RunSettings):
     job: Literal["refine"] = "refine"
     data: Path
     greenpost: GreenPostSettings = GreenPostSettings()
-    gates: GateSettings = GateSettings()
+    gates: dict[str, Any] = {}  # what differs from the set's own gates
 
 
 class FilterRecipe(RunSettings):
@@ -99,7 +99,7 @@ class FilterRecipe(RunSettings):
 
     job: Literal["filter"] = "filter"
     data: Path
-    gates: GateSettings = GateSettings()
+    gates: dict[str, Any] = {}  # what differs from the set's own gates
     drop_duplicates: bool = False  # also those the manifest marks as duplicate_of another shard's sample
 
 

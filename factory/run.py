@@ -2,12 +2,13 @@
 
 import errno
 import os
+import re
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -21,6 +22,7 @@ from factory.engine.local import InProcessCrew, Job, ProcessCrew
 from factory.engine.lock import hold
 from factory.engine.plan import Plan, differences, read_plan
 from factory.engine.progress import LiveLine, Tally
+from factory.engine.worker import what_failed
 from factory.errors import Interrupted, MachineError, UsageError
 from factory.lines import build
 from factory.recipes import DatasetRecipe, to_yaml
@@ -74,8 +76,9 @@ class Result:
 
 
 def say_on_stderr(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # whoever read it is gone; the run goes on
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
 
 
 def execute(recipe: DatasetRecipe, say: Say = say_on_stderr) -> Result:
@@ -124,10 +127,10 @@ def carry_out(recipe: DatasetRecipe, prepared: planning.Prepared, run: str, say:
 
 def check_out(out: Path, marker: str = "plan.json") -> Path:
     """A POSIX folder that is new, empty or a run of ours: one that holds the file `marker`."""
-    if "://" in str(out) or str(out).startswith(("s3:/", "gs:/", "az:/")):
+    if address := re.fullmatch(r"(\w{2,}):/+(.+)", str(out)):  # a Path has lost the second slash
         raise UsageError(
-            f"--out {out} is a bucket: write to a local or shared folder, then copy the finished set, "
-            "for example with `aws s3 sync OUT s3://BUCKET/SET`."
+            f"--out {address[1]}://{address[2]} is a bucket: write to a local or shared folder, then copy the finished "
+            "set, for example with `aws s3 sync OUT s3://BUCKET/SET`."
         )
     try:
         if out.exists() and not out.is_dir():
@@ -146,11 +149,19 @@ def writable(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        if error.errno in REFUSALS:
+        if error.errno in REFUSALS and _concerns(error, out.absolute()):
             raise UsageError(f"--out {out} cannot be written ({error.strerror}): choose a folder you own.") from error
         raise MachineError(
-            f"{out} could not be written ({error.strerror or error}): mend the disk, then run the same command again."
+            f"the run in {out} failed ({what_failed(error, out)}): mend that, then run the same command again."
         ) from error
+
+
+def _concerns(error: OSError, out: Path) -> bool:
+    """Whether the error is about the output folder, or one it lies in, and not about some input."""
+    if not isinstance(error.filename, str):
+        return True
+    path = Path(error.filename).absolute()
+    return path.is_relative_to(out) or out.is_relative_to(path)
 
 
 @contextmanager

@@ -19,7 +19,6 @@ PlateCoefficients: TypeAlias = tuple[tuple[float, ...], ...]  # 3 channels x 6 t
 
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 COMPOSITED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic"
-CAPTURED = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

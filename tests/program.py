@@ -142,7 +142,7 @@ def hashes(root: Path) -> dict[str, str]:
     layout = Layout(root)
     folders = (layout.data, layout.parts, layout.rejected, layout.index, layout.inputs)
     files = [path for folder in folders for path in folder.glob("*")]
-    files += [layout.manifest, layout.shard_index]
+    files += [layout.manifest, root / "shardindex.json"]
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(files)

@@ -22,7 +22,7 @@ from factory.sample import Origin, Request, Sample
 from factory.shards.commit import valid_commits, write_json
 from factory.shards.encoding import encode
 from factory.shards.equation import constant_plate
-from factory.shards.finalise import finalise
+from factory.shards.finalise import finalise, mark_finished
 from factory.shards.layout import Layout
 
 SIZE = 16
@@ -112,7 +112,9 @@ def make_set(root: Path, slots: int = 48) -> Path:
     with hold(layout.lock, "test"):
         crew = InProcessCrew(Job(root=root, run="test", plan=plan, build=build), lambda working: None)
         Drive(crew, range(plan.shards), 1, lambda news: None).run()
-    finalise(layout, list(valid_commits(layout, plan.fingerprint)))
+    records = list(valid_commits(layout, plan.fingerprint))
+    finalise(layout, records)
+    mark_finished(layout, records)
     return root
 
 

@@ -10,13 +10,18 @@ import torch
 from program import BUILD, LOCAL, factory, factory_obeying_modes
 from tiny_model import OPEN_GATES, save_tiny_model
 
-from factory.cli import main
+from factory.cli import app, main
 from factory.shards.layout import Layout
 
 COMMANDS = (
     *("generate", "build-green100k", "refine", "filter", "run", "train", "plan", "status", "show", "verify"),
     *("report", "export", "doctor"),
 )
+COMMON = {
+    *("--out", "--seed", "--workers", "--executor", "--shard-size", "--threads", "--set", "--debug", "--dry-run"),
+    *("--accept-software", "--allow-short"),
+}
+REPOSITORY = Path(__file__).resolve().parents[1]
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -76,6 +81,24 @@ def test_help_lists_every_command_and_begins_with_what_to_type_first(run: Run) -
     assert "factory generate" in out
 
 
+@pytest.mark.parametrize("command", ["generate", "build-green100k", "refine", "filter", "run", "plan"])
+def test_every_run_has_the_common_flags(command: str) -> None:
+    from typer.main import get_group
+
+    flags = {flag for parameter in get_group(app).commands[command].params for flag in parameter.opts}
+    absent = {"--shard-size"} if command in {"refine", "filter"} else set()
+    absent |= {"--dry-run"} if command == "plan" else set()
+    assert flags & COMMON == COMMON - absent
+
+
+def test_the_common_flags_reach_the_recipe(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("plan", REPOSITORY / "pipelines" / "tiny-green.yaml", "--shard-size", "7", "--out", "there")
+    assert code == 0
+    assert "→ there" in out
+    assert "shards of 7" in out
+    assert not (tmp_path / "there").exists()
+
+
 def test_wrong_numbers_are_refused(refused: Callable[..., str]) -> None:
     assert "n: " in refused("generate", "--n", "0")
     assert "n: " in refused("generate", "--n", "-3")
@@ -107,7 +130,7 @@ def test_wrong_places_are_refused(refused: Callable[..., str], tmp_path: Path) -
     (tmp_path / "file").write_text("mine")
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "thesis.tex").write_text("mine")
-    assert "aws s3 sync" in refused(*BUILD, "--out", "s3://bucket/set")
+    assert "--out s3://bucket/set is a bucket" in refused(*BUILD, "--out", "s3://bucket/set")
     assert "is a file" in refused(*BUILD, "--out", "file")
     assert "Not a directory" in refused(*BUILD, *LOCAL, "--out", "file/set")
     assert "holds other files" in refused(*BUILD, "--out", "foreign")
@@ -125,7 +148,7 @@ def test_more_gpus_than_the_local_executor_knows_of(run: Run) -> None:
 
 def test_debug_shows_the_traceback() -> None:
     ended = factory(*BUILD, "--shard-size", "0", "--debug")
-    assert ended.code == 1
+    assert ended.code == 2, "the same as without"
     assert "Traceback" in ended.err
     assert "UsageError" in ended.err
 
@@ -189,6 +212,7 @@ def test_a_dry_run_writes_nothing(run: Run, tiny_model: Path, tmp_path: Path) ->
     code, out, _ = run("generate", "--model", tiny_model, "--prompts", "p.txt", "--n", "600", "--dry-run")
     assert code == 0
     assert "600 samples in 3 shards of 256" in out
+    assert "(an estimate: 2.5 bytes a pixel)" in out
     assert set(tmp_path.rglob("*")) == before
 
 
@@ -235,6 +259,37 @@ def test_a_run_that_ends_short_says_so_and_exits_with_1(tiny_model: Path, tmp_pa
     assert again.code == 0
     assert "nothing to do" in again.out
     assert "rejected: " in factory("status", tmp_path / "set").out
+
+
+def test_a_damaged_plan_is_one_sentence_wherever_it_is_read(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "plan.json").write_text("{")
+    for command in ("status", "report", "verify"):
+        assert "plan.json is damaged" in refused(command, "set")
+
+
+def test_the_doctor_lists_a_missing_model_among_the_rest(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factory.planning.EMBEDDED_MODEL", tmp_path / "absent")
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert f"embedded model: {tmp_path / 'absent'} is not a model folder" in out
+    assert "GiB memory" in out
+
+
+def test_a_set_without_a_sample_is_told_in_sentences(run: Run) -> None:
+    hopeless = ("--set", "gates.coverage_min=0.999", "--set", "gates.coverage_max=1", "--set", "max_attempts=1")
+    code, out, err = run(*BUILD, *LOCAL, *hopeless, "--allow-short", "--out", "set")
+    assert code == 0, err
+    assert "0 samples" in out
+    assert run("verify", "set")[0] == 0
+    code, _, err = run("export", "set", "--to", "rgba", "--out", "pictures")
+    assert code == 2
+    assert "has no accepted sample of the split train" in err
+    shown = [run("show", "set", f"000000000{index}")[1] for index in range(4)]
+    assert any("picture: none, " in text for text in shown)
+    assert not any("picture: None" in text for text in shown)
 
 
 def test_the_version(run: Run) -> None:

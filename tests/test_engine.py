@@ -1,29 +1,35 @@
 """The engine's promises: shards are a pure function of the plan, whoever makes them and whatever dies meanwhile."""
 
 import hashlib
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayError, RuntimeEnvSetupError
 from small_line import build, make_plan
 
-from factory.engine.crew import News
 from factory.engine.drive import Drive
+from factory.engine.events import Diary, read_events
 from factory.engine.inputs import HOLE, InputTable, content_hash, make_table, write_inputs
 from factory.engine.local import InProcessCrew, Job, ProcessCrew
 from factory.engine.lock import hold
+from factory.engine.on_ray import _how_it_ended
 from factory.engine.plan import Plan, Segment, differences, sample_seed
+from factory.engine.progress import LiveLine, Tally
 from factory.errors import MachineError, UsageError
-from factory.shards.commit import valid_commits
+from factory.shards.commit import valid_commits, write_json
 from factory.shards.layout import Layout
 from factory.shards.manifest import read_manifest
 from factory.shards.reader import read_samples
 
 
-def silent(news: News | None) -> None:
+def silent(news: object) -> None:
     """Hears and forgets."""
 
 
@@ -98,7 +104,7 @@ def test_a_poisoned_shard_is_quarantined_and_the_rest_is_made(tmp_path: Path) ->
 
 def test_an_error_of_the_machine_ends_the_run_and_commits_nothing_of_that_shard(tmp_path: Path) -> None:
     plan = make_plan(settings={"fail_in": 1})
-    with pytest.raises(MachineError, match="No space left"):
+    with pytest.raises(MachineError, match=f"No space left on device: {tmp_path}"):
         run(tmp_path, plan)
     assert [record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprint)] == [0]
 
@@ -123,6 +129,80 @@ def test_a_worker_whose_folder_belongs_to_another_run_publishes_nothing(tmp_path
         worker.run(0, lambda progress: None)
     assert not Layout(tmp_path).commits.exists()
     assert not Layout(tmp_path).data.exists()
+
+
+def test_a_worker_publishes_nothing_into_another_plan(tmp_path: Path) -> None:
+    layout, plan = Layout(tmp_path), make_plan()
+    worker = Job(root=tmp_path, run="run", plan=plan, build=build).start()
+    layout.lock.write_text("run")
+    write_json(layout.plan, replace(plan, seed=6).to_json(), layout.scratch)
+    with pytest.raises(MachineError, match="now another plan"):
+        worker.run(0, silent)
+    assert not layout.data.exists()
+    write_json(layout.plan, plan.to_json(), layout.scratch)
+    assert worker.run(0, silent).shard == 0
+
+
+def test_two_workers_may_make_the_same_shard_at_once(tmp_path: Path, reference: Mapping[str, str]) -> None:
+    Layout(tmp_path).lock.write_text("run")
+    job = Job(root=tmp_path, run="run", plan=make_plan(), build=build)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda worker: worker.run(0, silent), [job.start(), job.start()]))
+    made = hashes(tmp_path)
+    assert made == {name: reference[name] for name in made}
+    assert len(made) == 3
+
+
+def test_a_worker_whose_driver_is_gone_ends_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    crew = ProcessCrew(Job(root=tmp_path, run="run", plan=make_plan(), build=build))
+    Layout(tmp_path).lock.write_text("run")
+    crew.hire()
+    while not crew.listen(1):
+        pass
+    ((process, connection),) = crew._workers.values()
+    crew.give(0, 0)
+    connection.close()
+    process.join(60)
+    assert process.exitcode == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_the_live_line_outlives_its_reader() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    out = os.fdopen(write, "w")
+    line = LiveLine(Tally(3), out)
+    line.show()
+    line.end()
+    with suppress(BrokenPipeError):  # closing flushes once more
+        out.close()
+
+
+def test_only_a_torn_diary_gets_its_line_closed(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    for _ in range(2):
+        with Diary(path, "run") as diary:
+            diary.write("whole")
+    path.write_bytes(path.read_bytes() + b'{"event": "to')
+    with Diary(path, "run") as diary:
+        diary.write("whole")
+    assert path.read_bytes().count(b"\n") == 4
+    assert [event["event"] for event in read_events(path)] == ["whole"] * 3
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ActorDiedError(), "The actor died unexpectedly before finishing this task"),
+        (OutOfMemoryError("Task was killed due to the node running low on memory.\nSee …"), "Task was killed due"),
+        (RuntimeEnvSetupError("no such image"), "Failed to set up runtime environment"),
+        (NodeDiedError(""), "NodeDiedError"),
+    ],
+)
+def test_whatever_ray_raises_is_told_in_a_sentence(error: RayError, reason: str) -> None:
+    told = _how_it_ended(error)
+    assert reason in told
+    assert "\n" not in told
 
 
 def test_a_second_driver_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from factory.greenscreen.colours import KEY_COLOURS, Colour
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.keying import dominance
 from factory.refine.greenpost import GreenPostSettings, green_post
-from factory.refine.refiners import REFINERS
 from factory.sample import Matte, Origin, Picture, Request, Sample
 from factory.shards.equation import plate_picture, residual
 
@@ -238,7 +237,7 @@ def test_a_picture_without_a_screen_is_refused() -> None:
         green_post(red, SETTINGS)
 
 
-def test_refiners_are_found_by_name() -> None:
-    refine, settings = REFINERS["greenpost"]
-    alpha = disc(64, 0.3)
-    assert refine(sample_of(painted(alpha, (1, 1, 1)), head(alpha)), settings()).alpha is not None
+def test_the_record_says_that_the_foreground_was_unmixed() -> None:
+    given = sample_of(painted(disc(64, 0.3), (0.6, 0.4, 0.4)), None)
+    assert given.origin.foreground == "given"
+    assert green_post(given, SETTINGS).origin == replace(given.origin, foreground="unmixed")

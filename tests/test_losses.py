@@ -224,3 +224,11 @@ def test_detail_counts_less_where_the_estimate_is_noise() -> None:
     assert weight[0] == weight[1] == 1
     np.testing.assert_allclose(weight[2:], np.sqrt(a / (1 - a)), rtol=1e-5)
     assert weight[4] < 0.07
+
+
+def test_balanced_weights_even_out_what_strong_noise_makes_easy() -> None:
+    alpha_bar = torch.tensor([0.99, 0.5, 0.1, 0.001])
+    weight = losses.balanced_weight(alpha_bar)
+    snr = alpha_bar / (1 - alpha_bar)
+    assert torch.allclose(weight[:3] * snr[:3].sqrt(), torch.ones(3), atol=1e-5)
+    assert weight[3] == 8

@@ -2,7 +2,9 @@
 
 import shutil
 import signal
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,14 +13,27 @@ import pytest
 from program import BUILD, LOCAL, commits, factory, hashes, start, wait_for
 from tiny_model import save_tiny_model
 
-from factory import planning
+from factory import lines, planning
+from factory.diffusion.train_settings import TrainingFolder
+from factory.diffusion.training_data import unpack
 from factory.diffusion.vocabulary import Vocabulary, write_vocabulary
 from factory.engine.inputs import HOLE
-from factory.errors import UsageError
-from factory.recipes import FilterRecipe, GenerateRecipe, RefineRecipe
+from factory.errors import InputChanged, UsageError
+from factory.input_set import read_set
+from factory.quality.gates import GateSettings
+from factory.quality.scores import ScoreSettings
+from factory.recipes import BuildRecipe, FilterRecipe, GenerateRecipe, RefineRecipe
 from factory.run import settle
+from factory.sample import Request, Sample
+from factory.shards import finalise
+from factory.shards.commit import valid_commits
+from factory.shards.duplicates import DuplicateSearch
+from factory.shards.export import export
 from factory.shards.layout import Layout
 from factory.shards.reader import read_samples
+from factory.sources.dataset import StoredSamples
+from factory.sources.procedural import CLASSES, ProceduralSettings
+from factory.sources.rgba_folder import RgbaSettings, matches
 
 LOOSE = ("--set", "gates.duplicate_distance=14")  # so that some samples of different shards count as duplicates
 
@@ -136,6 +151,96 @@ def test_other_weights_are_another_plan(model: Path, tmp_path: Path) -> None:
     assert changed.fingerprint != plan.fingerprint
 
 
+def test_a_worker_refuses_a_model_that_is_not_the_planned_one(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a red feather\n")
+    other = Path(shutil.copytree(model, tmp_path / "other"))
+    plan = planning.prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
+    assert lines.build(plan, tmp_path).sources.keys() == {"diffumatting"}
+    config = other / "scheduler" / "scheduler_config.json"
+    config.write_text(config.read_text() + " ")
+    with pytest.raises(InputChanged, match=f"{other} is not the model"):
+        lines.build(plan, tmp_path)
+
+
+def test_the_licence_is_the_plans_not_what_the_readme_says_later(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a red feather\n")
+    other = Path(shutil.copytree(model, tmp_path / "other"))
+    plan = planning.prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
+    (other / "README.md").write_text("---\nlicense: other\n---\n")
+    (sample,) = lines.build(plan, tmp_path).sources["diffumatting"](
+        [Request(key="0000000000", slot=0, attempt=0, seed=1, item={"prompt": "a red feather"})]
+    )
+    assert isinstance(sample, Sample)
+    assert sample.origin.licence == "mit"
+    assert planning.prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan.fingerprint != plan.fingerprint
+
+
+def test_a_size_the_networks_cannot_halve_is_refused_while_planning(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"sampler.size 30 does not fit this model: take a multiple of 4"):
+        planning.prepare(GenerateRecipe(model=str(model), sampler={"size": 30}, out=tmp_path))
+
+
+def drawing(tmp_path: Path, **entry: Any) -> BuildRecipe:
+    return BuildRecipe.model_validate({"out": tmp_path, "sources": [{"type": "procedural", "n": 4, **entry}]})
+
+
+def test_a_class_that_cannot_be_drawn_leaves_no_plan_behind(tmp_path: Path) -> None:
+    ended = factory("build-green100k", "--set", "sources=[{type: procedural, n: 4, classes: [foo]}]", "--out", tmp_path)
+    assert ended.code == 2
+    assert "no procedural class is named 'foo'" in ended.sentence
+    assert not Layout(tmp_path).plan.exists()
+
+
+def test_the_plan_holds_every_parameter_of_sources_and_stages(pictures: Path, tmp_path: Path) -> None:
+    folder = {"type": "rgba_folder", "path": pictures}
+    recipe = BuildRecipe.model_validate({"out": tmp_path, "sources": [{"type": "procedural", "n": 4}, folder]})
+    settings = planning.prepare(recipe).plan.settings
+    sources = [settings["sources"][name]["settings"] for name in ("procedural-0", "rgba_folder-1")]
+    kinds = (ProceduralSettings, RgbaSettings, ScoreSettings, GateSettings)
+    for kind, frozen in zip(kinds, [*sources, settings["scores"], settings["gates"]], strict=True):
+        assert frozen.keys() == {entry.name for entry in fields(kind)}
+    assert sources[0]["classes"] == list(CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "taken"),
+    [
+        ("**/*", {"x.png", "s1/x.png", "s1/deep/x.png", "s1/y.png"}),
+        ("**/x.png", {"x.png", "s1/x.png", "s1/deep/x.png"}),
+        ("s1/*.png", {"s1/x.png", "s1/y.png"}),
+        ("s1/**", {"s1/x.png", "s1/deep/x.png", "s1/y.png"}),
+        ("*/x.png", {"s1/x.png"}),
+        ("*.png", {"x.png"}),
+        ("[xy].png", {"x.png"}),
+        ("s1", set()),
+    ],
+)
+def test_patterns_are_those_of_a_shell(pattern: str, taken: set[str]) -> None:
+    paths = ("x.png", "s1/x.png", "s1/deep/x.png", "s1/y.png")
+    assert {path for path in paths if matches(path, pattern)} == taken
+
+
+def test_only_included_pictures_are_planned(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "nested").mkdir()
+    picture(pictures / "nested" / "disc 9.png", 9)
+    entry = {"type": "rgba_folder", "path": pictures, "include": ["**/disc 9.png", "disc [12].png"]}
+    table = planning.prepare(BuildRecipe.model_validate({"out": tmp_path, "sources": [entry]})).tables["rgba_folder-0"]
+    assert table["path"].to_pylist() == ["disc 1.png", "disc 2.png", "nested/disc 9.png"]
+    entry["include"] = ["disc 9.png"]
+    with pytest.raises(UsageError, match=r"no PNG or WebP picture that matches disc 9\.png"):
+        planning.prepare(BuildRecipe.model_validate({"out": tmp_path, "sources": [entry]}))
+
+
+def test_the_screens_prefix_is_no_unknown_word(model: Path, tmp_path: Path) -> None:
+    taught = Path(shutil.copytree(model, tmp_path / "model"))
+    write_vocabulary(Vocabulary(words=("a", "red", "feather"), classes=("feather",), colours=("red",)), taught)
+    (tmp_path / "p.txt").write_text("green screen, a red feather\nGreen Screen , a red feather\n")
+    assert planning.prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks == []
+    (tmp_path / "p.txt").write_text("green screen, a green feather\n")
+    (remark,) = planning.prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
+    assert "does not know the word 'green'" in remark
+
+
 def test_words_that_a_small_model_never_saw_are_told_but_not_by_the_thousand(model: Path, tmp_path: Path) -> None:
     taught = Path(shutil.copytree(model, tmp_path / "model"))
     words = ("a", "red", "feather", "owl")
@@ -227,3 +332,68 @@ def test_an_unfinished_set_gives_what_it_has(parent: Path, tmp_path: Path) -> No
     shutil.rmtree(layout.commits)
     with pytest.raises(UsageError, match="no finished shard"):
         planning.prepare(RefineRecipe(data=copy, out=tmp_path / "new"))
+
+
+def test_the_manifest_and_its_parts_plan_the_same(parent: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(parent, tmp_path / "copy"))
+    whole = planning.prepare(RefineRecipe(data=copy, out=tmp_path / "new")).plan
+    Layout(copy).finished.unlink()
+    assert planning.prepare(RefineRecipe(data=copy, out=tmp_path / "new")).plan.inputs == whole.inputs
+
+
+def test_a_set_keeps_its_own_gates_but_for_those_asked(parent: Path, tmp_path: Path) -> None:
+    own = read_set(parent).plan.settings["gates"]
+    assert own["duplicate_distance"] == 14
+    for recipe in (RefineRecipe, FilterRecipe):
+        plan = planning.prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": 0.2})).plan
+        assert plan.settings["gates"] == own | {"coverage_min": 0.2}
+        with pytest.raises(UsageError, match="gates has no field coverage_mni: take gsg_max"):
+            planning.prepare(recipe(data=parent, out=tmp_path, gates={"coverage_mni": 0.2}))
+        with pytest.raises(UsageError, match="wrong gates settings: coverage_min"):
+            planning.prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": "much"}))
+
+
+def test_stored_samples_are_read_in_any_order(parent: Path) -> None:
+    source = StoredSamples(parent, read_set(parent).tars)
+    stored = {sample.key: sample for sample in read_samples(parent, "train")}
+    chosen = sorted(stored, key=lambda key: key[::-1])  # so the shards alternate
+    for sample in source([Request(key=key, slot=0, attempt=0, seed=0) for key in chosen]):
+        assert isinstance(sample, Sample)
+        assert sample.alpha is not None
+        same = stored[sample.request.key]
+        assert np.array_equal(sample.rgb, same.rgb)
+        assert np.array_equal(sample.alpha, same.alpha)
+
+
+def test_an_unfinished_set_is_not_trained_on(parent: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(parent, tmp_path / "copy"))
+    folder = TrainingFolder(folder=str(copy))
+    assert len(unpack([folder], 32, tmp_path / "cache").captions) == len(keys(parent))
+    Layout(copy).finished.unlink()
+    with pytest.raises(UsageError, match="is not a finished data set: run the command"):
+        unpack([folder], 32, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_set_too_large_for_one_manifest_collects_no_hashes(
+    parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(Path(shutil.copytree(parent, tmp_path / "copy")))
+    records = list(valid_commits(layout, read_set(parent).plan.fingerprint))
+    taken: list[object] = []
+    monkeypatch.setattr(DuplicateSearch, "take", lambda self, keys, phashes: taken.extend(keys))
+    monkeypatch.setattr(finalise, "ROWS_IN_ONE_FILE", finalise.rows_of(records) - 1)
+    finalise.finalise(layout, records)
+    assert not taken
+    assert not layout.manifest.exists()
+
+
+def test_an_exports_table_is_there_only_when_all_pictures_are(parent: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(parent, tmp_path / "copy"))
+    assert export(copy, "rgba", tmp_path / "whole") == len(keys(parent))
+    assert len((tmp_path / "whole" / "metadata.csv").read_text().splitlines()) == 1 + len(keys(parent))
+    tar = Layout(copy).tar(8, "train")
+    tar.write_bytes(tar.read_bytes()[:700])
+    with pytest.raises(UsageError, match=r"train-000008.tar is damaged"):
+        export(copy, "rgba", tmp_path / "torn")
+    assert not (tmp_path / "torn" / "metadata.csv").exists()

@@ -194,6 +194,19 @@ def test_the_first_of_two_alike_is_admitted_and_named() -> None:
     assert NearDuplicates(GATES)(second) is None  # every shard has its own memory
 
 
+def test_the_earliest_within_the_distance_is_named_and_below_zero_all_are_admitted() -> None:
+    hashes = ["ffff000000000000", "0000000000000000", "000000000000000f", "0000000000000003", "8000000000000001"]
+    given = sample_of(*blob(SIDE, 8))
+    samples = [replace(given, phash=h, request=replace(given.request, key=f"{n:010d}")) for n, h in enumerate(hashes)]
+    admit = NearDuplicates(GateSettings(duplicate_distance=3))
+    told = [verdict.detail if (verdict := admit(sample)) else "" for sample in samples]
+    assert told[:3] == ["", "", ""]
+    assert "0000000001: their perceptual hashes differ in 2 of 64 bits" in told[3]
+    assert "0000000001: their perceptual hashes differ in 2 of 64 bits" in told[4]
+    all_welcome = NearDuplicates(GateSettings(duplicate_distance=-1))
+    assert [all_welcome(sample) for sample in (*samples, *samples)] == [None] * 10
+
+
 # ---- gates
 
 

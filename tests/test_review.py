@@ -19,6 +19,7 @@ from factory.engine.local import InProcessCrew, Job
 from factory.engine.lock import hold
 from factory.engine.plan import Plan, Segment
 from factory.errors import DataError, MachineError, UsageError
+from factory.quality.gsg import GSG_DEFINITION
 from factory.review import digest as digest_module
 from factory.review.choice import choose
 from factory.review.contact_sheet import GUTTER, MARGIN, PANE, contact_sheet
@@ -194,6 +195,7 @@ def test_the_report_counts_what_the_manifest_holds(small: Path) -> None:
         assert f"{name} {accepted}" in words
     assert "the sampler returned no numbers" in words
     assert "max 50" in words, "the gate's limit is drawn into its histogram"
+    assert GSG_DEFINITION in words
     cards = [attributes for tag, attributes in page.elements if tag == "a" and "data-why" in attributes]
     assert len(cards) == 22
 
@@ -311,7 +313,16 @@ def test_the_rejected_and_failed_slots_are_shown_with_their_reasons(small: Path,
 def test_show_tells_how_a_sample_was_made(small: Path, tmp_path: Path) -> None:
     text, picture = show(small, f"000000000{SPOILED}", tmp_path / "new" / "folder")
     sample = read_row(small, find(small, f"000000000{SPOILED}"))
-    for expected in (EVIL, sample.meta["seed"], "ddim", "recipe.yaml", "rejected: gsg", "accepted", "train-000000.tar"):
+    for expected in (
+        EVIL,
+        sample.meta["seed"],
+        "ddim",
+        "recipe.yaml",
+        "rejected: gsg",
+        "accepted",
+        "train-000000.tar",
+        "K = 5",
+    ):
         assert expected in text
     assert picture is not None
     side = 64 * 4

@@ -205,7 +205,7 @@ def test_linear_layers_as_convolutions_give_the_same_numbers_and_keys(shape: tup
 
 
 def test_a_source_gives_one_sample_a_request_with_its_whole_origin(folder: Path) -> None:
-    source = DiffuMattingSource(folder, FAST, batch_size=4)
+    source = DiffuMattingSource(folder, FAST, batch_size=4, licence="mit")
     samples = source([request(1), request(2, "Green screen, a blue leaf")])
     assert all(isinstance(sample, Sample) for sample in samples)
     first, second = (sample for sample in samples if isinstance(sample, Sample))
@@ -256,3 +256,17 @@ def test_a_models_own_defaults_are_read_and_checked(tmp_path: Path) -> None:
 def test_settings_out_of_range_are_refused(field: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"{field} .* take"):
         SamplerSettings(**{field: value})  # type: ignore[arg-type]
+
+
+def test_numbers_that_overflow_cost_only_their_own_sample(folder: Path) -> None:
+    whole = DiffuMattingSource(folder, FAST, batch_size=2)([request(1), request(2, "a blue leaf")])
+    source = DiffuMattingSource(folder, FAST, batch_size=2)
+    ill = "green screen, a blue leaf"
+    source.pipeline._texts[ill] = torch.full_like(source.pipeline.embed([ill])[0], torch.inf)
+    good, bad = source([request(1), request(2, "a blue leaf")])
+    assert isinstance(bad, DataError)
+    assert bad.kind == "nan"
+    assert isinstance(good, Sample)
+    assert isinstance(whole[0], Sample)
+    assert isinstance(whole[1], Sample)
+    assert np.array_equal(good.rgb, whole[0].rgb)

@@ -14,6 +14,7 @@ import pytest
 from program import (
     BUILD,
     LOCAL,
+    PATIENCE,
     commits,
     factory,
     factory_obeying_modes,
@@ -106,6 +107,14 @@ def test_killed_during_finalisation(reference: Path, tmp_path: Path, delay: floa
     ended = factory(*RUN, "--out", root)
     assert ended.code == 0, ended.err
     assert_whole(root, reference)
+
+
+def test_a_reader_of_stderr_that_leaves_does_not_end_the_run(reference: Path, tmp_path: Path) -> None:
+    process = start(*RUN, "--out", tmp_path / "set")
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.wait(PATIENCE) == 0
+    assert_whole(tmp_path / "set", reference)
 
 
 def test_a_second_run_in_a_finished_folder_does_nothing_and_says_so(copy: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ from damage import KEY, PLAN, TAR, Members, check, edit_json, flip, found, resea
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from factory.engine.inputs import content_hash, make_table, write_inputs
+from factory.inspect import verify_set
+from factory.shards.commit import write_json
 from factory.shards.encoding import encode_png
+from factory.shards.layout import Layout
 from factory.shards.reader import read_members
 from factory.shards.verify import verify
 from factory.shards.writer import tar_header
@@ -31,6 +36,28 @@ def test_processes_find_the_same_and_progress_counts_every_shard(root: Path) -> 
     )
     assert parallel == check(root) != []
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_recipe_and_the_frozen_inputs_are_checked(root: Path) -> None:
+    layout, table = Layout(root), make_table([{"path": "a.png"}])
+    write_json(layout.plan, replace(PLAN, inputs={"items": content_hash(table)}).to_json(), layout.scratch)
+    frozen = layout.inputs / "items.arrow"
+
+    def named() -> set[tuple[str, str]]:
+        places = {"recipe.yaml", "inputs/items.arrow"}
+        return {(fault.place, fault.kind) for fault in verify_set(root, 1) if fault.place in places}
+
+    layout.recipe.unlink(missing_ok=True)
+    assert named() == {("recipe.yaml", "missing"), ("inputs/items.arrow", "missing")}
+    layout.recipe.write_text("job: test")
+    layout.inputs.mkdir(exist_ok=True)
+    write_inputs(table, frozen)
+    assert named() == set()
+    write_inputs(make_table([{"path": "b.png"}]), frozen)
+    assert named() == {("inputs/items.arrow", "sha256")}
+    for damaged in (b"", b"ARROW1", frozen.read_bytes()[:-20]):
+        frozen.write_bytes(damaged)
+        assert named() == {("inputs/items.arrow", "unreadable")}
 
 
 # --- tars ---------------------------------------------------------------------------------------------------------

@@ -90,7 +90,11 @@ class GenerationTask:
         attention.token = b.green
         with autocast(s.bf16, self.device):
             epsilon_hat = self.predict(z_t, b)
-        terms = {"noise": losses.noise_loss(b.epsilon, epsilon_hat, losses.min_snr_weight(alpha_bar, s.min_snr_gamma))}
+        if s.phases[self.phase].weighting == "balanced":
+            noise_weight = losses.balanced_weight(alpha_bar)
+        else:
+            noise_weight = losses.min_snr_weight(alpha_bar, s.min_snr_gamma)
+        terms = {"noise": losses.noise_loss(b.epsilon, epsilon_hat, noise_weight)}
         height, width = b.z0.shape[-2:]
         M_z = nnf.adaptive_avg_pool2d(b.M, (height, width))
         z0_hat = losses.estimate_z0(z_t, epsilon_hat, alpha_bar)

@@ -31,6 +31,11 @@ def min_snr_weight(alpha_bar: Tensor, gamma: float) -> Tensor:
     return snr.clamp(max=gamma) / snr
 
 
+def balanced_weight(alpha_bar: Tensor) -> Tensor:
+    """SNR^-1/2, at most 8: the noise is the easier to guess the more of it there is, and this evens that out."""
+    return ((1 - alpha_bar) / alpha_bar).sqrt().clamp(max=8)
+
+
 def masked_mean(values: Tensor, keep: Tensor) -> Tensor:
     """Mean of (B,) values over the samples that `keep` (B,) bool names; 0 when it names none."""
     kept = keep.to(values.dtype)

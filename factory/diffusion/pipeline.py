@@ -54,11 +54,18 @@ class DiffuMattingPipeline:
             dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
         return cls(model_folder.load(folder, dtype, device))
 
-    @torch.inference_mode()
     def __call__(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings
     ) -> tuple[Pictures, Masks]:
         """Sample one batch. The prompts go to the text encoder as they are, template included."""
+        pictures, masks, _ = self.paint(prompts, seeds, settings)
+        return pictures, masks
+
+    @torch.inference_mode()
+    def paint(
+        self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings
+    ) -> tuple[Pictures, Masks, NDArray[np.bool_]]:
+        """A batch's pictures, masks, and for each sample whether all its numbers stayed finite; (B,)."""
         size = self.picture_size(settings)
         h = size // self.vae_factor
         denoise, decode = self._compiled if settings.compile and self.device.type == "cuda" else self._plain
@@ -72,7 +79,9 @@ class DiffuMattingPipeline:
             settings=settings,
         )
         picture, mask = decode(latents)
-        return to_bytes(picture / 2 + 0.5).permute(0, 2, 3, 1).cpu().numpy(), to_bytes(mask)[:, 0].cpu().numpy()
+        finite = torch.stack([values.isfinite().flatten(1).all(1) for values in (latents, picture, mask)]).all(0)
+        pictures = to_bytes(picture / 2 + 0.5).permute(0, 2, 3, 1)
+        return pictures.cpu().numpy(), to_bytes(mask)[:, 0].cpu().numpy(), finite.cpu().numpy()
 
     @property
     def vae_factor(self) -> int:
@@ -147,5 +156,5 @@ class DiffuMattingPipeline:
 
 
 def to_bytes(values: Tensor) -> Tensor:
-    """0..1 to 0..255, rounded, on the device. A NaN becomes 0: a black picture, which no gate lets pass."""
+    """0..1 to 0..255, rounded, on the device. A NaN becomes 0; `paint` says whose it was."""
     return values.nan_to_num(0).clamp(0, 1).mul(255).round().to(torch.uint8)

@@ -18,6 +18,7 @@ from transformers import CLIPTokenizer
 from factory.diffusion.train_settings import TrainingFolder
 from factory.errors import UsageError
 from factory.shards.commit import write_json
+from factory.shards.layout import Layout
 from factory.shards.reader import Stored, read_samples
 
 TEMPLATES = {"prefix": "green screen, {caption}", "suffix": "{caption} on a green screen background"}
@@ -42,6 +43,8 @@ def unpack(folders: Sequence[TrainingFolder], size: int, cache: Path) -> Trainin
     """Copy pictures and mattes of the shards into `cache` as raw bytes; a finished cache is used as it is."""
     index = cache / "samples.json"
     if not index.is_file():
+        for folder in folders:
+            _check_finished(Path(folder.folder))
         cache.mkdir(parents=True, exist_ok=True)
         captions: list[str] = []
         soft: list[bool] = []
@@ -66,6 +69,12 @@ def unpack(folders: Sequence[TrainingFolder], size: int, cache: Path) -> Trainin
         soft_alpha=np.asarray(content["soft_alpha"], bool),
         order=np.repeat(np.arange(count), content["repeats"]),
     )
+
+
+def _check_finished(folder: Path) -> None:
+    """A set that still grows would train another model at the next run."""
+    if not Layout(folder).finished.is_file():
+        raise UsageError(f"{folder} is not a finished data set: run the command that makes it again until it is.")
 
 
 def check(sample: Stored, size: int, folder: TrainingFolder) -> None:

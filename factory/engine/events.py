@@ -1,6 +1,7 @@
 """events.jsonl: the run's diary. Only the driver writes it; a torn last line is skipped by readers."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +15,7 @@ class Diary:
 
     def __init__(self, path: Path, run: str) -> None:
         self._run = run
-        torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        torn = _is_torn(path)
         self._file = path.open("a", encoding="utf-8")
         if torn:  # a killed driver's last line: close it, so that ours stand alone
             self._file.write("\n")
@@ -42,6 +43,15 @@ class Diary:
             self.write("stopped", error=type(error).__name__, message=str(error))
         with suppress(OSError):
             self.close()
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether the file ends within a line. Only its last byte is read: diaries of long runs are large."""
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:

@@ -5,8 +5,8 @@ import os
 import pickle
 import signal
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -73,16 +73,29 @@ class InProcessCrew:
 
 def _serve(job: Job, connection: Connection) -> None:
     """A worker process: makes the shards it is sent until its driver hangs up."""
+
+    def tell(kind: str, value: Any) -> None:
+        with _leaving_with_the_driver():
+            connection.send((kind, value))
+
     try:
         worker = job.start()
-        connection.send(("ready", worker.device))
+        tell("ready", worker.device)
         while True:
-            shard = connection.recv()
-            connection.send(("done", worker.run(shard, lambda progress: connection.send(("working", progress)))))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the driver is gone
+            with _leaving_with_the_driver():
+                shard = connection.recv()
+            tell("done", worker.run(shard, lambda progress: tell("working", progress)))
     except Exception as error:  # noqa: BLE001  (whatever it is, the driver must hear of it)
-        connection.send(("failed", portable(error)))
+        tell("failed", portable(error))
+
+
+@contextmanager
+def _leaving_with_the_driver() -> Iterator[None]:
+    """Ends this process in silence where the pipe is broken: the driver is gone, and nothing here is at fault."""
+    try:
+        yield
+    except (EOFError, OSError):
+        raise SystemExit from None  # passes by all that handles errors of the disk
 
 
 def portable(error: Exception) -> Exception:
@@ -122,7 +135,7 @@ class ProcessCrew:
         return self._hired - 1
 
     def give(self, worker: int, shard: int) -> None:
-        with suppress(BrokenPipeError):  # it has just died: listen() will tell
+        with suppress(OSError):  # it has just died: listen() will tell
             self._workers[worker][1].send(shard)
 
     def listen(self, seconds: float) -> list[News]:
@@ -133,7 +146,7 @@ class ProcessCrew:
         process, connection = self._workers[number]
         try:
             kind, value = connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
             process.join()
             del self._workers[number]
             return Died(number, _how_it_ended(process.exitcode))

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, NodeDiedError, RayError, RayTaskError
 
 from factory.engine.crew import Died, Done, Failed, News, Ready, Working
 from factory.engine.local import Job
@@ -90,6 +90,7 @@ def _join(address: str) -> None:
         if place := re.fullmatch(r"(?:ray://)?([\w.-]+):(\d+)", address):  # ray.init would try it for ever
             socket.create_connection((place[1], int(place[2])), JOIN_SECONDS).close()
         ray.init(
+            address or "local",  # without an address Ray would join whatever cluster happens to run on this machine
             include_dashboard=None if address else False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -107,10 +108,11 @@ def resources() -> tuple[int, int]:
     return int(found.get("CPU", 1)), int(found.get("GPU", 0))
 
 
-def _how_it_ended(error: RayActorError) -> str:
+def _how_it_ended(error: RayError) -> str:
     """The first sentence of what Ray knows; pages of general advice follow it."""
-    last = str(error).strip().splitlines()[-1]
-    return last.rpartition("Worker exit detail: ")[2].partition(". ")[0].rstrip(".")
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    _, found, detail = lines[-1].rpartition("Worker exit detail: ")
+    return (detail.partition(". ")[0] if found else lines[0]).rstrip(".")
 
 
 class RayCrew:
@@ -180,7 +182,7 @@ class RayCrew:
         number = self._polls.pop(ref)
         try:
             progress = ray.get(ref)
-        except RayActorError:
+        except RayError:
             return []  # its run call tells of the death
         busy = (number, "run") in self._calls.values()  # an answer may come after the shard is done
         return [Working(number, progress)] if progress is not None and busy else []
@@ -189,20 +191,20 @@ class RayCrew:
         number, kind = self._calls.pop(ref)
         try:
             value = ray.get(ref)
-        except RayActorError as error:
+        except RayTaskError as error:
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            return Failed(number, cause)
+        except RayError as error:  # the actor died, was killed for memory, or could not be started
             actor = self._actors.pop(number)
             blameless = self._node_was_lost(number, actor, error)
             ray.kill(actor)
             return Died(number, _how_it_ended(error), blameless)
-        except RayTaskError as error:
-            cause = error.cause if isinstance(error.cause, Exception) else error
-            return Failed(number, cause)
         if kind == "start":
             self._nodes[number], device = value
             return Ready(number, device)
         return Done(number, value)
 
-    def _node_was_lost(self, number: int, actor: Any, error: RayActorError) -> bool:
+    def _node_was_lost(self, number: int, actor: Any, error: RayError) -> bool:
         """Whether the death says nothing of the shard. Ray knows a lost node only after some missed heartbeats: until
         then the actor is "unavailable", and one waiting for that node is cancelled before it ever ran.
         """
@@ -213,10 +215,12 @@ class RayCrew:
                 ray.get(actor.progress.remote(), timeout=POLL_SECONDS)
             except GetTimeoutError:
                 continue
-            except RayActorError as now:
+            except RayError as now:
                 error = now
             else:
                 return True  # it answers again: only the network blinked
+        if isinstance(error, NodeDiedError):
+            return True
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
         return "never ran" in str(error) or (number in self._nodes and self._nodes[number] not in alive)
 

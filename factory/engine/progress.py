@@ -1,7 +1,8 @@
-"""The one live line: done/total, accepted %, samples/s over the last minute, time left, workers."""
+"""The one live line: done/total, accepted %, accepted/s over the last minute, time left, workers."""
 
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -24,7 +25,7 @@ class Tally:
     workers: set[int] = field(default_factory=set)  # that are ready
     open: dict[int, Working] = field(default_factory=dict)
     marks: deque[tuple[float, int]] = field(default_factory=lambda: deque([(time.monotonic(), 0)]))
-    _attempts_here: int = 0  # committed by this run, not by earlier ones
+    _accepted_here: int = 0  # committed by this run, not by earlier ones
 
     def hear(self, news: News | None) -> None:
         """Count one piece of news."""
@@ -36,7 +37,7 @@ class Tally:
             case Done(worker, record):
                 self.open.pop(worker, None)
                 self.add(record.accepted, record.attempts, record.slots)
-                self._attempts_here += record.attempts
+                self._accepted_here += record.accepted
                 self.rejected.update(record.rejected)
                 self.failed.update(record.failed)
             case Died(worker):
@@ -45,7 +46,7 @@ class Tally:
             case _:
                 pass
         now = time.monotonic()
-        made = self._attempts_here + sum(work.progress.attempts for work in self.open.values())
+        made = self._accepted_here + sum(work.progress.accepted for work in self.open.values())
         self.marks.append((now, made))
         while self.marks[0][0] < now - WINDOW_SECONDS and len(self.marks) > 2:
             self.marks.popleft()
@@ -63,7 +64,7 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Attempts per second over the last minute."""
+        """Accepted samples per second over the last minute."""
         (then, before), (now, made) = self.marks[0], self.marks[-1]
         return max(0.0, made - before) / (now - then) if now > then else 0.0
 
@@ -75,13 +76,12 @@ class Tally:
 
     def line(self) -> str:
         """The live line."""
-        useful = self.rate * self.share
         left = max(0, self.total - self.slots - sum(work.progress.accepted for work in self.open.values()))
-        eta = _clock(left / useful) if useful > 0 else "–"
+        eta = _clock(left / self.rate) if self.rate > 0 else "–"
         count = len(self.workers)
         workers = f"{count} worker{'s' if count != 1 else ''}" if count else "waiting for workers"
         return (
-            f"{self.done:,}/{self.total:,} samples · {self.share:.0%} accepted · {self.rate:.2f}/s · "
+            f"{self.done:,}/{self.total:,} samples · {self.share:.0%} accepted · {self.rate:.2f} accepted/s · "
             f"{eta} left · {workers}"
         )
 
@@ -108,10 +108,13 @@ class LiveLine:
             return
         self._shown = now
         text = self._tally.line()
-        self._out.write(f"\r\033[K{text}" if self._terminal else f"{text}\n")
-        self._out.flush()
+        self._write(f"\r\033[K{text}" if self._terminal else f"{text}\n")
 
     def end(self) -> None:
         """Leave the last state standing."""
-        self._out.write(f"\r\033[K{self._tally.line()}\n" if self._terminal else f"{self._tally.line()}\n")
-        self._out.flush()
+        self._write(f"\r\033[K{self._tally.line()}\n" if self._terminal else f"{self._tally.line()}\n")
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # whoever read it is gone; the run goes on
+            self._out.write(text)
+            self._out.flush()

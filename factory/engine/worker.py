@@ -12,11 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeAlias
+from uuid import uuid4
 
 from factory.engine.inputs import InputTable
 from factory.engine.line import Line
 from factory.engine.lock import owned_by
-from factory.engine.plan import Plan, Shard, sample_seed
+from factory.engine.plan import Plan, Shard, read_plan, sample_seed
 from factory.engine.software import software
 from factory.errors import DataError, MachineError
 from factory.sample import Admission, Rejection, Request, Sample, make_key
@@ -88,6 +89,11 @@ class OpenShard:
         return members
 
 
+def what_failed(error: OSError, place: Path) -> str:
+    """An error of the file system in people's words, with the file; `place` stands for it where none is known."""
+    return f"{error.strerror or error}: {place if error.filename is None else error.filename}"
+
+
 class ShardWorker:
     """Holds the built line (models, open tables) and makes shards with it, in whatever process it lives."""
 
@@ -96,7 +102,7 @@ class ShardWorker:
         self._run = run
         self._plan = plan
         self._line = line
-        self._scratch = self._layout.scratch / run
+        self._scratch = self._layout.scratch / run / uuid4().hex  # a lost worker may still be at the same shard
         self._tables = {
             segment.table: InputTable(self._layout.inputs / f"{segment.table}.arrow")
             for segment in plan.segments
@@ -120,8 +126,8 @@ class ShardWorker:
                 record = self._publish(state, attempts, started)
         except OSError as error:
             raise MachineError(
-                f"shard {number} failed in {self._layout.root} ({error.strerror or error}): "
-                "mend the disk, then run the same command again."
+                f"shard {number} failed ({what_failed(error, self._layout.root)}): "
+                "mend that, then run the same command again."
             ) from error
         return record
 
@@ -281,3 +287,6 @@ class ShardWorker:
         """An actor can outlive its killed driver: it must not publish into a folder that another run holds."""
         if not owned_by(self._layout.lock, self._run):
             raise MachineError(f"shard {shard} was given up: the folder now belongs to another run.")
+        plan = self._layout.plan
+        if plan.exists() and read_plan(plan).fingerprint != self._plan.fingerprint:
+            raise MachineError(f"shard {shard} was given up: {plan} is now another plan.")

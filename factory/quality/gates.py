@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from factory.quality.gsg import GSG_K
-from factory.quality.phash import hamming_distance
 from factory.sample import Rejection, Sample
 
 
@@ -67,16 +68,20 @@ class NearDuplicates:
 
     def __init__(self, settings: GateSettings) -> None:
         self._distance = settings.duplicate_distance
-        self._admitted: dict[str, str] = {}  # hash → key of the sample that has it
+        self._hashes = np.empty(0, np.uint64)  # of the admitted samples, in order
+        self._keys: list[str] = []
 
     def __call__(self, sample: Sample) -> Rejection | None:
         """A Rejection("duplicate") if an admitted hash lies within the distance, else None, and the hash is kept."""
-        if not sample.phash:
+        if not sample.phash or self._distance < 0:
             return None
-        for known, key in self._admitted.items():
-            distance = hamming_distance(known, sample.phash)
-            if distance <= self._distance:
-                detail = f"looks like {key}: their perceptual hashes differ in {distance} of 64 bits"
-                return Rejection(sample=sample, reason="duplicate", detail=detail)
-        self._admitted[sample.phash] = sample.request.key
+        phash = np.uint64(int(sample.phash, 16))
+        distances = np.bitwise_count(self._hashes ^ phash)
+        near = np.flatnonzero(distances <= self._distance)
+        if near.size:
+            first = near[0]
+            detail = f"looks like {self._keys[first]}: their perceptual hashes differ in {distances[first]} of 64 bits"
+            return Rejection(sample=sample, reason="duplicate", detail=detail)
+        self._hashes = np.append(self._hashes, phash)
+        self._keys.append(sample.request.key)
         return None

@@ -82,7 +82,8 @@ def green_post(sample: Sample, settings: GreenPostSettings) -> Sample:
     alpha = as_unit(matte)
     band = _near_fractional(matte, scaled(settings.despill_width, matte.shape))
     foreground = despill(unmix(picture, alpha, screen), band, key.screen, key.own_dominance)
-    return replace(sample, alpha=matte, foreground=as_levels(foreground), plate=plate)
+    origin = replace(sample.origin, foreground="unmixed")
+    return replace(sample, origin=origin, alpha=matte, foreground=as_levels(foreground), plate=plate)
 
 
 def key_on_border(picture: Picture, key: Colour) -> Matte:

@@ -1,6 +1,5 @@
 """A run in figures: exact counts from the commit records, distributions from the manifest's few columns."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from factory.engine.events import read_events
-from factory.engine.plan import Plan
+from factory.engine.plan import Plan, read_plan
 from factory.errors import UsageError
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.layout import Layout
@@ -100,7 +99,7 @@ class Digest:
 def read_digest(layout: Layout) -> Digest:
     """Raises UsageError where the folder holds no run."""
     try:
-        plan = Plan.from_json(json.loads(layout.plan.read_bytes()))
+        plan = read_plan(layout.plan)
     except FileNotFoundError as error:
         raise UsageError(f"{layout.root} holds no plan.json: give a folder that a factory run wrote.") from error
     records = list(valid_commits(layout, plan.fingerprint))

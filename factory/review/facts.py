@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from factory.quality.gsg import GSG_DEFINITION
 from factory.shards.manifest import SCORES
 
 MADE = (
@@ -29,13 +30,20 @@ def facts(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "soft_alpha" in meta:
         found.append(("alpha", "soft" if meta["soft_alpha"] else "binary"))
     scores = meta.get("scores", meta)
-    found += [(score_name(name), f"{scores[name]:.4g}") for name in SCORES if scores.get(name, -1) >= 0]
+    for name in SCORES:
+        if scores.get(name, -1) >= 0:
+            found.append((score_name(name), f"{scores[name]:.4g}{definition(name)}"))
     if meta.get("phash"):
         found.append(("perceptual hash", str(meta["phash"])))
     if "digital_source_type" in meta:
         origin = str(meta["digital_source_type"]).rpartition("/")[2]
         found.append(("AI-generated", f"{'yes' if meta['ai_generated'] else 'no'} ({origin})"))
     return found
+
+
+def definition(name: str) -> str:
+    """What must stand beside a score's number, in brackets: GSG says little without its K and size. Else ""."""
+    return f" ({GSG_DEFINITION})" if name == "gsg" else ""
 
 
 def score_name(name: str) -> str:

@@ -12,7 +12,7 @@ from factory.review.choice import GROUPS, choose
 from factory.review.contact_sheet import contact_sheet
 from factory.review.digest import Digest, gate_limits, read_digest
 from factory.review.examples import PICTURES, failed_items, rejected_pictures
-from factory.review.facts import score_name
+from factory.review.facts import definition, score_name
 from factory.review.histogram import histogram
 from factory.shards.layout import Layout
 from factory.shards.lookup import find, read_row
@@ -116,7 +116,7 @@ def _render(context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "size": size, "score_name": score_name}
+    environment.filters |= {"duration": duration, "size": size, "score_name": score_name, "definition": definition}
     return environment.get_template("report.html.j2").render(context)
 
 

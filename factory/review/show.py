@@ -1,10 +1,9 @@
 """Everything about one sample: how it was made, how it was judged, and one large picture of it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from factory.engine.plan import Plan
+from factory.engine.plan import read_plan
 from factory.errors import DataError, MachineError
 from factory.review.facts import facts
 from factory.review.thumbnails import beside, pane, pane_over_checkerboard
@@ -60,7 +59,7 @@ def _how(root: Path) -> list[tuple[str, str]]:
     layout = Layout(root)
     lines = [("recipe", str(layout.recipe))] if layout.recipe.exists() else []
     if layout.plan.exists():
-        plan = Plan.from_json(json.loads(layout.plan.read_bytes()))
+        plan = read_plan(layout.plan)
         lines.append(("run", f"{plan.job}, seed {plan.seed}, fingerprint {plan.fingerprint}"))
     return lines
 

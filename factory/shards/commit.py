@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from factory.shards.layout import Layout
 
@@ -85,9 +86,17 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those it lies in, durably: a power cut must not take it with all that is inside."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        fsync_folder(folder.parent)
+
+
 def publish(temporary: Path, final: Path) -> None:
     """Move a finished, already fsynced file to its final name; atomic on one file system."""
-    final.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(final.parent)
     temporary.replace(final)
     fsync_folder(final.parent)
 
@@ -95,7 +104,7 @@ def publish(temporary: Path, final: Path) -> None:
 def write_durably(path: Path, data: bytes, scratch: Path) -> None:
     """Write a small file so that a reader sees all of it or nothing, even after a power cut."""
     scratch.mkdir(parents=True, exist_ok=True)
-    temporary = scratch / f"{path.name}.{os.getpid()}.tmp"
+    temporary = scratch / f"{path.name}.{uuid4().hex}.tmp"
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()

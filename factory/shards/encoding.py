@@ -24,10 +24,12 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
 
 
 def decode_png(data: bytes) -> NDArray[np.uint8]:
-    """The 8-bit RGB or grey picture in a PNG. Raises DataError("undecodable")."""
+    """The 8-bit RGB or grey picture in a PNG. Raises DataError("undecodable"), MemoryError."""
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # no bytes at all, or a header that asks for gigabytes
+    except cv2.error as error:  # no bytes at all, or a header that asks for too many pixels
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError("a picture does not fit into memory") from error
         picture = None
     if picture is None or picture.dtype != np.uint8 or (picture.ndim == 3 and picture.shape[2] != 3):
         raise DataError("undecodable", "a member is not an 8-bit grey or RGB PNG")

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +75,17 @@ def export(root: Path, to: str, out: Path, split: str = "train", progress: Calla
     unpack, table = FORMATS[to]
     tars = shards_of(root, split)
     out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for done, tar in enumerate(tars, start=1):
-        for stored, members in _samples(root, tar):
-            files = unpack(stored, members)
-            for name, data in files.items():
-                _write(out / name, data)
-            rows.append({"file_name": next(iter(files)), **{name: stored.meta[name] for name in COLUMNS}})
-        progress(done, len(tars))
-    _write_table(out / table, rows)
-    return len(rows)
+    count = 0
+    with _rows(out / table) as write_row:
+        for done, tar in enumerate(tars, start=1):
+            for stored, members in _samples(root, tar):
+                files = unpack(stored, members)
+                for name, data in files.items():
+                    _write(out / name, data)
+                write_row({"file_name": next(iter(files)), **{name: stored.meta[name] for name in COLUMNS}})
+                count += 1
+            progress(done, len(tars))
+    return count
 
 
 def _samples(root: Path, tar: Path) -> Iterator[tuple[Stored, Mapping[str, bytes]]]:
@@ -104,11 +106,15 @@ def _write(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    """The column file_name is what Hugging Face's imagefolder loader joins pictures by."""
+@contextmanager
+def _rows(path: Path) -> Iterator[Callable[[Mapping[str, Any]], object]]:
+    """Takes the table's rows one by one; the file has its name when all are there.
+
+    The column file_name is what Hugging Face's imagefolder loader joins pictures by.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["file_name", *COLUMNS])
         writer.writeheader()
-        writer.writerows(rows)
+        yield writer.writerow
     temporary.replace(path)

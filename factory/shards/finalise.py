@@ -118,17 +118,19 @@ def finalise(layout: Layout, records: Sequence[CommitRecord], settings: FinishSe
     scratch = layout.scratch / "finalise"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
+    single = rows_of(records) <= ROWS_IN_ONE_FILE
     census = Census()
     search = DuplicateSearch()
     for record, part in zip(records, _parts(layout, records), strict=True):
         accepted = part.filter(pc.equal(part["status"], "accepted"))
         census.count(record, accepted)
-        search.take(accepted["key"].to_pylist(), accepted["phash"].to_pylist())
+        if single:  # only the one manifest has a column for duplicates
+            search.take(accepted["key"].to_pylist(), accepted["phash"].to_pylist())
         if record.tar.name:
             _replace(layout.idx(record.shard, record.split), dali_index(accepted.select(INDEX_COLUMNS)), scratch)
     for name, data in shard_indexes(records).items():
         _replace(layout.root / name, data, scratch)
-    if rows_of(records) <= ROWS_IN_ONE_FILE:
+    if single:
         _write_manifest(layout, records, search.found(settings.duplicate_distance), scratch)
     else:
         layout.manifest.unlink(missing_ok=True)

@@ -59,10 +59,6 @@ class Layout:
         return self.root / "index"
 
     @property
-    def shard_index(self) -> Path:
-        return self.root / "shardindex.json"
-
-    @property
     def card(self) -> Path:
         return self.root / "README.md"
 

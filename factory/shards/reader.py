@@ -73,6 +73,8 @@ def decode(key: str, members: dict[str, bytes]) -> Stored:
 def shards_of(root: Path, split: str) -> list[Path]:
     """The tars of one split, in shard order. Raises UsageError where there are none."""
     tars = sorted(Layout(root).data.glob(f"{split}-*.tar"))
+    if not tars and Layout(root).plan.exists():
+        raise UsageError(f"{root} has no accepted sample of the split {split}: there is nothing to read.")
     if not tars:
         raise UsageError(f"{root} holds no {split} shards: is it a data set folder made by factory?")
     return tars

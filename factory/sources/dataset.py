@@ -1,51 +1,89 @@
 """The samples of an existing data set as a source: for refine and filter."""
 
 import hashlib
+import os
+import tarfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeAlias
+
+import pyarrow as pa
 
 from factory.errors import DataError, InputChanged
 from factory.sample import Origin, Request, Sample, Scores
 from factory.shards.layout import Layout
-from factory.shards.reader import Stored, decode, read_members
+from factory.shards.reader import Stored, decode
+
+SHARD_DIGITS = 6  # of a key
+
+
+Extents: TypeAlias = dict[str, tuple[int, int]]  # extension → offset and size in the tar
 
 
 @dataclass
 class StoredSamples:
-    """Reads a request's sample from the tar that its frozen item names.
+    """Reads the stored sample of a request's key from the tar of its shard.
 
-    Raises InputChanged where the tar is no longer what was planned. One tar is kept open: a shard maps to a shard.
+    tars: row k has the planned name and SHA-256 of shard k's tar. Raises InputChanged where it is no longer that.
+    One tar is kept open and indexed, for a shard maps to a shard; its pictures are read one sample at a time.
     """
 
     root: Path
-    _tar: str = ""
-    _members: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    tars: pa.Table
+    _shard: int = -1
+    _file: IO[bytes] | None = None
+    _index: dict[str, Extents] = field(default_factory=dict)
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
         return [self._sample(request) for request in requests]
 
     def _sample(self, request: Request) -> Sample | DataError:
-        self._open(request.item["tar"], request.item["tar_sha256"])
+        key = request.key
+        file = self._opened(int(key[:SHARD_DIGITS]))
+        members = {name: os.pread(file.fileno(), size, offset) for name, (offset, size) in self._index[key].items()}
         try:
-            return as_sample(decode(request.item["key"], self._members[request.item["key"]]), request)
+            return as_sample(decode(key, members), request)
         except DataError as error:
             return error
 
-    def _open(self, tar: str, sha256: str) -> None:
-        if tar == self._tar:
-            return
-        path = Layout(self.root).data / tar
-        try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
-            found = ""
-        if found != sha256:
-            raise InputChanged(f"{path} is not what it was when the run was planned: restore it, or use a new --out.")
-        self._members = dict(read_members(path))
-        self._tar = tar
+    def _opened(self, shard: int) -> IO[bytes]:
+        if self._file is not None and shard == self._shard:
+            return self._file
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._file = _as_planned(
+            Layout(self.root).data / self.tars["tar"][shard].as_py(), self.tars["tar_sha256"][shard].as_py()
+        )
+        self._index = _indexed(self._file)
+        self._shard = shard
+        return self._file
+
+
+def _as_planned(path: Path, sha256: str) -> IO[bytes]:
+    """The open tar, if it still is what was planned."""
+    changed = InputChanged(f"{path} is not what it was when the run was planned: restore it, or use a new --out.")
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise changed from None
+    if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+        file.close()
+        raise changed
+    return file
+
+
+def _indexed(file: IO[bytes]) -> dict[str, Extents]:
+    """Where each sample's members lie. The tar's hash is that of a whole one, so its end need not be checked."""
+    index: dict[str, Extents] = defaultdict(dict)
+    file.seek(0)
+    with tarfile.open(fileobj=file, mode="r:") as archive:
+        for info in archive:
+            key, _, extension = info.name.partition(".")
+            index[key][extension] = (info.offset_data, info.size)
+    return dict(index)
 
 
 def as_sample(stored: Stored, request: Request) -> Sample:

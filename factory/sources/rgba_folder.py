@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -24,15 +25,17 @@ Row: TypeAlias = dict[str, str | int]
 def list_items(
     folder: Path,
     *,
+    include: Sequence[str] = ("**/*",),
     captions: Literal["file", "folder"] = "file",
     licence: str = "",
     attribution: str = "",
 ) -> list[Row]:
-    """Plan the folder: one row per picture at any depth, sorted by its relative path (POSIX separators).
+    """Plan the folder: one row per included picture at any depth, sorted by its relative path (POSIX separators).
 
     Every row has path, size (bytes), sha256, width, height, class_name, caption, licence, attribution, and
     error_kind and error of a first look ("" where there is nothing wrong). A picture that cannot be used is
     listed as well: the worker finds the same fault and it becomes a row of the manifest. Hidden files are skipped.
+    include: glob patterns for the whole relative path, see `matches`.
     captions: take the name of an object from its file or from the folder it lies in.
     """
     if not folder.is_dir():
@@ -45,6 +48,8 @@ def list_items(
     rows = []
     for path in sorted(found, key=lambda p: p.relative_to(folder).as_posix()):
         relative = path.relative_to(folder).as_posix()
+        if not any(matches(relative, pattern) for pattern in include):
+            continue
         data = _read_for_planning(path, relative)
         width, height, error = probe(data)
         name = name_from_path(folder.resolve().name, relative, captions)
@@ -64,6 +69,22 @@ def list_items(
             )
         )
     return rows
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether a glob pattern covers a whole relative path: `*` stays in its folder, `**` is any number of folders.
+
+    As PurePosixPath.full_match, which Python has from 3.13 on.
+    """
+    return _parts_match(path.split("/"), pattern.split("/"))
+
+
+def _parts_match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return _parts_match(parts, pattern[1:]) or (bool(parts) and _parts_match(parts[1:], pattern))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _parts_match(parts[1:], pattern[1:])
 
 
 def _read_for_planning(path: Path, relative: str) -> bytes:

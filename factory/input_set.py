@@ -1,0 +1,102 @@
+"""An existing data set as the input of refine and filter: its plan, its tars, its accepted samples by slot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from factory.engine.inputs import HOLE, make_table
+from factory.engine.plan import Plan, read_plan
+from factory.errors import UsageError
+from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.finalise import content_digest, read_finished
+from factory.shards.layout import Layout
+
+NO_KEYS = pa.array([], pa.string())
+KEY_DIGITS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSet:
+    """What refine and filter take over.
+
+    plan: the one the set was made by.
+    tars: row k has the name and SHA-256 of shard k's tar, "" where it has none.
+    samples: one table per segment of the plan, one row per slot with its sample's key; a hole where it has none.
+    """
+
+    plan: Plan
+    tars: pa.Table
+    samples: tuple[pa.Table, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def read_set(data: Path, without: pa.Array = NO_KEYS) -> InputSet:
+    """Read the records and manifest of a set, finished or not.  without: keys of samples to leave out."""
+    layout = Layout(data)
+    plan = _plan(layout)
+    records = list(valid_commits(layout, plan.fingerprint))
+    if not records:
+        raise UsageError(f"{data} has no finished shard yet: run its command first.")
+    remarks = []
+    if len(records) < plan.shards:
+        remarks.append(f"{data} is not finished: only its {len(records):,} of {plan.shards:,} shards are taken.")
+    accepted = _accepted(layout, records)
+    accepted = accepted.filter(pc.invert(pc.is_in(accepted["key"], value_set=without)))
+    samples, first = [], 0
+    for segment in plan.segments:
+        samples.append(_by_slot(accepted, first, segment.slots))
+        first += segment.slots
+    return InputSet(plan=plan, tars=_tars(records, plan.shards), samples=tuple(samples), remarks=tuple(remarks))
+
+
+def duplicates(data: Path) -> pa.Array:
+    """Keys that finalisation marked as duplicates of another shard's sample. Needs a finished set."""
+    layout = Layout(data)
+    records = list(valid_commits(layout, _plan(layout).fingerprint))
+    if not _is_finalised(layout, records):
+        raise UsageError(f"--drop-duplicates: {data} is not finished, so its duplicates are unknown: finish it first.")
+    if not layout.manifest.exists():
+        raise UsageError(
+            f"--drop-duplicates: {data} is too large for one manifest, so its duplicates were not searched for."
+        )
+    marked = pq.read_table(layout.manifest, columns=["key"], filters=pc.field("duplicate_of") != "")
+    return marked["key"].combine_chunks()
+
+
+def _plan(layout: Layout) -> Plan:
+    if not layout.plan.exists():
+        raise UsageError(f"{layout.root} is not a data set made by factory: it has no plan.json.")
+    return read_plan(layout.plan)
+
+
+def _accepted(layout: Layout, records: Sequence[CommitRecord]) -> pa.Table:
+    """Rows of the accepted samples of these shards, from the one manifest if it is of just these."""
+    parts = [str(layout.parts / record.part.name) for record in records]
+    files = [str(layout.manifest)] if _is_finalised(layout, records) and layout.manifest.exists() else parts
+    return pq.read_table(files, columns=["key", "slot"], filters=pc.field("status") == "accepted")
+
+
+def _is_finalised(layout: Layout, records: Sequence[CommitRecord]) -> bool:
+    finished = read_finished(layout)
+    return finished is not None and finished.shards == content_digest(records)
+
+
+def _tars(records: Sequence[CommitRecord], shards: int) -> pa.Table:
+    rows = [{"tar": "", "tar_sha256": ""} for _ in range(shards)]
+    for record in records:
+        rows[record.shard] = {"tar": record.tar.name, "tar_sha256": record.tar.sha256}
+    return make_table(rows)
+
+
+def _by_slot(accepted: pa.Table, first: int, slots: int) -> pa.Table:
+    """Scattered in numpy, into fresh buffers: their hash must not depend on how the manifest was cut."""
+    place = accepted["slot"].to_numpy() - first
+    ours = (place >= 0) & (place < slots)
+    keys = np.full(slots, "", f"U{KEY_DIGITS}")
+    keys[place[ours]] = accepted["key"].filter(pa.array(ours)).to_numpy()
+    return pa.table({HOLE: keys == "", "key": keys})
