@@ -57,8 +57,8 @@ class Phase:
     head_lr: float = 1e-4  # the matting head starts from nothing, the U-Net does not
     warmup: int = 500  # steps of linear warm-up
     decay: Literal["constant", "cosine"] = "constant"  # cosine: falls to zero at the phase's last step
-    # Eq. 1 is "epsilon". From nothing, few steps teach colour words that way: they matter where the noise is strong and ε
-    # easy to guess. "balanced" weights by SNR^-1/2, which gives every noise level about the same share of L_noise.
+    # Eq. 1 is "epsilon". From nothing, few steps teach colour words that way: they matter where noise is strong and
+    # ε easy to guess. "balanced" weights by SNR^-1/2, which gives every noise level about the same share of L_noise.
     weighting: Literal["epsilon", "balanced"] = "epsilon"
 
 
