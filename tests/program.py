@@ -74,7 +74,13 @@ def start(
         cwd=cwd,
         env={**os.environ, **(environment or {})},
         start_new_session=True,
+        preexec_fn=obey_ctrl_c,
     )
+
+
+def obey_ctrl_c() -> None:
+    """As in a terminal: a test run that was itself started in the background hands down an ignored SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def factory_obeying_modes(*arguments: str | Path) -> Ended:

@@ -267,6 +267,6 @@ def test_export_refuses_what_it_cannot_do(finished_set: Path, tmp_path: Path) ->
         export(finished_set, "folder", tmp_path)
     with pytest.raises(UsageError, match="folder or rgba"):
         export(finished_set, "zip", tmp_path / "out")
-    with pytest.raises(UsageError, match="no test shards"):
+    with pytest.raises(UsageError, match="no accepted sample of the split test"):
         export(finished_set, "rgba", tmp_path / "out", "test")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
