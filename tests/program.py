@@ -74,7 +74,7 @@ def start(
         cwd=cwd,
         env={**os.environ, **(environment or {})},
         start_new_session=True,
-        preexec_fn=obey_ctrl_c,
+        preexec_fn=obey_ctrl_c,  # noqa: PLW1509  (no thread of ours is running here)
     )
 
 
