@@ -17,8 +17,12 @@ Picture: TypeAlias = NDArray[np.uint8]  # (H, W, 3), gamma-encoded sRGB
 Matte: TypeAlias = NDArray[np.uint8]  # (H, W), linear coverage, 0 and 255 mean exactly 0 and 1
 PlateCoefficients: TypeAlias = tuple[tuple[float, ...], ...]  # 3 channels x 6 terms, see shards/equation.py
 
-GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-COMPOSITED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic"
+_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+GENERATED = _SOURCE_TYPES + "trainedAlgorithmicMedia"
+DRAWN = _SOURCE_TYPES + "algorithmicMedia"  # by a program that learnt from no pictures
+CAPTURED = _SOURCE_TYPES + "compositeCapture"  # a photographed object set on another ground
+EDITED = _SOURCE_TYPES + "algorithmicallyEnhanced"  # footage keyed and set on a pure screen
+COMPOSITED = _SOURCE_TYPES + "composite"  # elements of unknown origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,8 @@ class Origin:
     prompt: str = ""
     negative_prompt: str = ""
     source: str = ""
+    item: str = ""  # the source file below the source's folder; a frame of a clip as "clips/a.mp4@3.200s"
+    colour: str = ""  # how a video's colours were read: "bt709 tv", "bt601 tv assumed"
     licence: str = ""
     attribution: str = ""
     soft_alpha: bool = True  # False: the mask is binary; trainers keep it out of the transition band

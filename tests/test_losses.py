@@ -1,6 +1,6 @@
 """The losses are the paper's equations, recomputed here literally with numpy, and obey their laws."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -110,13 +110,22 @@ def test_equation_5_is_the_weighted_distance_of_both(form: Form) -> None:
     assert float(losses.detail_loss(z0_hat, z0, M, weight, form)) == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.parametrize("prediction", get_args(losses.Prediction))
 @given(t=timesteps, seed=st.integers(0, 1000))
 @settings(max_examples=50, deadline=None)
-def test_equation_6_inverts_the_noising(t: int, seed: int) -> None:
+def test_equation_6_inverts_the_noising(prediction: losses.Prediction, t: int, seed: int) -> None:
     z0, epsilon, alpha_bar = normal(1, 4, 3, 3, seed=seed), normal(1, 4, 3, 3, seed=seed + 1), alpha_bars([t])
     a = alpha_bar.view(1, 1, 1, 1)
     z_t = a.sqrt() * z0 + (1 - a).sqrt() * epsilon
-    assert torch.allclose(losses.estimate_z0(z_t, epsilon, alpha_bar), z0, atol=1e-4)
+    told = losses.target(z0, epsilon, alpha_bar, prediction)
+    assert torch.allclose(losses.estimate_z0(z_t, told, alpha_bar, prediction), z0, atol=1e-4)
+
+
+def test_velocity_is_the_schedulers_own() -> None:
+    scheduler = build_scheduler("v_prediction")
+    z0, epsilon, t = normal(3, 4, 2, 2, seed=0), normal(3, 4, 2, 2, seed=1), torch.tensor([0, 400, 999])
+    wanted = scheduler.get_velocity(z0, epsilon, t)
+    assert torch.allclose(losses.target(z0, epsilon, scheduler.alphas_cumprod[t], "v_prediction"), wanted, atol=1e-6)
 
 
 def test_equation_8_by_hand() -> None:
@@ -214,8 +223,10 @@ def test_a_unit_ramp_has_slope_one() -> None:
 def test_min_snr_weighs_clean_steps_down_and_gamma_0_is_the_paper(t: int, gamma: float) -> None:
     alpha_bar = alpha_bars([t])
     snr = float(alpha_bar / (1 - alpha_bar))
-    assert float(losses.min_snr_weight(alpha_bar, gamma)) == pytest.approx(min(snr, gamma) / snr, rel=1e-5)
-    assert float(losses.min_snr_weight(alpha_bar, 0)) == 1
+    of_epsilon, of_v = (losses.min_snr_weight(alpha_bar, gamma, kind) for kind in get_args(losses.Prediction))
+    assert float(of_epsilon) == pytest.approx(min(snr, gamma) / snr, rel=1e-5)
+    assert float(of_v) == pytest.approx(min(snr, gamma) / (snr + 1), rel=1e-5)
+    assert float(losses.min_snr_weight(alpha_bar, 0, "epsilon")) == 1
 
 
 def test_detail_counts_less_where_the_estimate_is_noise() -> None:
@@ -224,11 +235,3 @@ def test_detail_counts_less_where_the_estimate_is_noise() -> None:
     assert weight[0] == weight[1] == 1
     np.testing.assert_allclose(weight[2:], np.sqrt(a / (1 - a)), rtol=1e-5)
     assert weight[4] < 0.07
-
-
-def test_balanced_weights_even_out_what_strong_noise_makes_easy() -> None:
-    alpha_bar = torch.tensor([0.99, 0.5, 0.1, 0.001])
-    weight = losses.balanced_weight(alpha_bar)
-    snr = alpha_bar / (1 - alpha_bar)
-    assert torch.allclose(weight[:3] * snr[:3].sqrt(), torch.ones(3), atol=1e-5)
-    assert weight[3] == 8

@@ -12,6 +12,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusio
 from torch import Tensor, nn
 
 from factory.diffusion import model_folder
+from factory.diffusion.losses import Prediction
 from factory.diffusion.networks import build, build_scheduler
 from factory.diffusion.pipeline import DiffuMattingPipeline
 from factory.diffusion.pointwise import PointwiseLinear, use_pointwise_convolutions
@@ -55,11 +56,26 @@ def knows_the_answer(latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
     return (latents - alpha_bar.sqrt() * text[:, :, :, None]) / (1 - alpha_bar).sqrt()
 
 
-def led_by(denoiser: Denoiser, noise: Tensor, settings: SamplerSettings, prompt: float, negative: float = 0) -> Tensor:
+def knows_the_velocity(latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
+    """The same in terms of v = √ᾱ·ε − √(1−ᾱ)·z₀."""
+    alpha_bar: Tensor = build_scheduler().alphas_cumprod.double()[t]
+    epsilon = knows_the_answer(latents, t, text)
+    return alpha_bar.sqrt() * epsilon - (1 - alpha_bar).sqrt() * text[:, :, :, None]
+
+
+def led_by(
+    denoiser: Denoiser,
+    noise: Tensor,
+    settings: SamplerSettings,
+    *,
+    prompt: float,
+    negative: float = 0,
+    prediction: Prediction = "epsilon",
+) -> Tensor:
     """Sample with texts of a single number each, the value that a picture should have."""
     return sample_latents(
         denoiser,
-        build_scheduler(),
+        build_scheduler(prediction),
         noise,
         prompt_embeds=torch.full((len(noise), 1, 1), prompt, dtype=torch.float64),
         negative_embeds=torch.full((1, 1, 1), negative, dtype=torch.float64),
@@ -78,6 +94,8 @@ def test_an_exact_denoiser_is_led_to_its_picture(sampler: Sampler, start: Start,
     assert latents.shape == (2, 4, 8, 8)
     # DDIM's last step goes to ᾱ_0 = 0.99915 and not to 1: 3 % of its noise is left by design.
     assert (latents - 1.5).abs().mean() < 0.05
+    of_velocity = led_by(knows_the_velocity, noise, settings, prompt=1.5, prediction="v_prediction")
+    assert torch.allclose(of_velocity, latents, atol=1e-5)
 
 
 def test_guidance_goes_beyond_the_prompt_away_from_the_negative_one() -> None:

@@ -119,11 +119,11 @@ def test_bases_that_cannot_be_trained_are_refused(data: Path, base: Path, tmp_pa
     (pickled / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(UsageError, match=r"diffusion_pytorch_model\.bin is pickled and could run code"):
         model_folder.load_base(pickled, 8, 0)
-    velocity = Path(shutil.copytree(base, tmp_path / "velocity"))
-    scheduler = velocity / "scheduler" / "scheduler_config.json"
-    scheduler.write_text(json.dumps(json.loads(scheduler.read_text()) | {"prediction_type": "v_prediction"}))
-    with pytest.raises(UsageError, match="predicts v_prediction, not epsilon"):
-        model_folder.load_base(velocity, 8, 0)
-    shutil.rmtree(velocity / "vae")
+    sample = Path(shutil.copytree(base, tmp_path / "sample"))
+    scheduler = sample / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(json.dumps(json.loads(scheduler.read_text()) | {"prediction_type": "sample"}))
+    with pytest.raises(UsageError, match="predicts sample: take a model that predicts epsilon or v"):
+        model_folder.load_base(sample, 8, 0)
+    shutil.rmtree(sample / "vae")
     with pytest.raises(UsageError, match="has no vae/: copy the model again, whole"):
-        model_folder.load_base(velocity, 8, 0)
+        model_folder.load_base(sample, 8, 0)

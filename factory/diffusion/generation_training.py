@@ -89,15 +89,14 @@ class GenerationTask:
         z_t = a.sqrt() * b.z0 + (1 - a).sqrt() * b.epsilon
         attention.token = b.green
         with autocast(s.bf16, self.device):
-            epsilon_hat = self.predict(z_t, b)
-        if s.phases[self.phase].weighting == "balanced":
-            noise_weight = losses.balanced_weight(alpha_bar)
-        else:
-            noise_weight = losses.min_snr_weight(alpha_bar, s.min_snr_gamma)
-        terms = {"noise": losses.noise_loss(b.epsilon, epsilon_hat, noise_weight)}
+            predicted = self.predict(z_t, b)
+        prediction = self.components.prediction
+        wanted = losses.target(b.z0, b.epsilon, alpha_bar, prediction)
+        noise_weight = losses.min_snr_weight(alpha_bar, s.min_snr_gamma, prediction)
+        terms = {"noise": losses.noise_loss(wanted, predicted, noise_weight)}
         height, width = b.z0.shape[-2:]
         M_z = nnf.adaptive_avg_pool2d(b.M, (height, width))
-        z0_hat = losses.estimate_z0(z_t, epsilon_hat, alpha_bar)
+        z0_hat = losses.estimate_z0(z_t, predicted, alpha_bar, prediction)
         if s.green_background:
             terms["green"] = s.green_weight * losses.green_background_loss(attention.maps, M_z, b.has_caption)
         if s.detail:
@@ -110,7 +109,7 @@ class GenerationTask:
         return terms
 
     def predict(self, z_t: Tensor, b: Batch) -> Tensor:
-        """ε_θ(z_t, t, C), float32."""
+        """ε_θ(z_t, t, C) or v_θ, float32."""
         context = self.components.text_encoder(b.token_ids).last_hidden_state
         predicted: Tensor = self.components.unet(z_t, b.t, context).sample
         return predicted.float()

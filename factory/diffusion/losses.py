@@ -4,13 +4,14 @@ Latents z are (B, 4, h, w) float32; masks M are (B, 1, H, W) float32 in 0..1 wit
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
 EPS = 1e-6
+Prediction: TypeAlias = Literal["epsilon", "v_prediction"]  # diffusers' names, in a scheduler's configuration
 
 
 def per_sample(values: Tensor) -> Tensor:
@@ -18,22 +19,28 @@ def per_sample(values: Tensor) -> Tensor:
     return values.flatten(1).mean(dim=1)
 
 
-def noise_loss(epsilon: Tensor, epsilon_hat: Tensor, weight: Tensor) -> Tensor:
-    """Eq. 1: ‖ε − ε_θ(z_t, t, C)‖² as a mean; `weight` (B,) is 1 in the paper."""
-    return (weight * per_sample((epsilon - epsilon_hat) ** 2)).mean()
+def target(z0: Tensor, epsilon: Tensor, alpha_bar: Tensor, prediction: Prediction) -> Tensor:
+    """What the U-Net is to say: ε as in the paper, or v = √ᾱ_t ε − √(1 − ᾱ_t) z0 (Salimans & Ho, ICLR 2022).
+
+    Where noise is strong ε can be guessed without the text, v cannot: there v is −z0. It teaches words much faster.
+    """
+    if prediction == "epsilon":
+        return epsilon
+    a = alpha_bar.view(-1, 1, 1, 1)
+    return a.sqrt() * epsilon - (1 - a).sqrt() * z0
 
 
-def min_snr_weight(alpha_bar: Tensor, gamma: float) -> Tensor:
-    """min(SNR, γ)/SNR for noise prediction (Hang et al., ICCV 2023); γ = 0 gives the paper's 1 everywhere."""
+def noise_loss(wanted: Tensor, predicted: Tensor, weight: Tensor) -> Tensor:
+    """Eq. 1: ‖ε − ε_θ(z_t, t, C)‖² as a mean, or the same of v; `weight` (B,) is 1 in the paper."""
+    return (weight * per_sample((wanted - predicted) ** 2)).mean()
+
+
+def min_snr_weight(alpha_bar: Tensor, gamma: float, prediction: Prediction) -> Tensor:
+    """min(SNR, γ)/SNR for ε, min(SNR, γ)/(SNR + 1) for v (Hang et al., ICCV 2023); γ = 0 gives the paper's 1."""
     if gamma <= 0:
         return torch.ones_like(alpha_bar)
     snr = alpha_bar / (1 - alpha_bar)
-    return snr.clamp(max=gamma) / snr
-
-
-def balanced_weight(alpha_bar: Tensor) -> Tensor:
-    """SNR^-1/2, at most 8: the noise is the easier to guess the more of it there is, and this evens that out."""
-    return ((1 - alpha_bar) / alpha_bar).sqrt().clamp(max=8)
+    return snr.clamp(max=gamma) / (snr if prediction == "epsilon" else snr + 1)
 
 
 def masked_mean(values: Tensor, keep: Tensor) -> Tensor:
@@ -79,10 +86,12 @@ def high_frequency(I: Tensor, M: Tensor, form: Literal["magnitude", "literal"]) 
     return torch.sqrt(G_x**2 + G_y**2 + EPS) * M
 
 
-def estimate_z0(z_t: Tensor, epsilon_hat: Tensor, alpha_bar: Tensor) -> Tensor:
-    """Eq. 6: ẑ0 = (z_t − sqrt(1 − ᾱ_t) ε_θ) / sqrt(ᾱ_t)."""
+def estimate_z0(z_t: Tensor, predicted: Tensor, alpha_bar: Tensor, prediction: Prediction) -> Tensor:
+    """Eq. 6: ẑ0 = (z_t − √(1 − ᾱ_t) ε_θ) / √ᾱ_t; from v it is √ᾱ_t z_t − √(1 − ᾱ_t) v_θ."""
     a = alpha_bar.view(-1, 1, 1, 1)
-    return (z_t - (1 - a).sqrt() * epsilon_hat) / a.sqrt()
+    if prediction == "epsilon":
+        return (z_t - (1 - a).sqrt() * predicted) / a.sqrt()
+    return a.sqrt() * z_t - (1 - a).sqrt() * predicted
 
 
 def timestep_weight(alpha_bar: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import diffusers
 import torch
@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from factory.diffusion.losses import Prediction
 from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.model_files import FOLDERS, INDEX, PARTS, PICKLED, check, read_json
 from factory.errors import UsageError
@@ -34,6 +35,12 @@ class Components:
     tokenizer: CLIPTokenizer
     scheduler: SchedulerMixin  # the noise schedule; a sampler reads its numbers only
     head: MattingHead
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the U-Net says of a noisy latent: its noise, or its velocity."""
+        kind: Prediction = self.scheduler.config.prediction_type
+        return kind
 
 
 def save(components: Components, folder: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -90,8 +97,8 @@ def load_base(folder: Path, head_hidden: int, seed: int) -> Components:
             torch.manual_seed(seed)
             head = MattingHead(in_channels=channels[0], hidden_channels=head_hidden)
         components = _load_around(head, folder, torch.float32, "cpu")
-    if (kind := components.scheduler.config.prediction_type) != "epsilon":
-        raise UsageError(f"{folder} predicts {kind}, not epsilon: take a Stable Diffusion 1.x model")
+    if components.prediction not in get_args(Prediction):
+        raise UsageError(f"{folder} predicts {components.prediction}: take a model that predicts epsilon or v.")
     if (channels := components.unet.config.in_channels) != 4:
         raise UsageError(f"the U-Net of {folder} takes {channels} channels, not 4: take a text-to-image model")
     return components

@@ -6,6 +6,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from factory.diffusion.losses import Prediction
 from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.model_folder import Components
 from factory.diffusion.tokenizer import build_tokenizer
@@ -23,7 +24,7 @@ def build(networks: NetworkSettings, size: int, captions: Iterable[str], seed: i
             unet=build_unet(networks, size // factor(networks)),
             head=MattingHead(in_channels=networks.vae_channels[0], hidden_channels=networks.head_hidden),
             tokenizer=tokenizer,
-            scheduler=build_scheduler(),
+            scheduler=build_scheduler(networks.prediction),
         )
 
 
@@ -84,8 +85,8 @@ def build_text_encoder(networks: NetworkSettings, vocabulary: int, begin: int, e
     )
 
 
-def build_scheduler() -> DDIMScheduler:
-    """Stable Diffusion 1.5's noise schedule: scaled-linear 0.00085 to 0.012 over 1000 steps, noise prediction."""
+def build_scheduler(prediction: Prediction = "epsilon") -> DDIMScheduler:
+    """Stable Diffusion 1.5's noise schedule: scaled-linear 0.00085 to 0.012 over 1000 steps."""
     return DDIMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
@@ -94,5 +95,5 @@ def build_scheduler() -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
-        prediction_type="epsilon",
+        prediction_type=prediction,
     )

@@ -113,8 +113,9 @@ def sample(
     z = alpha_bars[times[0]].sqrt() * z_key + (1 - alpha_bars[times[0]]).sqrt() * noise
     for now, following in zip(times, [*times[1:], None], strict=True):
         told, untold = unet(torch.cat([z, z]), now, context).sample.chunk(2)
-        epsilon = untold + s.picture_guidance * (told - untold)
-        z0 = estimate_z0(z, epsilon, alpha_bars[now].expand(len(z)))
+        predicted = untold + s.picture_guidance * (told - untold)
+        z0 = estimate_z0(z, predicted, alpha_bars[now].expand(len(z)), components.prediction)
+        epsilon = (z - alpha_bars[now].sqrt() * z0) / (1 - alpha_bars[now]).sqrt()
         a = alpha_bars[following] if following is not None else torch.ones((), device=device)
         z = a.sqrt() * z0 + (1 - a).sqrt() * epsilon
     x, features = decode_with_features(vae, z / vae.config.scaling_factor)

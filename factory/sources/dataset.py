@@ -111,6 +111,8 @@ def origin_of(meta: Mapping[str, Any]) -> Origin:
         prompt=meta["prompt"],
         negative_prompt=meta["negative_prompt"],
         source=meta["source"],
+        item=meta.get("item", ""),  # sets made before the field was there
+        colour=meta.get("colour", ""),
         licence=meta["licence"],
         attribution=meta["attribution"],
         soft_alpha=meta["soft_alpha"],

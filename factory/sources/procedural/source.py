@@ -8,7 +8,7 @@ from numpy.random import default_rng
 from factory.errors import DataError, UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.greenscreen.compositing import paint_on_screen
-from factory.sample import Origin, Request, Sample
+from factory.sample import DRAWN, Origin, Request, Sample
 from factory.shards.equation import constant_plate
 from factory.sources.framing import moved_within
 from factory.sources.procedural.palette import VANISHING
@@ -66,6 +66,7 @@ class ProceduralObjects:
                 caption=drawn.caption,
                 source="procedural",
                 licence="CC0-1.0",
+                digital_source_type=DRAWN,
                 key_rgb=screen,
             ),
             rgb=paint_on_screen(foreground, alpha, screen),
