@@ -28,7 +28,7 @@ from factory.engine.events import read_events
 from factory.engine.line import Line
 from factory.engine.plan import Plan, Shard
 from factory.errors import DataError, Interrupted
-from factory.planning import EMBEDDED_MODEL
+from factory.prompt_planning import EMBEDDED_MODEL
 from factory.sample import Request, Sample
 from factory.shards.commit import CommitRecord, FileRecord
 from factory.shards.layout import Layout

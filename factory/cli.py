@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from factory import __version__
+from factory.cli_looking import captions_app, looking_app
 from factory.errors import FactoryError, Interrupted, UsageError
 
 app = typer.Typer(
@@ -28,6 +29,8 @@ app = typer.Typer(
         "`factory verify runs/objects` · `factory show runs/objects 0000000003` · `factory status runs/objects`"
     ),
 )
+
+app.add_typer(looking_app)
 
 Out = Annotated[Path | None, typer.Option(help="Folder of the data set. The same command again resumes it.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of the run: equal seeds give equal bytes.", min=0)]
@@ -146,7 +149,9 @@ def build_green100k(
 ) -> dict[str, Any]:
     """Assemble a training set: objects with known alpha on a pure screen.
 
-    `factory build-green100k` · procedural objects
+    `factory build-green100k` · drawn objects, nothing needed
+
+    `factory build-green100k pipelines/green100k.yaml` · clips and public mattes, see docs/green100k.md
 
     `factory build-green100k my-recipe.yaml --out runs/green --workers 8`
     """
@@ -198,6 +203,20 @@ def run(recipe: Annotated[Path, typer.Argument(help="A recipe of any job.")]) ->
     return _recipe_fields(recipe, None)
 
 
+@captions_app.command("import")
+@runs("shard_size", "allow_short")  # the input's; every sample passes
+def import_captions(
+    data: Annotated[Path, typer.Argument(help="The data set whose captions were corrected.")],
+    table: Annotated[Path, typer.Argument(help="The corrected table: csv, jsonl or parquet.")],
+    by: Annotated[str, typer.Option(help="Who corrected it; recorded with every change.")],
+) -> dict[str, Any]:
+    """Make a set with the captions of a corrected table; keys and pictures stay.
+
+    `factory captions import runs/green captions.csv --by "A. Editor" --out runs/green-captioned`
+    """
+    return {"job": "captions", "data": str(data), "table": str(table), "by": by, "out": f"{data}-captioned"}
+
+
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A training recipe, for example pipelines/tiny.yaml.")],
@@ -224,86 +243,6 @@ def plan(recipe: Annotated[Path, typer.Argument(help="A recipe of a data set.")]
     `factory plan pipelines/tiny-green.yaml` · with flags instead of a recipe: `factory generate … --dry-run`
     """
     return _recipe_fields(recipe, None)
-
-
-@app.command()
-def status(data: Annotated[Path, typer.Argument(help="A data set folder.")], debug: Debug = False) -> None:
-    """Say how far a run is, from its folder alone (also while it runs elsewhere). `factory status runs/objects`."""
-    from factory.inspect import status_text
-
-    typer.echo(status_text(data))
-
-
-@app.command()
-def show(
-    data: Annotated[Path, typer.Argument(help="A data set folder.")],
-    key: Annotated[str, typer.Argument(help="A sample's key, for example 0000000003.")],
-    picture: Annotated[
-        Path | None, typer.Option(help="Folder for the picture; the data set's report/ if not given.")
-    ] = None,
-    debug: Debug = False,
-) -> None:
-    """Show one sample: its picture, its scores, and how it was made. `factory show runs/objects 0000000003`."""
-    from factory.review.show import show as show_sample
-
-    text, path = show_sample(data, key, picture)
-    typer.echo(text)
-    typer.echo(f"picture: {path}" if path else "picture: none, for no attempt was accepted and no thumbnail was kept")
-
-
-@app.command()
-def verify(
-    data: Annotated[Path, typer.Argument(help="A data set folder.")],
-    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
-    debug: Debug = False,
-) -> None:
-    """Check every byte and every promise of a data set; name each fault; exit 1 if there is one.
-
-    `factory verify runs/objects --workers 8`
-    """
-    from factory.inspect import verify_set
-
-    faults = verify_set(data, workers)
-    for fault in faults:
-        typer.echo(str(fault))
-    if faults:
-        record = data / "commits" / "NNNNNN.json"
-        typer.echo(
-            f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {data}. To have a damaged shard made again, "
-            f"delete its record {record} and run the set's command again: it gives the same bytes."
-        )
-        raise typer.Exit(1)
-    typer.echo(f"{data} is whole.")
-
-
-@app.command()
-def report(data: Annotated[Path, typer.Argument(help="A data set folder.")], debug: Debug = False) -> None:
-    """Write report/index.html and the contact sheet again. `factory report runs/objects`."""
-    from factory.review.report import write_report
-
-    typer.echo(f"report: {write_report(data)}")
-
-
-@app.command()
-def export(
-    data: Annotated[Path, typer.Argument(help="A data set folder.")],
-    to: Annotated[str, typer.Option(help="`folder` (fg/, alpha/, merged/) or `rgba` (one PNG with alpha a sample).")],
-    out: Annotated[Path, typer.Option(help="A new folder.")],
-    split: Annotated[str, typer.Option(help="Which split.")] = "train",
-    debug: Debug = False,
-) -> None:
-    """Unpack a data set into plain pictures. `factory export runs/objects --to rgba --out objects-rgba`."""
-    from factory.shards.export import export as export_set
-
-    typer.echo(f"{export_set(data, to, out, split):,} samples in {out}")
-
-
-@app.command()
-def doctor(debug: Debug = False) -> None:
-    """Say what this machine offers: versions, GPUs, memory, disk, the embedded model. `factory doctor`."""
-    from factory.inspect import doctor_text
-
-    typer.echo(doctor_text())
 
 
 @app.callback(invoke_without_command=True)

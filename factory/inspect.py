@@ -13,7 +13,9 @@ from factory.engine.events import read_events
 from factory.engine.inputs import content_hash, read_frozen
 from factory.engine.plan import Plan, differences, read_plan
 from factory.engine.software import software
+from factory.engine.survey import Memory
 from factory.errors import UsageError
+from factory.prompt_planning import EMBEDDED_MODEL
 from factory.recipes import DatasetRecipe
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.layout import Layout
@@ -33,7 +35,7 @@ def load_plan(data: Path) -> Plan:
 
 def plan_text(recipe: DatasetRecipe) -> str:
     """What a run of this recipe would do now; nothing is written."""
-    prepared = planning.prepare(recipe)
+    prepared = planning.prepare(recipe, Memory(Layout(recipe.out).survey, keeps=False))
     plan, layout = prepared.plan, Layout(recipe.out)
     lines = [*prepared.remarks, f"{plan.job} → {recipe.out}"]
     for segment in plan.segments:
@@ -166,8 +168,8 @@ def doctor_text() -> str:
     else:
         lines.append("  no GPU seen by torch: fine for the embedded model; big ones need one")
     try:
-        model_files.check(planning.EMBEDDED_MODEL)
-        lines.append(f"  embedded model {model_files.fingerprint(planning.EMBEDDED_MODEL)[:16]} is whole")
+        model_files.check(EMBEDDED_MODEL)
+        lines.append(f"  embedded model {model_files.fingerprint(EMBEDDED_MODEL)[:16]} is whole")
     except UsageError as error:
         lines.append(f"  embedded model: {error}")
     return "\n".join(lines)

@@ -17,6 +17,8 @@ from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Source, Stage
 from factory.shards.encoding import encode
 from factory.shards.layout import Layout
+from factory.shards.marking import MarkingSettings
+from factory.sources.captioned import Captioned, Recaptioned
 
 T = TypeVar("T")
 
@@ -38,12 +40,13 @@ def build(plan: Plan, root: Path) -> Line:
         stages["score"] = lambda sample: score(sample, scores)
     stages["gates"] = lambda sample: judge(sample, gates)
     sources, device = _sources(plan, root)
+    marking = settings(MarkingSettings, plan.settings["marking"])
     return Line(
         sources=sources,
         stages=stages,
         admission=lambda: NearDuplicates(gates),
         thumbnail=rejection_thumbnail,
-        encode=encode,
+        encode=lambda sample: encode(sample, marking),
         device=device,
     )
 
@@ -67,19 +70,55 @@ def _sources(plan: Plan, root: Path) -> tuple[Mapping[str, Source], str]:
                 )
             return {"diffumatting": model}, torch.cuda.get_device_name() if device == "cuda" else "cpu"
         case "build-green100k":
-            return {name: _object_source(plan, name, entry) for name, entry in plan.settings["sources"].items()}, "cpu"
+            sources = {name: _object_source(plan, root, name) for name in plan.settings["sources"]}
+            return _captioned(plan, sources) if "captioner" in plan.settings else (sources, "cpu")
         case _:
             from factory.sources.dataset import StoredSamples  # noqa: PLC0415
 
             tars = InputTable(Layout(root).inputs / "tars.arrow").table
-            return {"dataset": StoredSamples(Path(plan.places["input"]), tars)}, "cpu"
+            stored = StoredSamples(Path(plan.places["input"]), tars)
+            return {"dataset": Recaptioned(stored) if plan.job == "captions" else stored}, "cpu"
 
 
-def _object_source(plan: Plan, name: str, entry: Mapping[str, Any]) -> Source:
-    if entry["type"] == "procedural":
-        from factory.sources.procedural import ProceduralObjects, ProceduralSettings  # noqa: PLC0415
+def _object_source(plan: Plan, root: Path, name: str) -> Source:
+    """A source of a built set. What is to know of clips lies in a table beside that of their frames."""
+    entry = plan.settings["sources"][name]
+    match entry["type"]:
+        case "procedural":
+            from factory.sources.procedural import ProceduralObjects, ProceduralSettings  # noqa: PLC0415
 
-        return ProceduralObjects(settings(ProceduralSettings, entry["settings"]))
-    from factory.sources.rgba_folder import RgbaFolder, RgbaSettings  # noqa: PLC0415
+            return ProceduralObjects(settings(ProceduralSettings, entry["settings"]))
+        case "rgba_folder":
+            from factory.sources.rgba_folder import RgbaFolder, RgbaSettings  # noqa: PLC0415
 
-    return RgbaFolder(Path(plan.places[name]), settings(RgbaSettings, entry["settings"]))
+            return RgbaFolder(Path(plan.places[name]), settings(RgbaSettings, entry["settings"]))
+        case "public":
+            from factory.sources.matte_pairs import MattePairs, MattePairSettings  # noqa: PLC0415
+
+            return MattePairs(Path(plan.places[name]), settings(MattePairSettings, entry["settings"]))
+    from factory.greenscreen.keyer import KeyerSettings  # noqa: PLC0415
+    from factory.sources.clip_pairs import ClipPairs  # noqa: PLC0415
+    from factory.sources.clips import Clips  # noqa: PLC0415
+    from factory.sources.on_screen import FramingSettings  # noqa: PLC0415
+
+    clips = InputTable(Layout(root).inputs / f"{name}-clips.arrow").table.to_pylist()
+    folder, framing = Path(plan.places[name]), settings(FramingSettings, entry["settings"])
+    if entry["type"] == "video_pairs":
+        return ClipPairs(folder, clips, framing)
+    return Clips(folder, clips, settings(KeyerSettings, entry["keyer"]), framing, entry["name"])
+
+
+def _captioned(plan: Plan, sources: Mapping[str, Source]) -> tuple[Mapping[str, Source], str]:
+    """The sources with a model that captions their samples, and the device it runs on."""
+    import torch  # noqa: PLC0415
+
+    from factory.sources.caption_model import CaptionSettings  # noqa: PLC0415
+    from factory.sources.captioner import Captioner  # noqa: PLC0415
+
+    cuda = torch.cuda.is_available()
+    folder = Path(plan.places["captioner"])
+    captioner = Captioner(folder, settings(CaptionSettings, plan.settings["captioner"]), "cuda" if cuda else "cpu")
+    if captioner.fingerprint != plan.weights["captioner"]:
+        raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
+    captioned = {name: Captioned(source, captioner) for name, source in sources.items()}
+    return captioned, torch.cuda.get_device_name() if cuda else "cpu"

@@ -9,8 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from factory.diffusion.train_settings import TrainSettings
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
+from factory.greenscreen.keyer import KeyerSettings
 from factory.quality.gates import GateSettings
 from factory.refine.greenpost import GreenPostSettings
+from factory.shards.marking import MarkingSettings
+from factory.sources.caption_model import CaptionSettings
+from factory.sources.clip_probe import ClipSettings
 
 
 class Strict(BaseModel):
@@ -46,6 +50,7 @@ class GenerateRecipe(RunSettings):
     sampler: dict[str, Any] = {}  # what differs from the model's own sampler settings
     greenpost: GreenPostSettings = GreenPostSettings()
     gates: GateSettings = GateSettings()
+    marking: MarkingSettings = MarkingSettings()  # what the pictures say of themselves
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 10
 
 
@@ -58,20 +63,55 @@ class ProceduralEntry(Strict):
     classes: tuple[str, ...] = ()  # () is all
 
 
-class RgbaFolderEntry(Strict):
-    """Pictures with an alpha channel."""
+class FiniteEntry(Strict):
+    """Files on the user's disk."""
 
-    type: Literal["rgba_folder"] = "rgba_folder"
     path: Path
-    include: tuple[str, ...] = ("**/*",)  # glob patterns below the folder
-    caption_from: Literal["file", "folder"] = "file"
+    captions: Path | None = None  # a table (csv, jsonl, parquet) with a caption for each file
     repeat: Annotated[int, Field(ge=1)] = 1  # framings of each picture
-    licence: str = ""
-    attribution: str = ""
+    paper: Annotated[int, Field(ge=0)] = 0  # images that the paper took of this source
+    allowed_failures: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of items with bad data that is no failure
     optional: bool = False  # an absent folder is skipped with a word, not refused
 
 
-SourceEntry: TypeAlias = Annotated[ProceduralEntry | RgbaFolderEntry, Field(discriminator="type")]
+class RgbaFolderEntry(FiniteEntry):
+    """Pictures with an alpha channel."""
+
+    type: Literal["rgba_folder"] = "rgba_folder"
+    include: tuple[str, ...] = ("**/*",)  # glob patterns below the folder
+    caption_from: Literal["file", "folder"] = "file"
+    licence: str = ""
+    attribution: str = ""
+
+
+class PublicEntry(FiniteEntry):
+    """A public matting or segmentation set as its users unpack it; sources/public/ has the list."""
+
+    type: Literal["public"] = "public"
+    dataset: str  # am-2k, p3m-10k …; "pairs" is any two folders matched by name
+    include_test: bool = False  # also images of public benchmarks
+    every: Annotated[int, Field(ge=1)] = 5  # of a set of videos each n-th frame; 5 comes nearest to the paper's count
+    licence: str = ""  # "" is the set's own
+    attribution: str = ""
+
+
+class VideosEntry(FiniteEntry):
+    """Green-screen clips, to be keyed."""
+
+    type: Literal["videos"] = "videos"
+    name: str = "clips"
+    include: tuple[str, ...] = ("**/*",)
+    select: ClipSettings = ClipSettings()  # which frames, and how their colours are read
+    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the clips
+    class_name: str = "person"
+    keyer: KeyerSettings = KeyerSettings()
+    licence: str = ""
+    attribution: str = ""
+
+
+SourceEntry: TypeAlias = Annotated[
+    ProceduralEntry | RgbaFolderEntry | PublicEntry | VideosEntry, Field(discriminator="type")
+]
 
 
 class BuildRecipe(RunSettings):
@@ -81,7 +121,10 @@ class BuildRecipe(RunSettings):
     size: Annotated[int, Field(ge=16, le=4096)] = 512
     key: KeyName = "green"
     sources: Annotated[tuple[SourceEntry, ...], Field(min_length=1)]
+    exclude: tuple[Path, ...] = ()  # lists of file hashes to keep out, beside the list of benchmark images that ships
+    captioner: CaptionSettings = CaptionSettings()  # without a model captions come from tables and file names
     gates: GateSettings = GateSettings()
+    marking: MarkingSettings = MarkingSettings()  # what the pictures say of themselves
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 10  # for sources without an end
 
 
@@ -92,6 +135,7 @@ class RefineRecipe(RunSettings):
     data: Path
     greenpost: GreenPostSettings = GreenPostSettings()
     gates: dict[str, Any] = {}  # what differs from the set's own gates
+    marking: dict[str, Any] = {}  # what differs from the set's own marking
 
 
 class FilterRecipe(RunSettings):
@@ -100,7 +144,18 @@ class FilterRecipe(RunSettings):
     job: Literal["filter"] = "filter"
     data: Path
     gates: dict[str, Any] = {}  # what differs from the set's own gates
+    marking: dict[str, Any] = {}  # what differs from the set's own marking
     drop_duplicates: bool = False  # also those the manifest marks as duplicate_of another shard's sample
+
+
+class CaptionsRecipe(RunSettings):
+    """An existing set with the captions of a corrected table."""
+
+    job: Literal["captions"] = "captions"
+    data: Path
+    table: Path  # as `factory captions export` wrote it, corrected
+    by: Annotated[str, Field(min_length=1)]  # who corrected it
+    marking: dict[str, Any] = {}  # what differs from the set's own marking
 
 
 class TrainRecipe(Strict):
@@ -111,11 +166,9 @@ class TrainRecipe(Strict):
     train: TrainSettings
 
 
-Recipe: TypeAlias = Annotated[
-    GenerateRecipe | BuildRecipe | RefineRecipe | FilterRecipe | TrainRecipe, Field(discriminator="job")
-]
-DatasetRecipe: TypeAlias = GenerateRecipe | BuildRecipe | RefineRecipe | FilterRecipe
-_ADAPTER: TypeAdapter[GenerateRecipe | BuildRecipe | RefineRecipe | FilterRecipe | TrainRecipe] = TypeAdapter(Recipe)
+DatasetRecipe: TypeAlias = GenerateRecipe | BuildRecipe | RefineRecipe | FilterRecipe | CaptionsRecipe
+AnyRecipe: TypeAlias = DatasetRecipe | TrainRecipe
+_ADAPTER: TypeAdapter[AnyRecipe] = TypeAdapter(Annotated[AnyRecipe, Field(discriminator="job")])
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -152,7 +205,7 @@ def set_dotted(fields: dict[str, Any], assignment: str) -> None:
     fields[last] = value
 
 
-def parse(fields: dict[str, Any]) -> GenerateRecipe | BuildRecipe | RefineRecipe | FilterRecipe | TrainRecipe:
+def parse(fields: dict[str, Any]) -> AnyRecipe:
     """The recipe in these fields. Raises UsageError naming each wrong field."""
     try:
         return _ADAPTER.validate_python(fields)

@@ -10,10 +10,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from factory import planning
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from factory import captions, planning
+from factory.draft import Prepared
+from factory.engine.census import SourceCount, census, table
 from factory.engine.crew import Crew, Died, Done, News, Ready
 from factory.engine.drive import Drive
 from factory.engine.events import Diary
@@ -22,16 +30,18 @@ from factory.engine.local import InProcessCrew, Job, ProcessCrew
 from factory.engine.lock import hold
 from factory.engine.plan import Plan, differences, read_plan
 from factory.engine.progress import LiveLine, Tally
+from factory.engine.survey import Memory
 from factory.engine.worker import what_failed
 from factory.errors import Interrupted, MachineError, UsageError
 from factory.lines import build
-from factory.recipes import DatasetRecipe, to_yaml
+from factory.recipes import CaptionsRecipe, DatasetRecipe, FilterRecipe, RefineRecipe, to_yaml
 from factory.review.report import write_report
 from factory.shards.commit import CommitRecord, publish, valid_commits, write_durably, write_json
 from factory.shards.finalise import FinishSettings, finalise, is_finished, mark_finished
 from factory.shards.layout import Layout
 
-OURS = {"plan.json", "inputs", ".lock", ".tmp", "recipe.yaml", "events.jsonl"}  # what a killed planning leaves
+OURS = {"plan.json", "inputs", ".lock", ".tmp", ".survey", "recipe.yaml", "events.jsonl"}  # of a killed planning
+NAMED_FAILURES = 10  # items with bad data that a failed run names
 NAMED_CHANGES = 3  # changed items that an error names; the rest it counts
 REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}  # of a wrong --out
 Say = Callable[[str], None]
@@ -44,8 +54,9 @@ class Result:
     out: Path
     asked: int
     accepted: int
-    failed: int  # items whose data was bad
     missing: int  # slots of endless sources that no attempt filled
+    counts: list[SourceCount]
+    failing: list[str]  # "item: why" of the first items of sources of which too many have bad data
     quarantined: dict[int, str]
     did_nothing: bool
     seconds: float = 0.0
@@ -61,9 +72,18 @@ class Result:
                 f"{self.missing:,} of {self.asked:,} are missing: no attempt passed the gates (the report says why); "
                 "--allow-short accepts that."
             )
-        if self.failed:
-            items = "items" if self.failed > 1 else "item"
-            lines.append(f"{self.failed:,} {items} had bad data: the manifest and the report say which and why.")
+        if any(count.paper for count in self.counts):
+            lines += table(self.counts)
+        if failed := sum(count.failed for count in self.counts):
+            items = "items" if failed > 1 else "item"
+            lines.append(f"{failed:,} {items} had bad data: the manifest and the report say which and why.")
+        for count in self.counts:
+            if count.too_many_failed and count.allowed:
+                lines.append(
+                    f"{count.title}: {count.failed:,} of {count.asked:,} items failed, more than the allowed "
+                    f"{count.allowed:.1%}: mend the files, or raise `allowed_failures` in the recipe."
+                )
+        lines += [f"  {item}" for item in self.failing]
         for shard, reason in self.quarantined.items():
             lines.append(f"shard {shard} is quarantined: it killed its worker three times ({reason}).")
         lines.append(f"report: {self.out / 'report' / 'index.html'}")
@@ -71,7 +91,7 @@ class Result:
 
     def exit_code(self, allow_short: bool) -> int:
         """0 whole, 1 something is missing."""
-        short = (self.missing or self.failed) and not allow_short
+        short = (self.missing or any(count.too_many_failed for count in self.counts)) and not allow_short
         return 1 if self.quarantined or short else 0
 
 
@@ -90,7 +110,7 @@ def execute(recipe: DatasetRecipe, say: Say = say_on_stderr) -> Result:
     run = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
     with interruptible():
         out = check_out(recipe.out)
-        prepared = planning.prepare(recipe)
+        prepared = look_and_plan(recipe, Layout(out))
         for remark in prepared.remarks:
             say(remark)
         with writable(out), hold(Layout(out).lock, run):
@@ -98,12 +118,25 @@ def execute(recipe: DatasetRecipe, say: Say = say_on_stderr) -> Result:
     return replace(result, seconds=time.monotonic() - started)
 
 
-def carry_out(recipe: DatasetRecipe, prepared: planning.Prepared, run: str, say: Say) -> Result:
+def look_and_plan(recipe: DatasetRecipe, layout: Layout) -> Prepared:
+    """Planning, with the disk's faults in one sentence."""
+    try:
+        return planning.prepare(recipe, Memory(layout.survey))
+    except OSError as error:
+        raise MachineError(
+            f"planning the run in {layout.root} failed ({what_failed(error, layout.root)}): mend that, then run the "
+            "same command again."
+        ) from error
+
+
+def carry_out(recipe: DatasetRecipe, prepared: Prepared, run: str, say: Say) -> Result:
     """Make what is missing and finish the set, under the folder's lock."""
     out, layout = recipe.out, Layout(recipe.out)
     shutil.rmtree(layout.scratch, ignore_errors=True)
     try:
         plan = settle(layout, prepared, recipe, run)
+        if isinstance(recipe, RefineRecipe | FilterRecipe | CaptionsRecipe):
+            hand_on_changes(recipe)
         records = list(valid_commits(layout, plan.fingerprint))
         with Diary(layout.events, run) as diary:
             diary.write("started", job=plan.job, shards=plan.shards, done=len(records), software=dict(plan.software))
@@ -117,12 +150,23 @@ def carry_out(recipe: DatasetRecipe, prepared: planning.Prepared, run: str, say:
                 plan.slots,
                 quarantined=quarantined,
                 did_nothing=whole and not finished_now,
-                **summarise(plan, records),
+                **summarise(plan, records, layout),
             )
             diary.write("finished", accepted=result.accepted, quarantined=result.quarantined)
     finally:
         shutil.rmtree(layout.scratch, ignore_errors=True)
     return result
+
+
+def hand_on_changes(recipe: RefineRecipe | FilterRecipe | CaptionsRecipe) -> None:
+    """Who changed which caption, and when, stays with a set through all sets that are made of it."""
+    if (recipe.out / captions.CHANGES).exists():
+        return
+    corrections, by = [], ""
+    if isinstance(recipe, CaptionsRecipe):
+        corrections, by = captions.read_corrections(recipe.data, recipe.table), recipe.by
+    if corrections or captions.read_changes(recipe.data).num_rows:
+        captions.write_changes(recipe.data, recipe.out, corrections, by, datetime.now(UTC))
 
 
 def check_out(out: Path, marker: str = "plan.json") -> Path:
@@ -180,7 +224,7 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def settle(layout: Layout, prepared: planning.Prepared, recipe: DatasetRecipe, run: str) -> Plan:
+def settle(layout: Layout, prepared: Prepared, recipe: DatasetRecipe, run: str) -> Plan:
     """The folder's plan: written now in a new folder, else compared with the stored one.
 
     Raises UsageError with the differing fields where the folder was started with other ones.
@@ -207,24 +251,24 @@ def settle(layout: Layout, prepared: planning.Prepared, recipe: DatasetRecipe, r
     return plan
 
 
-def changed_inputs(layout: Layout, stored: Plan, prepared: planning.Prepared) -> Iterator[str]:
+def changed_inputs(layout: Layout, stored: Plan, prepared: Prepared) -> Iterator[str]:
     """Names what differs in an input table that both plans have, as "changed in NAME: …"."""
-    for name, table in prepared.tables.items():
+    for name, rows in prepared.tables.items():
         old = read_frozen(layout.inputs / f"{name}.arrow")
         if old is not None and name in stored.inputs and stored.inputs[name] != prepared.plan.inputs[name]:
-            changed = sorted(set(changed_rows(old, table)))
+            changed = sorted(set(changed_rows(old, rows)))
             more = f" and {len(changed) - NAMED_CHANGES} more" if len(changed) > NAMED_CHANGES else ""
             yield f"changed in {name}: {', '.join(changed[:NAMED_CHANGES])}{more}"
 
 
-def freeze_inputs(layout: Layout, prepared: planning.Prepared, scratch: Path) -> None:
+def freeze_inputs(layout: Layout, prepared: Prepared, scratch: Path) -> None:
     """Write the input tables that are not there yet, or no longer as they were."""
     scratch.mkdir(parents=True, exist_ok=True)
-    for name, table in prepared.tables.items():
+    for name, rows in prepared.tables.items():
         path = layout.inputs / f"{name}.arrow"
         frozen = read_frozen(path)
         if frozen is None or content_hash(frozen) != prepared.plan.inputs[name]:
-            write_inputs(table, scratch / path.name)
+            write_inputs(rows, scratch / path.name)
             publish(scratch / path.name, path)
 
 
@@ -237,7 +281,7 @@ def make(recipe: DatasetRecipe, plan: Plan, job: Job, records: list[CommitRecord
     missing = [number for number in range(plan.shards) if number not in done]
     if not missing:
         return {}
-    line = LiveLine(tally, sys.stderr)
+    line = LiveLine(tally.line, sys.stderr)
     devices = {record.device for record in records}
 
     def tell(news: News | None) -> None:
@@ -284,10 +328,15 @@ def hire_crew(recipe: DatasetRecipe, job: Job, shards: int, tell: Callable[[News
 
     on_ray.connect(max(0, recipe.gpus), recipe.wait_for_gpus)
     cpus, found = on_ray.resources()
-    gpus = (found if recipe.gpus < 0 else recipe.gpus) if recipe.job == "generate" else 0
+    gpus = (found if recipe.gpus < 0 else recipe.gpus) if _wants_gpus(recipe) else 0
     workers = min(recipe.workers or gpus or max(1, cpus // recipe.threads), shards)
     job = replace(job, finishing_threads=max(1, cpus // recipe.threads // workers))
     return on_ray.RayCrew(job, workers, min(1.0, gpus / workers)), workers
+
+
+def _wants_gpus(recipe: DatasetRecipe) -> bool:
+    """Whether a model is at work: the sampler, or a captioner."""
+    return recipe.job == "generate" or (recipe.job == "build-green100k" and bool(recipe.captioner.model))
 
 
 def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) -> bool:
@@ -303,11 +352,22 @@ def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) ->
     return True
 
 
-def summarise(plan: Plan, records: list[CommitRecord]) -> dict[str, int]:
+def summarise(plan: Plan, records: list[CommitRecord], layout: Layout) -> dict[str, Any]:
     """Counts over all committed shards."""
-    endless = {number for number in range(plan.shards) if plan.shard(number).segment.attempts > 1}
+    counts = census(plan, records)
+    failing = {count.name for count in counts if count.too_many_failed}
     return {
-        "accepted": sum(record.accepted for record in records),
-        "failed": sum(sum(record.failed.values()) for record in records if record.shard not in endless),
-        "missing": sum(record.slots - record.accepted for record in records if record.shard in endless),
+        "accepted": sum(count.used for count in counts),
+        "missing": sum(count.unfilled for count in counts),
+        "counts": counts,
+        "failing": list(islice(_failures(plan, records, layout, failing), NAMED_FAILURES)),
     }
+
+
+def _failures(plan: Plan, records: list[CommitRecord], layout: Layout, sources: set[str]) -> Iterator[str]:
+    """The items with bad data of these sources, in the order of the plan, with the reason."""
+    for record in records:
+        if record.failed and plan.shard(record.shard).segment.source in sources:
+            part = pq.read_table(layout.part(record.shard), columns=["status", "item", "detail"])
+            failed = part.filter(pc.equal(part["status"], "failed")).to_pylist()
+            yield from (f"{row['item']}: {row['detail']}" for row in failed)

@@ -77,6 +77,7 @@ class Scores:
     agreement: float = -1.0
     residual: float = -1.0
     green_residue: float = -1.0
+    key_distance: float = -1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

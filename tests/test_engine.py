@@ -171,7 +171,7 @@ def test_the_live_line_outlives_its_reader() -> None:
     read, write = os.pipe()
     os.close(read)
     out = os.fdopen(write, "w")
-    line = LiveLine(Tally(3), out)
+    line = LiveLine(Tally(3).line, out)
     line.show()
     line.end()
     with suppress(BrokenPipeError):  # closing flushes once more

@@ -20,6 +20,7 @@ from factory.diffusion.vocabulary import Vocabulary, write_vocabulary
 from factory.engine.inputs import HOLE
 from factory.errors import InputChanged, UsageError
 from factory.input_set import read_set
+from factory.prompt_planning import WARNINGS
 from factory.quality.gates import GateSettings
 from factory.quality.scores import ScoreSettings
 from factory.recipes import BuildRecipe, FilterRecipe, GenerateRecipe, RefineRecipe
@@ -251,7 +252,7 @@ def test_words_that_a_small_model_never_saw_are_told_but_not_by_the_thousand(mod
     strangers = [f"a red {chr(97 + n // 26)}{chr(97 + n % 26)}q\n" for n in range(500)]
     (tmp_path / "p.txt").write_text("".join(strangers))
     remarks = planning.prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
-    assert len(remarks) == planning.WARNINGS + 1
+    assert len(remarks) == WARNINGS + 1
     assert remarks[-1] == "the model does not know 495 more words of these prompts."
 
 

@@ -49,6 +49,10 @@ def sample_of(foreground: Picture, alpha: NDArray[np.uint8], key: KeyName = "gre
     )
 
 
+def generated(sample: Sample) -> Sample:
+    return replace(sample, origin=replace(sample.origin, kind="generated"))
+
+
 def scored(sample: Sample) -> Sample:
     return score(sample, ScoreSettings())
 
@@ -221,10 +225,11 @@ def test_the_earliest_within_the_distance_is_named_and_below_zero_all_are_admitt
         ({"agreement": 0.4}, "disagreement"),
         ({"residual": 30.0}, "residual"),
         ({"border": 0.1}, "cut"),
+        ({"key_distance": 90.0}, "near_key"),
     ],
 )
 def test_each_gate_rejects_with_its_reason_and_the_numbers(changed: dict[str, float], reason: str) -> None:
-    good = scored(sample_of(*blob(SIDE, 10)))
+    good = generated(scored(sample_of(*blob(SIDE, 10))))
     assert judge(good, GATES) is good
     rejection = judge(replace(good, scores=replace(good.scores, **changed)), GATES)
     assert isinstance(rejection, Rejection)
@@ -245,6 +250,7 @@ def test_each_gate_rejects_with_its_reason_and_the_numbers(changed: dict[str, fl
         agreement=st.floats(-1, 1),
         residual=st.floats(-1, 40),
         green_residue=st.floats(-1, 1),
+        key_distance=st.floats(-1, 441),
     ),
     slack=st.floats(0, 0.5),
 )
@@ -259,6 +265,8 @@ def test_wider_gates_reject_nothing_more(scores: Scores, slack: float) -> None:
         agreement_min=GATES.agreement_min - slack,
         residual_max=GATES.residual_max + slack,
         green_residue_max=GATES.green_residue_max + slack,
+        key_distance_min=GATES.key_distance_min - slack,
+        flush_max=GATES.flush_max + slack,
     )
     if judge(sample, GATES) is sample:
         assert judge(sample, wide) is sample

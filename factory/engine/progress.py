@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -93,26 +94,31 @@ def _clock(seconds: float) -> str:
 
 
 class LiveLine:
-    """Prints a tally: rewritten in place on a terminal, a line every ten seconds elsewhere."""
+    """Prints what `text` says: rewritten in place on a terminal, a line every ten seconds elsewhere.
 
-    def __init__(self, tally: Tally, out: TextIO) -> None:
-        self._tally = tally
+    patience: seconds in which nothing is shown; what ends before leaves no line.
+    """
+
+    def __init__(self, text: Callable[[], str], out: TextIO, patience: float = 0.0) -> None:
+        self._text = text
         self._out = out
+        self._quiet_until = time.monotonic() + patience
         self._shown = 0.0
         self._terminal = out.isatty()
 
     def show(self) -> None:
         """Refresh if it is time."""
         now = time.monotonic()
-        if now - self._shown < (0.2 if self._terminal else LINE_SECONDS):
+        if now < self._quiet_until or now - self._shown < (0.2 if self._terminal else LINE_SECONDS):
             return
         self._shown = now
-        text = self._tally.line()
-        self._write(f"\r\033[K{text}" if self._terminal else f"{text}\n")
+        self._write(f"\r\033[K{self._text()}" if self._terminal else f"{self._text()}\n")
 
     def end(self) -> None:
         """Leave the last state standing."""
-        self._write(f"\r\033[K{self._tally.line()}\n" if self._terminal else f"{self._tally.line()}\n")
+        if time.monotonic() < self._quiet_until:
+            return
+        self._write(f"\r\033[K{self._text()}\n" if self._terminal else f"{self._text()}\n")
 
     def _write(self, text: str) -> None:
         with suppress(OSError):  # whoever read it is gone; the run goes on

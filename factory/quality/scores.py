@@ -9,20 +9,24 @@
 | agreement | soft IoU of α with the coarse mask, shifts of a few pixels forgiven | 0..1 |
 | residual | 95th percentile of the stored equation's error (shards/equation.py) | levels |
 | green_residue | key colour left in the object, 1 = as much as the screen has | 0..1 |
+| key_distance | distance from the key within which the object's nearest 5 % lie (see there) | levels, 0..441 |
 
-−1 stands where a score cannot be told: no coarse mask, no plate, no screen in sight. All work for any key colour.
+−1 stands where a score cannot be told: no coarse mask, no plate, no screen in sight; and for key_distance where the
+object's colours are a generator's. All work for any key colour.
 """
 
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from factory.greenscreen.colours import Colour
-from factory.greenscreen.keying import dominance
+from factory.greenscreen.keying import dominance, key_channels
 from factory.greenscreen.plates import scaled, sure_background
 from factory.quality.gsg import gsg
+from factory.quality.key_distance import key_distance
 from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture, PlateCoefficients, Sample, Scores
 from factory.shards.equation import plate_picture, residual
@@ -51,6 +55,9 @@ def score(sample: Sample, settings: ScoreSettings) -> Sample:
     if sample.foreground is None:
         return replace(sample, scores=scores)
     scores = replace(scores, green_residue=green_residue(sample.foreground, sample.alpha, sample.origin.key_rgb))
+    if sample.origin.kind != "generated":
+        nearest = key_distance(sample.foreground, sample.alpha, sample.origin.key_rgb)
+        scores = replace(scores, key_distance=nearest)
     if sample.coarse is not None:
         seen = screen_inside(sample.rgb, sample.coarse, sample.origin.key_rgb, settings)
         scores = replace(scores, green_residue=max(scores.green_residue, seen))
@@ -70,10 +77,19 @@ def clean_screen(sample: Sample) -> NDArray[np.bool_]:
     if sample.alpha is None:
         return np.zeros(sample.rgb.shape[:2], np.bool_)
     colour = np.array([channel[0] for channel in sample.plate], np.float32)
-    picture = sample.rgb.astype(np.float32)
-    purity = dominance(picture, colour) / np.maximum(picture.sum(axis=-1), 1)
-    pure = purity > 0.8 * dominance(colour, colour) / colour.sum()
+    pure = purity(sample.rgb, colour) > 0.8 * dominance(colour, colour) / colour.sum()
     return np.asarray(sure_background(sample.alpha) & pure, np.bool_)
+
+
+def purity(picture: Picture, key: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W) the key's `dominance` as a share of all light: of a shadow on the screen the same as of the screen.
+
+    Plane by plane: three times as fast as over the last axis.
+    """
+    planes = cv2.split(picture)
+    strong, weak = ([planes[c] for c in channels] for channels in key_channels(key))
+    above = reduce(np.minimum, strong).astype(np.float32) - reduce(np.maximum, weak)
+    return np.asarray(above / np.maximum(sum(planes, np.float32(0)), 1), np.float32)
 
 
 def screen_spread(picture: Picture, background: NDArray[np.bool_], plate: PlateCoefficients) -> float:

@@ -1,12 +1,14 @@
 """The dataset card, OUT/README.md: what Hugging Face's hub and loader read at its head, what people read below."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from factory.sample import DRAWN, GENERATED
 from factory.shards.commit import CommitRecord
 from factory.shards.indexes import MAIN_SPLIT
 from factory.shards.schema import features
@@ -15,6 +17,15 @@ from factory.shards.schema import features
 _HUB_LICENCES = {"mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"}
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _LISTED = 100  # attributions; the manifest has them all
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceCount:
+    """What planning found of one source.  paper: how many the paper lists; -1 where it does not name the source."""
+
+    title: str
+    found: int
+    paper: int = -1
 
 
 @dataclass
@@ -32,6 +43,7 @@ class Census:
 
     splits: dict[str, SplitCount] = field(default_factory=dict)
     origins: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (kind, source, licence)
+    source_types: Counter[str] = field(default_factory=Counter)  # IPTC's terms
     attributions: set[str] = field(default_factory=set)
     classes: set[str] = field(default_factory=set)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (width, height)
@@ -47,9 +59,13 @@ class Census:
         self.attempts += record.attempts
         columns = {
             name: accepted[name].to_pylist()
-            for name in ("kind", "source", "licence", "attribution", "class", "width", "height", "soft_alpha")
+            for name in (
+                *("kind", "source", "licence", "attribution", "class", "width", "height", "soft_alpha"),
+                "digital_source_type",
+            )
         }
         self.origins.update(zip(columns["kind"], columns["source"], columns["licence"], strict=True))
+        self.source_types.update(columns["digital_source_type"])
         self.sizes.update(zip(columns["width"], columns["height"], strict=True))
         self.attributions.update(columns["attribution"])
         self.classes.update(columns["class"])
@@ -63,9 +79,24 @@ class Census:
     def generated(self) -> int:
         return sum(count for (kind, _, _), count in self.origins.items() if kind == "generated")
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether a program made any of the pictures, with or without a model."""
+        return self.source_types[GENERATED] + self.source_types[DRAWN] > 0
 
-def dataset_card(census: Census, title: str) -> str:
-    """The whole README.md; the same text for the same samples."""
+    def used(self, *names: str) -> int:
+        """Accepted samples of a source that goes by these names."""
+        return sum(count for (_, source, _), count in self.origins.items() if source in names)
+
+
+def dataset_card(census: Census, title: str, sources: Mapping[str, SourceCount], excluded: Mapping[str, int]) -> str:
+    """The whole README.md; the same text for the same samples.
+
+    sources: by the name in the samples' `source`.  excluded: source → pictures left out because they belong to a
+    public benchmark's test set.
+    """
+    from huggingface_hub import DatasetCard  # noqa: PLC0415  (only finalisation needs it)
+
     environment = Environment(
         loader=PackageLoader("factory.shards", "templates"),
         undefined=StrictUndefined,
@@ -83,26 +114,34 @@ def dataset_card(census: Census, title: str) -> str:
         splits=splits,
         first_split=splits[0] if splits else MAIN_SPLIT,
         origins=sorted(census.origins.items()),
+        sources=[(name, count, census.used(name, count.title)) for name, count in sources.items()],
+        excluded=sorted(excluded.items()),
+        source_types=sorted(census.source_types.items()),
         classes=len(census.classes - {""}),
         sizes=sorted(census.sizes.items()),
         attributions=attributions[:_LISTED],
         further_attributions=max(0, len(attributions) - _LISTED),
     )
-    return f"---\n{_front_matter(census, splits, title)}\n---\n{body}"
+    return str(DatasetCard(f"---\n{_front_matter(census, splits, title)}\n---\n{body}"))
 
 
 def _front_matter(census: Census, splits: list[str], title: str) -> str:
+    """What the hub and its loader read."""
     from huggingface_hub import DatasetCardData  # noqa: PLC0415  (only finalisation needs it)
 
     with_samples = [split for split in splits if census.splits[split].samples]
     data_files = [{"split": split, "path": f"data/{split}-*.tar"} for split in with_samples]
     licence: dict[str, Any] = _licence(census)
+    kinds = {kind for kind, _, _ in census.origins}
+    found = kinds & {"composited"} and set(census.source_types) - {GENERATED, DRAWN}
+    tags = ["image-matting", "alpha-matte", "green-screen", *(["synthetic"] if census.synthetic else []), "webdataset"]
     data = DatasetCardData(
         **licence,
         pretty_name=title,
-        annotations_creators=["machine-generated"],
+        annotations_creators=[*(["found"] if found else []), "machine-generated"],
+        source_datasets=["extended" if found else "original"],
         task_categories=["image-segmentation"],
-        tags=["image-matting", "alpha-matte", "green-screen", "synthetic", "webdataset"],
+        tags=tags,
         size_categories=[next((name for bound, name in _SIZES if census.samples < bound), "n>10M")],
         configs=[{"config_name": "default", "data_files": data_files}] if data_files else None,
         dataset_info={"features": features()},

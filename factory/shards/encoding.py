@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from factory.errors import DataError
 from factory.sample import Matte, Picture, Sample
+from factory.shards.marking import MarkingSettings, mark_members
 
+PLAIN_MARKS = MarkingSettings()
 MEMBERS = ("alpha.png", "fg.png", "json", "rgb.png")
 
 
@@ -82,8 +84,11 @@ def metadata(sample: Sample, rgb: Picture, alpha: Matte, foreground: Picture) ->
     }
 
 
-def encode(sample: Sample) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The members of a finished sample, and its metadata. Raises DataError where a picture is missing or odd-sized."""
+def encode(sample: Sample, marking: MarkingSettings = PLAIN_MARKS) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The members of a finished sample, each picture with its mark, and its metadata.
+
+    Raises DataError where a picture is missing or odd-sized.
+    """
     rgb, alpha, foreground = sample.rgb, sample.alpha, sample.foreground
     if alpha is None or foreground is None:
         raise DataError("unfinished", "the sample has no alpha or no foreground")
@@ -97,4 +102,4 @@ def encode(sample: Sample) -> tuple[dict[str, bytes], dict[str, Any]]:
         "json": json.dumps(meta, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode(),
         "rgb.png": encode_png(rgb),
     }
-    return members, meta
+    return mark_members(members, meta, marking), meta

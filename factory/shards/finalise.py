@@ -1,4 +1,4 @@
-"""From committed shards to a finished set: one manifest, indexes, duplicates, card. Idempotent and atomic.
+"""From committed shards to a finished set: one manifest, indexes, duplicates, card, Croissant. Idempotent and atomic.
 
 Everything made here follows from the committed shards alone, so it is the same bytes after any crash, in any order of
 commits. `finished.json` is taken away first and written last: while it is absent, the next run finalises again.
@@ -9,8 +9,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from factory.errors import MachineError
-from factory.shards.card import Census, dataset_card
+from factory.shards.card import Census, SourceCount, dataset_card
 from factory.shards.commit import (
     CommitRecord,
     FileRecord,
@@ -30,10 +31,11 @@ from factory.shards.commit import (
     write_durably,
     write_json,
 )
+from factory.shards.croissant import croissant
 from factory.shards.duplicates import DuplicateSearch, KeyPairs
 from factory.shards.indexes import INDEX_COLUMNS, dali_index, shard_indexes
 from factory.shards.layout import Layout
-from factory.shards.manifest import FINAL_SCHEMA, ROWS_IN_ONE_FILE
+from factory.shards.manifest import FINAL_SCHEMA, ROWS_IN_ONE_FILE, UNREADABLE
 
 SCHEMA_VERSION = 1
 ROW_GROUP = 65_536  # rows; a part each would make the file's footer larger than its data
@@ -52,13 +54,30 @@ class FinishSettings:
 
     title: the set's name in its card.
     duplicate_distance: bits in which two perceptual hashes may differ and still be one picture.
+    published: an ISO date for croissant.json; "" leaves it out, as nothing else here depends on the day.
+    census: source → what planning found of it.
+    excluded: source → pictures left out because they belong to a public benchmark's test set.
     """
 
     title: str = "Image matting pairs"
     duplicate_distance: int = 3  # as the gate inside a shard
+    published: str = ""
+    census: Mapping[str, SourceCount] = field(default_factory=dict)
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
 
 DEFAULTS = FinishSettings()
+
+
+def finish_settings(title: str, settings: Mapping[str, Any]) -> FinishSettings:
+    """What a plan's settings say about finishing."""
+    return FinishSettings(
+        title=title,
+        duplicate_distance=max(0, settings["gates"]["duplicate_distance"]),
+        published=settings.get("published", ""),
+        census={name: SourceCount(**count) for name, count in settings.get("census", {}).items()},
+        excluded=dict(settings.get("excluded", {})),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +123,12 @@ def is_finished(layout: Layout, records: Sequence[CommitRecord], settings: Finis
         return False
     on_disk = sizes(layout.root)
     whole = all(on_disk.get(name) == file.bytes for name, file in finished.files.items())
-    return whole and layout.card.exists() and set(sizes(layout.index)) >= index_names(layout, records)
+    return (
+        whole
+        and layout.card.exists()
+        and layout.croissant.exists()
+        and set(sizes(layout.index)) >= index_names(layout, records)
+    )
 
 
 def finalise(layout: Layout, records: Sequence[CommitRecord], settings: FinishSettings = DEFAULTS) -> None:
@@ -134,16 +158,24 @@ def finalise(layout: Layout, records: Sequence[CommitRecord], settings: FinishSe
         _write_manifest(layout, records, search.found(settings.duplicate_distance), scratch)
     else:
         layout.manifest.unlink(missing_ok=True)
-    _replace(layout.card, dataset_card(census, settings.title).encode(), scratch)
+    card = dataset_card(census, settings.title, settings.census, settings.excluded)
+    _replace(layout.card, card.encode(), scratch)
+    files = [digest_file(layout.root / name, name) for name in _spanning(layout, records)]
+    _replace(layout.croissant, croissant(census, records, files, settings.title, settings.published), scratch)
     shutil.rmtree(scratch)
 
 
 def mark_finished(layout: Layout, records: Sequence[CommitRecord], settings: FinishSettings = DEFAULTS) -> None:
     """Write finished.json: from here on a run in this folder has nothing to do."""
-    names = [*shard_indexes(records), *([layout.manifest.name] if layout.manifest.exists() else [])]
+    names = [*_spanning(layout, records), layout.croissant.name]
     files = {name: digest_file(layout.root / name, name) for name in names}
     finished = Finished(shards=content_digest(records), settings=settings, files=files)
     write_json(layout.finished, asdict(finished), layout.scratch)
+
+
+def _spanning(layout: Layout, records: Sequence[CommitRecord]) -> list[str]:
+    """The files over all shards that readers take data from."""
+    return [*shard_indexes(records), *([layout.manifest.name] if layout.manifest.exists() else [])]
 
 
 def remove_stale(layout: Layout, records: Sequence[CommitRecord]) -> None:
@@ -177,7 +209,7 @@ def _parts(layout: Layout, records: Sequence[CommitRecord]) -> Iterator[pa.Table
         try:
             with pq.ParquetFile(layout.parts / record.part.name) as file:
                 yield file.read(use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             raise MachineError(
                 f"{layout.parts / record.part.name} cannot be read: delete {layout.commit(record.shard)} "
                 "and run the same command again; the shard is made anew."

@@ -35,6 +35,11 @@ class Layout:
         return self.root / ".tmp"
 
     @property
+    def survey(self) -> Path:
+        """What planning saw when it looked at the inputs, so that no look is done twice."""
+        return self.root / ".survey"
+
+    @property
     def data(self) -> Path:
         return self.root / "data"
 
@@ -61,6 +66,10 @@ class Layout:
     @property
     def card(self) -> Path:
         return self.root / "README.md"
+
+    @property
+    def croissant(self) -> Path:
+        return self.root / "croissant.json"
 
     @property
     def report(self) -> Path:

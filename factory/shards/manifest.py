@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
         ("licence", pa.string()),
         ("attribution", pa.string()),
         ("soft_alpha", pa.bool_()),
+        ("ai_generated", pa.bool_()),
+        ("digital_source_type", pa.string()),  # IPTC's term
         ("model", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
@@ -48,6 +50,7 @@ SCHEMA = pa.schema(
         *((name, pa.int64()) for name in EXTENTS),
     ]
 )
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what pyarrow raises for a damaged Parquet file
 FINAL_SCHEMA = SCHEMA.append(pa.field("duplicate_of", pa.string()))
 
 _NOTHING: dict[str, Any] = {
@@ -79,6 +82,8 @@ def _sample_columns(sample: Sample) -> dict[str, Any]:
         "licence": origin.licence,
         "attribution": origin.attribution,
         "soft_alpha": origin.soft_alpha,
+        "ai_generated": origin.ai_generated,
+        "digital_source_type": origin.digital_source_type,
         "model": origin.model,
         "width": sample.rgb.shape[1],
         "height": sample.rgb.shape[0],

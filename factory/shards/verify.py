@@ -21,7 +21,7 @@ from factory.shards.duplicates import DuplicateSearch
 from factory.shards.finalise import content_digest, index_names, read_finished, rows_of
 from factory.shards.indexes import shard_indexes
 from factory.shards.layout import Layout
-from factory.shards.manifest import FINAL_SCHEMA, ROWS_IN_ONE_FILE
+from factory.shards.manifest import FINAL_SCHEMA, ROWS_IN_ONE_FILE, UNREADABLE
 from factory.shards.verify_shard import Fault, check_shard, some
 
 __all__ = ["Fault", "verify"]
@@ -129,7 +129,7 @@ def _check_finished(layout: Layout, records: Sequence[CommitRecord]) -> Iterator
     if finished.shards != content_digest(records):
         sentence = "the set was finalised with other shards than those committed: run its command again"
         yield Fault(layout.finished.name, "unfinished", sentence)
-    names = set(finished.files) | {layout.card.name}
+    names = set(finished.files) | {layout.card.name, layout.croissant.name}
     if rows_of(records) <= ROWS_IN_ONE_FILE:
         names.add(layout.manifest.name)
     for name in sorted(names):
@@ -152,7 +152,7 @@ def _check_finished(layout: Layout, records: Sequence[CommitRecord]) -> Iterator
 def _check_schema(manifest: Path) -> Iterator[Fault]:
     try:
         schema = pq.read_schema(manifest)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         yield Fault(manifest.name, "unreadable", f"it is not a readable Parquet file ({error})")
         return
     if not schema.equals(FINAL_SCHEMA):
@@ -165,7 +165,7 @@ def _check_manifest(layout: Layout, records: Sequence[CommitRecord]) -> list[Fau
     try:
         table = pq.read_table(layout.manifest, columns=["key", "shard", "attempt", "status", "phash", "duplicate_of"])
         table.validate(full=True)  # damaged text would fall over later
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         return [Fault(place, "unreadable", f"its rows cannot be read ({error})")]
     faults = []
     known = np.array([record.shard for record in records], np.int32)

@@ -18,7 +18,8 @@ from factory.shards.encoding import MEMBERS, pixel_hash
 from factory.shards.equation import TERMS, residual
 from factory.shards.indexes import INDEX_COLUMNS, dali_index
 from factory.shards.layout import Layout
-from factory.shards.manifest import SCHEMA, SCORES
+from factory.shards.manifest import SCHEMA, SCORES, UNREADABLE
+from factory.shards.marking import SOURCE_TYPE, SYSTEM, SYSTEM_VERSION, read_marks
 from factory.shards.reader import Stored, decode
 from factory.shards.schema import misfits
 from factory.shards.tar_check import Member, walk
@@ -30,6 +31,7 @@ NAMED = 5  # keys in one sentence
 _COLUMNS = {  # manifest column → place in the sample's JSON
     **{name: (name,) for name in ("key", "slot", "attempt", "class", "caption", "prompt", "kind", "source", "licence")},
     **{name: (name,) for name in ("attribution", "soft_alpha", "model", "width", "height", "phash")},
+    **{name: (name,) for name in ("ai_generated", "digital_source_type")},
     **{name: ("scores", name) for name in SCORES},
     **{f"{name}_sha256": ("hashes", name) for name in ("rgb", "alpha", "fg")},
 }
@@ -153,6 +155,9 @@ def _check_sample(place: str, members: list[Member], record: CommitRecord, conte
         return
     contents.metas[key] = stored.meta
     yield from _check_pictures(stored)
+    for name, member in zip(names, members, strict=True):
+        if name.endswith(".png"):
+            yield from _check_mark(stored, name, member.body)
 
 
 def _check_pictures(stored: Stored) -> Iterator[Fault]:
@@ -182,6 +187,17 @@ def _check_pictures(stored: Stored) -> Iterator[Fault]:
         yield Fault(key, "residual", f"I − αF − (1 − α)B leaves {found:.2f} levels, its JSON says {said:.2f}")
 
 
+def _check_mark(stored: Stored, name: str, png: bytes) -> Iterator[Fault]:
+    """What a picture says of itself, against its JSON."""
+    meta, marks = stored.meta, read_marks(png)
+    told = {SOURCE_TYPE: meta["digital_source_type"]}
+    if meta["ai_generated"]:
+        told |= {SYSTEM: meta["source"], SYSTEM_VERSION: meta["model"]}
+    wrong = [field for field, value in told.items() if marks.get(field) != value]
+    if wrong:
+        yield Fault(stored.key, "mark", f"{name} does not say of itself in {', '.join(wrong)} what its JSON says")
+
+
 def _read_part(path: Path, faults: list[Fault]) -> pa.Table | None:
     if not path.exists():
         return None  # named already
@@ -189,7 +205,7 @@ def _read_part(path: Path, faults: list[Fault]) -> pa.Table | None:
         with pq.ParquetFile(path) as file:
             part = file.read(use_threads=False)
         part.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         faults.append(Fault(f"manifest/{path.name}", "unreadable", f"it is not a readable Parquet file ({error})"))
         return None
     if not part.schema.equals(SCHEMA):
@@ -258,7 +274,7 @@ def _check_manifest(manifest: Path, part: pa.Table, record: CommitRecord) -> Ite
     try:
         rows = pq.read_table(manifest, filters=pc.field("shard") == record.shard, use_threads=False)
         rows.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         yield Fault(place, "unreadable", f"its rows of shard {record.shard} cannot be read ({error})")
         return
     if rows.select(SCHEMA.names).equals(part):

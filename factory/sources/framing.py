@@ -1,14 +1,20 @@
 """Bringing an object and its matte into a square frame: resize, place, and colour beyond the edge."""
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.errors import DataError
 from factory.sample import Matte, Picture
 
 Floats = NDArray[np.floating[Any]]
+Side: TypeAlias = Literal["left", "top", "right", "bottom"]
+Sides: TypeAlias = frozenset[Side]
+
+UNIT = np.arange(256, dtype=np.float32) / 255  # 8-bit levels as 0..1
+TOUCHING = 0.01  # share of a side, in units of full coverage, from which on the object counts as cut by it
 
 
 def pad_colour(foreground: Picture, alpha: Matte) -> Picture:
@@ -16,37 +22,41 @@ def pad_colour(foreground: Picture, alpha: Matte) -> Picture:
 
     A foreground must be defined everywhere: resizing or re-compositing it must never drag black into the edge.
     """
-    known = alpha > 0
+    known = (alpha > 0).view(np.uint8)
     if not known.any() or known.all():
         return foreground
-    weight = known.astype(np.float32)
-    padded = _pull_push(foreground.astype(np.float32) * weight[..., None], weight)
-    levels: Picture = np.rint(np.clip(padded, 0, 255)).astype(np.uint8)
-    levels[known] = foreground[known]
-    return levels
+    ink = cv2.merge([*cv2.split(cv2.copyTo(foreground, known)), known])
+    padded = _enlarged(_pull_push(_halved(ink.astype(np.float32))), alpha.shape)
+    return np.asarray(cv2.copyTo(foreground, known, cv2.convertScaleAbs(padded)), np.uint8)
 
 
-def _pull_push(ink: Floats, weight: Floats) -> Floats:
-    """Colour ÷ weight where there is weight, else from the next coarser level (half the size)."""
-    height, width = weight.shape
-    colour: Floats = ink / np.maximum(weight, 1e-6)[..., None]
+def _pull_push(ink: Floats) -> Floats:
+    """(H, W, 3) colour ÷ weight where there is weight, else from the next coarser level (half the size).
+
+    ink: (H, W, 4) colour times weight, and weight.
+    """
+    weight = np.ascontiguousarray(ink[..., 3])
+    colour: Floats = ink[..., :3] / np.maximum(weight, 1e-6)[..., None]
     hole = weight <= 0
-    if not hole.any():
-        return colour
-    half = ((width + 1) // 2, (height + 1) // 2)
-    coarse = _pull_push(_shrink(ink, half), _shrink(weight, half))
-    coarser = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    colour[hole] = coarser[hole]
+    if hole.any():
+        coarser = _enlarged(_pull_push(_halved(ink)), weight.shape)
+        np.copyto(colour, coarser, where=hole[..., None])
     return colour
 
 
-def _shrink(picture: Floats, size: tuple[int, int]) -> Floats:
+def _halved(picture: Floats) -> Floats:
+    height, width = picture.shape[:2]
+    size = ((width + 1) // 2, (height + 1) // 2)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _enlarged(picture: Floats, shape: tuple[int, ...]) -> Floats:
+    return np.asarray(cv2.resize(picture, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def bounds(alpha: Matte) -> tuple[int, int, int, int]:
     """left, top, right, bottom (exclusive) of everything that is not fully transparent; alpha must not be empty."""
-    x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(alpha))
     return x, y, x + width, y + height
 
 
@@ -55,39 +65,92 @@ def resized(foreground: Picture, alpha: Matte, height: int, width: int) -> tuple
 
     Area average along an axis that shrinks, bicubic where it grows. Colour is padded under the new alpha 0.
     """
-    a: Floats = alpha.astype(np.float32) / 255
-    ink: Floats = foreground.astype(np.float32) * a[..., None]
+    colour, levels = _resampled(foreground, alpha, height, width)
+    return pad_colour(colour, levels), levels
+
+
+def _resampled(foreground: Picture, alpha: Matte, height: int, width: int) -> tuple[Picture, Matte]:
+    """As `resized`, but the colour under alpha 0 is anything."""
+    a = np.asarray(cv2.LUT(np.ascontiguousarray(alpha), UNIT), np.float32)
+    ink = cv2.multiply(foreground, cv2.merge([a, a, a]), dtype=cv2.CV_32F)
     old_height, old_width = alpha.shape
     # two steps, because one interpolation must not both shrink one axis and enlarge the other
     for size in ((min(width, old_width), min(height, old_height)), (width, height)):
         if size != (a.shape[1], a.shape[0]):
             way = cv2.INTER_AREA if size != (width, height) or _shrinks(a.shape, size) else cv2.INTER_CUBIC
             a = np.asarray(cv2.resize(a, size, interpolation=way), np.float32)
-            ink = np.asarray(cv2.resize(ink, size, interpolation=way), np.float32)
-    levels: Matte = np.rint(np.clip(a, 0, 1) * 255).astype(np.uint8)
-    colour = np.clip(ink / np.maximum(a, 1 / 510)[..., None], 0, 255)
-    return pad_colour(np.rint(colour).astype(np.uint8), levels), levels
+            ink = cv2.resize(ink, size, interpolation=way)
+    levels = cv2.convertScaleAbs(np.clip(a, 0, 1), alpha=255)
+    weight = cv2.merge([np.maximum(a, 1 / 510)] * 3)
+    colour = cv2.divide(ink, weight, dtype=cv2.CV_8U)
+    return np.asarray(colour, np.uint8), np.asarray(levels, np.uint8)
 
 
 def _shrinks(old: tuple[int, ...], new_size: tuple[int, int]) -> bool:
     return new_size[0] <= old[1] and new_size[1] <= old[0]
 
 
-def framed(foreground: Picture, alpha: Matte, size: int, margin: float) -> tuple[Picture, Matte]:
+def cut_sides(alpha: Matte) -> Sides:
+    """The sides of a picture that cut its object: those along whose two outermost lines it covers 1 % or more.
+
+    Two lines, because many mattes fade or are blank on the very last one; a single hair that leaves is no cut.
+    """
+    outermost: dict[Side, Matte] = {"left": alpha[:, :2].T, "top": alpha[:2], "right": alpha[:, -2:].T}
+    outermost["bottom"] = alpha[-2:]
+    return frozenset(side for side, lines in outermost.items() if lines.max(axis=0).mean() >= TOUCHING * 255)
+
+
+def mirrored(sides: Sides) -> Sides:
+    """The same sides after a left–right flip."""
+    swapped: dict[Side, Side] = {"left": "right", "right": "left"}
+    return frozenset(swapped.get(side, side) for side in sides)
+
+
+def framed(
+    foreground: Picture, alpha: Matte, size: int, margin: float, flush: Sides = frozenset()
+) -> tuple[Picture, Matte]:
     """The object cut to its bounds, scaled to fit a square frame and put in its middle.
 
-    margin: share of the frame kept free at each border.  Returns (size, size, 3) and (size, size).
+    margin: share of the frame kept free at each border.  flush: sides where there is no margin, because the object
+    was cut off there. It is kept whole unless two opposite sides are flush: then it spans the frame from one to the
+    other, and what is too long for the frame goes over another flush side.  Returns (size, size, 3) and (size, size).
+    Raises DataError("cut") if there is no such other side.
     """
     left, top, right, bottom = bounds(alpha)
-    room = max(round(size * (1 - 2 * margin)), 1)
-    scale = room / max(right - left, bottom - top)
-    width, height = max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1)
-    inner, matte = resized(foreground[top:bottom, left:right], alpha[top:bottom, left:right], height, width)
-    x, y = (size - width) // 2, (size - height) // 2
+    wide, high = _room(size, margin, flush, "left", "right"), _room(size, margin, flush, "top", "bottom")
+    across, down = wide / (right - left), high / (bottom - top)
+    spans = {"left", "right"} <= flush, {"top", "bottom"} <= flush
+    scale = {(False, False): min(across, down), (True, False): across, (False, True): down}.get(
+        spans, max(across, down)
+    )
+    left, right = _shortened(left, right, wide / scale, "left" in flush, "right" in flush)
+    top, bottom = _shortened(top, bottom, high / scale, "top" in flush, "bottom" in flush)
+    width = wide if spans[0] else max(round((right - left) * scale), 1)
+    height = high if spans[1] else max(round((bottom - top) * scale), 1)
+    inner, matte = _resampled(foreground[top:bottom, left:right], alpha[top:bottom, left:right], height, width)
+    x = 0 if "left" in flush else size - width if "right" in flush else (size - width) // 2
+    y = 0 if "top" in flush else size - height if "bottom" in flush else (size - height) // 2
     canvas, coverage = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
     canvas[y : y + height, x : x + width] = inner
     coverage[y : y + height, x : x + width] = matte
     return pad_colour(canvas, coverage), coverage
+
+
+def _room(size: int, margin: float, flush: Sides, low: Side, high: Side) -> int:
+    """Pixels between the margins of one axis."""
+    return max(round(size * (1 - margin * (2 - (low in flush) - (high in flush)))), 1)
+
+
+def _shortened(start: int, end: int, most: float, cut_low: bool, cut_high: bool) -> tuple[int, int]:
+    """A stretch of at most `most` pixels of start..end, by cutting further where the picture has cut already."""
+    too_long = end - start - int(most + 1e-6)
+    if too_long <= 0:
+        return start, end
+    if cut_low and cut_high:
+        return start + too_long // 2, end - (too_long - too_long // 2)
+    if not cut_low and not cut_high:
+        raise DataError("cut", "opposite sides of its picture cut the object, and the rest is too long for a square")
+    return (start + too_long, end) if cut_low else (start, end - too_long)
 
 
 def moved_within(foreground: Picture, alpha: Matte, across: float, down: float, margin: float) -> tuple[Picture, Matte]:
@@ -100,10 +163,11 @@ def moved_within(foreground: Picture, alpha: Matte, across: float, down: float, 
     left, top, right, bottom = bounds(alpha)
     x = _step(across, left - margin * width, width - margin * width - right)
     y = _step(down, top - margin * height, height - margin * height - bottom)
-    source = np.clip(np.arange(height) - y, 0, height - 1)[:, None], np.clip(np.arange(width) - x, 0, width - 1)[None]
     matte = np.zeros_like(alpha)
     matte[top + y : bottom + y, left + x : right + x] = alpha[top:bottom, left:right]
-    return foreground[source], matte
+    kept = foreground[max(-y, 0) : height - max(y, 0), max(-x, 0) : width - max(x, 0)]
+    around = max(y, 0), max(-y, 0), max(x, 0), max(-x, 0)
+    return np.asarray(cv2.copyMakeBorder(kept, *around, cv2.BORDER_REPLICATE), np.uint8), matte
 
 
 def _step(towards: float, room_before: float, room_after: float) -> int:

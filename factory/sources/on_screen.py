@@ -41,6 +41,7 @@ def painted(
     foreground: Picture,
     alpha: Matte,
     framing: FramingSettings,
+    *,
     flush: Sides = frozenset(),
 ) -> Sample:
     """The object in a square on the pure key colour: margin, position and mirroring drawn from the request's seed.

@@ -7,15 +7,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from numpy.random import Generator, default_rng
-
-from factory.errors import DataError, InputChanged, UsageError
-from factory.greenscreen.colours import KEY_COLOURS, KeyName
-from factory.greenscreen.compositing import paint_on_screen
+from factory.errors import DataError, UsageError
 from factory.sample import Matte, Origin, Picture, Request, Sample
-from factory.shards.equation import constant_plate
 from factory.sources.captions import name_from_path, with_article
-from factory.sources.framing import framed, moved_within
+from factory.sources.on_screen import FramingSettings, painted
+from factory.sources.planned_file import read_as_planned
 from factory.sources.rgba_file import decode, probe
 
 SUFFIXES = {".png", ".webp"}
@@ -98,27 +94,10 @@ def _read_for_planning(path: Path, relative: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RgbaSettings:
-    """How objects are framed. Part of the plan.
+class RgbaSettings(FramingSettings):
+    """How objects are framed, and the name the folder goes by in every sample. Part of the plan."""
 
-    margin: smallest and largest share of the frame left free beside the object's longer side, drawn per sample.
-    wander: 0 keeps objects centred, 1 lets them go as far as the smallest margin.
-    flip: probability of a mirrored object.
-    """
-
-    size: int = 128
-    key: KeyName = "green"
-    margin: tuple[float, float] = (0.05, 0.14)
-    wander: float = 0.6
-    flip: float = 0.5
     source: str = "rgba_folder"
-
-    def __post_init__(self) -> None:
-        """Refuse what no plan should hold."""
-        if self.size < 16 or self.size > 4096:
-            raise UsageError(f"size is {self.size}: choose 16 to 4096 pixels")
-        if not 0 <= self.margin[0] <= self.margin[1] < 0.5:
-            raise UsageError(f"margin is {self.margin}: give two shares of the frame, rising, from 0 to below 0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +112,7 @@ class RgbaFolder:
         return [self._sample_or_fault(request) for request in requests]
 
     def _sample_or_fault(self, request: Request) -> Sample | DataError:
-        data = _read_as_planned(self.folder / str(request.item["path"]), str(request.item["sha256"]))
+        data = read_as_planned(self.folder / str(request.item["path"]), str(request.item["sha256"]))
         try:
             foreground, alpha = decode(data)
         except DataError as fault:
@@ -141,45 +120,15 @@ class RgbaFolder:
         return self._sample(request, foreground, alpha)
 
     def _sample(self, request: Request, foreground: Picture, alpha: Matte) -> Sample:
-        row, s = request.item, self.settings
-        soft = bool(((alpha > 0) & (alpha < 255)).any())
-        foreground, alpha = _posed(foreground, alpha, s, default_rng(request.seed))
-        screen = KEY_COLOURS[s.key]
-        return Sample(
-            request=request,
-            origin=Origin(
-                kind="composited",
-                class_name=str(row["class_name"]),
-                caption=str(row["caption"]),
-                source=s.source,
-                licence=str(row["licence"]),
-                attribution=str(row["attribution"]),
-                soft_alpha=soft,
-                key_rgb=screen,
-            ),
-            rgb=paint_on_screen(foreground, alpha, screen),
-            alpha=alpha,
-            foreground=foreground,
-            plate=constant_plate(screen),
+        row = request.item
+        origin = Origin(
+            kind="composited",
+            class_name=str(row["class_name"]),
+            caption=str(row["caption"]),
+            source=self.settings.source,
+            item=str(row["path"]),
+            licence=str(row["licence"]),
+            attribution=str(row["attribution"]),
+            soft_alpha=bool(((alpha > 0) & (alpha < 255)).any()),
         )
-
-
-def _posed(foreground: Picture, alpha: Matte, s: RgbaSettings, rng: Generator) -> tuple[Picture, Matte]:
-    margin, flip = rng.uniform(*s.margin), rng.random() < s.flip
-    across, down = rng.uniform(-1, 1, 2) * s.wander
-    if flip:
-        foreground, alpha = foreground[:, ::-1], alpha[:, ::-1]
-    foreground, alpha = framed(foreground, alpha, s.size, margin)
-    return moved_within(foreground, alpha, float(across), float(down), s.margin[0])
-
-
-def _read_as_planned(path: Path, sha256: str) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputChanged(
-            f"{path} was there when the run was planned and is gone: put it back or start a new run"
-        ) from None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise InputChanged(f"{path} has changed since the run was planned: restore the file or start a new run")
-    return data
+        return painted(request, origin, foreground, alpha, self.settings)

@@ -1,0 +1,268 @@
+"""The keyer against ffmpeg's `chromakey` and `colorkey`, tuned for each scene by a search that knows the true α.
+
+    python benchmarks/keyer.py [--frames 8]
+
+Scenes: RGBA pictures with known α on three screens. *pure*: (0, 255, 0). *studio*: a muted green of uneven light, 10 %
+of the screen's light on the foreground, noise of σ = 2.5 levels. *h264*: studio through x264 at crf 20, 4:2:0. Our keyer
+knows nothing of them but the picture; the peers are told the screen's true colour and take the best of a grid of
+similarity × blend, for MSE and for Grad by themselves. Figures are ratios of means over the scenes (ours ÷ peer's).
+Speed: 1080p frames of a clip that this script encodes, the next frame decoded by a thread while one is keyed.
+"""
+
+import argparse
+import io
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+from figures import exit_code, shown
+from numpy.typing import NDArray
+
+from factory.greenscreen.clean_plate import clean_plate, plate_at
+from factory.greenscreen.compositing import as_levels, as_unit, composite
+from factory.greenscreen.keyer import KeyerSettings, key_frame
+from factory.greenscreen.screen import find_screen
+from factory.sample import Picture
+
+DATA = Path(os.environ.get("FACTORY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+PICTURES = [  # path below DATA, long side it is shown at
+    ("pymatting_lemur/lemur_foreground.png", 680),
+    ("rgba_layerdiffuse/cli_cat.png", 1024),
+    ("rgba_layerdiffuse/cli_t2i_0_transparent.png", 640),
+    ("rgba_layerdiffuse/rc_dreamshaper_sd.png", 512),
+    ("rgba_artmsra_semi/fg/case_10_output_1.png", 512),
+    ("rgba_artmsra_semi/fg/case_2_output_0.png", 512),
+    ("rgba_artmsra_semi/fg/case_4_output_2.png", 512),
+    ("rgba_artmsra_semi/fg/case_8_output_2.png", 512),
+    ("rgba_kenney_cc0/smokeparticleassets/whitePuff03.webp", 448),
+    ("rgba_kenney_cc0/smokeparticleassets/blackSmoke07.webp", 448),
+    ("rgba_fluent_emoji_3d/man_beard.webp", 448),
+    ("rgba_fluent_emoji_3d/kite.webp", 448),
+    ("rgba_fluent_emoji_3d/parrot.webp", 448),
+    ("rgba_fluent_emoji_3d/lobster.webp", 448),
+]
+MUST = {"pure": (15.0, 15.0), "studio": (1 / 0.6, 1 / 0.4), "h264": (1 / 0.5, 1 / 0.3)}  # peer ÷ ours, for MSE and Grad
+FRAMES_PER_SECOND = 4.0
+STUDIO = (70, 160, 80)
+SPILL = 0.1
+NOISE = 2.5
+Floats = NDArray[np.float32]
+
+
+class Scene(NamedTuple):
+    """One picture on one screen, and the truth."""
+
+    name: str
+    screen: str
+    picture: Picture
+    colour: tuple[int, int, int]  # the screen's true mean colour
+    alpha: Floats
+    foreground: Floats
+    background: Floats
+
+
+def main() -> int:
+    """Key every scene with both, then measure speed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=12, help="1080p frames that are keyed for the speed")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    if not DATA.is_dir():
+        print(f"no pictures at {DATA}: set FACTORY_DATA to a folder with the test pictures; nothing measured")
+        return 0
+    cv2.setNumThreads(arguments.threads)
+    ours: dict[str, list[tuple[float, float]]] = {name: [] for name in MUST}
+    theirs: dict[str, list[tuple[float, float]]] = {name: [] for name in MUST}
+    for scene in scenes():
+        alpha = key(scene.picture)[0]
+        ours[scene.screen].append(errors(as_levels(alpha), scene.alpha))
+        theirs[scene.screen].append(best_of_ffmpeg(scene))
+        (mse, grad), (peer_mse, peer_grad) = ours[scene.screen][-1], theirs[scene.screen][-1]
+        print(f"  {scene.screen:6} {scene.name:24} MSE {1e3 * mse:7.3f} of {1e3 * peer_mse:7.3f} e-3   "
+              f"Grad {grad:6.3f} of {peer_grad:6.3f}", flush=True)  # fmt: skip
+    reached = []
+    for screen, must in MUST.items():
+        (mse, grad), (peer_mse, peer_grad) = np.mean(ours[screen], axis=0), np.mean(theirs[screen], axis=0)
+        reached += [
+            shown(f"MSE, {screen}", f"{1e3 * mse:.3f}e-3", f"ffmpeg {1e3 * peer_mse:.3f}e-3", peer_mse / mse, must[0]),
+            shown(f"Grad, {screen}", f"{grad:.3f}", f"ffmpeg {peer_grad:.3f}", peer_grad / grad, must[1]),
+        ]
+    rate = frames_per_second(arguments.frames)
+    return exit_code(*reached, shown("speed", f"{rate:.2f} frames/s at 1080p", "4 frames/s", rate / 4, 1))
+
+
+def key(picture: Picture) -> tuple[Floats, Floats]:
+    """α and foreground of a picture of which nothing else is known."""
+    unit = as_unit(picture)
+    screen = find_screen([unit])
+    plate = clean_plate([unit], screen)
+    return key_frame(unit, plate_at(plate, *unit.shape[:2]), screen, KeyerSettings())
+
+
+def scenes() -> Iterator[Scene]:
+    """All pictures on all screens."""
+    random = np.random.default_rng(0)
+    for file, side in PICTURES:
+        foreground, alpha = read(DATA / file, side)
+        pure = np.broadcast_to(np.array([0, 1, 0], np.float32), foreground.shape)
+        name = Path(file).stem
+        picture = as_levels(composite(foreground, alpha, pure))
+        yield Scene(name, "pure", picture, (0, 255, 0), alpha, foreground, pure)
+        background = studio(*alpha.shape)
+        spilled = np.clip(foreground + SPILL * background, 0, 1)
+        lit = composite(spilled, alpha, background)
+        picture = as_levels(lit + random.normal(0, NOISE / 255, lit.shape).astype(np.float32))
+        r, g, b = (round(255 * float(c)) for c in background.mean(axis=(0, 1)))
+        yield Scene(name, "studio", picture, (r, g, b), alpha, foreground, background)
+        yield Scene(name, "h264", through_x264(picture), (r, g, b), alpha, foreground, background)
+
+
+def read(file: Path, side: int) -> tuple[Floats, Floats]:
+    """Straight foreground and α in the middle of a frame with a margin, their long side about `side`."""
+    bgra = np.asarray(cv2.imread(str(file), cv2.IMREAD_UNCHANGED))
+    if bgra.shape[2] == 3:  # the lemur's α is a file of its own
+        alpha = cv2.imread(str(file).replace("foreground", "alpha"), cv2.IMREAD_GRAYSCALE)
+        bgra = np.dstack([bgra, np.asarray(alpha)])
+    rgba = as_unit(np.asarray(bgra, np.uint8)[..., [2, 1, 0, 3]])
+    rgba[..., :3] *= rgba[..., 3:]
+    scale = 0.9 * side / max(rgba.shape)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = np.asarray(cv2.resize(rgba, None, fx=scale, fy=scale, interpolation=way))
+    margin = round(0.05 * side)
+    sides = ((margin, margin + small.shape[0] % 2), (margin, margin + small.shape[1] % 2), (0, 0))
+    framed = np.pad(small, sides)
+    alpha = framed[..., 3]
+    return np.asarray(framed[..., :3] / np.maximum(alpha, 1e-3)[..., None], np.float32), np.ascontiguousarray(alpha)
+
+
+def studio(height: int, width: int) -> Floats:
+    """A muted green screen lit from one side, with a vignette."""
+    v, u = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    light = 1 + 0.12 * u - 0.05 * v - 0.1 * (u * u + v * v)
+    return np.asarray(light[..., None] * np.array(STUDIO) / 255, np.float32)
+
+
+def through_x264(*pictures: Picture) -> Picture:
+    """The last of these frames as x264 at crf 20, 4:2:0, gives it back."""
+    return list(decoded(encoded(pictures)))[-1]
+
+
+def encoded(pictures: tuple[Picture, ...]) -> bytes:
+    """An MP4 of these frames."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        height, width = pictures[0].shape[:2]
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "20", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
+def decoded(file: bytes) -> Iterator[Picture]:
+    """Its frames again."""
+    with av.open(io.BytesIO(file)) as container:
+        for frame in container.decode(video=0):
+            yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+
+
+def best_of_ffmpeg(scene: Scene) -> tuple[float, float]:
+    """The lowest MSE and the lowest Grad that any setting of either filter reaches: a grid, then finer about its best."""
+    best = [np.inf, np.inf]
+    for name in ("chromakey", "colorkey"):
+        tried: dict[tuple[float, float], tuple[float, float]] = {}
+        similarities, blends = np.geomspace(0.01, 0.5, 9), (0.0, 0.03, 0.1, 0.25, 0.5)
+        grid = [(float(s), float(b)) for s in similarities for b in blends]
+        for _ in range(2):
+            for setting in grid:
+                if setting not in tried:
+                    tried[setting] = errors(ffmpeg_key(scene, name, *setting), scene.alpha)
+            grid = []
+            for figure in (0, 1):
+                s, b = min(tried, key=lambda setting: tried[setting][figure])
+                grid += [(s * f, max(b + d, 0)) for f in (0.8, 0.9, 1, 1.12, 1.25) for d in (-0.05, -0.02, 0, 0.03)]
+        best = [min(best[i], *(found[i] for found in tried.values())) for i in (0, 1)]
+    return best[0], best[1]
+
+
+def ffmpeg_key(scene: Scene, name: str, similarity: float, blend: float) -> NDArray[np.uint8]:
+    """The α of one of ffmpeg's keyers."""
+    graph = av.filter.Graph()
+    height, width = scene.alpha.shape
+    frame = av.VideoFrame.from_ndarray(scene.picture, format="rgb24")
+    r, g, b = scene.colour
+    chain = [
+        graph.add_buffer(width=width, height=height, format=frame.format, time_base=Fraction(1, 25)),
+        graph.add("format", "yuva444p" if name == "chromakey" else "rgba"),
+        graph.add(name, f"color=0x{r:02x}{g:02x}{b:02x}:similarity={max(similarity, 1e-5):.5f}:blend={blend:.4f}"),
+        graph.add("alphaextract"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*chain).configure()
+    graph.push(frame)
+    return np.asarray(graph.pull().to_ndarray(format="gray"), np.uint8)
+
+
+def errors(levels: NDArray[np.uint8], truth: Floats) -> tuple[float, float]:
+    """MSE and Grad over the whole picture."""
+    true = as_unit(as_levels(truth))
+    alpha = as_unit(levels)
+    grad = float(np.sum((_slope(alpha) - _slope(true)) ** 2)) / 1000
+    return float(np.mean((alpha - true) ** 2)), grad
+
+
+def _slope(alpha: Floats) -> Floats:
+    """Length of the gradient by the 9 × 9 Gaussian derivative (σ = 1.4) of the Deep Image Matting evaluation."""
+    x = np.arange(-4, 5)
+    gauss = np.exp(-x * x / (2 * 1.4**2)) / (1.4 * np.sqrt(2 * np.pi))
+    slope = -x * gauss / 1.4**2
+    norm = np.sqrt(np.sum(np.outer(gauss, slope) ** 2))
+    gx = cv2.sepFilter2D(alpha, cv2.CV_32F, slope / norm, gauss, borderType=cv2.BORDER_REPLICATE)
+    gy = cv2.sepFilter2D(alpha, cv2.CV_32F, gauss, slope / norm, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(np.sqrt(gx * gx + gy * gy), np.float32)
+
+
+def frames_per_second(frames: int) -> float:
+    """Decode and key a 1080p clip: a cat that moves over the studio screen."""
+    cat, coverage = read(DATA / "rgba_layerdiffuse/cli_cat.png", 1080)
+    background = studio(1080, 1920)
+    random = np.random.default_rng(1)
+    pictures = []
+    for i in range(frames):
+        picture = background.copy()
+        left = 200 + 24 * i
+        height, width = min(1080, coverage.shape[0]), coverage.shape[1]
+        part = (slice(0, height), slice(left, left + width))
+        picture[part] = composite(cat[:height], coverage[:height], picture[part])
+        noise = random.normal(0, NOISE / 255, picture.shape).astype(np.float32)
+        pictures.append(as_levels(picture + noise))
+    clip = encoded(tuple(pictures))
+    first = [as_unit(picture) for picture in islice(decoded(clip), 2)]
+    screen = find_screen(first)
+    plate = plate_at(clean_plate(first, screen), 1080, 1920)
+    settings = KeyerSettings()
+    key_frame(first[0], plate, screen, settings)
+    source = decoded(clip)
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, source, None)
+        done = 0
+        while (picture := coming.result()) is not None:
+            coming = thread.submit(next, source, None)
+            key_frame(as_unit(picture), plate, screen, settings)
+            done += 1
+    return done / (time.perf_counter() - begin)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""What became of each source's items: found, used, turned down, and how that compares with the paper's count."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from factory.engine.plan import Plan
+from factory.shards.commit import CommitRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCount:
+    """One source of a run.
+
+    title: for people.  found: items in its folder (−1: it has no end).  excluded: of them kept out of the plan.
+    paper: how many the paper used (0: it did not).  allowed: share of the items that may fail.
+    Of the shards made so far: asked, the attempts made; used, samples accepted; rejected, attempts that a gate turned
+    down; failed, items with bad data; unfilled, slots of an endless source that no attempt filled.
+    """
+
+    name: str
+    title: str
+    found: int = -1
+    excluded: int = 0
+    paper: int = 0
+    allowed: float = 0.0
+    asked: int = 0
+    unfilled: int = 0
+    used: int = 0
+    rejected: int = 0
+    failed: int = 0
+
+    @property
+    def too_many_failed(self) -> bool:
+        """Whether more items had bad data than the recipe allows."""
+        return self.failed > self.allowed * self.asked
+
+
+def census(plan: Plan, records: Sequence[CommitRecord]) -> list[SourceCount]:
+    """One count per source of the plan, in its order; sources that the recipe says nothing about have their name."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    known: Mapping[str, Mapping[str, Any]] = plan.settings.get("census", {})
+    for record in records:
+        segment = plan.shard(record.shard).segment
+        endless = segment.attempts > 1  # there bad data costs an attempt, not an item
+        counts[segment.source] += Counter(
+            asked=record.attempts,
+            unfilled=record.slots - record.accepted if endless else 0,
+            used=record.accepted,
+            rejected=sum(record.rejected.values()),
+            failed=0 if endless else sum(record.failed.values()),
+        )
+    names = dict.fromkeys([*known, *(segment.source for segment in plan.segments)])
+    return [SourceCount(**{"name": name, "title": name, **known.get(name, {}), **counts[name]}) for name in names]
+
+
+def table(counts: Sequence[SourceCount]) -> list[str]:
+    """Found, used and the paper's count side by side, one line a source, aligned."""
+    rows = [("source", "found", "used", "rejected", "failed", "paper")]
+    for count in counts:
+        found = f"{count.found:,}" if count.found >= 0 else "–"
+        paper = f"{count.paper:,}" if count.paper else "–"
+        rows.append((count.title, found, f"{count.used:,}", f"{count.rejected:,}", f"{count.failed:,}", paper))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]

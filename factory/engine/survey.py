@@ -1,0 +1,163 @@
+"""Looking at many inputs before a run: on workers, with what was seen remembered, so that no look is done twice.
+
+A look is a pure function of one file, or of a few. Its answer is kept under their paths, sizes and times of change; a
+worker checks a file's hash again when it reads it, so a file that lies about these costs nothing but an error.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TextIO, TypeAlias
+
+from factory.engine.progress import LiveLine
+
+Answer: TypeAlias = dict[str, Any]
+"""What a look found, as plain JSON."""
+
+Item: TypeAlias = tuple[str, ...]
+"""The absolute paths of the files that are looked at together."""
+
+Look: TypeAlias = Callable[..., Answer]
+"""Called with an item's paths. Importable by name, for it travels to other processes. Tells of bad data in its answer;
+an exception is the machine's fault and ends the survey."""
+
+PATIENCE = 2.0  # seconds before a live line is shown
+IN_FLIGHT = 4  # looks per worker that are handed out ahead
+
+
+class Memory:
+    """A file of earlier answers, one JSON line each; a torn line is forgotten.
+
+    file: None remembers nothing.  keeps: whether new answers are written.
+    """
+
+    def __init__(self, file: Path | None, *, keeps: bool = True) -> None:
+        self._file = file
+        self._keeps = keeps and file is not None
+        self._known: dict[str, Answer] = {}
+        if file is not None and file.exists():
+            for line in file.read_bytes().split(b"\n"):
+                digest, _, text = line.partition(b" ")
+                if text and digest == _digest(text):
+                    name, answer = json.loads(text)
+                    self._known[name] = answer
+
+    def recall(self, question: str, item: Item) -> Answer | None:
+        """The answer of an earlier look at this very file."""
+        return self._known.get(_name(question, item))
+
+    def keep(self, question: str, item: Item, answer: Answer) -> None:
+        """Remember, on disk at once: a killed survey loses only what was in flight."""
+        if self._file is None or not self._keeps:
+            return
+        text = json.dumps([_name(question, item), answer]).encode()
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("ab", buffering=0) as file:
+            file.write(b"\n" + _digest(text) + b" " + text)
+
+
+def _name(question: str, item: Item) -> str:
+    states = [(path, (status := Path(path).stat()).st_size, status.st_mtime_ns) for path in item]
+    return json.dumps([question, states])
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:16].encode()
+
+
+@dataclass(frozen=True)
+class Surveyor:
+    """Who looks, and who is told.
+
+    workers: 0 is one per core.  out: where a live line goes.
+    """
+
+    executor: Literal["ray", "local"]
+    workers: int
+    memory: Memory
+    out: TextIO = sys.stderr
+
+    def __call__(
+        self, what: str, question: str, look: Look, items: Sequence[Item], *, crashed: Look, few: int = 1
+    ) -> list[Answer]:
+        """The answers in the order of the items.
+
+        what: "files", for the live line.  question: names look and settings; answers to another one do not count.
+        crashed: the answer for files over which the process that looked at them died.
+        few: so many looks are done here; starting other processes would take longer.
+        """
+        wanted = list(dict.fromkeys(items))
+        answers = {item: answer for item in wanted if (answer := self.memory.recall(question, item)) is not None}
+        unknown = [item for item in wanted if item not in answers]
+        line = LiveLine(lambda: f"looked at {len(answers):,} of {len(wanted):,} {what}", self.out, PATIENCE)
+        workers = 1 if len(unknown) <= few else self.workers or os.cpu_count() or 1
+        for item, answer in _ask(look, unknown, self.executor, workers, crashed):
+            self.memory.keep(question, item, answer)
+            answers[item] = answer
+            line.show()
+        line.end()
+        return [answers[item] for item in items]
+
+
+def _ask(
+    look: Look, items: Sequence[Item], executor: Literal["ray", "local"], workers: int, crashed: Look
+) -> Iterator[tuple[Item, Answer]]:
+    if workers == 1:
+        yield from ((item, look(*item)) for item in items)
+    elif executor == "ray":
+        yield from _on_ray(look, items, crashed)
+    else:
+        yield from _in_processes(look, items, workers, crashed)
+
+
+def _in_processes(look: Look, items: Sequence[Item], workers: int, crashed: Look) -> Iterator[tuple[Item, Answer]]:
+    """A pool breaks as a whole when one process dies: those it took down are then looked at one by one."""
+    context = multiprocessing.get_context("spawn")
+    suspects = []
+    with ProcessPoolExecutor(min(workers, len(items)), context) as pool:
+        futures: dict[Future[Answer], Item] = {pool.submit(look, *item): item for item in items}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                suspects.append(futures[future])
+    for item in suspects:
+        with ProcessPoolExecutor(1, context) as alone:
+            try:
+                yield item, alone.submit(look, *item).result()
+            except BrokenProcessPool:
+                yield item, crashed(*item)
+
+
+def _on_ray(look: Look, items: Sequence[Item], crashed: Look) -> Iterator[tuple[Item, Answer]]:
+    import ray  # noqa: PLC0415  (0.8 s)
+
+    from factory.engine import on_ray  # noqa: PLC0415
+
+    on_ray.connect(0, 0)
+    task: Any = ray.remote(look).options(num_cpus=1, max_retries=0)
+    ahead = IN_FLIGHT * on_ray.resources()[0]
+    waiting: dict[Any, Item] = {}
+    queue = iter(items)
+    while True:
+        for item in queue:
+            waiting[task.remote(*item)] = item
+            if len(waiting) >= ahead:
+                break
+        if not waiting:
+            return
+        for ref in ray.wait(list(waiting))[0]:
+            item = waiting.pop(ref)
+            try:
+                yield item, ray.get(ref)
+            except ray.exceptions.WorkerCrashedError:
+                yield item, crashed(*item)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error

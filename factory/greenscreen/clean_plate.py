@@ -1,0 +1,113 @@
+"""The clean plate of a clip: the screen as the camera would see it without anything in front, over time and space.
+
+Kept small and 16-bit: a screen's light is smooth, and a plate goes into the frozen table with its clip.
+A polynomial of 2nd order finds which pixels are the screen and spans what is never seen; on it lies a smooth field of
+how the screen's true light differs from it.
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.errors import DataError
+from factory.greenscreen.filling import fill
+from factory.greenscreen.keying import screen_axis
+from factory.greenscreen.screen import Screen, screen_pixels, shrunk
+from factory.shards.equation import plate_basis
+
+Floats = NDArray[np.float32]
+Picture16: TypeAlias = NDArray[np.uint16]  # (h, w, 3), 0..65535 = 0..1
+
+LONG_SIDE = 320
+FRAMES = 24  # frames that a plate is made of, evenly over those given
+TOLERANCE = 0.09  # that a channel may stray from a multiple of the screen's colour
+SMOOTH = 4.0  # σ in the plate's pixels: what is finer is noise, creases and tracking marks
+MARGIN = 2  # pixels of the plate that sure screen keeps from everything else
+LEAST = 0.01  # of the plate that must be seen on one frame or another
+FIT_PIXELS = 8192
+FIT_ROUNDS = 8
+ENVELOPE = 0.98  # expectile of the screen's colour that the fit starts from
+ENVELOPE_ROUNDS = 12
+
+
+def clean_plate(frames: Sequence[Floats], screen: Screen) -> Picture16:
+    """The screen behind everything: for each place the median over the frames in which it is surely seen.
+
+    Places that are never seen are filled from around them.  frames: (H, W, 3) in 0..1, all of one size.
+    Returns (h, w, 3) of a long side of at most 320.  Raises DataError("no_screen") if hardly any screen is seen.
+    """
+    chosen = [frames[i] for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, FRAMES)})]
+    small = np.stack([shrunk(frame, LONG_SIDE) for frame in chosen])
+    seen = np.stack([sure_screen(picture, screen) for picture in small])
+    if np.count_nonzero(seen.any(axis=0)) < LEAST * seen[0].size:
+        raise DataError("no_screen", f"only {seen.any(axis=0).mean():.1%} of the picture is surely screen")
+    trend, spread = _trend(small, seen, screen)
+    near = np.abs(small - trend).max(axis=-1) <= 0.25 / 255 + 3 * spread
+    seen &= near
+    ever = seen.any(axis=0)
+    middle = np.zeros_like(trend)
+    middle[ever] = np.nanmedian(np.where(seen[..., None], small - trend, np.nan)[:, ever], axis=0)
+    plate = trend + smoothed(middle, ever.astype(np.float32))
+    return np.asarray(np.rint(np.clip(plate, 0, 1) * 65535), np.uint16)
+
+
+def _trend(small: Floats, seen: NDArray[np.bool_], screen: Screen) -> tuple[Floats, float]:
+    """The polynomial through the screen's light, and the spread about it that is left (0..1).
+
+    Haze, smoke and shadow all take screen colour away and nothing adds any, so the fit starts from the upper envelope
+    of the screen's colour (an expectile) and then keeps to the pixels that agree with it.
+    """
+    height, width = small.shape[1:3]
+    where = np.flatnonzero(seen)
+    where = where[np.arange(min(len(where), FIT_PIXELS)) * len(where) // min(len(where), FIT_PIXELS)]
+    pixels = small.reshape(-1, 3)[where].astype(np.float64)
+    everywhere = plate_basis(height, width).reshape(height * width, -1)
+    basis = everywhere[where % (height * width)].astype(np.float64)
+    axis = screen_axis(np.asarray(screen.colour, np.float32) / 255).astype(np.float64)
+    amount = pixels @ axis
+    weight = np.ones(len(where))
+    for _ in range(ENVELOPE_ROUNDS):
+        envelope = basis @ _least_squares(basis, amount, weight)
+        weight = np.where(amount > envelope, ENVELOPE, 1 - ENVELOPE)
+    below = np.maximum(envelope - amount, 0)
+    agree = np.abs(envelope - amount) <= max(0.03, float(np.quantile(below, 0.2)))
+    for _ in range(FIT_ROUNDS):
+        coefficients = _least_squares(basis, pixels, agree.astype(np.float64))
+        error = np.abs(pixels - basis @ coefficients).max(axis=1)
+        spread = float(np.median(error[agree]))
+        agree = error <= 1 / 255 + 3 * spread
+    trend = (everywhere @ coefficients.astype(np.float32)).reshape(height, width, 3)
+    return np.clip(trend, 0, 1), spread
+
+
+def _least_squares(
+    basis: NDArray[np.float64], values: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    weighted = basis * weight[:, None]
+    # A whisper of ridge keeps the far side of a half-seen screen from bending away.
+    ridge = 1e-4 * weight.sum() * np.diag(np.arange(basis.shape[1]) > 0)
+    return np.asarray(np.linalg.solve(weighted.T @ basis + ridge, weighted.T @ values), np.float64)
+
+
+def plate_at(plate: Picture16, height: int, width: int) -> Floats:
+    """The plate in 0..1 at a picture's size. Returns (height, width, 3)."""
+    unit = np.divide(plate, 65535, dtype=np.float32)
+    return np.asarray(cv2.resize(unit, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def sure_screen(picture: Floats, screen: Screen) -> NDArray[np.bool_]:
+    """Pixels of the screen's own colour under any light, at a distance from all others."""
+    colour = np.asarray(screen.colour, np.float32) / 255
+    on_screen = screen_pixels(picture, colour, TOLERANCE).astype(np.uint8)
+    size = 2 * MARGIN + 1
+    return np.asarray(cv2.erode(on_screen, np.ones((size, size), np.uint8)) > 0)
+
+
+def smoothed(values: Floats, weight: Floats) -> Floats:
+    """Known values averaged with their neighbours, unknown ones filled from around. (h, w, 3), (h, w)."""
+    mass = cv2.GaussianBlur(weight, (0, 0), SMOOTH)
+    near = cv2.GaussianBlur(values * weight[..., None], (0, 0), SMOOTH) / np.maximum(mass, 1e-6)[..., None]
+    return fill(np.asarray(near, np.float32), np.asarray(mass > 0.05, np.float32))

@@ -1,0 +1,80 @@
+"""Public benchmark images are kept out of training sets by the hash of their files.
+
+A list is a text file with lines as sha256sum writes them, "<hash>  <benchmark>/<file>"; # begins a comment.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from factory.errors import UsageError
+
+SHIPPED = Path(__file__).with_name("public") / "test_images.txt"
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+HASHED = ("sha256", "foreground_sha256")  # of a row: the files that show the benchmark's picture
+_LINE = re.compile(r"([0-9a-f]{64})\s+(\S.*)")
+RowT = TypeVar("RowT", bound=Mapping[str, Any])
+
+
+def load_hashes(lists: Sequence[Path] = ()) -> dict[str, str]:
+    """SHA-256 → "benchmark/file" of the list that ships and of the user's own."""
+    hashes: dict[str, str] = {}
+    for path in (SHIPPED, *lists):
+        hashes.update(_read(path))
+    return hashes
+
+
+def excluded(rows: Iterable[RowT], hashes: Mapping[str, str]) -> tuple[list[RowT], dict[str, int]]:
+    """The rows whose picture is on no list, and how many were dropped per benchmark."""
+    kept: list[RowT] = []
+    dropped: Counter[str] = Counter()
+    for row in rows:
+        name = next((hashes[row[field]] for field in HASHED if row.get(field) in hashes), "")
+        if name:
+            dropped[name.partition("/")[0]] += 1
+        else:
+            kept.append(row)
+    return kept, dict(sorted(dropped.items()))
+
+
+def hash_images(folder: Path, name: str, seen: Callable[[int], None] | None = None) -> list[str]:
+    """The lines of a list of all pictures in a folder, at any depth, sorted by path.
+
+    name: of the benchmark, without a slash.  seen: is told the number of files hashed so far.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder: give the folder of the benchmark's images")
+    if not name or "/" in name or "\n" in name:
+        raise UsageError(f"--name {name!r} does not name a benchmark: give a word or two without a slash")
+    paths = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    if not paths:
+        raise UsageError(f"{folder} holds no pictures: give the folder of the benchmark's images")
+    lines = []
+    for number, path in enumerate(sorted(paths), 1):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        lines.append(f"{digest}  {name}/{path.relative_to(folder).as_posix()}")
+        if seen is not None:
+            seen(number)
+    return lines
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UsageError(f"there is no list of benchmark images {path}: make one with factory hash-images") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not a list of hashes: make one with factory hash-images") from None
+    hashes = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            raise UsageError(f"{path}: line {number} is not a SHA-256 and a name: make lists with factory hash-images")
+        hashes[match[1]] = match[2]
+    return hashes

@@ -1,0 +1,73 @@
+"""Sources around a source: captions written by a model, or corrected by people."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from factory.errors import DataError
+from factory.greenscreen.colours import Colour
+from factory.greenscreen.compositing import paint_on_screen
+from factory.sample import Picture, Request, Sample, Source
+
+Captions: TypeAlias = Callable[[Sequence[Picture]], Sequence[str]]
+
+# A captioner tells what it sees: before a green screen it writes "… on a green background". The set's captions must
+# speak of the object alone, for training puts the screen's words in front of them itself. Neutral grey is what a
+# captioner mentions least, and of which dark and light objects stand out alike.
+GROUND: Colour = (128, 128, 128)
+GROUND_WORDS = re.compile(
+    r",?\s+(?:isolated |set |placed )?(?:on|against|with|in front of|over) (?:a |an |the )?"
+    r"(?:(?:plain|solid|flat|neutral|light|dark|medium) )*gr[ae]y (?:background|backdrop)$",
+    re.IGNORECASE,
+)
+SCREEN_PREFIX = re.compile(r"^green screen\s*,\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """A source whose samples get their captions from a model; their classes stay.
+
+    Where the model finds no words, the caption that the inner source gave remains.
+    """
+
+    source: Source
+    captioner: Captions
+
+    def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
+        """One batch of the inner source, captioned together."""
+        made = [on_ground(sample) if isinstance(sample, Sample) else sample for sample in self.source(requests)]
+        captions = iter(self.captioner([pair[1] for pair in made if not isinstance(pair, DataError)]))
+        return [pair if isinstance(pair, DataError) else captioned(pair[0], tidy(next(captions))) for pair in made]
+
+
+@dataclass(frozen=True, slots=True)
+class Recaptioned:
+    """A source whose samples get the caption of their request's item; "" or no such column keeps their own."""
+
+    source: Source
+
+    def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
+        """One batch of the inner source with the items' captions."""
+        return [
+            captioned(sample, str(request.item.get("caption") or "")) if isinstance(sample, Sample) else sample
+            for request, sample in zip(requests, self.source(requests), strict=True)
+        ]
+
+
+def captioned(sample: Sample, caption: str) -> Sample:
+    """The sample with another caption; an empty one leaves it as it is."""
+    return replace(sample, origin=replace(sample.origin, caption=caption)) if caption else sample
+
+
+def tidy(caption: str) -> str:
+    """On one line, without quotes and full stop, and without words about the grey ground or a green screen."""
+    line = " ".join(caption.split()).strip("\"'“”").rstrip(" .")
+    return GROUND_WORDS.sub("", SCREEN_PREFIX.sub("", line)).rstrip(" .,")
+
+
+def on_ground(sample: Sample) -> tuple[Sample, Picture] | DataError:
+    """The sample and its object on neutral grey."""
+    if sample.alpha is None or sample.foreground is None:
+        return DataError("unfinished", "the sample has no alpha or no foreground, so its object cannot be captioned")
+    return sample, paint_on_screen(sample.foreground, sample.alpha, GROUND)
