@@ -32,6 +32,7 @@ from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.keyer import KeyerSettings, key_frame
 from factory.greenscreen.screen import find_screen
 from factory.sample import Picture
+from factory.sources.video_colour import colours_of, to_rgb
 
 DATA = Path(os.environ.get("FACTORY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 PICTURES = [  # path below DATA, long side it is shown at
@@ -55,6 +56,13 @@ FRAMES_PER_SECOND = 4.0
 STUDIO = (70, 160, 80)
 SPILL = 0.1
 NOISE = 2.5
+BT601, LIMITED = 5, 1
+KEYED_AS = {
+    ("chromakey", "rgb24"): "yuva444p",
+    ("chromakey", "yuv420p"): "yuva420p",
+    ("colorkey", "rgb24"): "rgba",
+    ("colorkey", "yuv420p"): "rgba",
+}
 Floats = NDArray[np.float32]
 
 
@@ -63,7 +71,8 @@ class Scene(NamedTuple):
 
     name: str
     screen: str
-    picture: Picture
+    picture: Floats  # what our keyer is given
+    coded: NDArray[np.uint8]  # what ffmpeg's are given, as rgb24 or in the planes of yuv420p
     colour: tuple[int, int, int]  # the screen's true mean colour
     alpha: Floats
     foreground: Floats
@@ -100,12 +109,11 @@ def main() -> int:
     return exit_code(*reached, shown("speed", f"{rate:.2f} frames/s at 1080p", "4 frames/s", rate / 4, 1))
 
 
-def key(picture: Picture) -> tuple[Floats, Floats]:
+def key(picture: Floats) -> tuple[Floats, Floats]:
     """α and foreground of a picture of which nothing else is known."""
-    unit = as_unit(picture)
-    screen = find_screen([unit])
-    plate = clean_plate([unit], screen)
-    return key_frame(unit, plate_at(plate, *unit.shape[:2]), screen, KeyerSettings())
+    screen = find_screen([picture])
+    plate = clean_plate([picture], screen)
+    return key_frame(picture, plate_at(plate, *picture.shape[:2]), screen, KeyerSettings())
 
 
 def scenes() -> Iterator[Scene]:
@@ -116,14 +124,16 @@ def scenes() -> Iterator[Scene]:
         pure = np.broadcast_to(np.array([0, 1, 0], np.float32), foreground.shape)
         name = Path(file).stem
         picture = as_levels(composite(foreground, alpha, pure))
-        yield Scene(name, "pure", picture, (0, 255, 0), alpha, foreground, pure)
+        yield Scene(name, "pure", as_unit(picture), picture, (0, 255, 0), alpha, foreground, pure)
         background = studio(*alpha.shape)
         spilled = np.clip(foreground + SPILL * background, 0, 1)
         lit = composite(spilled, alpha, background)
         picture = as_levels(lit + random.normal(0, NOISE / 255, lit.shape).astype(np.float32))
         r, g, b = (round(255 * float(c)) for c in background.mean(axis=(0, 1)))
-        yield Scene(name, "studio", picture, (r, g, b), alpha, foreground, background)
-        yield Scene(name, "h264", through_x264(picture), (r, g, b), alpha, foreground, background)
+        yield Scene(name, "studio", as_unit(picture), picture, (r, g, b), alpha, foreground, background)
+        frame = next(decoded(encoded(picture)))
+        planes = np.asarray(frame.to_ndarray(), np.uint8)
+        yield Scene(name, "h264", as_seen(frame), planes, (r, g, b), alpha, foreground, background)
 
 
 def read(file: Path, side: int) -> tuple[Floats, Floats]:
@@ -151,29 +161,24 @@ def studio(height: int, width: int) -> Floats:
     return np.asarray(light[..., None] * np.array(STUDIO) / 255, np.float32)
 
 
-def through_x264(*pictures: Picture) -> Picture:
-    """The last of these frames as x264 at crf 20, 4:2:0, gives it back."""
-    return list(decoded(encoded(pictures)))[-1]
-
-
-def encoded(pictures: tuple[Picture, ...]) -> bytes:
+def encoded(*pictures: Picture) -> bytes:
     """An MP4 of these frames."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         height, width = pictures[0].shape[:2]
         stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "20", "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = BT601, LIMITED  # as swscale makes them
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return file.getvalue()
 
 
-def decoded(file: bytes) -> Iterator[Picture]:
+def decoded(file: bytes) -> Iterator[av.VideoFrame]:
     """Its frames again."""
     with av.open(io.BytesIO(file)) as container:
-        for frame in container.decode(video=0):
-            yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+        yield from container.decode(video=0)
 
 
 def best_of_ffmpeg(scene: Scene) -> tuple[float, float]:
@@ -181,7 +186,7 @@ def best_of_ffmpeg(scene: Scene) -> tuple[float, float]:
     best = [np.inf, np.inf]
     for name in ("chromakey", "colorkey"):
         tried: dict[tuple[float, float], tuple[float, float]] = {}
-        similarities, blends = np.geomspace(0.01, 0.5, 9), (0.0, 0.03, 0.1, 0.25, 0.5)
+        similarities, blends = np.geomspace(0.01, 0.5, 8), (0.0, 0.05, 0.15, 0.3, 0.5, 0.8)
         grid = [(float(s), float(b)) for s in similarities for b in blends]
         for _ in range(2):
             for setting in grid:
@@ -199,11 +204,11 @@ def ffmpeg_key(scene: Scene, name: str, similarity: float, blend: float) -> NDAr
     """The α of one of ffmpeg's keyers."""
     graph = av.filter.Graph()
     height, width = scene.alpha.shape
-    frame = av.VideoFrame.from_ndarray(scene.picture, format="rgb24")
+    frame = av.VideoFrame.from_ndarray(scene.coded, format="rgb24" if scene.coded.ndim == 3 else "yuv420p")
     r, g, b = scene.colour
     chain = [
         graph.add_buffer(width=width, height=height, format=frame.format, time_base=Fraction(1, 25)),
-        graph.add("format", "yuva444p" if name == "chromakey" else "rgba"),
+        graph.add("format", KEYED_AS[name, frame.format.name]),
         graph.add(name, f"color=0x{r:02x}{g:02x}{b:02x}:similarity={max(similarity, 1e-5):.5f}:blend={blend:.4f}"),
         graph.add("alphaextract"),
         graph.add("buffersink"),
@@ -246,22 +251,27 @@ def frames_per_second(frames: int) -> float:
         picture[part] = composite(cat[:height], coverage[:height], picture[part])
         noise = random.normal(0, NOISE / 255, picture.shape).astype(np.float32)
         pictures.append(as_levels(picture + noise))
-    clip = encoded(tuple(pictures))
-    first = [as_unit(picture) for picture in islice(decoded(clip), 2)]
+    clip = encoded(*pictures)
+    first = [as_seen(frame) for frame in islice(decoded(clip), 2)]
     screen = find_screen(first)
     plate = plate_at(clean_plate(first, screen), 1080, 1920)
     settings = KeyerSettings()
     key_frame(first[0], plate, screen, settings)
-    source = decoded(clip)
+    source = map(as_seen, decoded(clip))
     begin = time.perf_counter()
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, source, None)
         done = 0
         while (picture := coming.result()) is not None:
             coming = thread.submit(next, source, None)
-            key_frame(as_unit(picture), plate, screen, settings)
+            key_frame(picture, plate, screen, settings)
             done += 1
     return done / (time.perf_counter() - begin)
+
+
+def as_seen(frame: av.VideoFrame) -> Floats:
+    """A decoded frame as the video source hands it to the keyer."""
+    return to_rgb(frame, colours_of(frame))
 
 
 if __name__ == "__main__":

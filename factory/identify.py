@@ -35,9 +35,10 @@ from factory.sources.picture_file import MAX_PIXELS, open_picture, upright
 
 Floats = NDArray[np.float32]
 
-BITS = 20  # beyond these two hashes tell nothing of each other; unrelated objects differ in 30
-COMPARED = 128  # samples laid beside the picture: the nearest by hash
+COMPARED = 64  # samples laid beside the picture: the nearest by hash, which two unrelated objects may be too
 LEVELS = 12.0  # RMS over the object: a third of the size and JPEG at quality 20 move it by less, another object by more
+SHARE = 0.4  # of the object's own contrast with the ground, so that two faint objects are not one
+CERTAIN = 3.0  # levels: a copy this close needs no rival
 SIDE = 32  # of the pictures that are compared
 LONGEST = 512  # more pixels than that add nothing to a hash of 32 × 32
 GREY = np.full(3, 0.5, np.float32)
@@ -197,9 +198,11 @@ def _find_near(shown: _Shown, dataset: Path) -> tuple[str, str, int, float] | No
             stored = lookup.read_row(dataset, lookup.find(dataset, key))
         except DataError as error:
             raise UsageError(f"sample {key} is damaged ({error}): `factory verify {dataset}` tells more.") from error
-        member, difference = _difference(shown, stored, ground, guesses[0][1])
-        if difference <= LEVELS and (best is None or difference < best[3]):
+        member, difference, contrast = _difference(shown, stored, ground, guesses[0][1])
+        if difference <= min(LEVELS, SHARE * contrast) and (best is None or difference < best[3]):
             best = (key, member, distance, difference)
+            if difference <= CERTAIN:
+                break
     return best
 
 
@@ -251,7 +254,6 @@ def _candidates(hashes: list[str], dataset: Path) -> list[tuple[str, int]]:
         there = _numbers(rows["phash"])
         bits = np.min([np.bitwise_count(there ^ value) for value in wanted], axis=0)
         chosen = np.argsort(bits, kind="stable")[:COMPARED]
-        chosen = chosen[bits[chosen] <= BITS]
         keys = rows["key"].take(pa.array(chosen)).to_pylist()
         nearest = sorted([*nearest, *zip(bits[chosen].tolist(), keys, strict=True)])[:COMPARED]
     return [(key, distance) for distance, key in nearest]
@@ -264,25 +266,29 @@ def _numbers(phashes: pa.ChunkedArray) -> NDArray[np.uint64]:
     return np.ascontiguousarray(nibbles[:, ::2] << 4 | nibbles[:, 1::2]).view(">u8").ravel().astype(np.uint64)
 
 
-def _difference(shown: _Shown, stored: Stored, ground: Floats, guess: Matte) -> tuple[str, float]:
-    """Which member the picture shows, and by how many RMS levels it differs where either shows an object."""
+def _difference(shown: _Shown, stored: Stored, ground: Floats, guess: Matte) -> tuple[str, float, float]:
+    """Which member the picture shows, by how much it differs where either shows an object, and how much there is to
+    see there: RMS levels between picture and sample, and between sample and bare ground.
+    """
     alpha = as_unit(stored.alpha)
-    on_ground = _thumb(composite(as_unit(stored.foreground), alpha, ground))
+    laid = _thumb(composite(as_unit(stored.foreground), alpha, ground))
     alphas = _thumb(alpha), _thumb(as_unit(guess))
     object_here = np.maximum(*alphas) > 0.05
     if shown.alpha is not None:
         picture = _thumb(composite(as_unit(shown.colour), as_unit(shown.alpha), ground))
-        return "fg", max(_rms(on_ground, picture, object_here), _rms(*alphas, object_here))
-    picture = _thumb(as_unit(shown.colour))
-    as_stored = _rms(_thumb(as_unit(stored.rgb)), picture, object_here)
-    as_laid = _rms(on_ground, picture, object_here)
-    return ("rgb", as_stored) if as_stored <= as_laid else ("fg", as_laid)
+        difference = max(_rms(laid, picture, object_here), _rms(*alphas, object_here))
+        return "fg", difference, max(_rms(laid, ground, object_here), _rms(alphas[0], np.float32(0), object_here))
+    picture, as_stored = _thumb(as_unit(shown.colour)), _thumb(as_unit(stored.rgb))
+    near, far = _rms(as_stored, picture, object_here), _rms(laid, picture, object_here)
+    if near <= far + 1:
+        return "rgb", near, _rms(as_stored, ground, object_here)
+    return "fg", far, _rms(laid, ground, object_here)
 
 
 def _thumb(picture: Floats) -> Floats:
     return np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _rms(one: Floats, other: Floats, where: NDArray[np.bool_]) -> float:
+def _rms(one: Floats, other: Floats | np.float32, where: NDArray[np.bool_]) -> float:
     """In levels; infinite where there is nothing to compare."""
-    return float(np.sqrt(np.mean((one[where] - other[where]) ** 2))) * 255 if where.any() else np.inf
+    return float(np.sqrt(np.mean((one - other)[where] ** 2))) * 255 if where.any() else np.inf

@@ -23,6 +23,7 @@ from factory.recipes import BuildRecipe, CaptionsRecipe, DatasetRecipe, FilterRe
 from factory.shards.marking import MarkingSettings
 from factory.source_planning import plan_sources
 
+NAMED_REASONS = 3  # for an empty run
 SAMPLES = "samples"  # tables of an input set, one a segment
 NO_MEMORY = Memory(None)
 
@@ -65,7 +66,8 @@ def prepare(recipe: DatasetRecipe, memory: Memory = NO_MEMORY) -> Prepared:
             }
             draft.settings |= {"gates": _gates(given, {}), "marking": _marking(given, recipe.marking)}
     if not any(segment.slots for segment in draft.segments):
-        raise UsageError("there is nothing to make: every source is empty.")
+        reasons = [*draft.remarks[:NAMED_REASONS], "…"][: len(draft.remarks)]
+        raise UsageError(" ".join(["there is nothing to make: every source is empty.", *reasons]))
     shard_size = draft.shard_size or recipe.shard_size
     fullest = min(shard_size, max(segment.slots for segment in draft.segments))
     plan = Plan(

@@ -68,6 +68,7 @@ class FiniteEntry(Strict):
 
     path: Path
     captions: Path | None = None  # a table (csv, jsonl, parquet) with a caption for each file
+    at_most: Annotated[int, Field(ge=0)] = 0  # pictures (of clips: frames) to take, drawn by the seed; 0 is all
     repeat: Annotated[int, Field(ge=1)] = 1  # framings of each picture
     paper: Annotated[int, Field(ge=0)] = 0  # images that the paper took of this source
     allowed_failures: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of items with bad data that is no failure

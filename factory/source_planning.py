@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from factory.draft import Draft
@@ -46,9 +47,12 @@ def plan_sources(recipe: BuildRecipe, surveyor: Surveyor, draft: Draft) -> None:
         "marking": asdict(recipe.marking),
     }
     planner = _Planner(recipe, surveyor, draft, load_hashes(recipe.exclude))
+    absent = [str(entry.path) for entry in recipe.sources if isinstance(entry, FiniteEntry) and _is_absent(entry)]
+    if absent:
+        draft.remarks.append(f"absent and passed over, as the recipe allows: {', '.join(absent)}.")
     for number, entry in enumerate(recipe.sources):
         name = f"{entry.type}-{number}"
-        if isinstance(entry, FiniteEntry) and _is_absent(entry, draft):
+        if isinstance(entry, FiniteEntry) and _is_absent(entry):
             continue
         match entry:
             case ProceduralEntry():
@@ -62,14 +66,15 @@ def plan_sources(recipe: BuildRecipe, surveyor: Surveyor, draft: Draft) -> None:
     _plan_captioner(recipe, draft)
 
 
-def _is_absent(entry: FiniteEntry, draft: Draft) -> bool:
+def _is_absent(entry: FiniteEntry) -> bool:
     if entry.path.is_dir():
         return False
+    if entry.path.exists():
+        raise UsageError(f"the recipe's {entry.path} is a file: name the folder that it lies in.")
     if not entry.optional:
         raise UsageError(
             f"the recipe's folder {entry.path} does not exist: mend its path, or mark it `optional: true`."
         )
-    draft.remarks.append(f"{entry.path} is absent: its source is passed over, as the recipe allows.")
     return True
 
 
@@ -197,12 +202,15 @@ def _clips(
     from factory.sources.stretches import pack  # noqa: PLC0415
 
     draft = planner.draft
-    frames = sum(len(stretch) for of_split in stretches.values() for stretch in of_split)
-    _census(draft, name, entry, title=title, found=frames, paper=paper)
+    frames = [row["path"] for of_split in stretches.values() for stretch in of_split for row in stretch]
+    _census(draft, name, entry, title=title, found=len(frames), paper=paper)
+    chosen = _drawn(planner, entry, frames)
     draft.settings["sources"][name] = source
     draft.places[name] = str(entry.path.resolve())
     draft.tables[f"{name}-clips"] = make_table(clips)
-    for split, of_split in stretches.items():
+    for split, whole in stretches.items():
+        thinned = [[row for row in stretch if row["path"] in chosen] for stretch in whole]
+        of_split = [stretch for stretch in thinned if stretch]
         if not of_split:
             continue
         flat = iter(_captioned(draft, entry, [row for stretch in of_split for row in stretch]))
@@ -232,17 +240,27 @@ def _finite(
     from factory.sources.benchmark_images import excluded  # noqa: PLC0415
 
     draft = planner.draft
-    kept, dropped = excluded(rows, planner.hashes)
+    allowed, dropped = excluded(rows, planner.hashes)
     _note_excluded(draft, dropped)
-    _census(draft, name, entry, title=title, found=len(rows), left_out=len(rows) - len(kept), paper=paper)
-    if not kept:
+    _census(draft, name, entry, title=title, found=len(rows), left_out=len(rows) - len(allowed), paper=paper)
+    if not allowed:
         draft.remarks.append(f"{title}: all of its {len(rows):,} pictures are on a list of images to keep out.")
         return
+    chosen = _drawn(planner, entry, [row["path"] for row in allowed])
+    kept = [row for row in allowed if row["path"] in chosen]
     draft.settings["sources"][name] = source
     draft.places[name] = str(entry.path.resolve())
     draft.tables[name] = make_table(_captioned(draft, entry, kept))
     slots = len(kept) * entry.repeat
     draft.segments.append(Segment(source=name, split="train", slots=slots, table=name, rows=len(kept)))
+
+
+def _drawn(planner: _Planner, entry: FiniteEntry, paths: Sequence[str]) -> set[str]:
+    """Those of a source's items that are taken: by a hash, so that others hardly change the choice."""
+    if not 0 < entry.at_most < len(paths):
+        return set(paths)
+    seed = planner.recipe.seed
+    return set(sorted(paths, key=lambda path: sha256(f"{seed}:{path}".encode()).digest())[: entry.at_most])
 
 
 def _captioned(draft: Draft, entry: FiniteEntry, rows: Sequence[Row]) -> list[Row]:
@@ -259,7 +277,7 @@ def _note_excluded(draft: Draft, dropped: Mapping[str, int]) -> None:
     excluded = draft.settings["excluded"]
     for benchmark, count in dropped.items():
         excluded[benchmark] = excluded.get(benchmark, 0) + count
-        draft.remarks.append(f"{count:,} images of the benchmark {benchmark} are kept out.")
+        draft.remarks.append(f"kept out: {count:,} image{'s' if count > 1 else ''} of the benchmark {benchmark}.")
 
 
 def _census(

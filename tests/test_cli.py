@@ -5,6 +5,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from program import BUILD, LOCAL, factory, factory_obeying_modes
@@ -15,7 +18,7 @@ from factory.shards.layout import Layout
 
 COMMANDS = (
     *("generate", "build-green100k", "refine", "filter", "run", "train", "plan", "status", "show", "verify"),
-    *("report", "export", "doctor"),
+    *("report", "export", "doctor", "evaluate", "identify", "hash-images"),
 )
 COMMON = {
     *("--out", "--seed", "--workers", "--executor", "--shard-size", "--threads", "--set", "--debug", "--dry-run"),
@@ -290,6 +293,44 @@ def test_a_set_without_a_sample_is_told_in_sentences(run: Run) -> None:
     shown = [run("show", "set", f"000000000{index}")[1] for index in range(4)]
     assert any("picture: none, " in text for text in shown)
     assert not any("picture: None" in text for text in shown)
+
+
+def test_mattes_are_evaluated_and_a_fault_is_an_exit_code(run: Run, tmp_path: Path) -> None:
+    for folder, levels in (("pred", (0, 255)), ("gt", (0, 204))):
+        (tmp_path / folder).mkdir()
+        for name, level in zip("ab", levels, strict=True):
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), np.full((40, 50), level, np.uint8))
+    code, out, err = run("evaluate", "pred", "gt", "--parquet", "scores.parquet")
+    assert (code, err) == (0, "")
+    assert "whole" in out
+    scores = {row["name"]: row for row in pq.read_table("scores.parquet").to_pylist()}
+    assert scores["a"]["mse"] == 0
+    assert scores["b"]["mse"] == pytest.approx(0.04, rel=1e-5)
+    (tmp_path / "pred" / "a.png").unlink()
+    code, out, _ = run("evaluate", "pred", "gt")
+    assert code == 1
+    assert "mean of 1 of 2" in out
+
+
+def test_a_benchmarks_list_of_hashes_keeps_its_images_out(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "cutouts").mkdir()
+    for level in (60, 200):
+        cutout = np.full((32, 32, 4), level, np.uint8)
+        cutout[:8, :, 3] = 0
+        cv2.imwrite(str(tmp_path / "cutouts" / f"grey {level}.png"), cutout)
+    (tmp_path / "bench").mkdir()
+    shutil.copy(tmp_path / "cutouts" / "grey 60.png", tmp_path / "bench" / "other name.png")
+    code, out, _ = run("hash-images", "bench", "--name", "my-bench")
+    assert code == 0
+    (tmp_path / "list.txt").write_text(out)
+    source = "sources=[{type: rgba_folder, path: cutouts}]"
+    code, out, err = run(
+        *("build-green100k", "--set", source, "--set", "exclude=[list.txt]", "--set", "size=32", "--dry-run"),
+        *("--executor", "local"),
+    )
+    assert code == 0, err
+    assert "kept out: 1 image of the benchmark my-bench." in out
+    assert "1 samples for train" in out
 
 
 def test_the_version(run: Run) -> None:

@@ -290,4 +290,4 @@ def test_real_mattes_are_set_on_green(shared_data: Path) -> None:
     assert residual(sample.rgb, matte, foreground, sample.plate) <= 0.51
     assert matte[-1].max() == 255  # the branch it sits on is cut by the picture
     green = foreground[..., 1].astype(int) - np.maximum(foreground[..., 0], foreground[..., 2])
-    assert np.quantile(green[matte > 0], 0.99) < 25  # a black and white animal, its background a meadow
+    assert np.quantile(green[matte > 0], 0.99) < 25  # a black and white animal

@@ -14,6 +14,7 @@ from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.greenscreen.compositing import as_levels, as_unit, paint_on_screen
 from factory.quality.gates import GateSettings, NearDuplicates, judge
 from factory.quality.gsg import gsg
+from factory.quality.key_distance import key_distance, share_within
 from factory.quality.phash import hamming_distance, perceptual_hash
 from factory.quality.scores import ScoreSettings, agreement, border, green_residue, score
 from factory.sample import Origin, Picture, Rejection, Request, Sample, Scores
@@ -160,6 +161,92 @@ def test_green_residue_counts_what_is_visible() -> None:
     assert green_residue(foreground, alpha, (0, 255, 0)) == pytest.approx(0.5)
     alpha[:, :5] = 0
     assert green_residue(foreground, alpha, (0, 255, 0)) == 0
+
+
+# ---- objects in the screen's colour
+
+
+@pytest.mark.parametrize(
+    ("colour", "key", "distance"),
+    [
+        ((0, 255, 0), "green", 0),
+        ((0, 255, 0), "blue", 361),
+        ((128, 128, 128), "green", 221),
+        ((255, 0, 200), "magenta", 55),
+    ],
+)
+def test_key_distance_of_a_plain_object_is_its_distance_from_the_key(
+    colour: tuple[int, int, int], key: KeyName, distance: int
+) -> None:
+    foreground = np.broadcast_to(np.array(colour, np.uint8), (40, 50, 3))
+    assert key_distance(foreground, np.full((40, 50), 200, np.uint8), KEY_COLOURS[key]) == distance
+
+
+@given(share=st.floats(0, 0.3))
+@settings(max_examples=20, deadline=None)
+def test_key_distance_looks_at_the_nearest_twentieth_weighted_by_alpha(share: float) -> None:
+    foreground = np.full((100, 100, 3), 90, np.uint8)
+    alpha = np.full((100, 100), 255, np.uint8)
+    green = round(share * 100)
+    foreground[:green] = (0, 250, 0)
+    near = key_distance(foreground, alpha, KEY_COLOURS["green"])
+    assert near == (5 if green >= 5 else 208)
+    alpha[:green] = 0
+    assert key_distance(foreground, alpha, KEY_COLOURS["green"]) == 208
+    assert share_within(foreground, alpha, KEY_COLOURS["green"], 128) == 0
+
+
+def test_key_distance_of_a_large_object_is_told_from_some_of_its_pixels() -> None:
+    foreground, alpha = blob(64, 3)
+    large = (np.kron(foreground, np.ones((8, 8, 1), np.uint8)), np.kron(alpha, np.ones((8, 8), np.uint8)))
+    small = key_distance(foreground, alpha, KEY_COLOURS["green"])
+    assert key_distance(*large, KEY_COLOURS["green"]) == pytest.approx(small, abs=2)
+    assert key_distance(foreground, np.zeros_like(alpha), KEY_COLOURS["green"]) == -1
+
+
+@pytest.mark.parametrize("colour", [(0, 230, 20), (40, 200, 60), (34, 139, 34)])
+def test_a_green_object_is_rejected_and_told_the_screen_that_keeps_it(colour: tuple[int, int, int]) -> None:
+    foreground, alpha = blob(SIDE, 11)
+    foreground[:] = colour
+    rejection = judge(scored(sample_of(foreground, alpha)), GATES)
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "near_key"
+    others: dict[KeyName, float] = {
+        name: key_distance(foreground, alpha, screen) for name, screen in KEY_COLOURS.items() if name != "green"
+    }
+    best = max(others, key=others.__getitem__)
+    numbers = [f"{name} {distance:.0f}" for name, distance in others.items()]
+    assert f"with `key: {best}` it is far enough ({', '.join(numbers)})" in rejection.detail
+    kept = sample_of(foreground, alpha, best)
+    assert isinstance(judge(scored(kept), GATES), Sample)
+
+
+def test_what_no_screen_can_keep_is_told_so() -> None:
+    foreground, alpha = blob(SIDE, 11)
+    for band, colour in enumerate(KEY_COLOURS.values()):
+        foreground[band::3] = colour
+    rejection = judge(scored(sample_of(foreground, alpha)), GATES)
+    assert isinstance(rejection, Rejection)
+    assert "no other key is far enough either (blue 0, magenta 0)" in rejection.detail
+
+
+def test_a_generated_object_is_not_judged_by_its_key_distance() -> None:
+    foreground, alpha = blob(SIDE, 12)
+    foreground[:] = (40, 200, 60)
+    assert scored(generated(sample_of(foreground, alpha))).scores.key_distance == -1
+    assert scored(sample_of(foreground, alpha)).scores.key_distance < 128
+
+
+def test_an_object_that_was_set_on_its_screen_may_be_flush_with_a_side() -> None:
+    foreground, alpha = blob(SIDE, 13)
+    alpha = np.roll(alpha, SIDE - int(np.flatnonzero(alpha.any(axis=1))[-1]) - 1 + SIDE // 12, axis=0)
+    alpha[: SIDE // 2] = 0
+    sample = scored(sample_of(foreground, alpha))
+    assert sample.scores.border > GATES.border_max
+    assert judge(sample, GATES) is sample
+    rejection = judge(generated(sample), GATES)
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "cut"
 
 
 # ---- near-duplicates

@@ -1,6 +1,7 @@
 """RGBA folders: what is planned, what is decoded, what is refused and why."""
 
 import hashlib
+import io
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from factory.sample import Request, Sample
 from factory.shards.equation import residual
 from factory.sources.captions import name_from_path, with_article
 from factory.sources.framing import framed, moved_within, pad_colour, resized
+from factory.sources.rgba_file import decode
 from factory.sources.rgba_folder import RgbaFolder, RgbaSettings, list_items
 
 
@@ -118,6 +120,20 @@ def test_palette_transparency_and_exif_orientation_are_honoured(tmp_path: Path) 
     assert upright.alpha is not None
     rows, columns = (np.ptp(np.nonzero(upright.alpha.any(axis=k))) for k in (1, 0))
     assert rows > 2 * columns
+
+
+@pytest.mark.parametrize("options", [{}, {"compress_level": 1}])
+def test_a_plain_png_has_the_pixels_that_pillow_sees(options: dict[str, Any]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 4)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", **options)
+    foreground, alpha = decode(file.getvalue())
+    assert np.array_equal(foreground, pixels[..., :3])
+    assert np.array_equal(alpha, pixels[..., 3])
+    for end in range(60, len(file.getvalue()) - 60, 1000):
+        with pytest.raises(DataError) as fault:
+            decode(file.getvalue()[:end])
+        assert fault.value.kind == "undecodable"
 
 
 def _broken(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -10,7 +11,8 @@ import pytest
 from small_clips import Pixels, encode, filled, planes
 
 from factory.errors import DataError
-from factory.sources.clip_probe import ClipProbe, ClipSettings, probe_clip, upright_rgb
+from factory.sources.clip_probe import ClipProbe, probe_clip, upright_rgb
+from factory.sources.clip_settings import ClipSettings
 from factory.sources.video_colour import Colours, Siting, colours_of, to_rgb
 from factory.sources.video_file import VideoFile
 
@@ -19,12 +21,15 @@ PATCHES = (
     *((200, 40, 60), (255, 224, 189), (90, 60, 40), (250, 240, 20), (30, 144, 255), (180, 0, 200)),
 )
 WITHIN = 3.0  # levels
+QUIET = {"x265-params": "log-level=none"}
 
 
 def chart(height: int = 48, width: int = 64) -> Pixels:
     """Twelve patches in three rows."""
-    rows = [np.concatenate([np.full((height // 3, width // 4, 3), c, np.uint8) for c in PATCHES[r : r + 4]], axis=1)
-            for r in (0, 4, 8)]
+    rows = [
+        np.concatenate([np.full((height // 3, width // 4, 3), c, np.uint8) for c in PATCHES[r : r + 4]], axis=1)
+        for r in (0, 4, 8)
+    ]
     return np.concatenate(rows)
 
 
@@ -46,30 +51,26 @@ def first_frame(path: Path) -> av.VideoFrame:
 
 
 @pytest.mark.parametrize(
-    ("name", "pixels", "matrix", "tagged", "full", "codec"),
+    ("name", "traits"),
     [
-        ("tagged 601.mp4", "yuv420p", "bt601", "bt601", False, "libx264"),
-        ("tagged 709.mp4", "yuv420p", "bt709", "bt709", False, "libx264"),
-        ("full 709.mp4", "yuvj420p", "bt709", "bt709", True, "libx264"),
-        ("full 601.mkv", "yuv420p", "bt601", "bt601", True, "libx264"),
-        ("ten bits.mp4", "yuv420p10le", "bt709", "bt709", False, "libx264"),
-        ("hevc ten bits.mkv", "yuv420p10le", "bt709", "bt709", False, "libx265"),
-        ("422.mov", "yuv422p10le", "bt709", "bt709", False, "prores_ks"),
-        ("444.mp4", "yuv444p", "bt709", "bt709", False, "libx264"),
-        ("untagged small.mp4", "yuv420p", "bt601", "", False, "libx264"),
-        ("411.avi", "yuv411p", "bt601", "", False, "ffv1"),
+        ("601.mp4", {"matrix": "bt601", "tagged": "bt601"}),
+        ("709.mp4", {"tagged": "bt709"}),
+        ("full 709.mp4", {"tagged": "bt709", "full": True, "pixels": "yuvj420p"}),
+        ("full 601.mkv", {"matrix": "bt601", "tagged": "bt601", "full": True}),
+        ("ten bits.mp4", {"tagged": "bt709", "pixels": "yuv420p10le"}),
+        ("ten bits hevc.mkv", {"tagged": "bt709", "pixels": "yuv420p10le", "codec": "libx265", "options": QUIET}),
+        ("422.mov", {"tagged": "bt709", "pixels": "yuv422p10le", "codec": "prores_ks"}),
+        ("444.mp4", {"tagged": "bt709", "pixels": "yuv444p"}),
+        ("untagged and small.mp4", {"matrix": "bt601"}),
+        ("411.avi", {"matrix": "bt601", "pixels": "yuv411p", "codec": "ffv1"}),
     ],
 )
-def test_patches_keep_their_levels(
-    tmp_path: Path, name: str, pixels: str, matrix: str, tagged: str, full: bool, codec: str
-) -> None:
-    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
-    path = encode(
-        tmp_path / name, [chart()], pixels=pixels, matrix=matrix, tagged=tagged, full=full, codec=codec, options=options
-    )
-    frame = first_frame(path)
+def test_patches_keep_their_levels(tmp_path: Path, name: str, traits: dict[str, Any]) -> None:
+    frame = first_frame(encode(tmp_path / name, [chart()], **traits))
     colours = colours_of(frame)
-    assert (colours.matrix, colours.range, colours.assumed) == (matrix, "pc" if full else "tv", not tagged)
+    assert colours.matrix == traits.get("matrix", "bt709")
+    assert colours.range == ("pc" if traits.get("full") else "tv")
+    assert colours.assumed == ("tagged" not in traits)
     assert worst_patch(to_rgb(frame, colours), chart()) <= WITHIN
 
 
@@ -149,7 +150,7 @@ def test_edges_are_sharper_than_with_a_converters_chroma() -> None:
 @pytest.mark.parametrize("trait", [{"transfer": "pq"}, {"transfer": "hlg"}, {"tagged": "bt2020"}])
 def test_hdr_is_refused_with_a_sentence(tmp_path: Path, trait: dict[str, str]) -> None:
     path = encode(tmp_path / "hdr.mp4", [chart()] * 2, codec="libx265", pixels="yuv420p10le",
-                  options={"x265-params": "log-level=none"}, **({"tagged": "bt2020"} | trait))  # fmt: skip
+                  options=QUIET, **({"tagged": "bt2020"} | trait))  # fmt: skip
     probe = probe_clip(path, ClipSettings())
     assert (probe.error_kind, probe.pts) == ("hdr", ())
     assert "convert it to BT.709" in probe.error

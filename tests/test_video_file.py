@@ -1,4 +1,4 @@
-"""Promise: frame t of a clip is frame t of a sequential pass, however it is reached; broken files cost only themselves."""
+"""Promise: frame t of a clip is frame t of a sequential pass, however it is reached; faults cost only themselves."""
 
 import random
 from bisect import bisect_right
@@ -10,7 +10,8 @@ import pytest
 from small_clips import encode, number_of, numbered
 
 from factory.errors import DataError, UsageError
-from factory.sources.clip_probe import ClipSettings, chosen, list_clips, probe_clip
+from factory.sources.clip_probe import chosen, list_clips, probe_clip
+from factory.sources.clip_settings import ClipSettings
 from factory.sources.video_colour import colours_of, to_rgb
 from factory.sources.video_file import Stamps, VideoFile
 
@@ -144,9 +145,11 @@ def test_faults_of_a_file_are_told_not_raised(tmp_path: Path) -> None:
             "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
         },
     )
+    strange = tmp_path / "strange.mp4"
+    strange.write_bytes(good.read_bytes().replace(b"avc1", b"zzzz"))
     kinds = {
         path.name: probe_clip(path, ClipSettings()).error_kind
-        for path in (truncated, empty, text, listing, picture, write_sound(tmp_path / "sound.mp4"), locked)
+        for path in (truncated, empty, text, listing, picture, write_sound(tmp_path / "sound.mp4"), locked, strange)
     }
     assert kinds == {
         "truncated.mp4": "undecodable",
@@ -156,6 +159,7 @@ def test_faults_of_a_file_are_told_not_raised(tmp_path: Path) -> None:
         "picture.avi": "undecodable",
         "sound.mp4": "no_video",
         "locked.mp4": "encrypted",
+        "strange.mp4": "codec",
     }
 
 
@@ -167,9 +171,7 @@ def test_a_video_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["b.ts", "b.mkv", "fast.mp4"])
 def test_a_cut_clip_keeps_its_whole_frames(tmp_path: Path, name: str) -> None:
     options = {"movflags": "faststart"} if name == "fast.mp4" else {}
-    path = encode(
-        tmp_path / name, [numbered(i) for i in range(COUNT)], options=B_FRAMES, container_options=options
-    )
+    path = encode(tmp_path / name, [numbered(i) for i in range(COUNT)], options=B_FRAMES, container_options=options)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 6 // 10])
     video = VideoFile(path)

@@ -29,7 +29,10 @@ class KeyerSettings:
     quiet: float = 1.5
     near_light: float = 0.6
     rounds: int = 0
-    rim: float = 0.01
+    rim: float = 0.003
+    deep: int = 3
+    window: int = 15
+    close: float = 0.97
     low: float = 0.85
     mid: float = 0.1
     far: float = 0.01
@@ -50,7 +53,10 @@ def key_frame(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSet
     dom = 1 - dominance(picture, colour) / np.maximum(dominance(plate, colour), 0.02)
     sm = cv2.GaussianBlur(dom, (3, 3), 0) if noise > 0.01 else dom
     solid = np.asarray(np.clip((sm - settings.solid) / (1 - settings.solid - noise), 0, 1), np.float32) ** 2
-    core = cv2.erode(solid, np.ones((3, 3), np.uint8)) + settings.rim * solid
+    n = 2 * settings.deep + 1
+    peak = cv2.dilate(sm, np.ones((settings.window, settings.window), np.uint8))
+    relative = np.clip((sm / np.maximum(peak, settings.solid) - settings.close) / (0.99 - settings.close), 0, 1)
+    core = np.maximum(cv2.erode(solid, np.ones((n, n), np.uint8)), solid * relative) + settings.rim * solid
     for i in range(settings.rounds):
         alpha = functional_alpha(picture, core, B, settings)
         t = np.clip((alpha - settings.low) / (1 - settings.low), 0, 1) ** 2
@@ -62,7 +68,7 @@ def key_frame(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSet
     alpha = np.clip(alpha, 0, 1)
     inner = cv2.erode(solid, np.ones((3, 3), np.uint8))
     alpha = np.maximum(alpha, inner)
-    alpha = clip_ends(np.asarray(alpha, np.float32), float(np.clip(settings.black_point * sa, 1 / 255, 0.15)))
+    alpha = clip_ends(np.asarray(alpha, np.float32), float(np.clip(settings.black_point * sa, 0.4 / 255, 0.15)))
     return alpha, unmix(picture, alpha, plate)
 
 

@@ -103,7 +103,8 @@ def screen_spread(picture: Picture, background: NDArray[np.bool_], plate: PlateC
     height, width = background.shape
     size = (min(CELLS, width), min(CELLS, height))
     clean = background.astype(np.float32)
-    deviation = (picture - plate_picture(plate, height, width)) * clean[..., None]
+    screen = np.ascontiguousarray(plate_picture(plate, height, width))
+    deviation = cv2.subtract(picture, screen, mask=background.view(np.uint8), dtype=cv2.CV_32F)  # 0 elsewhere
     weight = cv2.resize(clean, size, interpolation=cv2.INTER_AREA)
     mean = cv2.resize(deviation, size, interpolation=cv2.INTER_AREA) / np.maximum(weight, 1e-6)[..., None]
     return float(np.sqrt((weight * (mean**2).max(axis=-1)).sum() / weight.sum()))

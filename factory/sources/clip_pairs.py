@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ import numpy as np
 
 from factory.errors import DataError
 from factory.sample import CAPTURED, Matte, Origin, Picture, Request, Sample
-from factory.sources.clip_probe import ClipProbe, ClipSettings, chosen, described, digest, upright_rgb
+from factory.sources.clip_probe import ClipProbe, chosen, described, upright_rgb
 from factory.sources.clip_reader import ClipReader, Row, colours_in, geometry_in, named_moment, one_ahead
+from factory.sources.clip_settings import ClipSettings
 from factory.sources.clips import SHARD_DIGITS, clip_row
 from factory.sources.framing import cut_sides
 from factory.sources.on_screen import FramingSettings, painted
+from factory.sources.planned_file import digest
 from factory.sources.video_colour import luma_of, upright
 from factory.sources.video_file import VideoFile
 
@@ -45,6 +47,7 @@ class PairProbe:
 
 def probe_pair(foreground: Path, alpha: Path, settings: ClipSettings) -> PairProbe:
     """Time stamps and colours of both clips. Frame i of one belongs to frame i of the other, whatever their times."""
+    settings = replace(settings, keyed_at=0)  # straight colour must not be averaged without its alpha
     unread = tuple(ClipProbe(size=size, sha256=sha256) for size, sha256 in (digest(foreground), digest(alpha)))
     try:
         with closing(VideoFile(foreground)) as colour, closing(VideoFile(alpha)) as coverage:

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ import numpy as np
 from factory.errors import DataError, UsageError
 from factory.greenscreen.clean_plate import Picture16, clean_plate
 from factory.greenscreen.screen import Screen, find_screen
+from factory.sources.clip_settings import ClipSettings
+from factory.sources.planned_file import digest
 from factory.sources.rgba_folder import matches
 from factory.sources.video_colour import Colours, Floats, colours_of, to_rgb, upright
 from factory.sources.video_file import Stamps, VideoFile
@@ -33,31 +35,8 @@ Row: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClipSettings:
-    """Which frames of a clip are taken, and how its colours are read. Part of the plan.
-
-    frames: every n-th frame (`every`), all key frames, or `rate` frames per second.
-    matrix, range, siting: "auto" takes the clip's tags, or the rule where it has none.
-    """
-
-    frames: Literal["every", "keyframes", "rate"] = "every"
-    every: int = 20
-    rate: float = 1.0
-    matrix: Literal["auto", "bt709", "bt601"] = "auto"
-    range: Literal["auto", "tv", "pc"] = "auto"
-    siting: Literal["auto", "left", "centre", "topleft"] = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what no plan should hold."""
-        if self.every < 1:
-            raise UsageError(f"every is {self.every}: take every 1st frame or fewer")
-        if not 0 < self.rate <= 1000:
-            raise UsageError(f"rate is {self.rate}: give frames per second, above 0 and at most 1000")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """How a clip's frames lie and are shown. width, height: shown, upright, with square pixels."""
+    """How a clip's frames lie and are shown. width, height: to be keyed at; upright, with square pixels."""
 
     width: int
     height: int
@@ -157,16 +136,6 @@ def probe_clip(path: Path, settings: ClipSettings) -> ClipProbe:
         return ClipProbe(size=size, sha256=sha256, error_kind=fault.kind, error=str(fault))
 
 
-def digest(path: Path) -> tuple[int, str]:
-    """Size in bytes and SHA-256 of a file."""
-    try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            return file.tell(), sha256
-    except PermissionError:
-        raise UsageError(f"{path} may not be read: change its permissions or take it out of the folder") from None
-
-
 def _probed(path: Path, settings: ClipSettings, empty: ClipProbe) -> ClipProbe:
     with closing(VideoFile(path)) as video:
         stamps = video.stamps()
@@ -198,7 +167,7 @@ def described(
         seekable=video.seekable,
         strict=video.strict,
         colours=_decided(colours_of(first), settings),
-        geometry=geometry_of(first, video.pixel_aspect),
+        geometry=geometry_of(first, video.pixel_aspect, settings.keyed_at),
     )
 
 
@@ -214,13 +183,15 @@ def _decided(tagged: Colours, settings: ClipSettings) -> Colours:
     )
 
 
-def geometry_of(frame: "VideoFrame", pixel_aspect: Fraction) -> Geometry:
+def geometry_of(frame: "VideoFrame", pixel_aspect: Fraction, keyed_at: int) -> Geometry:
     """Raises DataError("rotation") for a clip that is turned by other than quarter turns."""
     rotation = frame.rotation % 360
     if rotation % 90:
         raise DataError("rotation", f"the clip is turned by {rotation}°: only quarter turns can be made upright")
-    shown = (round(frame.width * pixel_aspect), frame.height)
-    width, height = shown if rotation % 180 == 0 else shown[::-1]
+    shown = (frame.width * pixel_aspect, Fraction(frame.height))
+    factor = max(1, round(min(shown) / keyed_at)) if keyed_at else 1
+    size = (round(shown[0] / factor), round(shown[1] / factor))
+    width, height = size if rotation % 180 == 0 else size[::-1]
     return Geometry(width=width, height=height, coded_width=frame.width, coded_height=frame.height, rotation=rotation)
 
 

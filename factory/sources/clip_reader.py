@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from factory.errors import DataError, InputChanged
-from factory.sources.clip_probe import Geometry, digest
+from factory.sources.clip_probe import Geometry
+from factory.sources.planned_file import digest
 from factory.sources.video_colour import Colours
 from factory.sources.video_file import VideoFile
 

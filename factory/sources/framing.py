@@ -36,12 +36,12 @@ def _pull_push(ink: Floats) -> Floats:
     ink: (H, W, 4) colour times weight, and weight.
     """
     weight = np.ascontiguousarray(ink[..., 3])
-    colour: Floats = ink[..., :3] / np.maximum(weight, 1e-6)[..., None]
+    colour = cv2.divide(cv2.cvtColor(ink, cv2.COLOR_BGRA2BGR), cv2.merge([np.maximum(weight, 1e-6)] * 3))
     hole = weight <= 0
     if hole.any():
         coarser = _enlarged(_pull_push(_halved(ink)), weight.shape)
         np.copyto(colour, coarser, where=hole[..., None])
-    return colour
+    return np.asarray(colour, np.float32)
 
 
 def _halved(picture: Floats) -> Floats:
@@ -63,14 +63,9 @@ def bounds(alpha: Matte) -> tuple[int, int, int, int]:
 def resized(foreground: Picture, alpha: Matte, height: int, width: int) -> tuple[Picture, Matte]:
     """Resize an object with its matte: colour weighted by coverage, so that what lies under alpha 0 has no say.
 
-    Area average along an axis that shrinks, bicubic where it grows. Colour is padded under the new alpha 0.
+    Area average along an axis that shrinks, bicubic where it grows. The colour under the new alpha 0 is anything: see
+    `pad_colour`.
     """
-    colour, levels = _resampled(foreground, alpha, height, width)
-    return pad_colour(colour, levels), levels
-
-
-def _resampled(foreground: Picture, alpha: Matte, height: int, width: int) -> tuple[Picture, Matte]:
-    """As `resized`, but the colour under alpha 0 is anything."""
     a = np.asarray(cv2.LUT(np.ascontiguousarray(alpha), UNIT), np.float32)
     ink = cv2.multiply(foreground, cv2.merge([a, a, a]), dtype=cv2.CV_32F)
     old_height, old_width = alpha.shape
@@ -82,7 +77,7 @@ def _resampled(foreground: Picture, alpha: Matte, height: int, width: int) -> tu
             ink = cv2.resize(ink, size, interpolation=way)
     levels = cv2.convertScaleAbs(np.clip(a, 0, 1), alpha=255)
     weight = cv2.merge([np.maximum(a, 1 / 510)] * 3)
-    colour = cv2.divide(ink, weight, dtype=cv2.CV_8U)
+    colour = cv2.convertScaleAbs(np.maximum(cv2.divide(ink, weight), 0))  # rounds to the nearest, half to even
     return np.asarray(colour, np.uint8), np.asarray(levels, np.uint8)
 
 
@@ -127,7 +122,7 @@ def framed(
     top, bottom = _shortened(top, bottom, high / scale, "top" in flush, "bottom" in flush)
     width = wide if spans[0] else max(round((right - left) * scale), 1)
     height = high if spans[1] else max(round((bottom - top) * scale), 1)
-    inner, matte = _resampled(foreground[top:bottom, left:right], alpha[top:bottom, left:right], height, width)
+    inner, matte = resized(foreground[top:bottom, left:right], alpha[top:bottom, left:right], height, width)
     x = 0 if "left" in flush else size - width if "right" in flush else (size - width) // 2
     y = 0 if "top" in flush else size - height if "bottom" in flush else (size - height) // 2
     canvas, coverage = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)

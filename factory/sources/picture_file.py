@@ -59,9 +59,10 @@ def upright(image: Image.Image, data: bytes) -> Image.Image:
             turned_already = image.format == "TIFF"  # by OpenCV
             image = Image.fromarray(_eight_of_sixteen(data))
             image.getexif()[ORIENTATION] = 1 if turned_already else orientation
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
     except BROKEN:
         raise DataError("undecodable", "the picture's data is broken or cut off") from None
+    return image
 
 
 def has_16_bits(image: Image.Image, data: bytes) -> bool:
@@ -89,10 +90,12 @@ def _eight_of_sixteen(data: bytes) -> NDArray[np.uint8]:
 def _in_srgb(image: Image.Image, profile: bytes) -> Picture:
     """(H, W, 3). A profile that cannot be read, or is made for another kind of pixels, has no say."""
     try:
-        if image.mode not in {"L", "CMYK"}:
+        if image.mode not in {"RGB", "L", "CMYK"}:
             image = image.convert("L" if image.mode in {"1", "LA"} else "RGB")
         transform = _to_srgb(profile, image.mode) if profile else None
-        return np.asarray(transform.apply(image) if transform else image.convert("RGB"), np.uint8)
+        if transform:
+            image = transform.apply(image)
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), np.uint8)
     except ValueError:
         raise DataError("format", f"the picture's colours (mode {image.mode}) are of no ordinary kind") from None
 

@@ -52,6 +52,11 @@ class VideoFile:
         self.strict = strict  # frames that are not wholly decodable are lost, not guessed
         self._trusted = seekable
         self._position: int | None = None  # the last key frame that was read
+        self._ready: deque[av.VideoFrame] = deque()
+        self._fed: set[int] = set()  # key frames given to the decoder since its start
+        self._passed: set[int | None] = set()  # frames that came out of it since
+        self._start = -math.inf  # the key frame it was started at; frames shown earlier would lack a reference
+        self._sound_from = -math.inf  # frames shown earlier build upon something broken
         self._open()
 
     def _open(self) -> None:
@@ -75,8 +80,7 @@ class VideoFile:
             raise DataError("codec", "the clip is coded in a way that no decoder here knows: convert it to H.264")
         if codec.width * codec.height > MAX_PIXELS:
             raise DataError("too_large", f"the clip's frames have more than {MAX_PIXELS // 10**6} million pixels")
-        if self.strict:
-            codec.options = {"err_detect": "explode"}
+        codec.options = {"max_pixels": str(MAX_PIXELS)} | ({"err_detect": "explode"} if self.strict else {})
         codec.thread_count = 1  # workers multiply, not threads
         self._packets: Iterator[Packet[Any]] = self._container.demux(self._stream)
         self._forget()
@@ -230,8 +234,6 @@ class VideoFile:
                 self._packets = chain([packet], self._packets)
                 self._stream.codec_context.flush_buffers()
                 return True
-            if packet.is_keyframe and packet.pts is not None and packet.pts > key_pts:
-                return False
         return False
 
     def _next(self) -> "Packet[Any] | None":
@@ -251,11 +253,10 @@ class VideoFile:
 
     def _forget(self) -> None:
         """Nothing is in the decoder any more."""
-        self._ready: deque[av.VideoFrame] = deque()
-        self._fed: set[int] = set()  # key frames given to the decoder since its start
-        self._passed: set[int | None] = set()  # frames that came out of it since
-        self._start: float = -math.inf  # the key frame it was started at; frames shown earlier would lack a reference
-        self._sound_from: float = -math.inf  # frames shown earlier build upon something broken
+        self._ready.clear()
+        self._fed.clear()
+        self._passed.clear()
+        self._start = self._sound_from = -math.inf
 
     def _blame(self, error: av.FFmpegError) -> None:
         """Return if the file's content is at fault; raise what the machine raises.

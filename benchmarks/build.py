@@ -1,0 +1,265 @@
+"""`factory build-green100k` on a folder of RGBA pictures, two workers, against a plain loop over the same pictures.
+
+The pictures: 512² RGBA PNG, drawn objects (sources/procedural), because 5,000 different ones would take minutes to
+draw one in twenty is drawn and the others are its turned, mirrored and brightened copies. Gates are at their defaults
+but for near-duplicates, which such copies are.
+
+Both are timed from the start of their process to its end. The product plans (reads and hashes each file), starts its
+workers, checks each file's hash, frames, scores, gates, encodes, marks, writes tars, manifest, indexes, card and
+report, all forced to the disk. The loop is one process with one thread: for each picture read, cv2.imdecode, crop,
+premultiplied area resize, place, composite, the product's own colour padding, scores and gates, cv2.imencode, pixel
+hashes, JSON, tarfile; then the SHA-256 of each tar. Both have the same samples: that is checked.
+
+    python benchmarks/build.py [--n 5000] [--few 500] [--workers 2] [--folder /somewhere/on/the/disk]
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import psutil
+import yaml
+from figures import exit_code, shown, within
+
+from factory.engine.events import read_events
+from factory.engine.plan import sample_seed
+from factory.quality.gates import GateSettings, judge
+from factory.quality.scores import ScoreSettings, score
+from factory.review.report import write_report
+from factory.sample import Matte, Origin, Picture, Rejection, Request, Sample, make_key
+from factory.shards.encoding import decode_png, metadata
+from factory.shards.equation import constant_plate
+from factory.shards.layout import Layout
+from factory.shards.reader import read_members
+from factory.sources.framing import pad_colour
+from factory.sources.on_screen import FramingSettings
+from factory.sources.procedural import CLASSES, render
+
+MUST = 1.6  # with two workers on two cores
+GROWTH = 1.1  # of a process's memory from few pictures to many
+SIZE = 512
+SHARD = 256
+SEED = 0
+SCREEN = (0, 255, 0)
+FRAMING = FramingSettings(size=SIZE)
+GATES = GateSettings(duplicate_distance=-1)
+VARIANTS = list(product((1.0, 0.9, 0.8), range(4), (False, True)))[:20]  # brightness, quarter turns, mirrored
+LOOP = "--loop"  # this script as the loop
+POLL_SECONDS = 0.05
+
+
+def main() -> int:
+    """Race over many pictures; the product once more over few, for its memory."""
+    parser = argparse.ArgumentParser(description="build-green100k against a plain loop")
+    parser.add_argument("--n", type=int, default=5000, help="pictures")
+    parser.add_argument("--few", type=int, default=500, help="pictures of the run that memory is compared with")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--shard-size", type=int, default=SHARD)
+    parser.add_argument("--folder", type=Path, help="where to write; without it the system's temporary folder")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder, size, workers = Path(name), arguments.shard_size, arguments.workers
+        draw_pictures(folder / "many", arguments.n)
+        draw_pictures(folder / "few", arguments.few)
+        few = build(folder / "few", folder / "few-set", workers, size)
+        many = build(folder / "many", folder / "many-set", workers, size)
+        loop = seconds_of([sys.executable, __file__, LOOP, str(folder / "many"), str(folder / "loop"), str(size)])
+        samples = compare(folder / "many-set", folder / "loop")
+        started = time.perf_counter()
+        write_report(folder / "many-set")
+        report = time.perf_counter() - started
+    n = arguments.n
+    print(
+        f"{n:,} pictures of {SIZE}², {samples:,} pass the gates; {workers} workers on {len(os.sched_getaffinity(0))} cores"
+    )
+    print(f"product {many.seconds:.1f} s: {many.course}; the report is {report:.1f} s of it")
+    print(f"without the report: {loop / (many.seconds - report):.3f} times the loop's speed")
+    return exit_code(
+        shown("build-green100k", f"{n / many.seconds:.1f} pictures/s", f"loop {n / loop:.1f}", loop / many.seconds, MUST),
+        within(f"a worker's memory, {n:,} ÷ {arguments.few:,} pictures", many.worker / few.worker, GROWTH, ""),
+        within(f"the driver's memory, {many.driver:.0f} MB ÷ {few.driver:.0f} MB", many.driver / few.driver, GROWTH, ""),
+    )
+
+
+def draw_pictures(folder: Path, number: int) -> None:
+    """`number` RGBA pictures, as image editors save them: nothing under alpha 0."""
+    folder.mkdir()
+    objects = range(-(-number // len(VARIANTS)))
+    with ProcessPoolExecutor(max(1, len(os.sched_getaffinity(0)))) as pool:
+        list(pool.map(_draw_variants, objects, [folder] * len(objects), [number] * len(objects), chunksize=4))
+
+
+def _draw_variants(index: int, folder: Path, number: int) -> None:
+    cv2.setNumThreads(1)
+    name = CLASSES[index % len(CLASSES)]
+    drawn = render(name, index, SIZE)
+    visible = drawn.foreground * (drawn.alpha > 0)[..., None]
+    for variant, (brightness, turns, mirrored) in enumerate(VARIANTS[: number - index * len(VARIANTS)]):
+        bgra = np.dstack([np.rint(visible[..., ::-1] * brightness).astype(np.uint8), drawn.alpha])
+        bgra = np.rot90(bgra[:, ::-1] if mirrored else bgra, turns)
+        cv2.imwrite(str(folder / f"{name.replace(' ', '_')}_{index:04d}_{variant:02d}.png"), bgra)
+
+
+class Built(NamedTuple):
+    """What a run of the product took.  course: in words.  worker, driver: the most memory that one process had, MB."""
+
+    seconds: float
+    course: str
+    worker: float
+    driver: float
+
+
+def build(pictures: Path, out: Path, workers: int, shard_size: int) -> Built:
+    """The command as a user types it."""
+    recipe = out.with_suffix(".yaml")
+    source = {"type": "rgba_folder", "path": str(pictures)}
+    fields = {"job": "build-green100k", "size": SIZE, "seed": SEED, "sources": [source]}
+    recipe.write_text(yaml.safe_dump(fields | {"gates": {"duplicate_distance": GATES.duplicate_distance}}))
+    command = [sys.executable, "-m", "factory", "build-green100k", str(recipe), "--out", str(out)]
+    command += ["--executor", "local", "--workers", str(workers), "--shard-size", str(shard_size)]
+    began, started = time.time(), time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
+        peaks: dict[int, float] = {}
+        watcher = threading.Thread(target=_watch, args=(child, peaks))
+        watcher.start()
+        if child.wait():
+            raise SystemExit(f"the command left with {child.returncode}")
+        seconds = time.perf_counter() - started
+        watcher.join()
+    events = list(read_events(Layout(out).events))
+    planned = next(event["time"] for event in events if event["event"] == "started") - began
+    made = max(event["time"] for event in events if event["event"] == "shard") - began
+    course = f"planned after {planned:.1f} s, shards done after {made:.1f} s"
+    driver = peaks.pop(child.pid)
+    return Built(seconds, course, max(peaks.values(), default=driver), driver)
+
+
+def _watch(child: "subprocess.Popen[bytes]", peaks: dict[int, float]) -> None:
+    """Note the most memory that each process of a running command has had so far, by the kernel's own account."""
+    root = psutil.Process(child.pid)
+    while child.poll() is None:
+        with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            for process in [root, *root.children(recursive=True)]:
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                found = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")]
+                peaks[process.pid] = max([peaks.get(process.pid, 0.0), *(kilobytes / 1024 for kilobytes in found)])
+        time.sleep(POLL_SECONDS)
+
+
+def seconds_of(command: list[str]) -> float:
+    """How long a command takes, one thread in every library."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    started = time.perf_counter()
+    subprocess.run(command, check=True, env=os.environ | threads)
+    return time.perf_counter() - started
+
+
+def loop(pictures: Path, out: Path, shard_size: int) -> None:
+    """The same work as plainly as it can be done well."""
+    cv2.setNumThreads(1)
+    out.mkdir()
+    paths = sorted(pictures.iterdir())
+    for shard, first in enumerate(range(0, len(paths), shard_size)):
+        tar = out / f"train-{shard:06d}.tar"
+        with tarfile.open(tar, "w", format=tarfile.USTAR_FORMAT) as archive:
+            for index, path in enumerate(paths[first : first + shard_size]):
+                for name, body in members(path, make_key(shard, index), first + index):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(body)
+                    archive.addfile(info, io.BytesIO(body))
+        with tar.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        tar.with_suffix(".sha256").write_text(f"{digest}  {tar.name}\n")
+
+
+def members(path: Path, key: str, slot: int) -> Iterator[tuple[str, bytes]]:
+    """One picture's members; none if a gate turns it down."""
+    seed = sample_seed(SEED, slot, 0)
+    foreground, alpha = frame(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED), seed)
+    a = (alpha.astype(np.float32) / 255)[..., None]
+    name = " ".join(path.stem.split("_"))
+    raw = Sample(
+        request=Request(key=key, slot=slot, attempt=0, seed=seed),
+        origin=Origin(kind="composited", class_name=name, caption=f"a {name}", source="rgba_folder", item=path.name),
+        rgb=np.rint(foreground * a + np.float32(SCREEN) * (1 - a)).astype(np.uint8),
+        alpha=alpha,
+        foreground=foreground,
+        plate=constant_plate(SCREEN),
+    )
+    sample = judge(score(raw, ScoreSettings()), GATES)
+    if isinstance(sample, Rejection):
+        return
+    meta = metadata(sample, sample.rgb, alpha, foreground)  # hashes the pixels
+    for extension, picture in (("alpha.png", alpha), ("fg.png", foreground[..., ::-1]), ("rgb.png", raw.rgb[..., ::-1])):
+        yield f"{key}.{extension}", cv2.imencode(".png", picture)[1].tobytes()
+    yield f"{key}.json", json.dumps(meta, sort_keys=True).encode()
+
+
+def frame(bgra: Picture, seed: int) -> tuple[Picture, Matte]:
+    """The object at a margin, a place and a side that the seed draws; colour weighted by coverage where it is resized."""
+    random = np.random.default_rng(seed)
+    margin, mirrored = random.uniform(*FRAMING.margin), random.random() < FRAMING.flip
+    across, down = random.uniform(-1, 1, 2) * FRAMING.wander
+    bgra = np.ascontiguousarray(bgra[:, ::-1] if mirrored else bgra)
+    x, y, width, height = cv2.boundingRect(bgra[..., 3])
+    rgb = cv2.cvtColor(bgra[y : y + height, x : x + width], cv2.COLOR_BGRA2RGB)
+    a = bgra[y : y + height, x : x + width, 3].astype(np.float32) / 255
+    ink = rgb * a[..., None]
+    room = round(SIZE * (1 - 2 * margin))
+    scale = min(room / width, room / height)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    way = cv2.INTER_AREA if scale <= 1 else cv2.INTER_CUBIC
+    a, ink = cv2.resize(a, size, interpolation=way), cv2.resize(ink, size, interpolation=way)
+    colour = np.rint(np.clip(ink / np.maximum(a, 1 / 510)[..., None], 0, 255)).astype(np.uint8)
+    levels = np.rint(np.clip(a, 0, 1) * 255).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(levels)
+    left, top = place(size[0], x, width, across), place(size[1], y, height, down)
+    foreground, alpha = np.zeros((SIZE, SIZE, 3), np.uint8), np.zeros((SIZE, SIZE), np.uint8)
+    foreground[top : top + size[1], left : left + size[0]] = colour
+    alpha[top : top + size[1], left : left + size[0]] = levels
+    return pad_colour(foreground, alpha), alpha
+
+
+def place(length: int, first: int, visible: int, towards: float) -> int:
+    """Where a picture of this length begins: what is visible of it goes some of the way to the smallest margin."""
+    middle = (SIZE - length) // 2
+    before = middle + first - FRAMING.margin[0] * SIZE
+    after = SIZE - FRAMING.margin[0] * SIZE - (middle + first + visible)
+    return middle + round(towards * max(before if towards < 0 else after, 0))
+
+
+def compare(made: Path, looped: Path) -> int:
+    """The number of samples; exit where both do not have the same ones: keys all, pictures of the first shard."""
+    samples = 0
+    for tar in sorted((made / "data").glob("*.tar")):
+        ours, theirs = dict(read_members(tar)), dict(read_members(looped / tar.name))
+        assert ours.keys() == theirs.keys(), f"{tar.name}: not the same samples"
+        samples += len(ours)
+        for key in list(ours)[: 8 if samples > len(ours) else None]:
+            for member in ("alpha.png", "rgb.png"):
+                apart = cv2.absdiff(decode_png(ours[key][member]), decode_png(theirs[key][member]))
+                assert int(apart.max()) <= 1, f"{key}.{member}: {apart.max()} levels apart"
+    return samples
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [LOOP]:
+        loop(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
+        sys.exit(0)
+    sys.exit(main())
