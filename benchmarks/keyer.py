@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -270,8 +271,8 @@ def frames_per_second(frames: int) -> float:
 
 
 def as_seen(frame: av.VideoFrame) -> Floats:
-    """A decoded frame as the video source hands it to the keyer."""
-    return to_rgb(frame, colours_of(frame))
+    """A decoded frame as the video source hands it to the keyer; swscale takes chroma as the mean of two columns."""
+    return to_rgb(frame, replace(colours_of(frame), siting="centre"))
 
 
 if __name__ == "__main__":

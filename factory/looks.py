@@ -7,7 +7,8 @@ from pathlib import Path
 from factory.engine.survey import Answer, Item, Surveyor
 from factory.errors import MachineError
 from factory.sources.clip_pairs import PairProbe, probe_pair
-from factory.sources.clip_probe import ClipProbe, ClipSettings, probe_clip
+from factory.sources.clip_probe import ClipProbe, probe_clip
+from factory.sources.clip_settings import ClipSettings
 from factory.sources.planned_file import digest
 from factory.sources.public import Pair
 

@@ -14,7 +14,7 @@ from factory.quality.gates import GateSettings
 from factory.refine.greenpost import GreenPostSettings
 from factory.shards.marking import MarkingSettings
 from factory.sources.caption_model import CaptionSettings
-from factory.sources.clip_probe import ClipSettings
+from factory.sources.clip_settings import ClipSettings
 
 
 class Strict(BaseModel):

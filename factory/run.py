@@ -36,6 +36,7 @@ from factory.errors import Interrupted, MachineError, UsageError
 from factory.lines import build
 from factory.recipes import CaptionsRecipe, DatasetRecipe, FilterRecipe, RefineRecipe, to_yaml
 from factory.review.report import write_report
+from factory.shards.card import SourceLine
 from factory.shards.commit import CommitRecord, publish, valid_commits, write_durably, write_json
 from factory.shards.finalise import FinishSettings, finalise, is_finished, mark_finished
 from factory.shards.layout import Layout
@@ -341,8 +342,14 @@ def _wants_gpus(recipe: DatasetRecipe) -> bool:
 
 def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) -> bool:
     """Finalise and report; False where that was already done for these very records."""
-    distance = max(0, plan.settings["gates"]["duplicate_distance"])
-    settings = FinishSettings(title=f"{layout.root.resolve().name} ({plan.job})", duplicate_distance=distance)
+    counts = census(plan, records)
+    against = counts if any(count.paper for count in counts) else []
+    settings = FinishSettings(
+        title=f"{layout.root.resolve().name} ({plan.job})",
+        duplicate_distance=max(0, plan.settings["gates"]["duplicate_distance"]),
+        sources=tuple(SourceLine(title=c.title, found=c.found, used=c.used, paper=c.paper) for c in against),
+        excluded=plan.settings.get("excluded", {}),
+    )
     if is_finished(layout, records, settings):
         return False
     say(f"finalising {len(records):,} shards")

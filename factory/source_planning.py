@@ -137,7 +137,7 @@ def _plan_public(planner: _Planner, name: str, entry: PublicEntry) -> None:
 def _plan_video_pairs(planner: _Planner, name: str, entry: PublicEntry, public: "PublicSet") -> None:
     """Foreground and matte clips of a public set."""
     from factory.sources.clip_pairs import pair_frame_rows, pair_row  # noqa: PLC0415
-    from factory.sources.clip_probe import ClipSettings  # noqa: PLC0415
+    from factory.sources.clip_settings import ClipSettings  # noqa: PLC0415
     from factory.sources.on_screen import FramingSettings  # noqa: PLC0415
     from factory.sources.public import list_pairs  # noqa: PLC0415
 

@@ -1,9 +1,8 @@
 """The report, the contact sheet and `show`, over a small set made by the real engine."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from report_page import read_page
 
 from factory.engine.drive import Drive
 from factory.engine.events import Diary
@@ -23,7 +23,7 @@ from factory.quality.gsg import GSG_DEFINITION
 from factory.review import digest as digest_module
 from factory.review.choice import choose
 from factory.review.contact_sheet import GUTTER, MARGIN, PANE, contact_sheet
-from factory.review.digest import gate_limits, read_digest
+from factory.review.digest import read_digest
 from factory.review.histogram import WIDTH, histogram
 from factory.review.report import THUMBNAILS, write_report
 from factory.review.show import show
@@ -137,48 +137,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_set(tmp_path_factory.mktemp("review") / "a & b", 24, 8, Build(48, 64))
 
 
-@dataclass
-class Page(HTMLParser):
-    """What a browser would see: elements, the files they name, and the text."""
-
-    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
-    text: str = ""
-    scripts: dict[str, str] = field(default_factory=dict)
-    _inside: str = ""
-
-    def __post_init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.text += " "
-        self._inside = (dict(attrs).get("id") or "code") if tag == "script" else tag if tag == "style" else ""
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside in ("", "style"):
-            self.text += data if not self._inside else ""
-        else:
-            self.scripts[self._inside] = self.scripts.get(self._inside, "") + data
-
-    def links(self) -> Iterator[str]:
-        for _, attributes in self.elements:
-            yield from (
-                value for name in ("src", "href", "srcset", "poster", "data") if (value := attributes.get(name))
-            )
-
-    def words(self) -> str:
-        return " ".join(self.text.split())
-
-
-def read_page(path: Path) -> Page:
-    page = Page()
-    page.feed(path.read_text(encoding="utf-8"))
-    return page
-
-
 def test_the_report_counts_what_the_manifest_holds(small: Path) -> None:
     page = read_page(write_report(small))
     layout = Layout(small)
@@ -196,8 +154,9 @@ def test_the_report_counts_what_the_manifest_holds(small: Path) -> None:
     assert "the sampler returned no numbers" in words
     assert "max 50" in words, "the gate's limit is drawn into its histogram"
     assert GSG_DEFINITION in words
-    cards = [attributes for tag, attributes in page.elements if tag == "a" and "data-why" in attributes]
-    assert len(cards) == 22
+    items = json.loads(page.scripts["items"])
+    assert sum(not item["rejected"] for item in items) == 22
+    assert sum(tag == "a" and "data-item" in attributes for tag, attributes in page.elements) == len(items)
 
 
 def test_the_report_opens_offline_and_every_file_it_names_exists(small: Path) -> None:
@@ -256,7 +215,7 @@ def test_a_large_set_shows_each_class_and_at_most_500_thumbnails(tmp_path: Path)
     thumbs = list((index.parent / "thumbs").iterdir())
     assert 300 < len(thumbs) <= THUMBNAILS
     digest = read_digest(Layout(root))
-    chosen = choose(digest, gate_limits(digest.plan.settings), most=200)
+    chosen = choose(digest, most=200)
     assert len(chosen) == 200
     gsg = {key: find(root, key)["gsg"] for key in chosen}
     assert {find(root, key)["class"] for key, why in chosen.items() if "each class" in why} == set(CLASSES)

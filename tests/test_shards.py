@@ -215,7 +215,7 @@ def test_a_driver_killed_at_any_step_of_finalising_ends_in_the_same_bytes(finish
     """SIGKILL right before each rename in turn, then the same command again."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     wanted = digests(finished_set)
-    shards_only = ("README.md", "finished.json", "manifest.parquet", "shardindex.json", "shardindex-validation.json")
+    shards_only = ("README.md", "croissant.json", "finished.json", "manifest.parquet", "shardindex.json", "shardindex-validation.json")
     kills = 0
     for step in range(20):
         root = tmp_path / str(step)
@@ -230,7 +230,7 @@ def test_a_driver_killed_at_any_step_of_finalising_ends_in_the_same_bytes(finish
         assert not (root / "finished.json").exists()
         finish(root, make_shards(root, small_plan(), []))
         assert digests(root) == wanted
-    assert kills >= 9  # plan.json, four indexes, two wids indexes, manifest, card, finished.json
+    assert kills >= 10  # plan.json, four indexes, two wids indexes, manifest, card, Croissant, finished.json
 
 
 # --- export -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from factory.errors import UsageError
-from factory.sample import COMPOSITED, Request, Sample
+from factory.sample import DRAWN, Request, Sample
 from factory.shards.equation import residual
 from factory.sources.procedural import (
     CLASSES,
@@ -169,7 +169,7 @@ def test_a_source_cycles_through_the_classes_and_obeys_the_equation() -> None:
         assert residual(s.rgb, s.alpha, s.foreground, s.plate) <= 0.51
         assert (s.rgb[s.alpha == 0] == (0, 255, 0)).all()
         assert s.origin.licence == "CC0-1.0"
-        assert s.origin.digital_source_type == COMPOSITED
+        assert s.origin.digital_source_type == DRAWN
         assert not s.origin.ai_generated
 
 

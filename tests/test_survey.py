@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-import ray
 
 from factory.engine import survey
 from factory.engine.survey import Answer, Item, Look, Memory, Surveyor
@@ -59,7 +59,7 @@ def looks_at(path: Path | str) -> int:
 
 
 def make_files(folder: Path, texts: Sequence[str]) -> list[Item]:
-    items = []
+    items: list[Item] = []
     for number, text in enumerate(texts):
         path = folder / f"file {number:02d}"
         path.write_text(text)
@@ -70,16 +70,13 @@ def make_files(folder: Path, texts: Sequence[str]) -> list[Item]:
 def surveyor(where: str, request: pytest.FixtureRequest, memory: Memory | None = None) -> Surveyor:
     """Two workers, or this process alone."""
     if where == "ray":
+        import ray  # here: the processes that look do without
+
         request.getfixturevalue("ray_session")
-        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's workers do not find the tests
-    out, memory = io.StringIO(), memory or Memory(None)
-    match where:
-        case "here":
-            return Surveyor("local", 1, memory, out)
-        case "processes":
-            return Surveyor("local", 2, memory, out)
-        case _:
-            return Surveyor("ray", 2, memory, out)
+        by_value: Any = ray.cloudpickle.register_pickle_by_value
+        by_value(sys.modules[__name__])  # Ray's workers do not find the tests
+    workers = 1 if where == "here" else 2
+    return Surveyor("ray" if where == "ray" else "local", workers, memory or Memory(None), io.StringIO())
 
 
 def texts(answers: Sequence[Answer]) -> list[str]:
@@ -114,9 +111,7 @@ def test_files_are_looked_at_together(request: pytest.FixtureRequest, tmp_path: 
 
 
 @pytest.mark.parametrize("where", WHEREVER)
-def test_what_was_seen_is_remembered_by_a_later_run(
-    where: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_what_was_seen_is_remembered_by_a_later_run(where: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     items = make_files(tmp_path, ["a", "b", "c"])
     first = surveyor(where, request, Memory(tmp_path / "memory"))("files", "q", Measure(), items, crashed=lost)
     again = surveyor(where, request, Memory(tmp_path / "memory"))("files", "q", Measure(), items, crashed=lost)
@@ -217,19 +212,14 @@ def risky_and_slow(path: str) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize(("patience", "shown"), [(60.0, False), (0.05, True)])
 @pytest.mark.parametrize("where", ["here", "processes"])
 def test_a_line_is_shown_only_when_it_takes_long(
-    where: str,
-    patience: float,
-    shown: bool,
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    where: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(survey, "PATIENCE", patience)
-    looker = surveyor(where, request)
-    looker("clips", "q", Measure(0.1), make_files(tmp_path, ["a", "b"]), crashed=lost)
-    assert isinstance(looker.out, io.StringIO)
-    lines = looker.out.getvalue().splitlines()
-    assert lines[-1:] == (["looked at 2 of 2 clips"] if shown else [])
+    items = make_files(tmp_path, ["a", "b"])
+    for patience, lines in ((60.0, []), (0.05, ["looked at 2 of 2 clips"])):
+        monkeypatch.setattr(survey, "PATIENCE", patience)
+        looker = surveyor(where, request)
+        looker("clips", "q", Measure(0.1), items, crashed=lost)
+        assert isinstance(looker.out, io.StringIO)
+        assert looker.out.getvalue().splitlines()[-1:] == lines

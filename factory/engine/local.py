@@ -17,7 +17,7 @@ from typing import Any
 from factory.engine.crew import Died, Done, Failed, News, Ready, Working
 from factory.engine.line import Build
 from factory.engine.plan import Plan
-from factory.engine.threads import pin_threads, thread_environment
+from factory.engine.threads import pin_threads, worker_environment
 from factory.engine.worker import ShardWorker
 
 
@@ -120,7 +120,7 @@ class ProcessCrew:
         here, there = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(self._job, there), daemon=True)
         before = dict(os.environ)
-        os.environ.update(thread_environment(self._job.plan.threads))  # libraries read it while they load
+        os.environ.update(worker_environment(self._job.plan.threads))  # libraries read it while they load
         resource_tracker.ensure_running()  # its own start would unblock the signals again
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:

@@ -17,7 +17,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, NodeDiedError
 from factory.engine.crew import Died, Done, Failed, News, Ready, Working
 from factory.engine.local import Job
 from factory.engine.software import software
-from factory.engine.threads import thread_environment
+from factory.engine.threads import worker_environment
 from factory.engine.worker import Progress, ShardWorker
 from factory.errors import UsageError
 from factory.shards.commit import CommitRecord
@@ -123,7 +123,7 @@ class RayCrew:
         threads = job.plan.threads
         # More CPU workers than cores are let in on purpose (tests, tiny machines): they share what there is.
         cpus = min(float(threads), ray.cluster_resources().get("CPU", 1.0) / workers)
-        environment = thread_environment(threads)
+        environment = worker_environment(threads)
         if gpus_per_worker == 0:
             environment["CUDA_VISIBLE_DEVICES"] = ""
         self._options: dict[str, Any] = {

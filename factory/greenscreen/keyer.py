@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.greenscreen.despill import unmix
-from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import clip_ends, dominance, screen_axis
 from factory.greenscreen.screen import Screen
 
@@ -27,9 +26,15 @@ class KeyerSettings:
     wide: float = 0.1
     radius: int = 2
     quiet: float = 1.5
-    near_light: float = 0.6
+    near_light: float = 0.1
     rounds: int = 0
     rim: float = 0.003
+    inject: float = 1.0
+    iradius: int = 2
+    ieps: float = 0.01
+    isig: float = 1.0
+    ipow: float = 2.0
+    imix: int = 1
     deep: int = 3
     window: int = 15
     close: float = 0.97
@@ -63,6 +68,8 @@ def key_frame(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSet
         core = cv2.erode(t, np.ones((3, 3), np.uint8)) + settings.rim * t
     alpha = functional_alpha(picture, core, B, settings)
     sa = screen.noise / 255 * float(np.sqrt(axis @ axis))
+    if settings.inject > 0:
+        alpha = detailed2(alpha, cv2.transform(picture, np.array([[0.299, 0.587, 0.114]], np.float32)), settings)
     if sa > 0.004:
         alpha = guided(alpha, settings.radius, (settings.quiet * sa) ** 2)
     alpha = np.clip(alpha, 0, 1)
@@ -101,7 +108,7 @@ def functional_alpha(picture, solid, B, settings):
 
 
 def blurred_fill(values: Floats, weight: Floats, settings) -> Floats:
-    """normalised convolution at a few scales then far fill; last channel: how much is known near"""
+    """Normalised convolution at a few scales then far fill; last channel: how much is known near"""
     v = np.dstack([values * weight[..., None], weight])
     out = None
     near = cv2.GaussianBlur(v, (0, 0), settings.s1)
@@ -121,3 +128,40 @@ def guided(a, radius, eps):
     g = np.maximum(v - eps, 0) / (v + 1e-9)
     b = m - g * m
     return cv2.blur(g, k) * a + cv2.blur(b, k)
+
+
+def detailed(alpha, luma, settings):
+    a0 = np.clip(alpha, 0, 1)
+    k = (2 * settings.iradius + 1,) * 2
+    if settings.isig > 0:
+        low = cv2.GaussianBlur(luma, (0, 0), settings.isig)
+    else:
+        half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        low = cv2.resize(half, (luma.shape[1], luma.shape[0]), interpolation=cv2.INTER_LINEAR)
+    ma, ml = cv2.blur(a0, k), cv2.blur(low, k)
+    cov = cv2.blur(a0 * low, k) - ma * ml
+    var = cv2.blur(low * low, k) - ml * ml
+    slope = cov / (var + settings.ieps**2)
+    return alpha + settings.inject * slope * (luma - low)
+
+
+def _old_detailed():
+    pass
+
+
+def detailed2(alpha, luma, settings):
+    a0 = np.clip(alpha, 0, 1)
+    k = (2 * settings.iradius + 1,) * 2
+    low = cv2.GaussianBlur(luma, (0, 0), settings.isig)
+    ma, ml = cv2.blur(a0, k), cv2.blur(low, k)
+    cov = cv2.blur(a0 * low, k) - ma * ml
+    var = cv2.blur(low * low, k) - ml * ml
+    va = cv2.blur(a0 * a0, k) - ma * ma
+    slope = cov / (var + settings.ieps**2)
+    r2 = np.clip(cov * slope / (va + 1e-6), 0, 1) ** settings.ipow
+    base = ma - slope * ml
+    s, b, r = cv2.blur(slope * r2, k), cv2.blur(base * r2, k), cv2.blur(r2, k)
+    q = (s * luma + b) / (r + 1e-4)
+    mix = r * (1 if settings.imix else 0)
+    inj = alpha + settings.inject * slope * (luma - low)
+    return inj + mix * (q - inj)

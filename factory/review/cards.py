@@ -1,7 +1,7 @@
 """The thumbnails of a report: their files, and the words beside them."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from PIL import Image
 
 from factory.review.choice import RANKING
 from factory.review.examples import RejectedPicture
-from factory.review.facts import facts, score_name
+from factory.review.facts import facts, in_words, source_type
 from factory.review.thumbnails import SPRITE_MARGIN, sprite
 from factory.shards.reader import Stored
 
@@ -21,12 +21,14 @@ SIDE = 320  # pixels of a pane at most
 class Card:
     """A thumbnail on the page.
 
+    origin: where it comes from, "" where all samples come from one place.
     why: the groups it was chosen for, or the reason of its rejection.  zoom: crops a sprite's margin.
     """
 
     file: str
     name: str
     caption: str
+    origin: str
     note: str
     why: tuple[str, ...]
     facts: list[tuple[str, str]]
@@ -35,11 +37,12 @@ class Card:
 
     def item(self) -> dict[str, Any]:
         """What the page's script needs to show it large."""
-        return {"file": self.file, "name": self.name, "facts": self.facts, "zoom": self.zoom, "rejected": self.rejected}
+        fields = ("file", "name", "facts", "why", "zoom", "rejected")
+        return {name: getattr(self, name) for name in fields}
 
 
-def accepted_card(sample: Stored, why: Sequence[str], folder: Path) -> Card:
-    """Write the sprite of a sample into a folder beside the page."""
+def accepted_card(sample: Stored, source: str, why: Sequence[str], folder: Path) -> Card:
+    """Write the sprite of a sample into a folder beside the page. source: its title, "" for the only one."""
     meta = sample.meta
     side = min(SIDE, max(sample.alpha.shape))  # the browser enlarges small ones
     picture = Image.fromarray(sprite(sample.rgb, sample.alpha, sample.foreground, side))
@@ -47,12 +50,13 @@ def accepted_card(sample: Stored, why: Sequence[str], folder: Path) -> Card:
     picture.save(data, "WEBP", quality=85, method=1)  # the default method 4: twice the time, a tenth smaller
     (folder / f"{sample.key}.webp").write_bytes(data.getvalue())
     note = next(
-        (f" · {score_name(name)} {meta['scores'][name]:.3g}" for name in RANKING if meta["scores"][name] >= 0), ""
+        (f" · {in_words(name)} {meta['scores'][name]:.3g}" for name in RANKING if meta["scores"][name] >= 0), ""
     )
     return Card(
         file=f"{folder.name}/{sample.key}.webp",
         name=sample.key,
         caption=str(meta["caption"] or meta["prompt"] or meta["class"] or sample.key),
+        origin=_origin(source, meta),
         note=sample.key + note,
         why=tuple(why),
         facts=facts(meta),
@@ -60,7 +64,7 @@ def accepted_card(sample: Stored, why: Sequence[str], folder: Path) -> Card:
     )
 
 
-def rejected_card(picture: RejectedPicture, folder: Path) -> Card:
+def rejected_card(picture: RejectedPicture, source: str, folder: Path) -> Card:
     """Write what the worker drew of a rejected attempt into a folder beside the page."""
     row = picture.row
     (folder / f"{picture.name}.png").write_bytes(picture.png)
@@ -68,8 +72,18 @@ def rejected_card(picture: RejectedPicture, folder: Path) -> Card:
         file=f"{folder.name}/{picture.name}.png",
         name=f"{row['key']}, attempt {row['attempt']}",
         caption=str(row["detail"] or picture.reason),
+        origin=_origin(source, row),
         note=str(row["caption"] or row["prompt"] or row["key"]),
         why=(picture.reason,),
         facts=[("rejected by", picture.reason), ("because", row["detail"]), *facts(row)],
         rejected=True,
     )
+
+
+def _origin(source: str, meta: Mapping[str, Any]) -> str:
+    """In one line: source, file, how a video's colours were read, how the foreground came to be, kind of picture."""
+    if meta["kind"] == "generated":
+        return source
+    how = meta.get("foreground", "")  # a row of the manifest does not say
+    parts = (source, meta["item"], meta.get("colour"), how and f"foreground {how}", source_type(meta))
+    return " · ".join(str(part) for part in parts if part)

@@ -1,4 +1,4 @@
-"""Which of many samples to look at: each class once, the best, the worst, the nearly rejected, and a fair draw."""
+"""Which of many samples to look at: of each class and source, the best, the worst, the nearly rejected, and a draw."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,27 +11,30 @@ from factory.shards.manifest import SCORES
 
 EACH = 40  # best, worst, near a limit
 CLASSES = 200
-GROUPS = ("each class", "best", "worst", "near a limit", "random")
+EACH_SOURCE = 12
+GROUPS = ("each class", "each source", "best", "worst", "near a limit", "random")
 RANKING = ("gsg", "residual", "green_residue")  # the first that was scored tells good from bad; lower is better
 
 Limits = Mapping[str, Sequence[tuple[str, float]]]
 
 
-def choose(digest: Digest, limits: Limits, most: int) -> dict[str, list[str]]:
+def choose(digest: Digest, most: int) -> dict[str, list[str]]:
     """At most `most` keys of accepted samples → why each was chosen; each class first. Drawn by the plan's seed."""
     accepted = np.flatnonzero(digest.having("accepted"))
     rng = np.random.default_rng(digest.plan.seed)
     shuffled = rng.permutation(accepted)
     scores = {name: digest.table[name].to_numpy()[shuffled] for name in SCORES}
-    groups: dict[str, NDArray[np.intp]] = {GROUPS[0]: _one_of_each(digest, shuffled)}
+    groups: dict[str, NDArray[np.intp]] = {"each class": _one_of_each(digest, shuffled)}
+    if len(digest.counts) > 1:
+        groups["each source"] = _some_of_each_source(digest, shuffled)
     ranking = next((scores[name] for name in RANKING if shuffled.size and scores[name].max() >= 0), None)
     if ranking is not None:
         order = shuffled[np.argsort(ranking, kind="stable")]
-        groups[GROUPS[1]], groups[GROUPS[2]] = order[:EACH], order[::-1][:EACH]
-    margin = _margin(scores, limits)
+        groups["best"], groups["worst"] = order[:EACH], order[::-1][:EACH]
+    margin = _margin(scores, digest.limits)
     if margin is not None:
-        groups[GROUPS[3]] = shuffled[np.argsort(margin, kind="stable")[:EACH]]
-    groups[GROUPS[4]] = shuffled[:most]
+        groups["near a limit"] = shuffled[np.argsort(margin, kind="stable")[:EACH]]
+    groups["random"] = shuffled[:most]
     why: dict[int, list[str]] = {}
     for name, rows in groups.items():
         for row in rows.tolist():
@@ -49,6 +52,12 @@ def _one_of_each(digest: Digest, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         codes = codes.dictionary_encode()
     _, first = np.unique(codes.indices.to_numpy(), return_index=True)
     return rows[np.sort(first)[:CLASSES]]
+
+
+def _some_of_each_source(digest: Digest, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The first EACH_SOURCE of `rows` of each source."""
+    sources = digest.source_of_row[rows]
+    return np.concatenate([rows[np.flatnonzero(sources == place)[:EACH_SOURCE]] for place in range(len(digest.counts))])
 
 
 def _margin(scores: Mapping[str, NDArray[np.float32]], limits: Limits) -> NDArray[np.float64] | None:

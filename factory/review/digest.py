@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from factory.engine.census import SourceCount, census
 from factory.engine.events import read_events
 from factory.engine.plan import Plan, read_plan
 from factory.errors import UsageError
@@ -19,7 +21,10 @@ from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.layout import Layout
 from factory.shards.manifest import SCORES
 
-COLUMNS = ("key", "status", "class", *SCORES)
+Group: TypeAlias = tuple[str, str]
+"""A source, and a gate or a kind of error."""
+
+COLUMNS = ("key", "status", "class", "kind", *SCORES)
 SHARDS_LOOKED_INTO = 1024  # of a set whose manifest stays in parts
 NOT_A_STAGE = "total"  # the shard's wall time, beside the seconds of its stages
 
@@ -43,14 +48,37 @@ class Digest:
         return sum(record.attempts for record in self.records)
 
     @cached_property
-    def rejected(self) -> dict[str, int]:
-        """By reason, the most frequent first."""
-        return dict(sum((Counter(record.rejected) for record in self.records), Counter[str]()).most_common())
+    def rejected(self) -> Counter[Group]:
+        """Attempts that were turned down, by source and reason."""
+        return count_groups(self.plan, self.records, "rejected")
 
     @cached_property
-    def failed(self) -> dict[str, int]:
-        """By kind of error, the most frequent first."""
-        return dict(sum((Counter(record.failed) for record in self.records), Counter[str]()).most_common())
+    def failed(self) -> Counter[Group]:
+        """Attempts that had bad data, by source and kind of error."""
+        return count_groups(self.plan, self.records, "failed")
+
+    @cached_property
+    def counts(self) -> list[SourceCount]:
+        """What became of each source's items."""
+        return census(self.plan, self.records)
+
+    @cached_property
+    def source_of_row(self) -> NDArray[np.int64]:
+        """Which of `counts` each row of the table comes from."""
+        places = {count.name: place for place, count in enumerate(self.counts)}
+        shards = [-(-segment.slots // self.plan.shard_size) for segment in self.plan.segments]
+        of_shard = np.repeat([places[segment.source] for segment in self.plan.segments], shards)
+        numbers = pc.utf8_slice_codeunits(self.table["key"], 0, 6).cast(pa.int64()).to_numpy()
+        return np.asarray(of_shard[numbers], np.int64)
+
+    def source_of_shard(self, shard: int) -> str:
+        """The name of the source that a shard's samples come from."""
+        return self.plan.shard(shard).segment.source
+
+    @cached_property
+    def limits(self) -> dict[str, list[tuple[str, float]]]:
+        """The gates' limits that these kinds of samples are judged by."""
+        return gate_limits(self.plan.settings, set(pc.unique(self.table["kind"]).to_pylist()) - {""})
 
     @cached_property
     def bytes(self) -> int:
@@ -110,7 +138,7 @@ def read_digest(layout: Layout) -> Digest:
 def _read_table(layout: Layout, records: Sequence[CommitRecord], seed: int) -> tuple[pa.Table, bool]:
     attempts = sum(record.attempts for record in records)
     if layout.manifest.exists() and pq.read_metadata(layout.manifest).num_rows == attempts:  # else of an earlier state
-        table = pq.read_table(layout.manifest, columns=list(COLUMNS), read_dictionary=["status", "class"])
+        table = pq.read_table(layout.manifest, columns=list(COLUMNS), read_dictionary=["status", "class", "kind"])
         return table.unify_dictionaries(), True
     rng = np.random.default_rng(seed)
     size = min(len(records), SHARDS_LOOKED_INTO)
@@ -128,13 +156,28 @@ def _quarantined(layout: Layout, records: Sequence[CommitRecord]) -> dict[int, s
     return {shard: reason for shard, reason in sorted(found.items()) if shard not in made}
 
 
-def gate_limits(settings: Mapping[str, Any]) -> dict[str, list[tuple[str, float]]]:
-    """Score → its gates' limits as ("min" or "max", value), from the plan's settings.
+def count_groups(plan: Plan, records: Sequence[CommitRecord], what: Literal["rejected", "failed"]) -> Counter[Group]:
+    """How often each gate, or each kind of error, was met in each source."""
+    total: Counter[Group] = Counter()
+    for record in records:
+        if counts := record.rejected if what == "rejected" else record.failed:
+            source = plan.shard(record.shard).segment.source
+            total.update({(source, reason): count for reason, count in counts.items()})
+    return total
 
-    A gate's field is the score's name, or its end, and the side: `gsg_max`, `spread_max` for `screen_spread`.
+
+def gate_limits(settings: Mapping[str, Any], kinds: AbstractSet[str]) -> dict[str, list[tuple[str, float]]]:
+    """Score → its gates' limits as ("min" or "max", value), from the plan's settings, for samples of these kinds.
+
+    A gate's field is the score's name, or its end, and the side: `gsg_max`, `spread_max` for `screen_spread`. The
+    border alone has two: objects that were set on their screen may be flush with it.
     """
+    gates = dict(settings.get("gates", {}))
+    flush = gates.pop("flush_max", None)
+    if flush is not None and "generated" not in kinds:
+        gates["border_max"] = flush
     limits: dict[str, list[tuple[str, float]]] = {}
-    for name, value in settings.get("gates", {}).items():
+    for name, value in gates.items():
         stem, _, side = name.rpartition("_")
         for score in SCORES:
             if side in ("min", "max") and (score == stem or score.endswith(f"_{stem}")):

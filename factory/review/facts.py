@@ -7,15 +7,21 @@ from factory.quality.gsg import GSG_DEFINITION
 from factory.shards.manifest import SCORES
 
 MADE = (
-    "class", "caption", "prompt", "negative_prompt", "seed", "slot", "attempt", "kind", "source", "item", "licence",
-    "attribution", "model",
+    "class", "caption", "prompt", "negative_prompt", "seed", "slot", "attempt", "kind", "source", "item", "colour",
+    "licence", "attribution", "model",
 )  # fmt: skip
+NAMES = {"gsg": "GSG", "colour": "colours read as", "ai_generated": "AI-generated"}  # where the field's name won't do
+FOREGROUNDS = {
+    "given": "given with the source",
+    "estimated": "estimated from picture and alpha",
+    "unmixed": "unmixed from the screen",
+}
 
 
 def facts(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(name, value) pairs of a sample's JSON or of its manifest row. Numbers of 64 bits come out whole, as text."""
     found = [("key", str(meta["key"]))]
-    found += [(name.replace("_", " "), str(meta[name])) for name in MADE if meta.get(name, "") not in ("", -1)]
+    found += [(in_words(name), str(meta[name])) for name in MADE if meta.get(name, "") not in ("", -1)]
     sampler = meta.get("sampler", {})
     if sampler.get("name"):
         start = f", from {sampler['start']}" if sampler["start"] else ""
@@ -26,19 +32,24 @@ def facts(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "key_rgb" in meta:
         found.append(("key colour", "({}, {}, {})".format(*meta["key_rgb"])))
     if meta.get("foreground"):
-        found.append(("foreground", str(meta["foreground"])))
-    if "soft_alpha" in meta:
+        found.append(("foreground", FOREGROUNDS[meta["foreground"]]))
+    if meta.get("kind"):  # an item that failed never came to be anything
         found.append(("alpha", "soft" if meta["soft_alpha"] else "binary"))
     scores = meta.get("scores", meta)
     for name in SCORES:
         if scores.get(name, -1) >= 0:
-            found.append((score_name(name), f"{scores[name]:.4g}{definition(name)}"))
+            found.append((in_words(name), f"{scores[name]:.4g}{definition(name)}"))
     if meta.get("phash"):
         found.append(("perceptual hash", str(meta["phash"])))
-    if "digital_source_type" in meta:
-        origin = str(meta["digital_source_type"]).rpartition("/")[2]
-        found.append(("AI-generated", f"{'yes' if meta['ai_generated'] else 'no'} ({origin})"))
+    if meta.get("kind"):
+        found.append((in_words("ai_generated"), "yes" if meta["ai_generated"] else "no"))
+        found.append((in_words("digital_source_type"), source_type(meta)))
     return found
+
+
+def source_type(meta: Mapping[str, Any]) -> str:
+    """IPTC's term without its address."""
+    return str(meta["digital_source_type"]).rpartition("/")[2]
 
 
 def definition(name: str) -> str:
@@ -46,6 +57,6 @@ def definition(name: str) -> str:
     return f" ({GSG_DEFINITION})" if name == "gsg" else ""
 
 
-def score_name(name: str) -> str:
-    """A score's field name in people's words."""
-    return "GSG" if name == "gsg" else name.replace("_", " ")
+def in_words(name: str) -> str:
+    """The name of a field, or of a score, for people."""
+    return NAMES.get(name, name.replace("_", " "))

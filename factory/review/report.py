@@ -10,10 +10,11 @@ from factory.errors import DataError, MachineError
 from factory.review.cards import Card, accepted_card, rejected_card
 from factory.review.choice import GROUPS, choose
 from factory.review.contact_sheet import contact_sheet
-from factory.review.digest import Digest, gate_limits, read_digest
-from factory.review.examples import PICTURES, failed_items, rejected_pictures
-from factory.review.facts import definition, score_name
+from factory.review.digest import Digest, read_digest
+from factory.review.examples import failed_items, rejected_pictures
+from factory.review.facts import definition, in_words
 from factory.review.histogram import histogram
+from factory.review.sources import Refused, are_told_apart, failures, labels, of_the_papers, refusals, total
 from factory.shards.layout import Layout
 from factory.shards.lookup import find, read_row
 from factory.shards.manifest import SCORES
@@ -32,27 +33,34 @@ def write_report(root: Path) -> Path:
     """
     layout = Layout(root)
     digest = read_digest(layout)
-    limits = gate_limits(digest.plan.settings)
+    names = labels(digest.counts)
     thumbs = layout.report / "thumbs"
     thumbs.mkdir(parents=True, exist_ok=True)
-    chosen = choose(digest, limits, THUMBNAILS - PICTURES)
+    rejected = {
+        (source, reason): [rejected_card(picture, names[source], thumbs) for picture in pictures]
+        for (source, reason), pictures in rejected_pictures(layout, digest).items()
+    }
+    refused = refusals(digest.rejected, rejected, names)
+    beside = [card for gate in refused for card in gate.cards]
     cards: list[Card] = []
     on_the_sheet: list[Stored] = []
-    for key, why in chosen.items():
+    for key, why in choose(digest, THUMBNAILS - len(beside)).items():
         sample = _read(root, key)
-        cards.append(accepted_card(sample, why, thumbs))
+        label = names[digest.source_of_shard(int(key[:6]))]
+        cards.append(accepted_card(sample, label, [*why, label] if label else why, thumbs))
         if len(on_the_sheet) < ON_THE_SHEET:
             on_the_sheet.append(sample)
-    rejected = [
-        rejected_card(picture, thumbs) for picture in rejected_pictures(layout, digest.records, digest.plan.seed)
-    ]
-    _sweep(thumbs, {Path(card.file).name for card in [*cards, *rejected]})
+    _sweep(thumbs, {Path(card.file).name for card in [*cards, *beside]})
     if on_the_sheet:
         title = f"{root.resolve().name} · {len(on_the_sheet)} of {digest.accepted:,} samples: picture, alpha, cut-out"
         contact_sheet(on_the_sheet, layout.report / "contact_sheet.png", title)
     page = layout.report / "index.html"
     unfinished = page.with_suffix(".html.tmp")
-    unfinished.write_text(_render(_context(layout, digest, cards, rejected, bool(on_the_sheet))), encoding="utf-8")
+    context = _context(layout, digest, cards, refused) | {
+        "has_sheet": bool(on_the_sheet),
+        "items": [card.item() for card in [*cards, *beside]],
+    }
+    unfinished.write_text(_render(context), encoding="utf-8")
     unfinished.replace(page)
     return page
 
@@ -71,13 +79,13 @@ def _sweep(folder: Path, wanted: set[str]) -> None:
             path.unlink()
 
 
-def _context(
-    layout: Layout, digest: Digest, cards: Sequence[Card], rejected: Sequence[Card], has_sheet: bool
-) -> dict[str, Any]:
-    """All that the template shows."""
-    plan, limits = digest.plan, gate_limits(digest.plan.settings)
+def _context(layout: Layout, digest: Digest, cards: Sequence[Card], refused: Sequence[Refused]) -> dict[str, Any]:
+    """What the template shows beside the pictures."""
+    plan, names = digest.plan, labels(digest.counts)
     drawings = [
-        histogram(score, digest.values(score, "accepted"), digest.values(score, "rejected"), limits.get(score, []))
+        histogram(
+            score, digest.values(score, "accepted"), digest.values(score, "rejected"), digest.limits.get(score, [])
+        )
         for score in SCORES
     ]
     return {
@@ -85,17 +93,21 @@ def _context(
         "digest": digest,
         "plan": plan,
         "asked": plan.slots,
+        "sources": digest.counts if are_told_apart(digest.counts) else [],
+        "total": total(digest.counts),
+        "of_the_papers": of_the_papers(digest.counts),
         "groups": {group: count for group in GROUPS if (count := sum(group in card.why for card in cards))},
+        "from_sources": {
+            label: count for label in names.values() if (count := sum(label in card.why for card in cards))
+        },
         "cards": cards,
-        "rejected": {reason: [card for card in rejected if reason in card.why] for reason in digest.rejected},
-        "failures": failed_items(layout, digest.records) if digest.failed else {},
+        "refused": refused,
+        "failures": failures(digest.failed, failed_items(layout, digest), names),
         "histograms": [drawing for drawing in drawings if drawing is not None],
         "classes": list(digest.by_class.items())[:CLASSES_LISTED],
         "devices": SEVERAL.join(sorted({record.device for record in digest.records})),
         "software": _software(digest),
         "recipe": layout.recipe.read_text(encoding="utf-8") if layout.recipe.exists() else "",
-        "has_sheet": has_sheet,
-        "items": [card.item() for card in [*cards, *rejected]],
     }
 
 
@@ -116,7 +128,7 @@ def _render(context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "size": size, "score_name": score_name, "definition": definition}
+    environment.filters |= {"duration": duration, "size": size, "in_words": in_words, "definition": definition}
     return environment.get_template("report.html.j2").render(context)
 
 

@@ -32,7 +32,10 @@ def show(root: Path, key: str, folder: Path | None = None) -> tuple[str, Path | 
             sample = read_row(root, accepted)
         except DataError as error:
             raise MachineError(f"{error}: `factory verify {root}` names all that is broken.") from error
-        lines, png = facts({**sample.meta, "item": accepted["item"]}), encode_png(_picture(sample))
+        lines, png = (
+            facts({**sample.meta, "item": sample.meta.get("item") or accepted["item"]}),
+            encode_png(_picture(sample)),
+        )
     else:
         lines, png = facts(rows[-1]), _last_rejected(root, rows)
     lines += [("split", rows[-1]["split"]), *_how(root)]

@@ -1,7 +1,7 @@
 """The dataset card, OUT/README.md: what Hugging Face's hub and loader read at its head, what people read below."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +20,13 @@ _LISTED = 100  # attributions; the manifest has them all
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceCount:
-    """What planning found of one source.  paper: how many the paper lists; -1 where it does not name the source."""
+class SourceLine:
+    """One source beside the paper's table.  found: -1 if it has no end.  paper: 0 if the paper has no such source."""
 
     title: str
     found: int
-    paper: int = -1
+    used: int
+    paper: int
 
 
 @dataclass
@@ -84,16 +85,11 @@ class Census:
         """Whether a program made any of the pictures, with or without a model."""
         return self.source_types[GENERATED] + self.source_types[DRAWN] > 0
 
-    def used(self, *names: str) -> int:
-        """Accepted samples of a source that goes by these names."""
-        return sum(count for (_, source, _), count in self.origins.items() if source in names)
 
-
-def dataset_card(census: Census, title: str, sources: Mapping[str, SourceCount], excluded: Mapping[str, int]) -> str:
+def dataset_card(census: Census, title: str, sources: Sequence[SourceLine], excluded: Mapping[str, int]) -> str:
     """The whole README.md; the same text for the same samples.
 
-    sources: by the name in the samples' `source`.  excluded: source → pictures left out because they belong to a
-    public benchmark's test set.
+    excluded: benchmark → pictures left out because they are its own.
     """
     from huggingface_hub import DatasetCard  # noqa: PLC0415  (only finalisation needs it)
 
@@ -114,7 +110,7 @@ def dataset_card(census: Census, title: str, sources: Mapping[str, SourceCount],
         splits=splits,
         first_split=splits[0] if splits else MAIN_SPLIT,
         origins=sorted(census.origins.items()),
-        sources=[(name, count, census.used(name, count.title)) for name, count in sources.items()],
+        sources=sources,
         excluded=sorted(excluded.items()),
         source_types=sorted(census.source_types.items()),
         classes=len(census.classes - {""}),

@@ -64,7 +64,7 @@ def croissant(
 ) -> bytes:
     """The file's text; the same for the same samples.
 
-    files: the manifest and the wids indexes, as they lie there.  published: an ISO date, "" where it is not known.
+    files: the manifest and the wids indexes, as they lie there.  published: an ISO date.
     """
     with_tar = [record for record in records if record.tar.name]
     tars: dict[str, list[FileRecord]] = {}
@@ -82,7 +82,7 @@ def croissant(
         "license": licences or ["unknown"],
         "version": "1.0.0",
         "citeAs": f"@misc{{dataset, title={{{title}}}, note={{made with matting-factory {__version__}}}}}",
-        **({"datePublished": published} if published else {}),
+        "datePublished": published,
         "keywords": ["image matting", "alpha matte", "green screen"],
         **_responsible(census),
         "distribution": [

@@ -28,15 +28,22 @@ def plate_basis(height: int, width: int) -> NDArray[np.float32]:
 
 
 def plate_picture(plate: PlateCoefficients, height: int, width: int) -> NDArray[np.float32]:
-    """(H, W, 3) clean screen in 8-bit levels (float, clipped to 0..255)."""
-    picture: NDArray[np.float32] = plate_basis(height, width) @ np.asarray(plate, np.float32).T
+    """(H, W, 3) clean screen in 8-bit levels (float, clipped to 0..255); read-only where it is of one colour."""
+    terms = np.asarray(plate, np.float32)
+    if not terms[:, 1:].any():
+        return np.broadcast_to(np.clip(terms[:, 0], 0, 255), (height, width, 3))
+    picture: NDArray[np.float32] = plate_basis(height, width) @ terms.T
     return np.clip(picture, 0, 255)
 
 
 def residual(rgb: Picture, alpha: Matte, foreground: Picture, plate: PlateCoefficients) -> float:
     """95th percentile over pixels of max over channels of |I − αF − (1 − α)B|, in 8-bit levels."""
     background = plate_picture(plate, *rgb.shape[:2])
-    a = alpha.astype(np.float32)[..., None] / 255
-    error = np.abs(rgb.astype(np.float32) - a * foreground.astype(np.float32) - (1 - a) * background)
-    worst = np.maximum(np.maximum(error[..., 0], error[..., 1]), error[..., 2])  # five times as fast as max(axis=-1)
+    a = alpha.astype(np.float32) / 255
+    through = 1 - a
+    worst = np.zeros_like(a)
+    for c in range(3):  # plane by plane: more than twice as fast as over the last axis
+        error = np.ascontiguousarray(rgb[..., c]) - a * foreground[..., c]
+        error -= through * background[..., c]
+        np.maximum(worst, np.abs(error, out=error), out=worst)
     return float(np.percentile(worst, 95))

@@ -10,8 +10,8 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from factory.errors import MachineError
-from factory.shards.card import Census, SourceCount, dataset_card
+from factory.shards.card import Census, SourceLine, dataset_card
 from factory.shards.commit import (
     CommitRecord,
     FileRecord,
@@ -54,30 +54,17 @@ class FinishSettings:
 
     title: the set's name in its card.
     duplicate_distance: bits in which two perceptual hashes may differ and still be one picture.
-    published: an ISO date for croissant.json; "" leaves it out, as nothing else here depends on the day.
-    census: source → what planning found of it.
-    excluded: source → pictures left out because they belong to a public benchmark's test set.
+    sources: beside the paper's table; () says nothing of it.
+    excluded: benchmark → pictures left out because they are its own.
     """
 
     title: str = "Image matting pairs"
     duplicate_distance: int = 3  # as the gate inside a shard
-    published: str = ""
-    census: Mapping[str, SourceCount] = field(default_factory=dict)
+    sources: tuple[SourceLine, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
 
 
 DEFAULTS = FinishSettings()
-
-
-def finish_settings(title: str, settings: Mapping[str, Any]) -> FinishSettings:
-    """What a plan's settings say about finishing."""
-    return FinishSettings(
-        title=title,
-        duplicate_distance=max(0, settings["gates"]["duplicate_distance"]),
-        published=settings.get("published", ""),
-        census={name: SourceCount(**count) for name, count in settings.get("census", {}).items()},
-        excluded=dict(settings.get("excluded", {})),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +145,10 @@ def finalise(layout: Layout, records: Sequence[CommitRecord], settings: FinishSe
         _write_manifest(layout, records, search.found(settings.duplicate_distance), scratch)
     else:
         layout.manifest.unlink(missing_ok=True)
-    card = dataset_card(census, settings.title, settings.census, settings.excluded)
+    card = dataset_card(census, settings.title, settings.sources, settings.excluded)
     _replace(layout.card, card.encode(), scratch)
     files = [digest_file(layout.root / name, name) for name in _spanning(layout, records)]
-    _replace(layout.croissant, croissant(census, records, files, settings.title, settings.published), scratch)
+    _replace(layout.croissant, croissant(census, records, files, settings.title, _day(records)), scratch)
     shutil.rmtree(scratch)
 
 
@@ -214,6 +201,12 @@ def _parts(layout: Layout, records: Sequence[CommitRecord]) -> Iterator[pa.Table
                 f"{layout.parts / record.part.name} cannot be read: delete {layout.commit(record.shard)} "
                 "and run the same command again; the shard is made anew."
             ) from error
+
+
+def _day(records: Sequence[CommitRecord]) -> str:
+    """When the last shard was made, an ISO date."""
+    last = max((record.finished_at for record in records), default=0.0)
+    return datetime.fromtimestamp(last, UTC).date().isoformat()
 
 
 def _replace(path: Path, data: bytes, scratch: Path) -> None:

@@ -15,7 +15,7 @@ from factory.sample import CAPTURED, Matte, Origin, Picture, Request, Sample
 from factory.sources.clip_probe import ClipProbe, chosen, described, upright_rgb
 from factory.sources.clip_reader import ClipReader, Row, colours_in, geometry_in, named_moment, one_ahead
 from factory.sources.clip_settings import ClipSettings
-from factory.sources.clips import SHARD_DIGITS, clip_row
+from factory.sources.clips import SHARD_DIGITS, clip_row, pose_of
 from factory.sources.framing import cut_sides
 from factory.sources.on_screen import FramingSettings, painted
 from factory.sources.planned_file import digest
@@ -171,7 +171,8 @@ class ClipPairs:
             digital_source_type=CAPTURED,
         )
         try:
-            return painted(request, origin, foreground, alpha, self._framing, flush=cut_sides(alpha))
+            pose = pose_of(pair["foreground"]["sha256"], request.key)
+            return painted(request, origin, foreground, alpha, self._framing, flush=cut_sides(alpha), pose=pose)
         except DataError as fault:
             return fault
 

@@ -1,5 +1,6 @@
 """Green-screen clips as a source: chosen frames, keyed, on a pure screen."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
@@ -76,6 +77,13 @@ def frame_rows(clip: int, path: str, probe: ClipProbe, class_name: str, caption:
     return [list(stretch) for _, stretch in groupby(rows, lambda r: r["key_pts"])] if probe.seekable else [rows]
 
 
+def pose_of(clip: str, key: str) -> int:
+    """The seed of how a clip's object is framed: one for all its frames in a shard, so that near-identical frames stay
+    near-identical pictures, which the gate for duplicates sees.  clip: its hash.  key: a sample's.
+    """
+    return int.from_bytes(hashlib.sha256(f"{clip}:{key[:SHARD_DIGITS]}".encode()).digest()[:8], "big")
+
+
 class Clips:
     """A finite source: the request's `item` is a row of `frame_rows`. Decodes the next frame while it keys one."""
 
@@ -136,7 +144,8 @@ class Clips:
                 foreground="unmixed",
                 digital_source_type=EDITED,
             )
-            return painted(request, origin, foreground, alpha, self._framing, flush=cut_sides(alpha))
+            pose = pose_of(clip["sha256"], request.key)
+            return painted(request, origin, foreground, alpha, self._framing, flush=cut_sides(alpha), pose=pose)
         except DataError as fault:
             return fault
 

@@ -25,21 +25,17 @@ def pad_colour(foreground: Picture, alpha: Matte) -> Picture:
     known = (alpha > 0).view(np.uint8)
     if not known.any() or known.all():
         return foreground
-    ink = cv2.merge([*cv2.split(cv2.copyTo(foreground, known)), known])
-    padded = _enlarged(_pull_push(_halved(ink.astype(np.float32))), alpha.shape)
+    ink = np.asarray(cv2.copyTo(foreground, known), np.float32)
+    padded = _enlarged(_pull_push(_halved(ink), _halved(known.astype(np.float32))), alpha.shape)
     return np.asarray(cv2.copyTo(foreground, known, cv2.convertScaleAbs(padded)), np.uint8)
 
 
-def _pull_push(ink: Floats) -> Floats:
-    """(H, W, 3) colour ÷ weight where there is weight, else from the next coarser level (half the size).
-
-    ink: (H, W, 4) colour times weight, and weight.
-    """
-    weight = np.ascontiguousarray(ink[..., 3])
-    colour = cv2.divide(cv2.cvtColor(ink, cv2.COLOR_BGRA2BGR), cv2.merge([np.maximum(weight, 1e-6)] * 3))
+def _pull_push(ink: Floats, weight: Floats) -> Floats:
+    """(H, W, 3) colour ÷ weight where there is weight, else from the next coarser level (half the size)."""
+    colour = cv2.divide(ink, cv2.merge([np.maximum(weight, 1e-6)] * 3))
     hole = weight <= 0
     if hole.any():
-        coarser = _enlarged(_pull_push(_halved(ink)), weight.shape)
+        coarser = _enlarged(_pull_push(_halved(ink), _halved(weight)), weight.shape)
         np.copyto(colour, coarser, where=hole[..., None])
     return np.asarray(colour, np.float32)
 

@@ -43,15 +43,17 @@ def painted(
     framing: FramingSettings,
     *,
     flush: Sides = frozenset(),
+    pose: int | None = None,
 ) -> Sample:
-    """The object in a square on the pure key colour: margin, position and mirroring drawn from the request's seed.
+    """The object in a square on the pure key colour: margin, position and mirroring drawn from a seed.
 
     foreground: (H, W, 3) straight colour; alpha: (H, W), not empty.  origin: its key_rgb is set here.
     flush: the sides by which the source picture cuts the object (`framing.cut_sides(alpha)` for photographs and
     frames; none for cut-outs). The object stays flush with the same side of the square, so that no cut edge floats in
     the air.  Raises DataError("cut") where that cannot be (see `framing.framed`).
+    pose: the seed; the request's own where it is None.
     """
-    random = default_rng(request.seed)
+    random = default_rng(request.seed if pose is None else pose)
     margin, flip = random.uniform(*framing.margin), random.random() < framing.flip
     across, down = (float(way) for way in random.uniform(-1, 1, 2) * framing.wander)
     if flip:

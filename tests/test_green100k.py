@@ -1,0 +1,349 @@
+"""Promise: a training set is built from whatever lies on disk; what is broken costs itself alone, and is named."""
+
+import csv
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import LOCAL, commits, factory, hashes, kill_after, start, wait_for
+from small_sources import coded, cut_outs, fates, film, manifest, pair, photograph, put, recipe, rgba
+from spoilt_sources import spoilt_clips, spoilt_cut_outs, spoilt_pairs
+
+from factory import planning
+from factory.captions import read_changes
+from factory.errors import InputChanged, UsageError
+from factory.inspect import verify_set
+from factory.recipes import BuildRecipe, parse, read_yaml
+from factory.run import Result, carry_out, execute
+from factory.shards import lookup
+from factory.shards.layout import Layout
+
+KILLS = 8
+BUILD = "build-green100k"
+
+
+def asked(path: Path, out: Path, **fields: Any) -> BuildRecipe:
+    """The recipe in a file, for a run in this process."""
+    read = parse(read_yaml(path) | {"out": str(out), "executor": "local"} | fields)
+    assert isinstance(read, BuildRecipe)
+    return read
+
+
+def made(path: Path, out: Path, **fields: Any) -> Result:
+    """Run a recipe in this process; the set is whole afterwards."""
+    result = execute(asked(path, out, **fields), lambda sentence: None)
+    assert verify_set(out, 1) == []
+    return result
+
+
+@pytest.fixture(scope="module")
+def spoilt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A recipe of three spoilt sources, of which nearly all may fail, and what becomes of each item."""
+    home = tmp_path_factory.mktemp("spoilt")
+    expected = spoilt_cut_outs(home / "cut outs") | spoilt_pairs(home / "pairs") | spoilt_clips(home / "clips")
+    path = recipe(
+        home / "recipe.yaml",
+        {"type": "rgba_folder", "path": home / "cut outs", "allowed_failures": 0.7},
+        {"type": "public", "dataset": "pairs", "path": home / "pairs", "allowed_failures": 0.7},
+        {"type": "videos", "path": home / "clips", "select": {"every": 6}, "allowed_failures": 0.7},
+    )
+    return path, expected
+
+
+@pytest.fixture(scope="module")
+def made_of_spoilt(spoilt: tuple[Path, dict[str, str]]) -> Path:
+    """The set of these sources. Read it only."""
+    out = spoilt[0].with_name("set")
+    result = made(spoilt[0], out)
+    assert result.exit_code(allow_short=False) == 0, result.text()
+    return out
+
+
+def test_a_bad_item_costs_itself_alone_and_says_why(
+    spoilt: tuple[Path, dict[str, str]], made_of_spoilt: Path
+) -> None:
+    assert fates(made_of_spoilt) == spoilt[1]
+    for row in manifest(made_of_spoilt):
+        assert bool(row["detail"]) == (row["status"] != "accepted"), row
+        assert str(spoilt[0].parent) not in row["detail"], "another machine's paths say nothing"
+
+
+def test_half_a_pair_is_a_row_too(tmp_path: Path) -> None:
+    for number, name in enumerate(("whole", "no matte", "no picture")):
+        pair(tmp_path / "pairs", name, number)
+    (tmp_path / "pairs" / "matte" / "no matte.png").unlink()
+    (tmp_path / "pairs" / "picture" / "no picture.png").unlink()
+    source = {"type": "public", "dataset": "pairs", "path": tmp_path / "pairs", "allowed_failures": 0.7}
+    assert made(recipe(tmp_path / "recipe.yaml", source), tmp_path / "set").exit_code(allow_short=False) == 0
+    assert fates(tmp_path / "set") == {
+        "picture/whole.png": "accepted",
+        "picture/no matte.png": "no_matte",
+        "picture/no picture.png": "no_picture",
+    }
+
+
+def test_two_workers_give_the_same_bytes(spoilt: tuple[Path, dict[str, str]], made_of_spoilt: Path, tmp_path: Path) -> None:
+    ended = factory(BUILD, spoilt[0], *LOCAL, "--workers", "2", "--out", tmp_path / "set")
+    assert ended.code == 0, ended.err
+    assert hashes(tmp_path / "set") == hashes(made_of_spoilt)
+
+
+# --- sources that are wrong as a whole ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("allowed", "code"), [(0.0, 1), (0.5, 1), (0.9, 0)])
+def test_a_source_over_its_allowed_failures_ends_with_1_and_names_ten_files(
+    tmp_path: Path, allowed: float, code: int
+) -> None:
+    folder = cut_outs(tmp_path / "things", 2)
+    broken = [put(folder / f"broken_{number:02d}.png", b"cut off").name for number in range(12)]
+    source = {"type": "rgba_folder", "path": folder, "allowed_failures": allowed}
+    ended = factory(BUILD, recipe(tmp_path / "recipe.yaml", source), *LOCAL, "--out", tmp_path / "set")
+    assert ended.code == code, ended.err
+    assert "2 samples in" in ended.out
+    assert "12 items had bad data" in ended.out
+    assert [name for name in broken if f"{name}: the file is no picture" in ended.out] == broken[: 10 * code]
+    assert ("raise `allowed_failures` in the recipe" in ended.out) == bool(code)
+    assert ("things: 12 of 14 items failed" in ended.out) == bool(code)
+    assert verify_set(tmp_path / "set", 1) == []
+
+
+def test_sources_with_files_of_the_same_name_are_kept_apart(tmp_path: Path) -> None:
+    folders = [cut_outs(tmp_path / name, 3, first=10 * number) for number, name in enumerate(("old", "new"))]
+    put(folders[1] / "red_thing_003.png", b"cut off")
+    put(folders[0] / "red_thing_003.png", rgba(3))
+    for folder in folders:
+        film(folder / "a.mp4")
+    sources = [{"type": "rgba_folder", "path": folder, "allowed_failures": 0.5} for folder in folders]
+    sources += [{"type": "videos", "path": folder, "name": f"{folder.name} clips"} for folder in folders]
+    made(recipe(tmp_path / "recipe.yaml", *sources), tmp_path / "set")
+    rows = manifest(tmp_path / "set")
+    assert len({row["key"] for row in rows}) == len(rows) == 10
+    assert len({(row["source"], row["item"]) for row in rows}) == 10, "which red_thing_003.png is broken?"
+
+
+def test_clips_and_names_of_all_alphabets_go_through_captions_and_reports(tmp_path: Path) -> None:
+    folder = tmp_path / "Bücher & Ähnliches (neu), #1"
+    names = ["ein roter Ball.png", "赤い 風船.png", "\U0001f389 party.png", "a%20b;c,d'e\"f.png", "<b>&amp;.png"]
+    for number, name in enumerate(names):
+        put(folder / name, rgba(number))
+    out = tmp_path / "groß & klein"
+    source = {"type": "rgba_folder", "path": folder}
+    ended = factory(BUILD, recipe(tmp_path / "re zept.yaml", source), *LOCAL, "--out", out)
+    assert ended.code == 0, ended.err
+    assert sorted(fates(out)) == sorted(names)
+    assert verify_set(out, 1) == []
+    assert factory("captions", "export", out, tmp_path / "t ä.csv").code == 0
+    with (tmp_path / "t ä.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert sorted(row["item"] for row in csv.DictReader(file)) == sorted(names)
+
+
+EMPTY = {"type": "rgba_folder"}, {"type": "videos"}, {"type": "public", "dataset": "pairs"}
+
+
+@pytest.mark.parametrize("source", EMPTY, ids=lambda source: source["type"])
+def test_an_empty_source_is_named(tmp_path: Path, source: dict[str, str]) -> None:
+    empty = tmp_path / "nothing here"
+    empty.mkdir()
+    things = {"type": "rgba_folder", "path": cut_outs(tmp_path / "things", 1)}
+    path = recipe(tmp_path / "recipe.yaml", things, source | {"path": empty})
+    with pytest.raises(UsageError, match="nothing here"):
+        made(path, tmp_path / "set")
+    path = recipe(tmp_path / "recipe.yaml", things, source | {"path": empty, "optional": True})
+    said: list[str] = []
+    execute(asked(path, tmp_path / "set"), said.append)
+    assert any("nothing here" in sentence for sentence in said), said
+
+
+@pytest.mark.parametrize("source", EMPTY[:2], ids=lambda source: source["type"])
+def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path, source: dict[str, str]) -> None:
+    film(cut_outs(tmp_path / "things", 1) / "a.mp4")
+    things = {"type": "rgba_folder", "path": tmp_path / "things"}
+    other = source | {"path": tmp_path / "things", "include": ["studio/*"]}
+    with pytest.raises(UsageError, match=r"studio/\*.*`include`"):
+        made(recipe(tmp_path / "recipe.yaml", things, other), tmp_path / "set")
+
+
+# --- files that change, hashes that are kept out, captions ----------------------------------------------------------
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A recipe of two clips, three pairs and five cut-outs, all sound."""
+    return mixed_recipe(tmp_path)
+
+
+def mixed_recipe(home: Path) -> Path:
+    film(home / "clips" / "a.mp4")
+    film(home / "clips" / "b.mkv", first=30)
+    for number in range(3):
+        pair(home / "pairs", f"blue pot {number}", number)
+    cut_outs(home / "things", 5)
+    return recipe(
+        home / "recipe.yaml",
+        {"type": "videos", "path": home / "clips", "select": {"every": 3}},
+        {"type": "public", "dataset": "pairs", "path": home / "pairs"},
+        {"type": "rgba_folder", "path": home / "things"},
+    )
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "clips/a.mp4": lambda path: film(path, first=50),
+    "pairs/matte/blue pot 1.png": lambda path: path.write_bytes(coded(photograph(1))),
+    "pairs/picture/blue pot 2.png": lambda path: path.unlink(),
+    "things/red_thing_003.png": lambda path: path.write_bytes(rgba(99)),
+    "clips/b.mkv": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_changes_after_planning_is_named(mixed: Path, tmp_path: Path, name: str) -> None:
+    run = asked(mixed, tmp_path / "set")
+    prepared = planning.prepare(run)
+    CHANGES[name](tmp_path / name)
+    with pytest.raises(InputChanged, match=name):
+        carry_out(run, prepared, "run", lambda sentence: None)
+
+
+@pytest.mark.parametrize("name", [name for name, change in CHANGES.items() if "unlink" not in change.__code__.co_names])
+def test_a_file_that_changed_between_two_runs_is_named(mixed: Path, tmp_path: Path, name: str) -> None:
+    made(mixed, tmp_path / "set")
+    Layout(tmp_path / "set").commit(0).unlink()
+    CHANGES[name](tmp_path / name)
+    with pytest.raises(UsageError, match=f"changed in .*{Path(name).stem}"):
+        made(mixed, tmp_path / "set")
+
+
+def test_benchmark_images_stay_out_by_hash(tmp_path: Path) -> None:
+    things = cut_outs(tmp_path / "things", 4)
+    pair(tmp_path / "pairs", "one", 1)
+    pair(tmp_path / "pairs", "two", 2)
+    put(tmp_path / "benchmark" / "under another name.png", (things / "red_thing_002.png").read_bytes())
+    put(tmp_path / "benchmark" / "sub" / "b.png", (tmp_path / "pairs" / "picture" / "one.png").read_bytes())
+    listed = factory("hash-images", tmp_path / "benchmark", "--name", "bench")
+    assert listed.code == 0, listed.err
+    (tmp_path / "bench.txt").write_text(listed.out, encoding="utf-8")
+    sources = (
+        {"type": "rgba_folder", "path": things, "repeat": 2},
+        {"type": "public", "dataset": "pairs", "path": tmp_path / "pairs"},
+    )
+    made(recipe(tmp_path / "recipe.yaml", *sources, exclude=[tmp_path / "bench.txt"]), tmp_path / "set")
+    kept = [f"red_thing_00{number}.png" for number in (0, 1, 3)]
+    assert sorted(row["item"] for row in manifest(tmp_path / "set")) == sorted([*kept, *kept, "picture/two.png"])
+    assert "bench: 2" in (tmp_path / "set" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_captions_table_is_taken_up_and_corrected_by_hand(mixed: Path, tmp_path: Path) -> None:
+    table = tmp_path / "captions.csv"
+    table.write_text('path;caption\r\nred_thing_001;"ein Tuch;\r\nrot"\r\nnobody.png;x\r\n', encoding="utf-8-sig")
+    fields = read_yaml(mixed)
+    fields["sources"][2]["captions"] = str(table)
+    path = recipe(tmp_path / "captioned.yaml", **fields)
+    said: list[str] = []
+    execute(asked(path, tmp_path / "set"), said.append)
+    assert any("no caption for 4 of 5 items" in sentence for sentence in said), said
+    assert any("nobody.png" in sentence for sentence in said), said
+    captions = {row["item"]: row["caption"] for row in manifest(tmp_path / "set")}
+    assert captions["red_thing_001.png"] == "ein Tuch; rot"
+    assert captions["red_thing_002.png"] == "a red thing"
+    assert captions["picture/blue pot 1.png"] == "a blue pot"
+    exported = tmp_path / "to correct.csv"
+    assert factory("captions", "export", tmp_path / "set", exported).code == 0
+    rows = exported.read_text(encoding="utf-8-sig").replace("a blue pot", "a pot, or ü")
+    exported.write_text(rows, encoding="utf-8-sig")
+    out = tmp_path / "corrected"
+    ended = factory("captions", "import", tmp_path / "set", exported, "--by", "Ä. Editor", "--out", out, *LOCAL)
+    assert ended.code == 0, ended.err
+    assert verify_set(out, 1) == []
+    before, after = (
+        {row["key"]: row["caption"] for row in manifest(root)} for root in (tmp_path / "set", out)
+    )
+    assert after == {key: caption.replace("a blue pot", "a pot, or ü") for key, caption in before.items()}
+    changes = read_changes(out).to_pylist()
+    assert {(change["old"], change["new"], change["by"]) for change in changes} == {
+        ("a blue pot", "a pot, or ü", "Ä. Editor")
+    }
+    key = next(row["key"] for row in manifest(out) if row["item"] == "a.mp4@0.000s")
+    stored = lookup.read_row(out, lookup.find(out, key))
+    found = factory("identify", put(tmp_path / "found.jpg", coded(stored.rgb, "JPEG", quality=85)), out)
+    assert (found.code, key in found.out) == (0, True), found.out
+    other = factory("identify", put(tmp_path / "other.png", coded(photograph(77))), out)
+    assert other.code == 1, other.out
+
+
+# --- disks that fill up, and kills ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 260 kB: some of the shards fit."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=260k", "tmpfs", folder], check=False).returncode:
+        pytest.skip("this user may not mount a small file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_disk_that_fills_up_costs_nothing(mixed: Path, small_disk: Path, tmp_path: Path, workers: str) -> None:
+    made(mixed, tmp_path / "reference")
+    root = small_disk / "set"
+    ended = factory(BUILD, mixed, *LOCAL, "--workers", workers, "--out", root)
+    assert ended.code == 1
+    assert "No space left on device" in ended.sentence
+    assert not Layout(root).finished.exists()
+    subprocess.run(["mount", "-o", "remount,size=10m", small_disk], check=True)
+    made(mixed, root)
+    assert hashes(root) == hashes(tmp_path / "reference")
+
+
+@pytest.fixture(scope="module")
+def long_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe whose survey takes as long as its making: twelve clips and some pictures."""
+    home = tmp_path_factory.mktemp("long")
+    path = mixed_recipe(home)
+    for number in range(10):
+        film(home / "clips" / f"more {number}.mp4", first=5 * number)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_killed_at_any_moment_of_planning_and_making_it_gives_the_same_bytes(
+    long_one: Path, tmp_path: Path, workers: str
+) -> None:
+    run = (BUILD, long_one, *LOCAL, "--workers", workers)
+    began = time.monotonic()
+    assert factory(*run, "--out", tmp_path / "reference").code == 0
+    whole = time.monotonic() - began
+    moments, root, kills = random.Random(8), tmp_path / "set", 0
+    while kills < KILLS:
+        if not kill_after(start(*run, "--out", root), moments.uniform(0.1, 0.8) * whole):
+            shutil.rmtree(root)  # it was done before: from the start again
+            continue
+        kills += 1
+    made(long_one, root)
+    assert hashes(root) == hashes(tmp_path / "reference")
+    assert not Layout(root).scratch.exists()
+
+
+def test_a_killed_survey_goes_on_where_it_was(mixed: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    process = start(BUILD, mixed, *LOCAL, "--workers", "1", "--out", root)
+    assert wait_for(lambda: looks(root) == 1, process)
+    kill_after(process, 0)
+    assert commits(root) == 0
+    made(mixed, root, workers=1)
+    assert looks(root) == 2 + 6, "two clips, and the hashes of three pairs"
+
+
+def looks(root: Path) -> int:
+    """How many looks at inputs are remembered."""
+    survey = Layout(root).survey
+    return sum(bool(line) for line in survey.read_bytes().split(b"\n")) if survey.exists() else 0
