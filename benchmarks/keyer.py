@@ -183,22 +183,18 @@ def decoded(file: bytes) -> Iterator[av.VideoFrame]:
 
 
 def best_of_ffmpeg(scene: Scene) -> tuple[float, float]:
-    """The lowest MSE and the lowest Grad that any setting of either filter reaches: a grid, then finer about its best."""
-    best = [np.inf, np.inf]
+    """MSE and Grad of the best matte of either filter: of least MSE on a grid, then on a finer one about the best."""
+    best: list[tuple[float, float]] = []
     for name in ("chromakey", "colorkey"):
         tried: dict[tuple[float, float], tuple[float, float]] = {}
-        similarities, blends = np.geomspace(0.01, 0.5, 8), (0.0, 0.05, 0.15, 0.3, 0.5, 0.8)
-        grid = [(float(s), float(b)) for s in similarities for b in blends]
+        grid = [(float(s), b) for s in np.geomspace(0.01, 0.5, 8) for b in (0.0, 0.05, 0.15, 0.3, 0.5, 0.8)]
         for _ in range(2):
             for setting in grid:
-                if setting not in tried:
-                    tried[setting] = errors(ffmpeg_key(scene, name, *setting), scene.alpha)
-            grid = []
-            for figure in (0, 1):
-                s, b = min(tried, key=lambda setting: tried[setting][figure])
-                grid += [(s * f, max(b + d, 0)) for f in (0.8, 0.9, 1, 1.12, 1.25) for d in (-0.05, -0.02, 0, 0.03)]
-        best = [min(best[i], *(found[i] for found in tried.values())) for i in (0, 1)]
-    return best[0], best[1]
+                tried[setting] = errors(ffmpeg_key(scene, name, *setting), scene.alpha)
+            s, b = min(tried, key=lambda setting: tried[setting])  # noqa: B023
+            grid = [(s * f, max(b + d, 0)) for f in (0.8, 0.9, 1, 1.12, 1.25) for d in (-0.05, -0.02, 0, 0.03, 0.06)]
+        best.append(min(tried.values()))
+    return min(best)
 
 
 def ffmpeg_key(scene: Scene, name: str, similarity: float, blend: float) -> NDArray[np.uint8]:

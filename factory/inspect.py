@@ -9,6 +9,7 @@ from pathlib import Path
 
 from factory import __version__, planning
 from factory.diffusion import model_files
+from factory.engine.census import census, table
 from factory.engine.events import read_events
 from factory.engine.inputs import content_hash, read_frozen
 from factory.engine.plan import Plan, differences, read_plan
@@ -17,6 +18,7 @@ from factory.engine.survey import Memory
 from factory.errors import UsageError
 from factory.prompt_planning import EMBEDDED_MODEL
 from factory.recipes import DatasetRecipe
+from factory.review.sources import are_told_apart
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.layout import Layout
 from factory.shards.verify import Fault
@@ -38,9 +40,13 @@ def plan_text(recipe: DatasetRecipe) -> str:
     prepared = planning.prepare(recipe, Memory(Layout(recipe.out).survey, keeps=False))
     plan, layout = prepared.plan, Layout(recipe.out)
     lines = [*prepared.remarks, f"{plan.job} → {recipe.out}"]
+    census = plan.settings.get("census", {})
     for segment in plan.segments:
+        known = census.get(segment.source, {})
+        paper = f"; the paper took {known['paper']:,}" if known.get("paper") else ""
         tries = f", up to {segment.attempts} attempts each" if segment.attempts > 1 else ""
-        lines.append(f"  {segment.source}: {segment.slots:,} samples for {segment.split}{tries}")
+        title = known.get("title", segment.source)
+        lines.append(f"  {title}: {segment.slots:,} samples for {segment.split}{tries}{paper}")
     lines.append(f"  {plan.slots:,} samples in {plan.shards:,} shards of {plan.shard_size}")
     records: list[CommitRecord] = []
     if layout.plan.exists():
@@ -102,9 +108,12 @@ def status_text(data: Path) -> str:
         f"{data}: {plan.job}, {len(records):,} of {plan.shards:,} shards, {accepted:,} of {plan.slots:,} samples"
         + (f", {accepted / attempts:.0%} of the attempts accepted" if attempts else "")
     ]
-    for title, counts in (("rejected", _total(records, "rejected")), ("failed", _total(records, "failed"))):
-        if counts:
-            lines.append(f"  {title}: " + ", ".join(f"{name} {count:,}" for name, count in counts.most_common()))
+    counts = census(plan, records)
+    if are_told_apart(counts):
+        lines += [f"  {line}" for line in table(counts)]
+    for title, reasons in (("rejected", _total(records, "rejected")), ("failed", _total(records, "failed"))):
+        if reasons:
+            lines.append(f"  {title}: " + ", ".join(f"{name} {count:,}" for name, count in reasons.most_common()))
     events = list(read_events(layout.events))
     runs = [event for event in events if event["event"] == "started"]
     deaths = sum(event["event"] == "death" for event in events)

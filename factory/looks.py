@@ -12,15 +12,17 @@ from factory.sources.clip_settings import ClipSettings
 from factory.sources.planned_file import digest
 from factory.sources.public import Pair
 
+ABSENT = -1, ""
 FEW = 500  # files that are hashed without help
 CRASH = "crash", "reading it ended the process that did it"
 
 
 def look_at_files(surveyor: Surveyor, root: Path, paths: Sequence[str]) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 of files below a folder; those that are not there are left out."""
+    """Size and SHA-256 of files below a folder; (−1, "") where there is none."""
     present = [path for path in dict.fromkeys(paths) if (root / path).is_file()]
     answers = surveyor("files", "hash", _hash, [_item(root, path) for path in present], crashed=_no_hash, few=FEW)
-    return {path: (answer["size"], answer["sha256"]) for path, answer in zip(present, answers, strict=True)}
+    found = {path: (answer["size"], answer["sha256"]) for path, answer in zip(present, answers, strict=True)}
+    return dict.fromkeys(paths, ABSENT) | found
 
 
 def _hash(path: str) -> Answer:

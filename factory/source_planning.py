@@ -122,7 +122,7 @@ def _plan_public(planner: _Planner, name: str, entry: PublicEntry) -> None:
         return
     pairs = list_pairs(public, entry.path, include_test=entry.include_test)
     if not entry.include_test and (left_out := count_test(public, entry.path)):
-        planner.draft.remarks.append(f"{public.title}: {left_out:,} benchmark images are left out.")
+        planner.draft.remarks.append(f"{public.title}, left out as benchmark images: {left_out:,}.")
     if not pairs:
         _census(planner.draft, name, entry, title=public.title, found=0, paper=public.paper_count)
         return

@@ -1,5 +1,6 @@
 """The census counts what became of each source's items, and sets it beside the paper's counts."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from factory.engine.census import SourceCount, census, table
 from factory.engine.plan import Plan, Segment
 from factory.shards.commit import CommitRecord
 
-KNOWN = {
+KNOWN: Mapping[str, Mapping[str, Any]] = {
     "drawn-0": {"title": "drawn objects"},
     "public-1": {"title": "AM-2k", "found": 12, "excluded": 2, "paper": 1942, "allowed": 0.25},
     "public-2": {"title": "HRSOD", "found": 0, "paper": 1918},
@@ -95,6 +96,13 @@ def test_every_source_is_there_before_the_first_shard_and_without_a_word_from_th
 def test_more_failures_than_allowed_are_too_many(failed: int, allowed: float, too_many: bool) -> None:
     assert SourceCount(name="a", title="a", allowed=allowed, asked=100, failed=failed).too_many_failed == too_many
     assert SourceCount(name="a", title="a", allowed=0.05, asked=100, failed=6).too_many_failed
+
+
+def test_the_recipes_order_outlives_the_plans_file() -> None:
+    names = [f"{kind}-{number}" for number, kind in enumerate(("videos", "public", "procedural") * 4)]
+    plan = make_plan({name: {"title": name} for name in names})
+    written = json.dumps({**plan.to_json(), "segments": []}, sort_keys=True)  # as plan.json is
+    assert [count.name for count in census(Plan.from_json(json.loads(written)), [])] == names
 
 
 def test_the_table_aligns_whatever_is_in_it() -> None:

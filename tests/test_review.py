@@ -21,6 +21,7 @@ from factory.engine.plan import Plan, Segment
 from factory.errors import DataError, MachineError, UsageError
 from factory.quality.gsg import GSG_DEFINITION
 from factory.review import digest as digest_module
+from factory.review import examples
 from factory.review.choice import choose
 from factory.review.contact_sheet import GUTTER, MARGIN, PANE, contact_sheet
 from factory.review.digest import read_digest
@@ -107,6 +108,21 @@ class Build:
             thumbnail=rejection_thumbnail,
             encode=encode,
         )
+
+
+@dataclass(frozen=True)
+class Fussy(Build):
+    """Turns every other slot down for one of 48 reasons, whatever the attempt."""
+
+    def __call__(self, plan: Plan, root: Path) -> Line:
+        return replace(super().__call__(plan, root), stages={"judge": _fussy})
+
+
+def _fussy(sample: Sample) -> Sample | Rejection:
+    slot, attempt = sample.request.slot, sample.request.attempt
+    if slot % 2:
+        return sample
+    return Rejection(sample=sample, reason=f"reason {slot // 2}", detail=f"attempt {attempt} does not please")
 
 
 def make_set(root: Path, slots: int, shard_size: int, build: Build) -> Path:
@@ -241,6 +257,18 @@ def test_a_huge_set_is_sampled_and_says_so(tmp_path: Path, monkeypatch: pytest.M
     words = read_page(write_report(root)).words()
     assert "in shards drawn by the seed" in words
     assert "Accepted 38 of 40 asked" in words, "counts still come from every shard"
+
+
+def test_many_reasons_leave_room_for_accepted_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_set(tmp_path / "set", 96, 8, Fussy(16, 16))
+    items = json.loads(read_page(write_report(root)).scripts["items"])
+    shown = [item["why"] for item in items if item["rejected"]]
+    assert sorted(shown) == sorted([f"reason {number}"] for number in range(48) for _ in range(2))
+    monkeypatch.setattr(examples, "GROUPS", 10)
+    items = json.loads(read_page(write_report(root)).scripts["items"])
+    assert len({item["why"][0] for item in items if item["rejected"]}) == 10
+    assert sum(not item["rejected"] for item in items) == 47, "one slot is broken"
+    assert len(list((root / "report" / "thumbs").iterdir())) == len(items)
 
 
 def test_quarantined_shards_are_named_until_they_are_made(tmp_path: Path) -> None:

@@ -51,8 +51,14 @@ def census(plan: Plan, records: Sequence[CommitRecord]) -> list[SourceCount]:
             rejected=sum(record.rejected.values()),
             failed=0 if endless else sum(record.failed.values()),
         )
-    names = dict.fromkeys([*known, *(segment.source for segment in plan.segments)])
+    names = dict.fromkeys([*sorted(known, key=_place), *(segment.source for segment in plan.segments)])
     return [SourceCount(**{"name": name, "title": name, **known.get(name, {}), **counts[name]}) for name in names]
+
+
+def _place(name: str) -> int:
+    """In the recipe: a source's name ends in it, and the plan's file sorts by name."""
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdigit() else -1
 
 
 def table(counts: Sequence[SourceCount]) -> list[str]:

@@ -9,10 +9,12 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
@@ -29,6 +31,7 @@ Look: TypeAlias = Callable[..., Answer]
 an exception is the machine's fault and ends the survey."""
 
 PATIENCE = 2.0  # seconds before a live line is shown
+SPAWN = multiprocessing.get_context("spawn")
 IN_FLIGHT = 4  # looks per worker that are handed out ahead
 
 
@@ -118,22 +121,36 @@ def _ask(
 
 
 def _in_processes(look: Look, items: Sequence[Item], workers: int, crashed: Look) -> Iterator[tuple[Item, Answer]]:
-    """A pool breaks as a whole when one process dies: those it took down are then looked at one by one."""
-    context = multiprocessing.get_context("spawn")
-    suspects = []
-    with ProcessPoolExecutor(min(workers, len(items)), context) as pool:
-        futures: dict[Future[Answer], Item] = {pool.submit(look, *item): item for item in items}
-        for future in as_completed(futures):
+    """A pool breaks as a whole when one process dies: the looks it had in hand are then done one by one."""
+    waiting = deque(items)
+    while waiting:
+        for item in (yield from _until_broken(look, waiting, workers)):
             try:
-                yield futures[future], future.result()
-            except BrokenProcessPool:
-                suspects.append(futures[future])
-    for item in suspects:
-        with ProcessPoolExecutor(1, context) as alone:
-            try:
-                yield item, alone.submit(look, *item).result()
+                with ProcessPoolExecutor(1, SPAWN) as alone:
+                    yield item, alone.submit(look, *item).result()
             except BrokenProcessPool:
                 yield item, crashed(*item)
+
+
+def _until_broken(
+    look: Look, waiting: deque[Item], workers: int
+) -> Generator[tuple[Item, Answer], None, Iterable[Item]]:
+    """Look until nothing waits, or a process dies; returns what was in hand then."""
+    pool = ProcessPoolExecutor(min(workers, len(waiting)), SPAWN)
+    in_hand: dict[Future[Answer], Item] = {}
+    try:
+        while waiting or in_hand:
+            while waiting and len(in_hand) < IN_FLIGHT * workers:
+                in_hand[pool.submit(look, *waiting[0])] = waiting[0]
+                waiting.popleft()
+            for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
+                answer = future.result()
+                yield in_hand.pop(future), answer
+    except BrokenProcessPool:
+        return in_hand.values()
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error or an interrupt nothing else is begun
+    return ()
 
 
 def _on_ray(look: Look, items: Sequence[Item], crashed: Look) -> Iterator[tuple[Item, Answer]]:
@@ -142,22 +159,30 @@ def _on_ray(look: Look, items: Sequence[Item], crashed: Look) -> Iterator[tuple[
     from factory.engine import on_ray  # noqa: PLC0415
 
     on_ray.connect(0, 0)
-    task: Any = ray.remote(look).options(num_cpus=1, max_retries=0)
+    task: Any = ray.remote(_call).options(num_cpus=1, max_retries=0)
+    shared = ray.put(look)
     ahead = IN_FLIGHT * on_ray.resources()[0]
     waiting: dict[Any, Item] = {}
     queue = iter(items)
-    while True:
-        for item in queue:
-            waiting[task.remote(*item)] = item
-            if len(waiting) >= ahead:
-                break
-        if not waiting:
-            return
-        for ref in ray.wait(list(waiting))[0]:
-            item = waiting.pop(ref)
-            try:
-                yield item, ray.get(ref)
-            except ray.exceptions.WorkerCrashedError:
-                yield item, crashed(*item)
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from error
+    try:
+        while True:
+            for item in islice(queue, ahead - len(waiting)):
+                waiting[task.remote(shared, *item)] = item
+            if not waiting:
+                return
+            for ref in ray.wait(list(waiting))[0]:
+                item = waiting.pop(ref)
+                try:
+                    yield item, ray.get(ref)
+                except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+                    yield item, crashed(*item)
+                except ray.exceptions.RayTaskError as error:
+                    raise error.cause from error
+    finally:
+        for ref in waiting:
+            ray.cancel(ref, force=True)
+
+
+def _call(look: Look, *item: str) -> Answer:
+    """Ray sends functions alone; a look may be an object with settings."""
+    return look(*item)

@@ -19,8 +19,9 @@ FREQUENCIES = np.array(sorted(np.ndindex(8, 8), key=lambda place: (sum(place), p
 
 def perceptual_hash(foreground: Picture, alpha: Matte) -> str:
     """64 bits as 16 hex digits; like pictures differ in few of them.  foreground: straight colour."""
-    a = alpha.astype(np.float32)[..., None] / 255
-    premultiplied = cv2.resize((foreground.astype(np.float32) - 128) * a, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    a = alpha.astype(np.float32) / 255
+    ink = cv2.multiply(cv2.merge([a, a, a]), foreground.astype(np.float32) - 128)
+    premultiplied = cv2.resize(ink, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     r, g, b = cv2.split(premultiplied)
     bits = np.concatenate(
         [_signs(r + g + b, LUMA_BITS), _signs(r - g, CHROMA_BITS), _signs(r + g - 2 * b, CHROMA_BITS)]

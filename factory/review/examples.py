@@ -53,17 +53,17 @@ def rejected_pictures(layout: Layout, digest: Digest) -> dict[Group, list[Reject
 
 
 def failed_items(layout: Layout, digest: Digest) -> dict[Group, list[dict[str, Any]]]:
-    """The manifest rows of the first items that failed, of each kind in each source."""
-    found: dict[Group, list[dict[str, Any]]] = {}
+    """The manifest rows of the first items that failed, of each kind in each source; of a file only the first."""
+    found: dict[Group, dict[str, dict[str, Any]]] = {}
     for record in digest.records:
         source = digest.source_of_shard(record.shard)
-        if all(len(found.get((source, kind), [])) >= FAILURES_PER_GROUP for kind in record.failed):
+        if all(len(found.get((source, kind), {})) >= FAILURES_PER_GROUP for kind in record.failed):
             continue
         for row in _rows(layout, record.shard, "failed"):
-            rows = found.setdefault((source, row["reason"]), [])
+            rows = found.setdefault((source, row["reason"]), {})
             if len(rows) < FAILURES_PER_GROUP:
-                rows.append(row)
-    return found
+                rows.setdefault(row["item"] or f"{row['key']}-{row['attempt']}", row)
+    return {group: list(rows.values()) for group, rows in found.items()}
 
 
 def _pictures_of(layout: Layout, shard: int) -> list[RejectedPicture]:

@@ -1,6 +1,9 @@
 """The page at the end of a run: OUT/report/index.html, static, with its pictures beside it. Opens offline."""
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ from factory.review.digest import Digest, read_digest
 from factory.review.examples import failed_items, rejected_pictures
 from factory.review.facts import definition, in_words
 from factory.review.histogram import histogram
-from factory.review.sources import Refused, are_told_apart, failures, labels, of_the_papers, refusals, total
+from factory.review.losses import Refused, failures, refusals
+from factory.review.sources import are_told_apart, labels, of_the_papers, total
 from factory.shards.layout import Layout
 from factory.shards.lookup import find, read_row
 from factory.shards.manifest import SCORES
@@ -22,6 +26,7 @@ from factory.shards.reader import Stored
 
 THUMBNAILS = 500  # in all, those of rejected attempts included
 ON_THE_SHEET = 24
+DRAWERS = 8  # threads at most that draw thumbnails; decoding, scaling and encoding let the others run
 CLASSES_LISTED = 300
 SEVERAL = "; "
 
@@ -42,14 +47,15 @@ def write_report(root: Path) -> Path:
     }
     refused = refusals(digest.rejected, rejected, names)
     beside = [card for gate in refused for card in gate.cards]
-    cards: list[Card] = []
-    on_the_sheet: list[Stored] = []
-    for key, why in choose(digest, THUMBNAILS - len(beside)).items():
-        sample = _read(root, key)
+    chosen = choose(digest, THUMBNAILS - len(beside))
+
+    def card_of(key: str) -> Card:
         label = names[digest.source_of_shard(int(key[:6]))]
-        cards.append(accepted_card(sample, label, [*why, label] if label else why, thumbs))
-        if len(on_the_sheet) < ON_THE_SHEET:
-            on_the_sheet.append(sample)
+        return accepted_card(_read(root, key), label, [*chosen[key], label] if label else chosen[key], thumbs)
+
+    with ThreadPoolExecutor(min(DRAWERS, os.cpu_count() or 1)) as pool:
+        cards = list(pool.map(card_of, chosen))
+    on_the_sheet = [_read(root, key) for key in islice(chosen, ON_THE_SHEET)]
     _sweep(thumbs, {Path(card.file).name for card in [*cards, *beside]})
     if on_the_sheet:
         title = f"{root.resolve().name} · {len(on_the_sheet)} of {digest.accepted:,} samples: picture, alpha, cut-out"

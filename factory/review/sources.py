@@ -1,32 +1,9 @@
-"""A run source by source: names for people, and what each source lost and why."""
+"""The sources of a run beside each other: names for people, sums, and how near the paper they come."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from factory.engine.census import SourceCount
-from factory.review.cards import Card
-from factory.review.digest import Group
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Attempts that one gate turned down. by_source: label → how many ({} for the only source)."""
-
-    reason: str
-    count: int
-    by_source: Mapping[str, int]
-    cards: Sequence[Card]
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Items of one source with bad data. kinds: kind of error → how many, and the manifest rows of the first ones."""
-
-    label: str
-    count: int
-    kinds: Mapping[str, tuple[int, Sequence[Mapping[str, Any]]]]
 
 
 def are_told_apart(counts: Sequence[SourceCount]) -> bool:
@@ -45,13 +22,15 @@ def labels(counts: Sequence[SourceCount]) -> dict[str, str]:
 
 
 def total(counts: Sequence[SourceCount]) -> SourceCount:
-    """All sources together; `found` counts those that have an end."""
+    """All sources together; `found` counts those that have an end. What may fail is a matter of each source."""
     return SourceCount(
         name="total",
         title="all sources",
         found=sum(count.found for count in counts if count.found >= 0),
         excluded=sum(count.excluded for count in counts),
         paper=sum(count.paper for count in counts),
+        allowed=1.0,
+        asked=sum(count.asked for count in counts),
         used=sum(count.used for count in counts),
         rejected=sum(count.rejected for count in counts),
         failed=sum(count.failed for count in counts),
@@ -61,32 +40,3 @@ def total(counts: Sequence[SourceCount]) -> SourceCount:
 def of_the_papers(counts: Sequence[SourceCount]) -> int:
     """Samples from sources that the paper used."""
     return sum(count.used for count in counts if count.paper)
-
-
-def refusals(met: Counter[Group], cards: Mapping[Group, Sequence[Card]], names: Mapping[str, str]) -> list[Refused]:
-    """By gate, the most frequent first; inside, by source in the recipe's order. met: how often each group was."""
-    reasons: Counter[str] = Counter()
-    for (_, reason), count in met.items():
-        reasons[reason] += count
-    return [
-        Refused(
-            reason,
-            count,
-            {label: met[name, reason] for name, label in names.items() if label and met[name, reason]},
-            [card for name in names for card in cards.get((name, reason), [])],
-        )
-        for reason, count in reasons.most_common()
-    ]
-
-
-def failures(
-    met: Counter[Group], rows: Mapping[Group, Sequence[Mapping[str, Any]]], names: Mapping[str, str]
-) -> list[Failed]:
-    """By source in the recipe's order; inside, by kind of error, the most frequent first."""
-    found = []
-    for name, label in names.items():
-        kinds = Counter({kind: count for (source, kind), count in met.items() if source == name})
-        if kinds:
-            told = {kind: (count, rows.get((name, kind), [])) for kind, count in kinds.most_common()}
-            found.append(Failed(label, kinds.total(), told))
-    return found

@@ -41,14 +41,13 @@ def list_items(
     ]
     if not found:
         raise UsageError(f"{folder} holds no PNG or WebP file: give a folder of pictures with alpha")
-    rows = []
-    for path in sorted(found, key=lambda p: p.relative_to(folder).as_posix()):
-        relative = path.relative_to(folder).as_posix()
+    rows, folder_name = [], folder.resolve().name
+    for relative, path in sorted((p.relative_to(folder).as_posix(), p) for p in found):
         if not any(matches(relative, pattern) for pattern in include):
             continue
         data = _read_for_planning(path, relative)
         width, height, error = probe(data)
-        name = name_from_path(folder.resolve().name, relative, captions)
+        name = name_from_path(folder_name, relative, captions)
         rows.append(
             Row(
                 path=relative,

@@ -1,0 +1,104 @@
+"""Separating two colour clouds: for each place the one linear functional of colour that tells α best.
+
+At a place the screen is a point B (the plate) and the foreground a cloud of mean μ and covariance Σ, both read from the
+opaque pixels around it. For I = αF + (1 − α)B every functional w with w·(B − μ) = 1 estimates α = w·(B − I), off by
+α·w·(μ − F); the one that is off least is Fisher's w ∝ Σ⁻¹(B − μ). It finds by itself what keyers are tuned for by hand: it
+looks along the colours in which this object, here, differs from this screen and does not vary in itself.
+Fields are computed at a low resolution, for they are smooth, and applied to the pixels at full resolution.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+SCALES = ((2.0, 1.0), (6.0, 0.1))  # σ in low-resolution pixels, and weight, at which opaque colours are gathered …
+FAR = (24.0, 0.01)  # … and where none of these finds any
+PRIOR_WEIGHT = 0.01  # gathered opaque pixels at which what they say counts as much as the prior
+PRIOR_SPREAD = 0.1  # σ of a foreground's chroma of which nothing is known, about grey
+PRIOR_LIGHT = 0.6  # … and of its light: a functional that knows nothing does not look at light
+CAMERA = 0.015  # σ that colours have at the least
+
+
+class Clouds(NamedTuple):
+    """The foreground's colours about each low-resolution pixel: mean (h, w, 3), six covariances (h, w, 6)."""
+
+    mean: Floats
+    covariance: Floats
+
+
+def foreground_clouds(picture: Floats, opaque: Floats, size: tuple[int, int], light: float) -> Clouds:
+    """Mean and covariance of the opaque colours around each place, drawn to a grey of any light where there are none.
+
+    picture: (H, W, 3) in 0..1.  opaque: (H, W) weights in 0..1.  size: (width, height) of the result.
+    light: σ by which foregrounds vary in light beyond what the samples show.
+    """
+    mass = cv2.resize(opaque, size, interpolation=cv2.INTER_AREA)
+    total = cv2.resize(picture * opaque[..., None], size, interpolation=cv2.INTER_AREA)
+    r, g, b = cv2.split(total / np.maximum(mass, 1e-6)[..., None])
+    moments = cv2.merge([r, g, b, r * r, r * g, r * b, g * g, g * b, b * b, np.ones_like(r)]) * mass[..., None]
+    gathered = _gathered(np.asarray(moments, np.float32))
+    known = gathered[..., 9]
+    average = gathered[..., :9] / np.maximum(known, 1e-9)[..., None]
+    trust = (known / (known + PRIOR_WEIGHT))[..., None]
+    r, g, b = cv2.split(np.ascontiguousarray(average[..., :3]))
+    covariance = average[..., 3:] - cv2.merge([r * r, r * g, r * b, g * g, g * b, b * b])
+    prior_chroma, prior_light = PRIOR_SPREAD**2, PRIOR_LIGHT**2
+    same = np.array([1, 0, 0, 1, 0, 1], np.float32)  # the entries of the identity; the matrix of ones has 1 in all six
+    spread = trust * covariance + (1 - trust) * (prior_chroma * same + np.float32(prior_light))
+    return Clouds(
+        mean=np.asarray(0.5 + trust * (average[..., :3] - 0.5), np.float32),
+        covariance=np.asarray(spread + np.float32(CAMERA**2) * same + np.float32(light**2), np.float32),
+    )
+
+
+def functional(clouds: Clouds, plate: Floats) -> Floats:
+    """(h, w, 4): the functional w of each place and the offset w·B, so that α = offset − w·I.
+
+    plate: (h, w, 3) in 0..1.
+    """
+    difference = plate - clouds.mean
+    xx, xy, xz, yy, yz, zz = cv2.split(clouds.covariance)
+    x, y, z = cv2.split(difference)
+    # Σ⁻¹d up to its scale, by cofactors; the scale follows from w·d = 1.
+    w = cv2.merge([
+        (yy * zz - yz * yz) * x + (xz * yz - xy * zz) * y + (xy * yz - xz * yy) * z,
+        (xz * yz - xy * zz) * x + (xx * zz - xz * xz) * y + (xy * xz - xx * yz) * z,
+        (xy * yz - xz * yy) * x + (xy * xz - xx * yz) * y + (xx * yy - xy * xy) * z,
+    ])  # fmt: skip
+    length = np.sum(w * difference, axis=-1)
+    # A foreground of the screen's own colour cannot be told from it: the floor keeps w from growing without limit.
+    least = np.sqrt(np.sum(w * w, axis=-1)) * np.float32(NEAREST)
+    w /= np.maximum(length, np.maximum(least, 1e-12))[..., None]
+    return np.dstack([w, np.sum(w * plate, axis=-1)])
+
+
+NEAREST = 0.06  # least effective distance of foreground and screen, 0..1
+
+
+def applied(field: Floats, picture: Floats) -> Floats:
+    """α = w·B − w·I at the picture's size; not clipped. field: (h, w, 4). Returns (H, W)."""
+    height, width = picture.shape[:2]
+    large = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
+    wr, wg, wb, offset = cv2.split(large)
+    r, g, b = cv2.split(picture)
+    for weight, channel in ((wr, r), (wg, g), (wb, b)):
+        cv2.multiply(weight, channel, dst=channel)
+        cv2.subtract(offset, channel, dst=offset)
+    return np.asarray(offset, np.float32)
+
+
+def _gathered(moments: Floats) -> Floats:
+    """Weighted sums at all scales, the nearest with the most weight."""
+    height, width = moments.shape[:2]
+    padded = np.pad(moments, ((0, -height % 8), (0, -width % 8), (0, 0)))
+    size = padded.shape[1], padded.shape[0]
+    (near, heavy), (middle, light) = SCALES
+    total = heavy * cv2.GaussianBlur(padded, (0, 0), near)
+    for factor, sigma, weight in ((2, middle, light), (8, *FAR)):
+        small = cv2.resize(padded, (size[0] // factor, size[1] // factor), interpolation=cv2.INTER_AREA)
+        total += weight * cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / factor), size)
+    return np.asarray(total[:height, :width], np.float32)
