@@ -275,8 +275,10 @@ def _recipe_fields(path: Path, job: str | None) -> dict[str, Any]:
     from factory.recipes import read_yaml
 
     fields = read_yaml(path)
-    if job is not None and fields.get("job") != job:
-        raise UsageError(f"{path} is a recipe of job {fields.get('job')!r}, not {job!r}: use `factory run {path}`.")
+    if "job" not in fields:
+        raise UsageError(f"{path} does not say what it is a recipe of: write `job: {job or 'build-green100k'}` in it.")
+    if job is not None and fields["job"] != job:
+        raise UsageError(f"{path} is a recipe of job {fields['job']!r}, not {job!r}: use `factory run {path}`.")
     fields.setdefault("out", f"runs/{path.stem}")
     return fields
 

@@ -1,5 +1,7 @@
 """What to make: strict pydantic models, read from YAML; the command line's flags build the same objects."""
 
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -79,6 +81,7 @@ class RgbaFolderEntry(FiniteEntry):
     """Pictures with an alpha channel."""
 
     type: Literal["rgba_folder"] = "rgba_folder"
+    name: str = ""  # what it goes by in every sample; "" is the folder's name
     include: tuple[str, ...] = ("**/*",)  # glob patterns below the folder
     caption_from: Literal["file", "folder"] = "file"
     licence: str = ""
@@ -212,10 +215,18 @@ def parse(fields: dict[str, Any]) -> AnyRecipe:
         return _ADAPTER.validate_python(fields)
     except ValidationError as error:
         faults = []
-        for fault in error.errors():
+        found = error.errors()
+        for fault in found:
+            if any(len(other["loc"]) > len(fault["loc"]) == _shared(other["loc"], fault["loc"]) for other in found):
+                continue  # it only follows from a fault inside of it
             place = ".".join(str(part) for part in fault["loc"] if part != fields.get("job"))
             faults.append(f"{place or 'job'}: {fault['msg']}")
         raise UsageError("wrong recipe: " + "; ".join(faults) + ".") from error
+
+
+def _shared(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many parts two places have in common from their beginning on."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def to_yaml(recipe: BaseModel) -> str:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -79,20 +79,29 @@ class Result:
             items = "items" if failed > 1 else "item"
             lines.append(f"{failed:,} {items} had bad data: the manifest and the report say which and why.")
         for count in self.counts:
-            if count.too_many_failed and count.allowed:
+            if count.too_many_failed:
+                raise_it = ", or raise `allowed_failures` in the recipe" if count.found >= 0 else ""
                 lines.append(
                     f"{count.title}: {count.failed:,} of {count.asked:,} items failed, more than the allowed "
-                    f"{count.allowed:.1%}: mend the files, or raise `allowed_failures` in the recipe."
+                    f"{count.allowed:.1%}: mend the files{raise_it}."
                 )
         lines += [f"  {item}" for item in self.failing]
+        if self.is_empty:
+            lines.append("no sample passed the gates: the report shows why.")
         for shard, reason in self.quarantined.items():
             lines.append(f"shard {shard} is quarantined: it killed its worker three times ({reason}).")
         lines.append(f"report: {self.out / 'report' / 'index.html'}")
         return "\n".join(lines)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether items were tried and none was accepted."""
+        return not self.accepted and any(count.rejected for count in self.counts)
+
     def exit_code(self, allow_short: bool) -> int:
         """0 whole, 1 something is missing."""
-        short = (self.missing or any(count.too_many_failed for count in self.counts)) and not allow_short
+        failed = any(count.too_many_failed for count in self.counts)
+        short = (self.missing or failed or self.is_empty) and not allow_short
         return 1 if self.quarantined or short else 0
 
 
@@ -235,6 +244,8 @@ def settle(layout: Layout, prepared: Prepared, recipe: DatasetRecipe, run: str) 
     if layout.plan.exists():
         stored = read_plan(layout.plan)
         if stored.fingerprint != plan.fingerprint:
+            if stored.job != plan.job:
+                raise UsageError(f"{layout.root} is a set of job {stored.job!r}, not {plan.job!r}: use a new --out.")
             changes = "; ".join([*changed_inputs(layout, stored, prepared), *differences(stored, plan)])
             raise UsageError(f"{layout.root} was started with other settings ({changes}): use them, or a new --out.")
         now = plan.software
@@ -362,7 +373,7 @@ def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) ->
 def summarise(plan: Plan, records: list[CommitRecord], layout: Layout) -> dict[str, Any]:
     """Counts over all committed shards."""
     counts = census(plan, records)
-    failing = {count.name for count in counts if count.too_many_failed}
+    failing = {count.name: count.title for count in counts if count.too_many_failed}
     return {
         "accepted": sum(count.used for count in counts),
         "missing": sum(count.unfilled for count in counts),
@@ -371,10 +382,11 @@ def summarise(plan: Plan, records: list[CommitRecord], layout: Layout) -> dict[s
     }
 
 
-def _failures(plan: Plan, records: list[CommitRecord], layout: Layout, sources: set[str]) -> Iterator[str]:
+def _failures(plan: Plan, records: list[CommitRecord], layout: Layout, titles: Mapping[str, str]) -> Iterator[str]:
     """The items with bad data of these sources, in the order of the plan, with the reason."""
     for record in records:
-        if record.failed and plan.shard(record.shard).segment.source in sources:
+        source = plan.shard(record.shard).segment.source
+        if record.failed and source in titles:
             part = pq.read_table(layout.part(record.shard), columns=["status", "item", "detail"])
             failed = part.filter(pc.equal(part["status"], "failed")).to_pylist()
-            yield from (f"{row['item']}: {row['detail']}" for row in failed)
+            yield from (f"{titles[source]}: {row['item']}: {row['detail']}" for row in failed)

@@ -49,7 +49,10 @@ def plan_sources(recipe: BuildRecipe, surveyor: Surveyor, draft: Draft) -> None:
     planner = _Planner(recipe, surveyor, draft, load_hashes(recipe.exclude))
     absent = [str(entry.path) for entry in recipe.sources if isinstance(entry, FiniteEntry) and _is_absent(entry)]
     if absent:
-        draft.remarks.append(f"absent and passed over, as the recipe allows: {', '.join(absent)}.")
+        draft.remarks.append(f"absent or empty, and passed over, as the recipe allows: {', '.join(absent)}.")
+    for entry in recipe.sources:
+        if isinstance(entry, FiniteEntry) and recipe.out.resolve().is_relative_to(entry.path.resolve()):
+            raise UsageError(f"--out {recipe.out} lies in the source {entry.path}: give a folder outside of it.")
     for number, entry in enumerate(recipe.sources):
         name = f"{entry.type}-{number}"
         if isinstance(entry, FiniteEntry) and _is_absent(entry):
@@ -68,7 +71,7 @@ def plan_sources(recipe: BuildRecipe, surveyor: Surveyor, draft: Draft) -> None:
 
 def _is_absent(entry: FiniteEntry) -> bool:
     if entry.path.is_dir():
-        return False
+        return entry.optional and not any(entry.path.iterdir())
     if entry.path.exists():
         raise UsageError(f"the recipe's {entry.path} is a file: name the folder that it lies in.")
     if not entry.optional:
@@ -107,9 +110,10 @@ def _plan_rgba_folder(planner: _Planner, name: str, entry: RgbaFolderEntry) -> N
             raise UsageError(f"{entry.path} holds no PNG or WebP picture that matches {wanted}: mend `include`.")
         planner.draft.remarks.append(f"{entry.path} holds no picture that matches {wanted}: its source is passed over.")
         return
-    settings = RgbaSettings(size=planner.recipe.size, key=planner.recipe.key)
+    title = entry.name or entry.path.resolve().name
+    settings = RgbaSettings(size=planner.recipe.size, key=planner.recipe.key, source=title)
     source = {"type": entry.type, "settings": asdict(settings)}
-    _finite(planner, name, entry, source, rows, title=entry.path.name)
+    _finite(planner, name, entry, source, [row | {"source": title} for row in rows], title=title)
 
 
 def _plan_public(planner: _Planner, name: str, entry: PublicEntry) -> None:
@@ -159,6 +163,7 @@ def _plan_video_pairs(planner: _Planner, name: str, entry: PublicEntry, public: 
         clips=clips,
         stretches={"train": stretches},
         title=public.title,
+        called=public.name,
         paper=public.paper_count,
     )
 
@@ -170,6 +175,8 @@ def _plan_videos(planner: _Planner, name: str, entry: VideosEntry) -> None:
     from factory.sources.on_screen import FramingSettings  # noqa: PLC0415
 
     files = list_clips(entry.path, entry.include)
+    if not files:
+        raise UsageError(f"{entry.path} holds no clip that matches {', '.join(entry.include)}: mend `include`.")
     probes = look_at_clips(planner.surveyor, entry.path, files, entry.select)
     clips = [
         clip_row(path, probe, licence=entry.licence, attribution=entry.attribution)
@@ -182,7 +189,7 @@ def _plan_videos(planner: _Planner, name: str, entry: VideosEntry) -> None:
         stretches[split] += frame_rows(number, path, probe, entry.class_name, with_article(entry.class_name))
     settings = FramingSettings(size=planner.recipe.size, key=planner.recipe.key)
     source = {"type": "videos", "settings": asdict(settings), "keyer": asdict(entry.keyer), "name": entry.name}
-    _clips(planner, name, entry, source, clips=clips, stretches=stretches, title=entry.name)
+    _clips(planner, name, entry, source, clips=clips, stretches=stretches, title=entry.name, called=entry.name)
 
 
 def _clips(
@@ -194,10 +201,11 @@ def _clips(
     clips: Sequence[Row],
     stretches: Mapping[str, Sequence[Sequence[Row]]],
     title: str,
+    called: str,
     paper: int = 0,
 ) -> None:
     """A source of clips: a table of them, and one of their frames for each split, laid out so that a shard begins
-    where decoding can begin.
+    where decoding can begin.  called: its name in every sample.
     """
     from factory.sources.stretches import pack  # noqa: PLC0415
 
@@ -213,7 +221,7 @@ def _clips(
         of_split = [stretch for stretch in thinned if stretch]
         if not of_split:
             continue
-        flat = iter(_captioned(draft, entry, [row for stretch in of_split for row in stretch]))
+        flat = iter(_captioned(draft, entry, [{**row, "source": called} for s in of_split for row in s]))
         captioned = [[next(flat) for _ in stretch] for stretch in of_split]
         nothing = {field: -1 if isinstance(value, int) else "" for field, value in captioned[0][0].items()}
         rows = [

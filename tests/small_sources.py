@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from small_clips import encode
 
+from factory.inspect import verify_set
+from factory.recipes import BuildRecipe, parse, read_yaml
+from factory.run import Result, execute
 from factory.shards.layout import Layout
 
 SIDE = 64
 GREEN = (0, 177, 64)
-CODED: Mapping[str, Any] = {"tagged": "bt709", "options": {"g": "6"}}
+CODED: dict[str, Any] = {"tagged": "bt709", "options": {"g": "6"}}
 Pixels = NDArray[np.uint8]
 
 
@@ -31,7 +34,7 @@ def shape(number: int, side: int = SIDE) -> Pixels:
     centres, radii = random.uniform(0.38, 0.62, (2, 2)) * side, random.uniform(0.14, 0.26, 2) * side
     apart = [np.hypot(down - y, across - x) for y, x in centres]
     covered = [np.clip(radius - distance + 0.5, 0, 1) for radius, distance in zip(radii, apart, strict=True)]
-    return np.rint(np.maximum(*covered) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.maximum(*covered) * 255), np.uint8)
 
 
 def colours(number: int, side: int = SIDE) -> Pixels:
@@ -79,9 +82,7 @@ def pair(folder: Path, name: str, number: int, matte: bytes | None = None, pictu
     put(folder / "matte" / f"{name}.png", coded(shape(number)) if matte is None else matte)
 
 
-def film(
-    path: Path, count: int = 12, first: int = 0, size: tuple[int, int] = (96, 128), **traits: Any
-) -> Path:
+def film(path: Path, count: int = 12, first: int = 0, size: tuple[int, int] = (96, 128), **traits: Any) -> Path:
     """A clip of a thing that travels, turns and grows before a green screen, with a key frame every 6 frames."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return encode(path, [filmed(first + number, size) for number in range(count)], **CODED | traits)
@@ -125,6 +126,35 @@ def recipe(path: Path, *sources: Mapping[str, Any], **fields: Any) -> Path:
     whole = {"job": "build-green100k", "size": 64, "shard_size": 4, "seed": 3, "gates": gates} | fields
     path.write_text(json.dumps(whole | {"sources": sources}, default=str), encoding="utf-8")  # JSON is YAML
     return path
+
+
+def mixed_recipe(home: Path) -> Path:
+    """Two clips, three pairs and five cut-outs, all sound, and their recipe."""
+    film(home / "clips" / "a.mp4")
+    film(home / "clips" / "b.mkv", first=30)
+    for number in range(3):
+        pair(home / "pairs", f"blue pot {number}", number)
+    cut_outs(home / "things", 5)
+    return recipe(
+        home / "recipe.yaml",
+        {"type": "videos", "path": home / "clips", "select": {"every": 3}},
+        {"type": "public", "dataset": "pairs", "path": home / "pairs"},
+        {"type": "rgba_folder", "path": home / "things"},
+    )
+
+
+def asked(path: Path, out: Path, **fields: Any) -> BuildRecipe:
+    """The recipe in a file, for a run in this process."""
+    read = parse(read_yaml(path) | {"out": str(out), "executor": "local"} | fields)
+    assert isinstance(read, BuildRecipe)
+    return read
+
+
+def made(path: Path, out: Path, **fields: Any) -> Result:
+    """Run a recipe in this process; the set is whole afterwards."""
+    result = execute(asked(path, out, **fields), lambda sentence: None)
+    assert verify_set(out, 1) == []
+    return result
 
 
 def manifest(root: Path) -> list[dict[str, Any]]:

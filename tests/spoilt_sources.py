@@ -84,10 +84,14 @@ def spoilt_clips(folder: Path) -> dict[str, str]:
     put(folder / "picture.mp4", rgba(1))
     put(folder / "text.mov", b"no film")
     sound_only(folder / "music.mp4")
-    encode(folder / "office.mp4", [np.full((96, 96, 3), 120, np.uint8) + shape(i, 96)[..., None] // 3 for i in range(3)])
+    encode(
+        folder / "office.mp4", [np.full((96, 96, 3), 120, np.uint8) + shape(i, 96)[..., None] // 3 for i in range(3)]
+    )
     before = film(folder / "before.ts", times=[i * 40 for i in range(12)])
     small = [filmed(i, (80, 112)) for i in range(12)]
-    after = encode(folder / "after.ts", small, tagged="bt709", times=[i * 40 for i in range(20, 32)], options={"g": "6"})
+    after = encode(
+        folder / "after.ts", small, tagged="bt709", times=[i * 40 for i in range(20, 32)], options={"g": "6"}
+    )
     put(folder / "resized.ts", before.read_bytes() + after.read_bytes())
     for half in (before, after):
         half.unlink()

@@ -1,17 +1,26 @@
 """Promise: a training set is built from whatever lies on disk; what is broken costs itself alone, and is named."""
 
 import csv
-import random
-import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from program import LOCAL, commits, factory, hashes, kill_after, start, wait_for
-from small_sources import coded, cut_outs, fates, film, manifest, pair, photograph, put, recipe, rgba
+from program import LOCAL, factory, factory_obeying_modes, hashes
+from small_sources import (
+    asked,
+    coded,
+    cut_outs,
+    fates,
+    film,
+    made,
+    manifest,
+    mixed_recipe,
+    pair,
+    photograph,
+    put,
+    recipe,
+    rgba,
+)
 from spoilt_sources import spoilt_clips, spoilt_cut_outs, spoilt_pairs
 
 from factory import planning
@@ -19,27 +28,12 @@ from factory.captions import read_changes
 from factory.engine.lock import hold
 from factory.errors import InputChanged, UsageError
 from factory.inspect import verify_set
-from factory.recipes import BuildRecipe, parse, read_yaml
-from factory.run import Result, carry_out, execute
+from factory.recipes import read_yaml
+from factory.run import carry_out, execute
 from factory.shards import lookup
 from factory.shards.layout import Layout
 
-KILLS = 8
 BUILD = "build-green100k"
-
-
-def asked(path: Path, out: Path, **fields: Any) -> BuildRecipe:
-    """The recipe in a file, for a run in this process."""
-    read = parse(read_yaml(path) | {"out": str(out), "executor": "local"} | fields)
-    assert isinstance(read, BuildRecipe)
-    return read
-
-
-def made(path: Path, out: Path, **fields: Any) -> Result:
-    """Run a recipe in this process; the set is whole afterwards."""
-    result = execute(asked(path, out, **fields), lambda sentence: None)
-    assert verify_set(out, 1) == []
-    return result
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +59,7 @@ def made_of_spoilt(spoilt: tuple[Path, dict[str, str]]) -> Path:
     return out
 
 
-def test_a_bad_item_costs_itself_alone_and_says_why(
-    spoilt: tuple[Path, dict[str, str]], made_of_spoilt: Path
-) -> None:
+def test_a_bad_item_costs_itself_alone_and_says_why(spoilt: tuple[Path, dict[str, str]], made_of_spoilt: Path) -> None:
     assert fates(made_of_spoilt) == spoilt[1]
     for row in manifest(made_of_spoilt):
         assert bool(row["detail"]) == (row["status"] != "accepted"), row
@@ -88,7 +80,9 @@ def test_half_a_pair_is_a_row_too(tmp_path: Path) -> None:
     }
 
 
-def test_two_workers_give_the_same_bytes(spoilt: tuple[Path, dict[str, str]], made_of_spoilt: Path, tmp_path: Path) -> None:
+def test_two_workers_give_the_same_bytes(
+    spoilt: tuple[Path, dict[str, str]], made_of_spoilt: Path, tmp_path: Path
+) -> None:
     ended = factory(BUILD, spoilt[0], *LOCAL, "--workers", "2", "--out", tmp_path / "set")
     assert ended.code == 0, ended.err
     assert hashes(tmp_path / "set") == hashes(made_of_spoilt)
@@ -170,6 +164,33 @@ def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path, source: dict[st
         made(recipe(tmp_path / "recipe.yaml", things, other), tmp_path / "set")
 
 
+ONE_OF: dict[str, Callable[[Path], object]] = {
+    "rgba_folder": lambda folder: cut_outs(folder, 1),
+    "videos": lambda folder: film(folder / "a.mp4"),
+    "public": lambda folder: pair(folder, "a", 1),
+}
+
+
+@pytest.mark.parametrize("source", EMPTY, ids=lambda source: source["type"])
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, source: dict[str, str]) -> None:
+    ONE_OF[source["type"]](tmp_path / "things")
+    inner = tmp_path / "things" / ("picture/closed" if source["type"] == "public" else "closed")
+    inner.mkdir(mode=0)
+    path = recipe(tmp_path / "recipe.yaml", source | {"path": tmp_path / "things"})
+    ended = factory_obeying_modes(BUILD, path, *LOCAL, "--out", tmp_path / "set")
+    assert ended.code != 0, "what lies in it is missing from the set"
+    assert str(inner) in ended.sentence
+
+
+@pytest.mark.parametrize("source", EMPTY, ids=lambda source: source["type"])
+def test_a_name_that_is_not_utf8_is_told(tmp_path: Path, source: dict[str, str]) -> None:
+    ONE_OF[source["type"]](tmp_path / "things")
+    for file in [path for path in (tmp_path / "things").rglob("*") if path.is_file()]:
+        file.rename(file.with_name(f"b\udce4d{file.suffix}"))  # as Latin-1 wrote "bäd"
+    with pytest.raises(UsageError, match="rename"):
+        made(recipe(tmp_path / "recipe.yaml", source | {"path": tmp_path / "things"}), tmp_path / "set")
+
+
 # --- files that change, hashes that are kept out, captions ----------------------------------------------------------
 
 
@@ -177,20 +198,6 @@ def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path, source: dict[st
 def mixed(tmp_path: Path) -> Path:
     """A recipe of two clips, three pairs and five cut-outs, all sound."""
     return mixed_recipe(tmp_path)
-
-
-def mixed_recipe(home: Path) -> Path:
-    film(home / "clips" / "a.mp4")
-    film(home / "clips" / "b.mkv", first=30)
-    for number in range(3):
-        pair(home / "pairs", f"blue pot {number}", number)
-    cut_outs(home / "things", 5)
-    return recipe(
-        home / "recipe.yaml",
-        {"type": "videos", "path": home / "clips", "select": {"every": 3}},
-        {"type": "public", "dataset": "pairs", "path": home / "pairs"},
-        {"type": "rgba_folder", "path": home / "things"},
-    )
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
@@ -227,6 +234,7 @@ def test_benchmark_images_stay_out_by_hash(tmp_path: Path) -> None:
     pair(tmp_path / "pairs", "two", 2)
     put(tmp_path / "benchmark" / "under another name.png", (things / "red_thing_002.png").read_bytes())
     put(tmp_path / "benchmark" / "sub" / "b.png", (tmp_path / "pairs" / "picture" / "one.png").read_bytes())
+    (tmp_path / "benchmark" / "folder.png").mkdir()
     listed = factory("hash-images", tmp_path / "benchmark", "--name", "bench")
     assert listed.code == 0, listed.err
     (tmp_path / "bench.txt").write_text(listed.out, encoding="utf-8")
@@ -262,9 +270,7 @@ def test_a_captions_table_is_taken_up_and_corrected_by_hand(mixed: Path, tmp_pat
     ended = factory("captions", "import", tmp_path / "set", exported, "--by", "Ä. Editor", "--out", out, *LOCAL)
     assert ended.code == 0, ended.err
     assert verify_set(out, 1) == []
-    before, after = (
-        {row["key"]: row["caption"] for row in manifest(root)} for root in (tmp_path / "set", out)
-    )
+    before, after = ({row["key"]: row["caption"] for row in manifest(root)} for root in (tmp_path / "set", out))
     assert after == {key: caption.replace("a blue pot", "a pot – or ü") for key, caption in before.items()}
     changes = read_changes(out).to_pylist()
     assert {(change["old"], change["new"], change["by"]) for change in changes} == {
@@ -276,76 +282,3 @@ def test_a_captions_table_is_taken_up_and_corrected_by_hand(mixed: Path, tmp_pat
     assert (found.code, key in found.out) == (0, True), found.out
     other = factory("identify", put(tmp_path / "other.png", coded(photograph(77))), out)
     assert other.code == 1, other.out
-
-
-# --- disks that fill up, and kills ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 260 kB: some of the shards fit."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=260k", "tmpfs", folder], check=False).returncode:
-        pytest.skip("this user may not mount a small file system")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_disk_that_fills_up_costs_nothing(mixed: Path, small_disk: Path, tmp_path: Path, workers: str) -> None:
-    made(mixed, tmp_path / "reference")
-    root = small_disk / "set"
-    ended = factory(BUILD, mixed, *LOCAL, "--workers", workers, "--out", root)
-    assert ended.code == 1
-    assert "No space left on device" in ended.sentence
-    assert not Layout(root).finished.exists()
-    subprocess.run(["mount", "-o", "remount,size=10m", small_disk], check=True)
-    made(mixed, root)
-    assert hashes(root) == hashes(tmp_path / "reference")
-
-
-@pytest.fixture(scope="module")
-def long_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe whose survey takes as long as its making: twelve clips and some pictures."""
-    home = tmp_path_factory.mktemp("long")
-    path = mixed_recipe(home)
-    for number in range(10):
-        film(home / "clips" / f"more {number}.mp4", first=5 * number)
-    return path
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_killed_at_any_moment_of_planning_and_making_it_gives_the_same_bytes(
-    long_one: Path, tmp_path: Path, workers: str
-) -> None:
-    run = (BUILD, long_one, *LOCAL, "--workers", workers)
-    began = time.monotonic()
-    assert factory(*run, "--out", tmp_path / "reference").code == 0
-    whole = time.monotonic() - began
-    moments, root, kills = random.Random(8), tmp_path / "set", 0
-    while kills < KILLS:
-        if not kill_after(start(*run, "--out", root), moments.uniform(0.1, 0.8) * whole):
-            shutil.rmtree(root)  # it was done before: from the start again
-            continue
-        kills += 1
-    made(long_one, root)
-    assert hashes(root) == hashes(tmp_path / "reference")
-    assert not Layout(root).scratch.exists()
-
-
-def test_a_killed_survey_goes_on_where_it_was(mixed: Path, tmp_path: Path) -> None:
-    root = tmp_path / "set"
-    process = start(BUILD, mixed, *LOCAL, "--workers", "1", "--out", root)
-    assert wait_for(lambda: looks(root) == 1, process)
-    kill_after(process, 0)
-    assert commits(root) == 0
-    made(mixed, root, workers=1)
-    assert looks(root) == 2 + 6, "two clips, and the hashes of three pairs"
-
-
-def looks(root: Path) -> int:
-    """How many looks at inputs are remembered."""
-    survey = Layout(root).survey
-    return sum(bool(line) for line in survey.read_bytes().split(b"\n")) if survey.exists() else 0

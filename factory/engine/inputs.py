@@ -1,6 +1,7 @@
 """Frozen inputs: the items of a run as one Arrow table per source, memory-mapped by the workers."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def read_frozen(path: Path) -> pa.Table | None:
 
 def changed_rows(old: pa.Table, new: pa.Table) -> Iterator[str]:
     """The names of rows that only one of two tables has: an item's path, a prompt, a sample's tar."""
-    tables = [{tuple(row.items()): row for row in table.to_pylist()} for table in (old, new)]
+    tables = [{json.dumps(row, default=repr): row for row in table.to_pylist()} for table in (old, new)]
     for here, there in (tables, tables[::-1]):
         for content in here.keys() - there.keys():
             yield next((str(here[content][name]) for name in TELLING if here[content].get(name)), "a sample")

@@ -9,12 +9,14 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
@@ -126,17 +128,29 @@ def _in_processes(look: Look, items: Sequence[Item], workers: int, crashed: Look
     while waiting:
         for item in (yield from _until_broken(look, waiting, workers)):
             try:
-                with ProcessPoolExecutor(1, SPAWN) as alone:
+                with ProcessPoolExecutor(1, SPAWN, _leave_with_the_driver) as alone:
                     yield item, alone.submit(look, *item).result()
             except BrokenProcessPool:
                 yield item, crashed(*item)
+
+
+def _leave_with_the_driver() -> None:
+    """A killed driver tells its pool nothing: without this its processes would wait for work for ever."""
+    driver = multiprocessing.parent_process()
+    assert driver is not None  # this runs in a child
+
+    def leave() -> None:
+        connection.wait([driver.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
 
 
 def _until_broken(
     look: Look, waiting: deque[Item], workers: int
 ) -> Generator[tuple[Item, Answer], None, Iterable[Item]]:
     """Look until nothing waits, or a process dies; returns what was in hand then."""
-    pool = ProcessPoolExecutor(min(workers, len(waiting)), SPAWN)
+    pool = ProcessPoolExecutor(min(workers, len(waiting)), SPAWN, _leave_with_the_driver)
     in_hand: dict[Future[Answer], Item] = {}
     try:
         while waiting or in_hand:

@@ -23,7 +23,7 @@ from factory.errors import DataError, MachineError
 from factory.sample import Admission, Rejection, Request, Sample, make_key
 from factory.shards.commit import CommitRecord, FileRecord, commit, digest_file, publish
 from factory.shards.layout import Layout
-from factory.shards.manifest import accepted_row, failed_row, rejected_row, write_table
+from factory.shards.manifest import accepted_row, extent_columns, failed_row, rejected_row, write_table
 from factory.shards.writer import ShardWriter
 
 SPOOL_BYTES = 256 << 20  # encoded samples of an open shard stay in memory up to this size
@@ -62,7 +62,7 @@ class OpenShard:
     admit: Admission
     spool: IO[bytes]
     rows: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)  # by (slot, attempt)
-    filled: dict[int, tuple[Sample, Mapping[str, Any], dict[str, tuple[int, int]]]] = field(default_factory=dict)
+    filled: dict[int, tuple[Request, dict[str, tuple[int, int]]]] = field(default_factory=dict)  # by slot: spooled at
     thumbnails: dict[tuple[str, int], tuple[str, bytes]] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
@@ -70,15 +70,19 @@ class OpenShard:
 
     def progress(self) -> Progress:
         """Attempts whose outcome is known."""
-        return Progress(self.shard.number, len(self.rows) + len(self.filled), len(self.filled))
+        return Progress(self.shard.number, len(self.rows), len(self.filled))
 
     def keep(self, finished: Finished) -> None:
-        """Spool the members; the tar is written in key order when the shard is full."""
+        """Spool the members and let go of the pictures; the tar is written in key order when the shard is full."""
+        request = finished.sample.request
         places = {}
         for extension, body in finished.members.items():
             places[extension] = (self.spool.tell(), len(body))
             self.spool.write(body)
-        self.filled[finished.sample.request.slot] = (finished.sample, finished.meta, places)
+        self.filled[request.slot] = (request, places)
+        self.rows[request.slot, request.attempt] = accepted_row(
+            finished.sample, self.shard.segment.split, finished.meta
+        )
 
     def members(self, places: Mapping[str, tuple[int, int]]) -> dict[str, bytes]:
         """The spooled bytes of one sample."""
@@ -242,9 +246,9 @@ class ShardWorker:
         writing = time.monotonic()
         with ShardWriter(tar) as writer:
             for slot in sorted(state.filled):
-                sample, meta, places = state.filled[slot]
-                extents = writer.add(sample.request.key, state.members(places))
-                state.rows[(slot, sample.request.attempt)] = accepted_row(sample, split, meta, extents)
+                request, places = state.filled[slot]
+                extents = writer.add(request.key, state.members(places))
+                state.rows[slot, request.attempt] |= extent_columns(extents)
         write_table([state.rows[place] for place in sorted(state.rows)], part)
         with ShardWriter(rejected) as thumbnails:
             for name, picture in sorted(state.thumbnails.values()):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from factory.errors import DataError
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import screen_axis
-from factory.greenscreen.screen import Screen, screen_pixels, shrunk
+from factory.greenscreen.screen import Screen, chroma_length, screen_pixels, shrunk
 from factory.shards.equation import plate_basis
 
 Floats = NDArray[np.float32]
@@ -23,7 +23,7 @@ Picture16: TypeAlias = NDArray[np.uint16]  # (h, w, 3), 0..65535 = 0..1
 
 LONG_SIDE = 320
 FRAMES = 24  # frames that a plate is made of, evenly over those given
-TOLERANCE = 0.09  # that a channel may stray from a multiple of the screen's colour
+TOLERANCE = 0.35  # that a channel may stray from a multiple of the screen's colour, as a share of its chroma
 SMOOTH = 4.0  # σ in the plate's pixels: what is finer is noise, creases and tracking marks
 MARGIN = 2  # pixels of the plate that sure screen keeps from everything else
 LEAST = 0.01  # of the plate that must be seen on one frame or another
@@ -101,7 +101,7 @@ def plate_at(plate: Picture16, height: int, width: int) -> Floats:
 def sure_screen(picture: Floats, screen: Screen) -> NDArray[np.bool_]:
     """Pixels of the screen's own colour under any light, at a distance from all others."""
     colour = np.asarray(screen.colour, np.float32) / 255
-    on_screen = screen_pixels(picture, colour, TOLERANCE).astype(np.uint8)
+    on_screen = screen_pixels(picture, colour, TOLERANCE * chroma_length(colour)).astype(np.uint8)
     size = 2 * MARGIN + 1
     return np.asarray(cv2.erode(on_screen, np.ones((size, size), np.uint8)) > 0)
 

@@ -1,4 +1,9 @@
-"""The keyer: α and straight foreground of one frame before its clean plate, unattended, for a screen of any colour."""
+"""The keyer: α and straight foreground of one frame before its clean plate, unattended, for a screen of any colour.
+
+Three questions at a low resolution, for their answers are smooth: how this frame lights the screen (light.py), what is
+solid (solid.py), and which functional of colour separates object and screen at each place (separation.py). The functional
+is applied at full resolution; noise and half-resolution chroma are dealt with there.
+"""
 
 from dataclasses import dataclass
 
@@ -7,148 +12,147 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.greenscreen.filling import fill
+from factory.greenscreen.garbage import wanted
 from factory.greenscreen.keying import clip_ends, dominance, least_opacity, screen_axis
+from factory.greenscreen.light import Backdrop, backdrop
 from factory.greenscreen.screen import Screen
 from factory.greenscreen.separation import applied, foreground_clouds, functional
-from factory.greenscreen.solid import solid_parts
+from factory.greenscreen.solid import shrunk_by, solid_parts
+from factory.greenscreen.subsampling import is_subsampled, with_luma_edges
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyerSettings:
-    """How a frame is keyed."""
+    """How a frame is keyed. Pairs (drawn, filmed): for a screen of exact levels, and for one with noise and spill."""
 
     work_size: int = 512  # pixels of the long side at which fields and masks are made
+    solid: tuple[float, float] = (0.99, 0.8)  # apparent opacity from which an interior is solid
+    opaque: tuple[float, float] = (0.97, 0.85)  # … from which a pixel's colour is the object's own
+    summit: tuple[float, float] = (0.985, 0.97)  # … if that is this share of the highest around it
+    light: tuple[float, float] = (0.6, 0.1)  # freedom of the foreground's light where chroma is at full, at half resolution
     black_point: float = 1.0  # noise of α, in standard deviations, that counts as clean screen
-    solid: float = 0.85  # apparent α from which an object counts as opaque
-    rim: float = 0.003
-    deep: int = 3
-    window: int = 15
-    close: float = 0.97
-    lit: float = 0.5
-    solid0: float = 0.97
-    close0: float = 0.985
-    held: float = 0.8
-    held0: float = 0.99
-    iradius: int = 2
-    ieps: float = 0.01
-    isig: float = 1.0
-    ipow: float = 2.0
-    radius: int = 2
-    quiet: float = 1.5
-    light: float = 0.6
-    light420: float = 0.1
-    quiet420: float = 4.0
-    hold: int = 1
-    fpow: float = 1.0
-    kappa: float = 0.3
-    kappa0: float = 0.02
-    spill0: float = 0.15
-    spill1: float = 0.4
-    despill: float = 1.0
-    sharp: float = 1.0
-    sharps: float = 1.0
+    quiet: tuple[float, float] = (1.5, 4.0)  # noise of α that is smoothed, where chroma is at full, at half resolution
+    spill: tuple[float, float] = (0.15, 0.4)  # screen colour in the object up to which it is spill, from which it is its own
+    doubt: tuple[float, float] = (0.02, 0.3)  # α under which a pixel's unmixed colour counts less than its neighbours'
 
 
 def key_frame(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings) -> tuple[Floats, Floats]:
-    """α (H, W) and straight, despilled foreground (H, W, 3), defined everywhere."""
+    """α (H, W) and straight, despilled foreground (H, W, 3), defined everywhere; float32 in 0..1.
+
+    picture: (H, W, 3) in 0..1, gamma-encoded.  plate: (h, w, 3) in 0..1, the clean plate at any size.
+    Raises DataError("no_screen") where the screen is too grey to key against.
+    """
     height, width = picture.shape[:2]
-    colour = np.asarray(screen.colour, np.float32) / 255
     scale = min(1.0, settings.work_size / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small_plate = np.asarray(cv2.resize(plate, size, interpolation=cv2.INTER_AREA if plate.shape[1] > size[0] else cv2.INTER_LINEAR), np.float32)
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small = _resized(picture, size)
+    colour = np.asarray(screen.colour, np.float32) / 255
     axis = screen_axis(colour)
-    sa = screen.noise / 255 * float(np.sqrt(axis @ axis))
-    noise = screen.noise / 255 * float(np.abs(axis).sum())
-    strength = np.maximum(dominance(small_plate, colour), 0.02)
-    inverse = cv2.resize(1 / strength, (width, height), interpolation=cv2.INTER_LINEAR)
-    dom = 1 - dominance(picture, colour) * inverse
-    small_opacity = np.maximum(1 - dominance(small, colour) / strength, least_opacity(small, small_plate, 3 * screen.noise / 255 + 0.01))
-    lit = min(1.0, screen.noise / settings.lit)
-    hs = settings.held0 + lit * (settings.held - settings.held0)
-    solid_at = settings.solid0 + lit * (settings.solid - settings.solid0)
-    close = settings.close0 + lit * (settings.close - settings.close0)
-    held = solid_parts(cv2.GaussianBlur(small_opacity, (0, 0), 1), hs) if settings.hold else small_opacity > 9
-    held_inside = cv2.erode(held.astype(np.float32), np.ones((3, 3), np.uint8))
-    held_deep = cv2.erode(held_inside, np.ones((3, 3), np.uint8))
-    upright = lambda m: cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR)
-    sm = cv2.GaussianBlur(dom, (3, 3), 0) if noise > 0.01 else dom
-    solid = np.asarray(np.clip((sm - solid_at) / (1 - solid_at - noise), 0, 1), np.float32) ** 2
-    n = 2 * settings.deep + 1
-    peak = cv2.dilate(sm, np.ones((settings.window, settings.window), np.uint8))
-    relative = np.clip((sm / np.maximum(peak, solid_at) - close) / (1 - 0.3 * (1 - close) - close), 0, 1)
-    core = np.maximum(cv2.erode(solid, np.ones((n, n), np.uint8)), solid * relative) + settings.rim * solid
-    core = np.maximum(core, upright(held_deep))
-    sub = subsampled(picture)
-    clouds = foreground_clouds(picture, core, size, settings.light420 if sub else settings.light)
-    alpha = applied(functional(clouds, small_plate), picture)
-    if sub and settings.sharp:
-        alpha = alpha + settings.sharp * (alpha - cv2.GaussianBlur(alpha, (0, 0), settings.sharps))
-    if sub:
-        alpha = detailed2(alpha, cv2.transform(picture, np.array([[0.299, 0.587, 0.114]], np.float32)), settings)
-    if sa > 0.004:
-        alpha = guided(alpha, settings.radius, ((settings.quiet420 if sub else settings.quiet) * sa) ** 2)
-    alpha = np.clip(alpha, 0, 1)
-    inner = cv2.erode(solid, np.ones((3, 3), np.uint8))
-    alpha = np.maximum(np.maximum(alpha, inner), upright(held_inside))
-    alpha = clip_ends(np.asarray(alpha, np.float32), float(np.clip(settings.black_point * sa, 0.4 / 255, 0.15)))
-    return alpha, foreground_colours(picture, alpha, upright(small_plate), small, small_plate, strength, inverse, colour, lit, settings)
+    noise = screen.noise / 255 * float(np.sqrt(axis @ axis))  # σ of α
+    behind = backdrop(small, _resized(plate, size), screen)
+    inverse = cv2.resize(1 / behind.strength, (width, height), interpolation=cv2.INTER_LINEAR)
+
+    apparent = 1 - dominance(small, colour) / behind.strength
+    bound = np.where(behind.seen, 0, least_opacity(small, behind.plate, 3 * screen.noise / 255 + 0.01))
+    solid = solid_parts(cv2.GaussianBlur(np.maximum(apparent, bound), (0, 0), 1), _between(settings.solid, behind))
+    sharp = 1 - dominance(picture, colour) * inverse
+    own = _own_colours(sharp, noise, behind, settings)
+    half = behind.filmed > 0 and is_subsampled(picture)
+    clouds = foreground_clouds(
+        picture, np.maximum(own, _enlarged(shrunk_by(solid, 2), picture)), size, settings.light[half]
+    )
+    alpha = applied(functional(clouds, behind.plate), picture)
+    if half:
+        alpha = with_luma_edges(alpha, picture)
+    if noise > QUIET:
+        alpha = denoised(alpha, settings.quiet[half] * noise)
+    alpha = np.maximum(np.clip(alpha, 0, 1), cv2.erode(own, np.ones((3, 3), np.uint8)))
+    alpha = np.maximum(alpha, _enlarged(shrunk_by(solid, 1), picture))
+    clean = max(settings.black_point * noise, behind.haze if behind.haze > HAZY else 0)
+    alpha = clip_ends(alpha, float(np.clip(clean, EXACT, 0.2)))
+    if behind.filmed > 0:  # a drawn screen has no marks, no dirt and no edge
+        alpha *= _enlarged(wanted(_resized(alpha, size)), picture)
+    return alpha, _foreground(picture, alpha, small, behind, inverse, colour, settings)
 
 
-def foreground_colours(picture, alpha, plate, small, small_plate, strength, inverse, colour, lit, settings):
-    height, width = alpha.shape
-    size = small.shape[1], small.shape[0]
-    a = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    f = np.clip((small - (1 - a)[..., None] * small_plate) / np.maximum(a, 0.02)[..., None], 0, 1)
-    f = unspilled(f, small_plate, 1 / strength, colour, settings)
-    prior = cv2.resize(fill(f, np.where(a > 0.02, a**settings.fpow, 0).astype(np.float32)), (width, height), interpolation=cv2.INTER_LINEAR)
-    exact = np.clip((picture - (1 - alpha)[..., None] * plate) / np.maximum(alpha, 0.02)[..., None], 0, 1)
-    kappa = settings.kappa0 + lit * (settings.kappa - settings.kappa0)
-    k = alpha**2 / (alpha**2 + kappa**2 * (1 - alpha) ** 2)
-    exact = unspilled(exact, plate, inverse, colour, settings)
-    return prior + k[..., None] * (exact - prior)
+HAZY = 0.03  # haze under which a screen is as clean as they get
+QUIET = 0.004  # σ of α under which there is nothing to smooth
+EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing
+DEEP = 3  # pixels inside an object at which an opaque pixel need not be the highest around it
+SUMMIT_SIZE = 15  # pixels across which it must be otherwise
+LAST_RESORT = 0.003  # weight of opaque pixels at the very edge: they count where there are no others
 
 
-def unspilled(f, plate, inverse, colour, settings):
-    x = np.maximum(dominance(f, colour) * inverse, 0)
-    t = np.clip((x - settings.spill0) / (settings.spill1 - settings.spill0), 0, 1)
-    s = x * (1 - t * t * (3 - 2 * t)) * settings.despill
-    return np.clip(f - s[..., None] * plate, 0, 1)
+def denoised(alpha: Floats, noise: float) -> Floats:
+    """The self-guided filter (He et al.): flat where α varies no more than its noise, untouched where it varies more."""
+    window = (5, 5)
+    mean = cv2.blur(alpha, window)
+    variance = cv2.blur(alpha * alpha, window) - mean * mean
+    gain = np.maximum(variance - np.float32(noise**2), 0) / (variance + np.float32(1e-9))
+    return np.asarray(cv2.blur(gain, window) * alpha + cv2.blur(mean - gain * mean, window), np.float32)
 
 
-def subsampled(picture):
-    y = cv2.transform(picture, np.array([[0.299, 0.587, 0.114]], np.float32))
-    def rough(x):
-        fourth = np.abs(x[:, :-4] - 4 * x[:, 1:-3] + 6 * x[:, 2:-2] - 4 * x[:, 3:-1] + x[:, 4:])
-        first = np.abs(x[:, 3:-1] - x[:, 1:-3])
-        busy = first > np.quantile(first, 0.98)
-        return fourth[busy].mean() / (first[busy].mean() + 1e-6)
-    return bool(np.mean([rough(picture[..., c] - y) for c in range(3)]) < 0.7 * rough(y))
+def _own_colours(apparent: Floats, noise: float, behind: Backdrop, settings: KeyerSettings) -> Floats:
+    """(H, W) how far a pixel shows the object's own colour and none of the screen's: deep inside, or on a summit."""
+    level, summit = _between(settings.opaque, behind), _between(settings.summit, behind)
+    noise = noise * 1.22
+    smooth = cv2.GaussianBlur(apparent, (3, 3), 0) if noise > 0.01 else apparent
+    opaque = np.square(np.clip((smooth - level) / max(1 - level - noise, 0.01), 0, 1))
+    highest = np.maximum(cv2.dilate(smooth, np.ones((SUMMIT_SIZE, SUMMIT_SIZE), np.uint8)), level)
+    relative = np.clip((smooth / highest - summit) / (0.7 * (1 - summit)), 0, 1)
+    deep = cv2.erode(opaque, np.ones((2 * DEEP + 1, 2 * DEEP + 1), np.uint8))
+    return np.asarray(np.maximum(deep, opaque * relative) + LAST_RESORT * opaque, np.float32)
 
 
-def guided(a, radius, eps):
-    k = (2 * radius + 1, 2 * radius + 1)
-    m = cv2.blur(a, k)
-    v = cv2.blur(a * a, k) - m * m
-    g = np.maximum(v - eps, 0) / (v + 1e-9)
-    b = m - g * m
-    return cv2.blur(g, k) * a + cv2.blur(b, k)
+def _foreground(
+    picture: Floats,
+    alpha: Floats,
+    small: Floats,
+    behind: Backdrop,
+    inverse: Floats,
+    colour: Floats,
+    settings: KeyerSettings,
+) -> Floats:
+    """F = (I − (1 − α)B) / α, drawn to the colours around it the less α there is, without the screen's spill."""
+    a = _resized(alpha, (small.shape[1], small.shape[0]))
+    around = _unspilled(_unmixed(small, a, behind.plate), behind.plate, 1 / behind.strength, colour, settings)
+    around = _enlarged(fill(around, np.where(a > SEEN, a, 0)), picture)
+    plate = _enlarged(behind.plate, picture)
+    exact = _unspilled(_unmixed(picture, alpha, plate), plate, inverse, colour, settings)
+    doubt = _between(settings.doubt, behind) * (1 - alpha)
+    belief = np.square(alpha) / (np.square(alpha) + np.square(doubt) + np.float32(1e-12))
+    return np.asarray(around + belief[..., None] * (exact - around), np.float32)
 
 
-def detailed2(alpha, luma, settings):
-    a0 = np.clip(alpha, 0, 1)
-    k = (2 * settings.iradius + 1,) * 2
-    low = cv2.GaussianBlur(luma, (0, 0), settings.isig)
-    ma, ml = cv2.blur(a0, k), cv2.blur(low, k)
-    cov = cv2.blur(a0 * low, k) - ma * ml
-    var = cv2.blur(low * low, k) - ml * ml
-    va = cv2.blur(a0 * a0, k) - ma * ma
-    slope = cov / (var + settings.ieps**2)
-    r2 = np.clip(cov * slope / (va + 1e-6), 0, 1) ** settings.ipow
-    base = ma - slope * ml
-    s, b, r = cv2.blur(slope * r2, k), cv2.blur(base * r2, k), cv2.blur(r2, k)
-    q = (s * luma + b) / (r + 1e-4)
-    inj = alpha + slope * (luma - low)
-    return inj + r * (q - inj)
+SEEN = 0.02  # α from which on a colour can be unmixed
+
+
+def _unmixed(picture: Floats, alpha: Floats, plate: Floats) -> Floats:
+    a = alpha[..., None]
+    return np.asarray(np.clip((picture - (1 - a) * plate) / np.maximum(a, SEEN), 0, 1), np.float32)
+
+
+def _unspilled(foreground: Floats, plate: Floats, inverse: Floats, colour: Floats, settings: KeyerSettings) -> Floats:
+    """Less the light that the screen throws on the object; what has much of the screen's colour has it of its own."""
+    share = np.maximum(dominance(foreground, colour) * inverse, 0)
+    low, high = settings.spill
+    own = np.clip((share - low) / (high - low), 0, 1)
+    spill = share * (1 - own * own * (3 - 2 * own))
+    return np.asarray(np.clip(foreground - spill[..., None] * plate, 0, 1), np.float32)
+
+
+def _between(drawn_and_filmed: tuple[float, float], behind: Backdrop) -> float:
+    drawn, filmed = drawn_and_filmed
+    return drawn + behind.filmed * (filmed - drawn)
+
+
+def _resized(picture: Floats, size: tuple[int, int]) -> Floats:
+    way = cv2.INTER_AREA if picture.shape[1] > size[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, size, interpolation=way), np.float32)
+
+
+def _enlarged(field: Floats, picture: Floats) -> Floats:
+    height, width = picture.shape[:2]
+    return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

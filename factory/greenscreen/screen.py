@@ -77,6 +77,11 @@ def screen_pixels(picture: Floats, colour: Floats, tolerance: float) -> NDArray[
     return np.asarray((stray <= tolerance * np.minimum(1, light[..., 0] + 0.3)) & (light[..., 0] > 0.3), np.bool_)
 
 
+def chroma_length(colour: Floats) -> float:
+    """How far a colour (3,) lies from grey, 0..1 per channel."""
+    return float(np.linalg.norm(colour - colour.mean()))
+
+
 def _border(frame: Floats) -> Floats:
     rows, columns = (max(1, round(BORDER * side)) for side in frame.shape[:2])
     sides = (frame[:rows], frame[-rows:], frame[:, :columns], frame[:, -columns:])

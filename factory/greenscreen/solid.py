@@ -1,7 +1,8 @@
-"""What a keyer cannot see in a single pixel: which parts of an object are solid, and what belongs to no object.
+"""What a keyer cannot see in a single pixel: which parts of an object are solid.
 
 An object's own green, its spill and noise lower its apparent opacity just as glass and smoke do. What tells them apart is
-the edge: a solid thing falls to the screen within a few pixels, smoke and veils thin out. All at low resolution.
+the edge: a solid thing is even inside and falls to the screen within a few pixels; smoke and veils thin out.
+All at low resolution; lengths are given for a long side of 512 pixels.
 """
 
 import cv2
@@ -11,45 +12,58 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-SOLID = 0.8  # apparent opacity from which an interior is solid
-PLATEAU = 0.4  # … and from which it is, if its edge is sharp
+PLATEAU = 0.4  # apparent opacity from which an even part with a sharp edge is solid
 CLEAR = 0.12  # apparent opacity up to which a pixel is screen
 WIDTH = 7  # pixels that a plateau is wide at the least: narrower ones are edges
-VERBOSE = 0
-FLAT = 0.028
-ENCLOSED = 0.3
 EDGE = 4  # pixels within which a sharp edge has fallen to the screen
-SOFT = 0.4  # share of soft pixels among those outside a plateau's edge, up to which the edge is sharp
+RULES = ((0.028, 0.4), (0.045, 0.1))  # steepness inside (opacity per pixel), and softness outside that goes with it
+ENCLOSED = 0.3  # softness of the whole edge up to which a part that solid ones enclose is solid too
+DEPTH = 0.15  # how far below its middle a plateau may fall
 
 
-def solid_parts(opacity: Floats, SOLID) -> Mask:
-    """Interiors that are opaque whatever their colours suggest. opacity: (h, w) apparent, 0..1."""
-    sure = _opened(opacity >= SOLID, 5)
-    plateau = _opened(opacity >= PLATEAU, WIDTH) & (opacity < SOLID)
-    slope = np.hypot(cv2.Sobel(opacity, cv2.CV_32F, 1, 0, scale=1/8), cv2.Sobel(opacity, cv2.CV_32F, 0, 1, scale=1/8))
-    number, label, stats, _ = cv2.connectedComponentsWithStats(_opened(plateau, WIDTH).astype(np.uint8), connectivity=4)
+def solid_parts(opacity: Floats, certain: float) -> Mask:
+    """Interiors that are opaque, whatever their colours suggest.
+
+    opacity: (h, w) apparent, 0..1.  certain: opacity from which every interior is solid.
+    """
+    zoom = max(opacity.shape) / 512
+    width, reach = 2 * round(WIDTH * zoom / 2) + 1, max(2, round(EDGE * zoom))
+    sure = _opened(opacity >= certain, 5)
+    between = _opened(_opened(opacity >= PLATEAU, width) & (opacity < certain), width).astype(np.uint8)
+    slope = zoom * np.hypot(*(cv2.Sobel(opacity, cv2.CV_32F, 1 - i, i, scale=1 / 8) for i in (0, 1)))
+    number, label, stats, _ = cv2.connectedComponentsWithStats(between, connectivity=4)
     for i in range(1, number):
-        left, top, width, height, area = (int(v) for v in stats[i])
-        if area < WIDTH * WIDTH:
-            continue
-        part = (slice(max(top - EDGE, 0), top + height + EDGE), slice(max(left - EDGE, 0), left + width + EDGE))
-        inside = (label[part] == i).astype(np.uint8)
-        ring = (cv2.dilate(inside, _square(2 * EDGE + 1)) > 0) & (cv2.dilate(inside, _square(2 * EDGE - 1)) == 0)
-        level = opacity[part][ring]
-        steep = np.percentile(slope[part][inside > 0], 75)
-        if VERBOSE: print(i, stats[i], 'slope', steep.round(4), 'clear', np.count_nonzero(level < CLEAR), 'soft', np.count_nonzero((level >= CLEAR) & (level < PLATEAU)), 'level', np.median(opacity[part][inside>0]))
-        if steep > FLAT:
-            continue
-        clear = np.count_nonzero(level < CLEAR)
-        soft = np.count_nonzero((level >= CLEAR) & (level < PLATEAU))
-        if soft <= max(SOFT * (soft + clear), ENCLOSED * level.size):
-            level = opacity[part]
-            sure[part] |= (inside > 0) & (level > (SOLID - 0.15) * np.median(level[inside > 0]))
+        left, top, across, down = (int(v) for v in stats[i][:4])
+        part = (slice(max(top - reach, 0), top + down + reach), slice(max(left - reach, 0), left + across + reach))
+        inside = label[part] == i
+        ring = _grown(inside, reach) & ~_grown(inside, reach - 1)
+        if _is_plateau(opacity[part], np.asarray(slope[part], np.float32), inside, ring):
+            sure[part] |= inside & (opacity[part] > (certain - DEPTH) * np.median(opacity[part][inside]))
     return np.asarray(cv2.morphologyEx(sure.astype(np.uint8), cv2.MORPH_CLOSE, _square(3)) > 0)
+
+
+def _is_plateau(opacity: Floats, slope: Floats, inside: Mask, ring: Mask) -> bool:
+    """Whether a part of middling opacity is a solid thing of its own colour, by its evenness and its edge."""
+    steepness = float(np.percentile(slope[inside], 75))
+    outside = opacity[ring]
+    clear = np.count_nonzero(outside < CLEAR)
+    soft = np.count_nonzero((outside >= CLEAR) & (outside < PLATEAU))
+    if steepness <= RULES[0][0] and soft <= ENCLOSED * outside.size:
+        return True
+    return any(steepness <= steep and soft <= share * (soft + clear) for steep, share in RULES)
+
+
+def shrunk_by(mask: Mask, pixels: int) -> Floats:
+    """The mask as 0 and 1, less so many pixels from its rim."""
+    return np.asarray(cv2.erode(mask.astype(np.float32), _square(2 * pixels + 1)), np.float32)
 
 
 def _opened(mask: Mask, size: int) -> Mask:
     return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _square(size)) > 0)
+
+
+def _grown(mask: Mask, pixels: int) -> Mask:
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), _square(2 * pixels + 1)) > 0)
 
 
 def _square(size: int) -> NDArray[np.uint8]:

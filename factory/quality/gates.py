@@ -45,9 +45,12 @@ def limits(sample: Sample, settings: GateSettings) -> list[Limit]:
     """
     s, g, most = sample.scores, settings, float("inf")
     nearest = f"the distance from the key colour, in levels, of the object's nearest {NEAREST:.0%}"
-    border_max = g.border_max if sample.origin.kind == "generated" else g.flush_max
+    # A screen that was put behind the object is pure, but may have fewer pixels of one colour than the object; and an
+    # object that its photograph cut lies flush with the border.
+    painted = sample.origin.kind == "generated"
+    border_max, gsg_max = (g.border_max, g.gsg_max) if painted else (g.flush_max, most)
     return [
-        Limit("gsg", s.gsg, 0, g.gsg_max, f"GSG (K = {GSG_K}), the main colour's distance from the key"),
+        Limit("gsg", s.gsg, 0, gsg_max, f"GSG (K = {GSG_K}), the main colour's distance from the key"),
         Limit("near_key", s.key_distance, g.key_distance_min, most, nearest),
         Limit("green_residue", s.green_residue, 0, g.green_residue_max, "the key colour left in the object"),
         Limit("empty", s.coverage, g.coverage_min, most, "the share of the picture that the object covers"),

@@ -116,8 +116,7 @@ def _fit_straight(foreground: Picture, alpha: Matte, side: int) -> tuple[Picture
     coverage = fit(alpha, side)
     if coverage.shape == alpha.shape:
         return foreground, alpha
-    weight = cv2.merge([alpha.astype(np.float32) / FULL] * 3)
-    ink = np.asarray(cv2.multiply(foreground, weight, dtype=cv2.CV_8U), np.uint8)
+    ink = np.asarray(cv2.multiply(foreground, cv2.merge([alpha] * 3), scale=1 / 255), np.uint8)
     premultiplied = fit(ink, side).astype(np.float32)
     straight = premultiplied / np.maximum(coverage[..., None].astype(np.float32) / FULL, 1 / FULL)
     return np.rint(np.clip(straight, 0, 255)).astype(np.uint8), coverage

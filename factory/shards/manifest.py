@@ -74,6 +74,7 @@ def _request_columns(request: Request, split: str) -> dict[str, Any]:
 def _sample_columns(sample: Sample) -> dict[str, Any]:
     origin = sample.origin
     return {
+        **({"item": origin.item} if origin.item else {}),
         "class": origin.class_name,
         "caption": origin.caption,
         "prompt": origin.prompt,
@@ -92,15 +93,20 @@ def _sample_columns(sample: Sample) -> dict[str, Any]:
     }
 
 
-def accepted_row(sample: Sample, split: str, meta: Mapping[str, Any], extents: Mapping[str, Extent]) -> dict[str, Any]:
-    """The row of a sample that lies in the shard."""
+def accepted_row(sample: Sample, split: str, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a sample that will lie in the shard; `extent_columns` follow when it does."""
+    hashes = {f"{name}_sha256": value for name, value in meta["hashes"].items()}
+    columns = _request_columns(sample.request, split) | _sample_columns(sample) | hashes
+    return _NOTHING | columns | {"status": "accepted"}
+
+
+def extent_columns(extents: Mapping[str, Extent]) -> dict[str, int]:
+    """Where a sample's members lie, by the names of the manifest's columns."""
     places = {}
     for member, extent in extents.items():
         places[f"{member.replace('.', '_')}_offset"] = extent.offset
         places[f"{member.replace('.', '_')}_size"] = extent.size
-    hashes = {f"{name}_sha256": value for name, value in meta["hashes"].items()}
-    columns = _request_columns(sample.request, split) | _sample_columns(sample) | hashes | places
-    return _NOTHING | columns | {"status": "accepted"}
+    return places
 
 
 def rejected_row(sample: Sample, split: str, reason: str, detail: str) -> dict[str, Any]:
@@ -116,6 +122,7 @@ def failed_row(request: Request, split: str, error: DataError) -> dict[str, Any]
         "class": item.get("class") or item.get("class_name"),
         "caption": item.get("caption"),
         "prompt": item.get("prompt"),
+        "source": item.get("source"),
     }
     columns = _request_columns(request, split) | {name: value for name, value in named.items() if value}
     return _NOTHING | columns | {"status": "failed", "reason": error.kind, "detail": str(error)}

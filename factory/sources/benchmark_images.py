@@ -3,7 +3,6 @@
 A list is a text file with lines as sha256sum writes them, "<hash>  <benchmark>/<file>"; # begins a comment.
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from factory.errors import UsageError
+from factory.sources.planned_file import digest, files_below
 
 SHIPPED = Path(__file__).with_name("public") / "test_images.txt"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -49,14 +49,12 @@ def hash_images(folder: Path, name: str, seen: Callable[[int], None] | None = No
         raise UsageError(f"{folder} is no folder: give the folder of the benchmark's images")
     if not name or "/" in name or "\n" in name:
         raise UsageError(f"--name {name!r} does not name a benchmark: give a word or two without a slash")
-    paths = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    paths = sorted(files_below(folder, SUFFIXES))
     if not paths:
         raise UsageError(f"{folder} holds no pictures: give the folder of the benchmark's images")
     lines = []
-    for number, path in enumerate(sorted(paths), 1):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {name}/{path.relative_to(folder).as_posix()}")
+    for number, path in enumerate(paths, 1):
+        lines.append(f"{digest(folder / path)[1]}  {name}/{path}")
         if seen is not None:
             seen(number)
     return lines
@@ -67,6 +65,8 @@ def _read(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise UsageError(f"there is no list of benchmark images {path}: make one with factory hash-images") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder, not a list of hashes: make one with factory hash-images") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not a list of hashes: make one with factory hash-images") from None
     hashes = {}

@@ -1,5 +1,6 @@
 """Captions from a table where there is no model: a CSV, JSONL or Parquet with a file and its caption on each row."""
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from factory.sources.edited_table import column_of, read_rows, some
 ITEM_COLUMNS = ("path", "item", "file", "file_name", "filename", "name", "stem", "key")
 CAPTION_COLUMNS = ("caption", "text", "prompt")
 CLASS_COLUMNS = ("class", "class_name")
+MOMENT = re.compile(r"@\d+\.\d{3}s$")  # of a frame, see clip_reader.named_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def read_caption_table(table: Path) -> CaptionTable:
 def with_captions(rows: Sequence[Mapping[str, Any]], table: CaptionTable) -> Captioned:
     """The rows of a source ("path", "caption", "class_name") with the table's captions in place of those they have.
 
-    A row is found by its path, its path without ending, its file name, or its stem, in this order.
+    A row is found by its path, its path without ending, its file name, or its stem, in this order; a frame of a clip
+    ("a.mp4@3.200s") by its own name, else by the clip's, whose caption is for all its frames.
     Raises UsageError where one row of the table would caption two different files: then it must name paths.
     """
     users: dict[str, list[str]] = defaultdict(list)  # item of the table → paths it captions
@@ -79,8 +82,8 @@ def with_captions(rows: Sequence[Mapping[str, Any]], table: CaptionTable) -> Cap
             missing.append(path)
             result.append(dict(row))
         else:
-            if path not in users[item]:
-                users[item].append(path)
+            if (file := MOMENT.sub("", path)) not in users[item]:
+                users[item].append(file)
             changes = {"caption": table.captions[item]}
             if item in table.classes:
                 changes["class_name"] = table.classes[item]
@@ -105,5 +108,7 @@ def _normal(item: str) -> str:
 
 
 def _names(path: str) -> list[str]:
-    whole = PurePosixPath(_normal(path))
-    return list(dict.fromkeys([str(whole), str(whole.with_suffix("")), whole.name, whole.stem]))
+    names = [path]
+    for whole in dict.fromkeys([PurePosixPath(_normal(path)), PurePosixPath(MOMENT.sub("", _normal(path)))]):
+        names += [str(whole), str(whole.with_suffix("")), whole.name, whole.stem]
+    return list(dict.fromkeys(names))

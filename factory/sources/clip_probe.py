@@ -17,7 +17,7 @@ from factory.errors import DataError, UsageError
 from factory.greenscreen.clean_plate import Picture16, clean_plate
 from factory.greenscreen.screen import Screen, find_screen
 from factory.sources.clip_settings import ClipSettings
-from factory.sources.planned_file import digest
+from factory.sources.planned_file import digest, files_below
 from factory.sources.rgba_folder import matches
 from factory.sources.video_colour import Colours, Floats, colours_of, to_rgb, upright
 from factory.sources.video_file import Stamps, VideoFile
@@ -103,20 +103,10 @@ def list_clips(folder: Path, include: Sequence[str] = ("**/*",)) -> list[str]:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder: give a folder of video clips")
-    names = []
-    for path in folder.rglob("*"):
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            names.append(relative.as_posix())
+    names = sorted(files_below(folder, SUFFIXES))
     if not names:
         raise UsageError(f"{folder} holds no video file: give a folder of clips ({' '.join(sorted(SUFFIXES))})")
-    for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise UsageError(f"the file name {name!r} is not UTF-8: rename the file") from None
-    return sorted(name for name in names if any(matches(name, pattern) for pattern in include))
+    return [name for name in names if any(matches(name, pattern) for pattern in include)]
 
 
 def assign_split(paths: Sequence[str], share: float, seed: int) -> set[str]:

@@ -11,7 +11,7 @@ from factory.errors import DataError, UsageError
 from factory.sample import Matte, Origin, Picture, Request, Sample
 from factory.sources.captions import name_from_path, with_article
 from factory.sources.on_screen import FramingSettings, painted
-from factory.sources.planned_file import read_as_planned
+from factory.sources.planned_file import files_below, read_as_planned
 from factory.sources.rgba_file import decode, probe
 
 SUFFIXES = {".png", ".webp"}
@@ -36,16 +36,14 @@ def list_items(
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder: give a folder of PNG or WebP pictures with alpha")
-    found = [
-        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
-    ]
+    found = sorted(files_below(folder, SUFFIXES))
     if not found:
         raise UsageError(f"{folder} holds no PNG or WebP file: give a folder of pictures with alpha")
     rows, folder_name = [], folder.resolve().name
-    for relative, path in sorted((p.relative_to(folder).as_posix(), p) for p in found):
+    for relative in found:
         if not any(matches(relative, pattern) for pattern in include):
             continue
-        data = _read_for_planning(path, relative)
+        data = _read_for_planning(folder / relative)
         width, height, error = probe(data)
         name = name_from_path(folder_name, relative, captions)
         rows.append(
@@ -82,12 +80,9 @@ def _parts_match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _parts_match(parts[1:], pattern[1:])
 
 
-def _read_for_planning(path: Path, relative: str) -> bytes:
+def _read_for_planning(path: Path) -> bytes:
     try:
-        relative.encode("utf-8")
         return path.read_bytes()
-    except UnicodeEncodeError:
-        raise UsageError(f"the file name {relative!r} is not UTF-8: rename the file") from None
     except PermissionError:
         raise UsageError(f"{path} may not be read: change its permissions or take it out of the folder") from None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+from factory.sources.planned_file import files_below
 from factory.sources.public.registry import Pair
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -158,13 +159,7 @@ def _files(home: Path, folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
 
     Of "." only its own files count: it may be a folder of many data sets.
     """
-    for parent, inner, names in os.walk(home / folder):
-        below = Path(parent).relative_to(home / folder)
-        for name in names:
-            if name.lower().endswith(suffixes) and not name.startswith("."):
-                yield (below / name).as_posix()
-        if folder == ".":
-            inner.clear()
+    return files_below(home / folder, suffixes, 0 if folder == "." else -1)
 
 
 def _plain(name: str) -> str:

@@ -1,0 +1,117 @@
+"""Promise: a training set that was killed at any moment, or ran out of disk, goes on and has the same bytes."""
+
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from program import LOCAL, commits, factory, hashes, start, wait_for
+from small_sources import film, made, mixed_recipe
+
+from factory.shards.layout import Layout
+
+KILLS = 8
+GRACE = 30  # seconds in which orphans must notice that they are
+RUN = ("build-green100k", *LOCAL)
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A recipe of two clips, three pairs and five cut-outs, all sound."""
+    return mixed_recipe(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 260 kB: some of the shards fit."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=260k", "tmpfs", folder], check=False).returncode:
+        pytest.skip("this user may not mount a small file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_disk_that_fills_up_costs_nothing(mixed: Path, small_disk: Path, tmp_path: Path, workers: str) -> None:
+    made(mixed, tmp_path / "reference")
+    root = small_disk / "set"
+    ended = factory(*RUN, mixed, "--workers", workers, "--out", root)
+    assert ended.code == 1
+    assert "No space left on device" in ended.sentence
+    assert not Layout(root).finished.exists()
+    subprocess.run(["mount", "-o", "remount,size=10m", small_disk], check=True)
+    made(mixed, root)
+    assert hashes(root) == hashes(tmp_path / "reference")
+
+
+@pytest.fixture(scope="module")
+def long_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe whose survey takes as long as its making: twelve clips and some pictures."""
+    home = tmp_path_factory.mktemp("long")
+    path = mixed_recipe(home)
+    for number in range(10):
+        film(home / "clips" / f"more {number}.mp4", first=5 * number)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_killed_at_any_moment_of_planning_and_making_it_gives_the_same_bytes(
+    long_one: Path, tmp_path: Path, workers: str
+) -> None:
+    run = (*RUN, long_one, "--workers", workers)
+    began = time.monotonic()
+    assert factory(*run, "--out", tmp_path / "reference").code == 0
+    whole = time.monotonic() - began
+    moments, root, kills = random.Random(8), tmp_path / "set", 0
+    while kills < KILLS:
+        if not killed(start(*run, "--out", root), moments.uniform(0.1, 0.8) * whole):
+            shutil.rmtree(root)  # it was done before: from the start again
+            continue
+        kills += 1
+    made(long_one, root)
+    assert hashes(root) == hashes(tmp_path / "reference")
+    assert not Layout(root).scratch.exists()
+
+
+def test_a_killed_survey_goes_on_where_it_was(mixed: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    process = start(*RUN, mixed, "--workers", "1", "--out", root)
+    assert wait_for(lambda: looks(root) == 1, process)
+    assert killed(process, 0)
+    assert commits(root) == 0
+    made(mixed, root, workers=1)
+    assert looks(root) == 2 + 6, "two clips, and the hashes of three pairs"
+
+
+def test_a_killed_survey_leaves_nobody_behind(long_one: Path, tmp_path: Path) -> None:
+    process = start(*RUN, long_one, "--workers", "2", "--out", tmp_path / "set")
+    assert wait_for(lambda: looks(tmp_path / "set") > 0, process)
+    assert killed(process, 0)
+
+
+def killed(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """SIGKILL it after so long; all that it had started must then end of itself. False where it had ended before."""
+    try:
+        process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        left = psutil.wait_procs(started, GRACE)[1]
+        for orphan in left:
+            orphan.kill()
+        process.communicate()
+        assert not left, "processes outlive the run that started them"
+        return True
+    return False
+
+
+def looks(root: Path) -> int:
+    """How many looks at inputs are remembered."""
+    survey = Layout(root).survey
+    return sum(bool(line) for line in survey.read_bytes().split(b"\n")) if survey.exists() else 0
