@@ -1,5 +1,8 @@
 """Commands that look at data sets and pictures, and make none. Everything heavy is imported inside its command."""
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,7 +52,8 @@ def verify(
     """
     from factory.inspect import verify_set
 
-    faults = verify_set(data, workers)
+    with _counting("shards verified") as progress:
+        faults = verify_set(data, workers, progress)
     for fault in faults:
         typer.echo(str(fault))
     if faults:
@@ -81,7 +85,9 @@ def export(
     """Unpack a data set into plain pictures. `factory export runs/objects --to rgba --out objects-rgba`."""
     from factory.shards.export import export as export_set
 
-    typer.echo(f"{export_set(data, to, out, split):,} samples in {out}")
+    with _counting("shards exported") as progress:
+        count = export_set(data, to, out, split, progress)
+    typer.echo(f"{count:,} samples in {out}")
 
 
 @looking_app.command()
@@ -89,12 +95,13 @@ def evaluate(
     pred: Annotated[Path, typer.Argument(help="Predicted mattes: a folder of PNGs, or a data set.")],
     gt: Annotated[Path, typer.Argument(help="True mattes, matched by name or key.")],
     region: Annotated[
-        Literal["whole", "unknown"],
-        typer.Option(help="`whole`, or `unknown`: where the trimap is 128, as Composition-1k is measured."),
-    ] = "whole",
-    trimap: Annotated[
-        Path | None, typer.Option(help="Folder of trimaps (0, 128, 255); with it the region is `unknown`.")
+        Literal["whole", "unknown"] | None,
+        typer.Option(
+            help="`whole`, or `unknown`: where the trimap is 128, as Composition-1k is measured. "
+            "If not given: `unknown` with --trimap, else `whole`."
+        ),
     ] = None,
+    trimap: Annotated[Path | None, typer.Option(help="Folder of trimaps (0, 128, 255).")] = None,
     parquet: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
     debug: Debug = False,
 ) -> None:
@@ -104,7 +111,9 @@ def evaluate(
     """
     from factory.quality.evaluation import evaluate as evaluate_mattes
 
-    found = evaluate_mattes(pred, gt, region="unknown" if trimap else region, trimap=trimap, parquet=parquet)
+    region = region or ("unknown" if trimap else "whole")
+    with _counting("pictures measured") as progress:
+        found = evaluate_mattes(pred, gt, region=region, trimap=trimap, parquet=parquet, progress=progress)
     typer.echo(found.text())
     raise typer.Exit(1 if found.faults else 0)
 
@@ -138,7 +147,9 @@ def hash_images(
     """
     from factory.sources.benchmark_images import hash_images as lines_of
 
-    for line in lines_of(folder, name):
+    with _counting("images hashed") as progress:
+        lines = lines_of(folder, name, progress)
+    for line in lines:
         typer.echo(line)
 
 
@@ -163,3 +174,21 @@ def doctor(debug: Debug = False) -> None:
     from factory.inspect import doctor_text
 
     typer.echo(doctor_text())
+
+
+@contextmanager
+def _counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A live line, "7 of 1,000 pictures measured", for what takes long; is told how many are done, and of how many."""
+    from factory.engine.progress import LiveLine
+    from factory.engine.survey import PATIENCE
+
+    counts = (0, 0)
+    line = LiveLine(lambda: f"{counts[0]:,} of {counts[1]:,} {what}", sys.stderr, PATIENCE)
+
+    def progress(done: int, total: int) -> None:
+        nonlocal counts
+        counts = done, total
+        line.show()
+
+    yield progress
+    line.end()

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.compute as pc
+
 from factory import __version__, planning
 from factory.diffusion import model_files
+from factory.draft import Prepared
 from factory.engine.census import census, table
 from factory.engine.events import read_events
-from factory.engine.inputs import content_hash, read_frozen
-from factory.engine.plan import Plan, differences, read_plan
+from factory.engine.inputs import HOLE, content_hash, read_frozen
+from factory.engine.plan import Plan, Segment, differences, read_plan
 from factory.engine.software import software
 from factory.engine.survey import Memory
 from factory.errors import UsageError
@@ -21,7 +24,7 @@ from factory.recipes import DatasetRecipe
 from factory.review.sources import are_told_apart
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.layout import Layout
-from factory.shards.verify import Fault
+from factory.shards.verify import Fault, Progress, silent
 from factory.shards.verify import verify as verify_shards
 
 BYTES_PER_PIXEL = 2.5  # rgb + fg + alpha as PNG, measured on the embedded model's and on composited sets
@@ -40,14 +43,15 @@ def plan_text(recipe: DatasetRecipe) -> str:
     prepared = planning.prepare(recipe, Memory(Layout(recipe.out).survey, keeps=False))
     plan, layout = prepared.plan, Layout(recipe.out)
     lines = [*prepared.remarks, f"{plan.job} → {recipe.out}"]
-    census = plan.settings.get("census", {})
-    for segment in plan.segments:
-        known = census.get(segment.source, {})
-        paper = f"; the paper took {known['paper']:,}" if known.get("paper") else ""
-        tries = f", up to {segment.attempts} attempts each" if segment.attempts > 1 else ""
-        title = known.get("title", segment.source)
-        lines.append(f"  {title}: {segment.slots:,} samples for {segment.split}{tries}{paper}")
-    lines.append(f"  {plan.slots:,} samples in {plan.shards:,} shards of {plan.shard_size}")
+    for count in census(plan, []):
+        segments = [segment for segment in plan.segments if segment.source == count.name]
+        tries = f", up to {segments[0].attempts} attempts each" if segments and segments[0].attempts > 1 else ""
+        wanted = " and ".join(f"{_samples(prepared, segment):,} samples for {segment.split}" for segment in segments)
+        found = f", of {count.found:,} found" if count.found >= 0 else ""
+        paper = f"; the paper took {count.paper:,}" if count.paper else ""
+        lines.append(f"  {count.title}: {wanted or 'nothing'}{tries}{found}{paper}")
+    samples = sum(_samples(prepared, segment) for segment in plan.segments)
+    lines.append(f"  {samples:,} samples in {plan.shards:,} shards of {plan.shard_size}")
     records: list[CommitRecord] = []
     if layout.plan.exists():
         stored = load_plan(recipe.out)
@@ -58,6 +62,14 @@ def plan_text(recipe: DatasetRecipe) -> str:
     lines += _forecast(plan, records)
     lines.append(f"  fingerprint {plan.fingerprint[:16]}")
     return "\n".join(lines)
+
+
+def _samples(prepared: Prepared, segment: Segment) -> int:
+    """How many samples a segment asks for: its slots but those of holes."""
+    table = prepared.tables.get(segment.table)
+    if table is None or HOLE not in table.column_names:
+        return segment.slots
+    return segment.slots - int(pc.sum(table[HOLE]).as_py()) * (segment.slots // segment.rows)
 
 
 def _forecast(plan: Plan, records: list[CommitRecord]) -> list[str]:
@@ -139,11 +151,13 @@ def _total(records: list[CommitRecord], field: str) -> Counter[str]:
     return total
 
 
-def verify_set(data: Path, workers: int) -> list[Fault]:
+def verify_set(data: Path, workers: int, progress: Progress = silent) -> list[Fault]:
     """All faults of a data set: of what it was to be made from, then of what was made."""
     plan = load_plan(data)
     faults = list(_check_inputs(plan, Layout(data)))
-    return faults + verify_shards(data, shards=plan.shards, fingerprint=plan.fingerprint, workers=workers)
+    return faults + verify_shards(
+        data, shards=plan.shards, fingerprint=plan.fingerprint, workers=workers, progress=progress
+    )
 
 
 def _check_inputs(plan: Plan, layout: Layout) -> Iterator[Fault]:

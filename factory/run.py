@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ from factory.shards.finalise import FinishSettings, finalise, is_finished, mark_
 from factory.shards.layout import Layout
 
 OURS = {"plan.json", "inputs", ".lock", ".tmp", ".survey", "recipe.yaml", "events.jsonl"}  # of a killed planning
-NAMED_FAILURES = 10  # items with bad data that a failed run names
+NAMED_FAILURES = 10  # items with bad data that a failed run names of each source
 NAMED_CHANGES = 3  # changed items that an error names; the rest it counts
 REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}  # of a wrong --out
 Say = Callable[[str], None]
@@ -133,6 +133,7 @@ def look_and_plan(recipe: DatasetRecipe, layout: Layout) -> Prepared:
     try:
         return planning.prepare(recipe, Memory(layout.survey))
     except OSError as error:
+        _refused(error, layout.root)
         raise MachineError(
             f"planning the run in {layout.root} failed ({what_failed(error, layout.root)}): mend that, then run the "
             "same command again."
@@ -203,11 +204,16 @@ def writable(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        if error.errno in REFUSALS and _concerns(error, out.absolute()):
-            raise UsageError(f"--out {out} cannot be written ({error.strerror}): choose a folder you own.") from error
+        _refused(error, out)
         raise MachineError(
             f"the run in {out} failed ({what_failed(error, out)}): mend that, then run the same command again."
         ) from error
+
+
+def _refused(error: OSError, out: Path) -> None:
+    """Raises UsageError where the error says that --out is no folder to write to."""
+    if error.errno in REFUSALS and _concerns(error, out.absolute()):
+        raise UsageError(f"--out {out} cannot be written ({error.strerror}): choose a folder you own.") from error
 
 
 def _concerns(error: OSError, out: Path) -> bool:
@@ -256,6 +262,9 @@ def settle(layout: Layout, prepared: Prepared, recipe: DatasetRecipe, run: str) 
                 "use that, or --accept-software."
             )
         freeze_inputs(layout, prepared, scratch)
+        if stored.settings != plan.settings:  # in the census: more failures are allowed now, or another count compared
+            stored = replace(stored, settings=plan.settings)
+            write_json(layout.plan, stored.to_json(), scratch)
         return replace(stored, places=plan.places)
     freeze_inputs(layout, prepared, scratch)
     write_durably(layout.recipe, to_yaml(recipe).encode(), scratch)
@@ -378,15 +387,18 @@ def summarise(plan: Plan, records: list[CommitRecord], layout: Layout) -> dict[s
         "accepted": sum(count.used for count in counts),
         "missing": sum(count.unfilled for count in counts),
         "counts": counts,
-        "failing": list(islice(_failures(plan, records, layout, failing), NAMED_FAILURES)),
+        "failing": [
+            item
+            for name, title in failing.items()
+            for item in islice(_failures(plan, records, layout, name, title), NAMED_FAILURES)
+        ],
     }
 
 
-def _failures(plan: Plan, records: list[CommitRecord], layout: Layout, titles: Mapping[str, str]) -> Iterator[str]:
-    """The items with bad data of these sources, in the order of the plan, with the reason."""
+def _failures(plan: Plan, records: list[CommitRecord], layout: Layout, name: str, title: str) -> Iterator[str]:
+    """The items with bad data of this source, in the order of the plan, with the reason."""
     for record in records:
-        source = plan.shard(record.shard).segment.source
-        if record.failed and source in titles:
+        if record.failed and plan.shard(record.shard).segment.source == name:
             part = pq.read_table(layout.part(record.shard), columns=["status", "item", "detail"])
             failed = part.filter(pc.equal(part["status"], "failed")).to_pylist()
-            yield from (f"{titles[source]}: {row['item']}: {row['detail']}" for row in failed)
+            yield from (f"{title}: {row['item']}: {row['detail']}" for row in failed)

@@ -16,7 +16,7 @@ from factory.recipes import BuildRecipe, FiniteEntry, ProceduralEntry, PublicEnt
 from factory.sources.captions import with_article
 
 if TYPE_CHECKING:
-    from factory.sources.public import PublicSet
+    from factory.sources.public import Pair, PublicSet
 
 # Everything below sources/ is imported where it is used: planning a generation needs none of it.
 
@@ -56,6 +56,7 @@ def plan_sources(recipe: BuildRecipe, surveyor: Surveyor, draft: Draft) -> None:
     for number, entry in enumerate(recipe.sources):
         name = f"{entry.type}-{number}"
         if isinstance(entry, FiniteEntry) and _is_absent(entry):
+            _note_absent(draft, name, entry)
             continue
         match entry:
             case ProceduralEntry():
@@ -71,7 +72,7 @@ def plan_sources(recipe: BuildRecipe, surveyor: Surveyor, draft: Draft) -> None:
 
 def _is_absent(entry: FiniteEntry) -> bool:
     if entry.path.is_dir():
-        return entry.optional and not any(entry.path.iterdir())
+        return entry.optional and all(path.name.startswith(".") for path in entry.path.iterdir())
     if entry.path.exists():
         raise UsageError(f"the recipe's {entry.path} is a file: name the folder that it lies in.")
     if not entry.optional:
@@ -79,6 +80,17 @@ def _is_absent(entry: FiniteEntry) -> bool:
             f"the recipe's folder {entry.path} does not exist: mend its path, or mark it `optional: true`."
         )
     return True
+
+
+def _note_absent(draft: Draft, name: str, entry: FiniteEntry) -> None:
+    """What is not there stands beside the paper's count as well."""
+    title, paper = getattr(entry, "name", "") or entry.path.resolve().name, 0
+    if isinstance(entry, PublicEntry):
+        from factory.sources.public import public_set  # noqa: PLC0415
+
+        public = public_set(entry.dataset)
+        title, paper = public.title, public.paper_count
+    _census(draft, name, entry, title=title, found=0, paper=paper)
 
 
 def _plan_procedural(planner: _Planner, name: str, entry: ProceduralEntry) -> None:
@@ -118,24 +130,32 @@ def _plan_rgba_folder(planner: _Planner, name: str, entry: RgbaFolderEntry) -> N
 
 def _plan_public(planner: _Planner, name: str, entry: PublicEntry) -> None:
     from factory.sources.matte_pairs import MattePairSettings  # noqa: PLC0415
-    from factory.sources.public import count_test, list_pairs, public_set, row_of  # noqa: PLC0415
+    from factory.sources.public import list_pairs, public_set, row_of  # noqa: PLC0415
 
     public = public_set(entry.dataset)
     if public.kind == "videos":
         _plan_video_pairs(planner, name, entry, public)
         return
-    pairs = list_pairs(public, entry.path, include_test=entry.include_test)
-    if not entry.include_test and (left_out := count_test(public, entry.path)):
-        planner.draft.remarks.append(f"{public.title}, left out as benchmark images: {left_out:,}.")
+    pairs = _without_test(planner.draft, entry, public, list_pairs(public, entry.path))
     if not pairs:
         _census(planner.draft, name, entry, title=public.title, found=0, paper=public.paper_count)
         return
     digests = look_at_files(planner.surveyor, entry.path, [path for pair in pairs for path in pair.files])
     rows = [row_of(public, pair, digests) for pair in pairs]
     own = {field: value for field in ("licence", "attribution") if (value := getattr(entry, field))}
+    own |= {} if entry.inverted is None else {"inverted": entry.inverted}
     settings = MattePairSettings(size=planner.recipe.size, key=planner.recipe.key, source=public.name)
     source = {"type": entry.type, "settings": asdict(settings)}
     _finite(planner, name, entry, source, [row | own for row in rows], title=public.title, paper=public.paper_count)
+
+
+def _without_test(draft: Draft, entry: PublicEntry, public: "PublicSet", pairs: Sequence["Pair"]) -> list["Pair"]:
+    """The pairs without those of public benchmarks, unless the recipe takes them in; says how many stay out."""
+    kept = [pair for pair in pairs if entry.include_test or not pair.test]
+    if left_out := len(pairs) - len(kept):
+        what = "clips" if public.kind == "videos" else "images"
+        draft.remarks.append(f"{public.title}, left out as benchmark {what}: {left_out:,}.")
+    return kept
 
 
 def _plan_video_pairs(planner: _Planner, name: str, entry: PublicEntry, public: "PublicSet") -> None:
@@ -145,12 +165,12 @@ def _plan_video_pairs(planner: _Planner, name: str, entry: PublicEntry, public: 
     from factory.sources.on_screen import FramingSettings  # noqa: PLC0415
     from factory.sources.public import list_pairs  # noqa: PLC0415
 
-    pairs = list_pairs(public, entry.path, include_test=entry.include_test)
+    pairs = _without_test(planner.draft, entry, public, list_pairs(public, entry.path))
     probes = look_at_pairs(planner.surveyor, entry.path, pairs, ClipSettings(every=entry.every))
     own = {"licence": entry.licence or public.licence, "attribution": entry.attribution or public.attribution}
     clips, stretches = [], []
     for number, (pair, probe) in enumerate(zip(pairs, probes, strict=True)):
-        clips.append(pair_row(pair.picture, pair.matte, probe, source=public.name, **own))
+        clips.append(pair_row(pair.picture, pair.matte, probe, source=public.source_of(pair), **own))
         caption = with_article(public.class_name)
         stretches += pair_frame_rows(number, pair.picture, probe, public.class_name, caption)
     settings = FramingSettings(size=planner.recipe.size, key=planner.recipe.key)
@@ -183,6 +203,11 @@ def _plan_videos(planner: _Planner, name: str, entry: VideosEntry) -> None:
         for path, probe in zip(files, probes, strict=True)
     ]
     held_out = assign_split(files, entry.validation, planner.recipe.seed)
+    if entry.validation and not held_out:
+        planner.draft.remarks.append(
+            f"{entry.name}: of {len(files):,} clips none fell to the validation split, which takes "
+            f"{entry.validation:.1%} of them: raise `validation`, or choose another seed."
+        )
     stretches: dict[str, list[list[Row]]] = {"train": [], "validation": []}
     for number, (path, probe) in enumerate(zip(files, probes, strict=True)):
         split = "validation" if path in held_out else "train"
@@ -224,10 +249,10 @@ def _clips(
         flat = iter(_captioned(draft, entry, [{**row, "source": called} for s in of_split for row in s]))
         captioned = [[next(flat) for _ in stretch] for stretch in of_split]
         nothing = {field: -1 if isinstance(value, int) else "" for field, value in captioned[0][0].items()}
-        rows = [
-            {HOLE: row is None, **(nothing if row is None else row)}
-            for row in pack(captioned, planner.recipe.shard_size)
-        ]
+        packed = pack(captioned, planner.recipe.shard_size)
+        if entry.repeat > 1:  # each round begins a shard, and so has other framings; stretches stay whole
+            packed += [None] * (-len(packed) % planner.recipe.shard_size)
+        rows = [{HOLE: row is None, **(nothing if row is None else row)} for row in packed]
         table = f"{name}-{split}"
         draft.tables[table] = make_table(rows)
         slots = len(rows) * entry.repeat

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from program import factory
 
 from factory.errors import UsageError
 from factory.quality.evaluation import BAND, Evaluation, composite_known, evaluate, trimap_of
@@ -283,3 +284,10 @@ def test_progress_counts_every_picture(pairs: tuple[Path, Path]) -> None:
     told: list[tuple[int, int]] = []
     evaluate(*pairs, progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_trimaps_and_the_whole_picture_contradict_each_other(tmp_path: Path) -> None:
+    for option in (["--region", "whole"], []):
+        ended = factory("evaluate", tmp_path / "a", tmp_path / "b", "--trimap", tmp_path / "t", *option)
+        assert ended.code == 2
+        assert ("--region whole" in ended.sentence) == bool(option)

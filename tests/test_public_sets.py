@@ -8,19 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from factory.engine.survey import Memory, Surveyor
 from factory.errors import DataError, UsageError
+from factory.looks import look_at_files
 from factory.sample import Request, Sample
 from factory.sources.benchmark_images import excluded, hash_images, load_hashes
 from factory.sources.matte_pairs import MattePairs, MattePairSettings
-from factory.sources.public import (
-    REGISTRY,
-    PairFolders,
-    count_test,
-    list_pair_rows,
-    list_pairs,
-    public_set,
-    rows,
-)
+from factory.sources.public import REGISTRY, Row, list_pairs, public_set, row_of
 
 
 @dataclass(frozen=True)
@@ -259,6 +253,14 @@ def _remove(folder: Path) -> None:
     folder.rmdir()
 
 
+def rows(name: str, root: Path, *, include_test: bool = False) -> list[Row]:
+    """As planning makes them."""
+    public = public_set(name)
+    pairs = [pair for pair in list_pairs(public, root) if include_test or not pair.test]
+    digests = look_at_files(Surveyor("local", 1, Memory(None)), root, [path for pair in pairs for path in pair.files])
+    return [row_of(public, pair, digests) for pair in pairs]
+
+
 def test_every_registered_set_is_tried_here() -> None:
     assert {sketch.name for sketch in SKETCHES} == set(REGISTRY)
 
@@ -268,23 +270,16 @@ def test_training_images_are_found_and_benchmark_images_left_out(sketch: Sketch,
     _lay_out(tmp_path, sketch)
     public = public_set(sketch.name)
     found = list_pairs(public, tmp_path)
-    assert sorted(pair.picture for pair in found) == sorted(sketch.training)
-    assert all(not pair.test and pair.fault == ("", "") for pair in found)
-    assert all((tmp_path / pair.matte).is_file() for pair in found)
-    assert count_test(public, tmp_path) == len(sketch.test)
-    whole = list_pairs(public, tmp_path, include_test=True)
-    assert sorted(pair.picture for pair in whole if pair.test) == sorted(sketch.test)
-    assert len(whole) == len(sketch.training) + len(sketch.test)
+    assert sorted(pair.picture for pair in found if not pair.test) == sorted(sketch.training)
+    assert sorted(pair.picture for pair in found if pair.test) == sorted(sketch.test)
+    assert all(pair.fault == ("", "") and (tmp_path / pair.matte).is_file() for pair in found)
 
 
 @_each(*OF_PICTURES)
 def test_rows_hold_hashes_and_what_the_set_is(sketch: Sketch, tmp_path: Path) -> None:
     public = public_set(sketch.name)
     _lay_out(tmp_path, sketch)
-    counts: list[int] = []
-    listed = rows(sketch.name, tmp_path, include_test=True, seen=counts.append)
-    assert counts == list(range(1, len(listed) + 1))
-    for row in listed:
+    for row in rows(sketch.name, tmp_path, include_test=True):
         for path, size, digest in (("path", "size", "sha256"), ("alpha_path", "alpha_size", "alpha_sha256")):
             data = (tmp_path / str(row[path])).read_bytes()
             assert (row[size], row[digest]) == (len(data), hashlib.sha256(data).hexdigest())
@@ -293,7 +288,8 @@ def test_rows_hold_hashes_and_what_the_set_is(sketch: Sketch, tmp_path: Path) ->
         assert (row["foreground_sha256"] == row["sha256"]) is given
         assert (row["background_path"], row["background_sha256"], row["background_size"]) == ("", "", -1)
         assert row["soft_alpha"] == public.soft_alpha
-        assert (row["source"], row["licence"]) == (public.name, public.licence)
+        source = public.name if row["path"] in sketch.training else f"{public.name}-test"
+        assert (row["source"], row["licence"]) == (source, public.licence)
         assert row["error_kind"] == row["error"] == ""
 
 
@@ -327,15 +323,13 @@ def test_a_missing_folder_is_named(sketch: Sketch, tmp_path: Path) -> None:
     assert "\n" not in message
 
 
-def test_videos_are_paired_but_have_no_rows(tmp_path: Path) -> None:
+def test_videos_are_paired(tmp_path: Path) -> None:
     _lay_out(tmp_path, next(sketch for sketch in SKETCHES if sketch.name == "videomatte240k"))
-    (pair,) = list_pairs(public_set("videomatte240k"), tmp_path)
+    pair = next(pair for pair in list_pairs(public_set("videomatte240k"), tmp_path) if not pair.test)
     assert (pair.foreground, pair.matte) == (
         "VideoMatte240K/train/fgr/0000.mp4",
         "VideoMatte240K/train/pha/0000.mp4",
     )
-    with pytest.raises(UsageError, match="a set of videos"):
-        rows("videomatte240k", tmp_path)
 
 
 def test_a_packed_archive_is_pointed_at(tmp_path: Path) -> None:
@@ -403,27 +397,9 @@ def test_own_folders_under_their_usual_names_need_no_settings(tmp_path: Path) ->
         "",
     )
     assert row["inverted"] is None  # the source judges
-
-
-def test_own_folders_need_no_code(tmp_path: Path) -> None:
-    for folder in ("merged", "alpha", "fg", "bg"):
-        (tmp_path / folder).mkdir()
-        _draw(tmp_path / folder / "green-frog_01.png", 1)
-    folders = PairFolders(
-        picture="merged",
-        matte="alpha",
-        foreground="fg",
-        background="bg",
-        inverted=True,
-        licence="CC0",
-        attribution="me",
-    )
-    (row,) = list_pair_rows(tmp_path, folders)
-    assert (row["class_name"], row["caption"], row["licence"]) == ("green frog", "a green frog", "CC0")
-    assert (row["foreground_path"], row["background_path"]) == ("fg/green-frog_01.png", "bg/green-frog_01.png")
-    assert row["inverted"] is True
-    (tmp_path / "bg" / "green-frog_01.png").rename(tmp_path / "bg" / "x.png")
-    (row,) = list_pair_rows(tmp_path, folders)
+    (tmp_path / "background").mkdir()
+    _draw(tmp_path / "background" / "x.png", 1)
+    (row,) = rows("pairs", tmp_path)
     assert row["error_kind"] == "no_background"
 
 
@@ -447,11 +423,11 @@ def test_listed_benchmark_images_are_dropped_and_counted(tmp_path: Path) -> None
     bench = tmp_path / "bench"
     bench.mkdir()
     _draw(bench / "one.png", 1)
-    seen: list[int] = []
+    seen: list[tuple[int, int]] = []
     own = tmp_path / "own.txt"
-    own.write_text("# mine\n\n" + "\n".join(hash_images(bench, "my bench", seen.append)))
+    own.write_text("# mine\n\n" + "\n".join(hash_images(bench, "my bench", lambda *counts: seen.append(counts))))
     hashes = load_hashes([own])
-    assert seen == [1]
+    assert seen == [(1, 1)]
     digest = hashlib.sha256((bench / "one.png").read_bytes()).hexdigest()
     assert hashes[digest] == "my bench/one.png"
     clean = {"path": "a.png", "sha256": "0" * 64, "foreground_sha256": ""}

@@ -15,7 +15,7 @@ from factory.greenscreen.compositing import as_levels, as_unit, paint_on_screen
 from factory.quality.gates import GateSettings, NearDuplicates, judge
 from factory.quality.gsg import gsg
 from factory.quality.key_distance import key_distance, share_within
-from factory.quality.phash import hamming_distance, perceptual_hash
+from factory.quality.phash import perceptual_hash
 from factory.quality.scores import ScoreSettings, agreement, border, green_residue, score
 from factory.sample import Origin, Picture, Rejection, Request, Sample, Scores
 from factory.shards.equation import constant_plate
@@ -114,6 +114,7 @@ def test_turning_and_mirroring_do_not_change_the_scores(seed: int, turns: int, m
 def test_scaling_does_not_change_the_scores(seed: int) -> None:
     one = values(scored(sample_of(*blob(SIDE, seed))).scores)
     other = values(scored(sample_of(*blob(3 * SIDE, seed))).scores)
+    assert abs(other.pop("key_distance") - one.pop("key_distance")) <= 2  # of 441, told in whole levels
     assert other == pytest.approx(one, abs=0.6)
     for name in ("coverage", "border", "agreement", "green_residue"):
         assert other[name] == pytest.approx(one[name], abs=0.02)
@@ -250,6 +251,11 @@ def test_an_object_that_was_set_on_its_screen_may_be_flush_with_a_side() -> None
 
 
 # ---- near-duplicates
+
+
+def hamming_distance(one: str, other: str) -> int:
+    """Number of bits in which two hashes of 16 hex digits differ."""
+    return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
 def test_like_pictures_have_like_hashes_and_others_do_not() -> None:

@@ -215,7 +215,14 @@ def test_a_driver_killed_at_any_step_of_finalising_ends_in_the_same_bytes(finish
     """SIGKILL right before each rename in turn, then the same command again."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     wanted = digests(finished_set)
-    shards_only = ("README.md", "croissant.json", "finished.json", "manifest.parquet", "shardindex.json", "shardindex-validation.json")
+    shards_only = (
+        "README.md",
+        "croissant.json",
+        "finished.json",
+        "manifest.parquet",
+        "shardindex.json",
+        "shardindex-validation.json",
+    )
     kills = 0
     for step in range(20):
         root = tmp_path / str(step)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
+from threadpoolctl import threadpool_info
 
 from factory.engine import survey
 from factory.engine.survey import Answer, Item, Look, Memory, Surveyor
@@ -94,6 +96,26 @@ def test_answers_come_in_the_order_of_the_items_and_each_is_looked_at_once(
     assert texts(answers) == ["text 3", *(f"text {number}" for number in range(7)), "text 3"]
     assert [looks_at(path) for (path,) in items] == [1] * 7
     assert ({answer["process"] for answer in answers} == {os.getpid()}) == (where == "here")
+
+
+def threads(path: str) -> Answer:
+    """A look at how many threads a look may use."""
+    return {
+        "text": str({cv2.getNumThreads(), *(library["num_threads"] for library in threadpool_info())}),
+        "process": 0,
+    }
+
+
+@pytest.mark.parametrize("where", WHEREVER)
+def test_a_look_runs_on_one_thread_wherever_it_is(where: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        answers = surveyor(where, request)("files", "q", threads, make_files(tmp_path, ["a", "b"]), crashed=lost)
+        assert cv2.getNumThreads() == 3, "the driver's own number is put back"
+    finally:
+        cv2.setNumThreads(before)
+    assert texts(answers) == ["{1}", "{1}"]
 
 
 def test_a_few_looks_start_no_process(request: pytest.FixtureRequest, tmp_path: Path) -> None:

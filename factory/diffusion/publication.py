@@ -49,7 +49,7 @@ def sampler_settings(settings: TrainSettings) -> SamplerSettings:
 
 
 def vocabulary(settings: TrainSettings, sets: Iterable[training_sets.SetFacts]) -> Vocabulary:
-    """The words of the captions; a small base's own go on being known."""
+    """The words of the captions and the classes to prompt for; a small base's own go on being known."""
     base = read_vocabulary(Path(settings.base)) if settings.base else None
     known = base or Vocabulary(words=(), classes=(), colours=())
     sets = list(sets)
@@ -59,9 +59,10 @@ def vocabulary(settings: TrainSettings, sets: Iterable[training_sets.SetFacts]) 
     for name, caption in captions:
         palette.setdefault(name, set()).update(words_of(caption))
     colours = tuple(dict.fromkeys([*known.colours, *(colour for colour in settings.colours if colour in words)]))
+    classes = [*known.classes, *(name for one in sets for name in one.classes)]
     return Vocabulary(
         words=tuple(sorted(words)),
-        classes=tuple(dict.fromkeys([*known.classes, *(name for one in sets for name in one.classes)])),
+        classes=tuple(name for name in dict.fromkeys(classes) if name not in settings.not_offered),
         colours=colours,
         palette={
             name: seen for name, all_words in palette.items() if (seen := tuple(c for c in colours if c in all_words))

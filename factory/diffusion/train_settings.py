@@ -109,10 +109,12 @@ class TrainSettings:
     picture_guidance: float = 7.5
     sampler: SamplerSettings | None = None  # the model's sampler.json; without it a fresh model's guidance is the above
     colours: tuple[str, ...] = COLOUR_WORDS  # those that occur in captions stand in a fresh model's vocabulary.json
+    not_offered: tuple[str, ...] = ()  # classes of the data that the model turned out to paint poorly
     licence: str = ""  # of the weights, for the model card; "" is the base's
 
 
 FREE = frozenset(
-    {"log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance", "sampler", "colours", "licence"}
+    {"log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance", "sampler", "colours"}
+    | {"not_offered", "licence"}
 )
 """The fields of TrainSettings that decide no weight."""

@@ -49,7 +49,7 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The frozen run. Everything but `places` and `software` enters the fingerprint."""
+    """The frozen run. All but `places`, `software` and, in the settings, `census` enters the fingerprint."""
 
     schema_version: int = SCHEMA_VERSION
     job: str
@@ -112,9 +112,14 @@ class Plan:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON of all that the bytes depend on."""
+        return hashlib.sha256(canonical(self.deciding())).hexdigest()
+
+    def deciding(self) -> dict[str, Any]:
+        """What the fingerprint is made of: no byte of a shard depends on paths, titles and counts."""
         content = self.to_json()
         del content["places"], content["software"]
-        return hashlib.sha256(canonical(content)).hexdigest()
+        content["settings"].pop("census", None)
+        return content
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -161,6 +166,6 @@ def differences(old: Plan, new: Plan) -> list[str]:
             text = json.dumps(value, ensure_ascii=False)
             yield name, text if len(text) <= 40 else text[:37] + "…"
 
-    left, right = (dict(flat(plan.to_json() | {"places": {}, "software": {}}, "")) for plan in (old, new))
+    left, right = (dict(flat(plan.deciding(), "")) for plan in (old, new))
     names = [name for name in {**left, **right} if left.get(name) != right.get(name)]
     return [f"{name}: {left.get(name, '(none)')} → {right.get(name, '(none)')}" for name in sorted(names)]

@@ -6,7 +6,10 @@ from types import MappingProxyType
 
 import cv2
 
-PACKAGES = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "pillow", "pyarrow")
+PACKAGES = (
+    *("torch", "diffusers", "transformers", "numpy", "opencv-python-headless", "pillow", "pyarrow"),
+    *("av", "pymatting", "numba"),
+)
 CPU_FEATURES = {"AVX512": 256, "AVX2": 11, "SSE4.2": 7, "NEON": 100}  # OpenCV's cv::CpuFeatures, widest first
 
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
 from factory.engine.progress import LiveLine
+from factory.engine.threads import pin_threads, pinned
 
 Answer: TypeAlias = dict[str, Any]
 """What a look found, as plain JSON."""
@@ -30,7 +30,7 @@ Item: TypeAlias = tuple[str, ...]
 
 Look: TypeAlias = Callable[..., Answer]
 """Called with an item's paths. Importable by name, for it travels to other processes. Tells of bad data in its answer;
-an exception is the machine's fault and ends the survey."""
+an exception is the machine's fault and ends the survey. It runs on one thread, for thread counts change pixels."""
 
 PATIENCE = 2.0  # seconds before a live line is shown
 SPAWN = multiprocessing.get_context("spawn")
@@ -102,8 +102,8 @@ class Surveyor:
         answers = {item: answer for item in wanted if (answer := self.memory.recall(question, item)) is not None}
         unknown = [item for item in wanted if item not in answers]
         line = LiveLine(lambda: f"looked at {len(answers):,} of {len(wanted):,} {what}", self.out, PATIENCE)
-        workers = 1 if len(unknown) <= few else self.workers or os.cpu_count() or 1
-        for item, answer in _ask(look, unknown, self.executor, workers, crashed):
+        alone = len(unknown) <= few or self.workers == 1
+        for item, answer in _ask(look, unknown, self.executor, 1 if alone else self.workers, crashed):
             self.memory.keep(question, item, answer)
             answers[item] = answer
             line.show()
@@ -112,14 +112,15 @@ class Surveyor:
 
 
 def _ask(
-    look: Look, items: Sequence[Item], executor: Literal["ray", "local"], workers: int, crashed: Look
+    look: Look, items: Sequence[Item], executor: Literal["ray", "local"], asked: int, crashed: Look
 ) -> Iterator[tuple[Item, Answer]]:
-    if workers == 1:
-        yield from ((item, look(*item)) for item in items)
+    if asked == 1:
+        with pinned(1):
+            yield from ((item, look(*item)) for item in items)
     elif executor == "ray":
-        yield from _on_ray(look, items, crashed)
+        yield from _on_ray(look, items, asked, crashed)
     else:
-        yield from _in_processes(look, items, workers, crashed)
+        yield from _in_processes(look, items, asked or os.cpu_count() or 1, crashed)
 
 
 def _in_processes(look: Look, items: Sequence[Item], workers: int, crashed: Look) -> Iterator[tuple[Item, Answer]]:
@@ -128,14 +129,15 @@ def _in_processes(look: Look, items: Sequence[Item], workers: int, crashed: Look
     while waiting:
         for item in (yield from _until_broken(look, waiting, workers)):
             try:
-                with ProcessPoolExecutor(1, SPAWN, _leave_with_the_driver) as alone:
+                with ProcessPoolExecutor(1, SPAWN, _begin) as alone:
                     yield item, alone.submit(look, *item).result()
             except BrokenProcessPool:
                 yield item, crashed(*item)
 
 
-def _leave_with_the_driver() -> None:
-    """A killed driver tells its pool nothing: without this its processes would wait for work for ever."""
+def _begin() -> None:
+    """In a process of the pool. A killed driver tells it nothing: without the watch it would wait for work for ever."""
+    pin_threads(1)
     driver = multiprocessing.parent_process()
     assert driver is not None  # this runs in a child
 
@@ -150,7 +152,7 @@ def _until_broken(
     look: Look, waiting: deque[Item], workers: int
 ) -> Generator[tuple[Item, Answer], None, Iterable[Item]]:
     """Look until nothing waits, or a process dies; returns what was in hand then."""
-    pool = ProcessPoolExecutor(min(workers, len(waiting)), SPAWN, _leave_with_the_driver)
+    pool = ProcessPoolExecutor(min(workers, len(waiting)), SPAWN, _begin)
     in_hand: dict[Future[Answer], Item] = {}
     try:
         while waiting or in_hand:
@@ -167,7 +169,11 @@ def _until_broken(
     return ()
 
 
-def _on_ray(look: Look, items: Sequence[Item], crashed: Look) -> Iterator[tuple[Item, Answer]]:
+def _on_ray(look: Look, items: Sequence[Item], asked: int, crashed: Look) -> Iterator[tuple[Item, Answer]]:
+    """A look whose process dies may have had a greedy neighbour: it is tried once more, by itself.
+
+    asked: workers; 0 is one per core of the cluster.
+    """
     import ray  # noqa: PLC0415  (0.8 s)
 
     from factory.engine import on_ray  # noqa: PLC0415
@@ -175,21 +181,28 @@ def _on_ray(look: Look, items: Sequence[Item], crashed: Look) -> Iterator[tuple[
     on_ray.connect(0, 0)
     task: Any = ray.remote(_call).options(num_cpus=1, max_retries=0)
     shared = ray.put(look)
-    ahead = IN_FLIGHT * on_ray.resources()[0]
+    ahead = asked or IN_FLIGHT * on_ray.resources()[0]
     waiting: dict[Any, Item] = {}
-    queue = iter(items)
+    queue = deque(items)
+    suspects: deque[Item] = deque()
     try:
-        while True:
-            for item in islice(queue, ahead - len(waiting)):
+        while queue or waiting or suspects:
+            while queue and len(waiting) < ahead:
+                item = queue.popleft()
                 waiting[task.remote(shared, *item)] = item
-            if not waiting:
-                return
+            is_alone = not waiting
+            if is_alone:
+                item = suspects.popleft()
+                waiting[task.remote(shared, *item)] = item
             for ref in ray.wait(list(waiting))[0]:
                 item = waiting.pop(ref)
                 try:
                     yield item, ray.get(ref)
                 except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
-                    yield item, crashed(*item)
+                    if is_alone:
+                        yield item, crashed(*item)
+                    else:
+                        suspects.append(item)
                 except ray.exceptions.RayTaskError as error:
                     raise error.cause from error
     finally:
@@ -199,4 +212,5 @@ def _on_ray(look: Look, items: Sequence[Item], crashed: Look) -> Iterator[tuple[
 
 def _call(look: Look, *item: str) -> Answer:
     """Ray sends functions alone; a look may be an object with settings."""
+    pin_threads(1)
     return look(*item)

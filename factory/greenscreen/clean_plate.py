@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from factory.errors import DataError
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import screen_axis
-from factory.greenscreen.screen import Screen, chroma_length, screen_pixels, shrunk
+from factory.greenscreen.screen import Screen, evenly, screen_pixels, shrunk
 from factory.shards.equation import plate_basis
 
 Floats = NDArray[np.float32]
@@ -23,10 +23,11 @@ Picture16: TypeAlias = NDArray[np.uint16]  # (h, w, 3), 0..65535 = 0..1
 
 LONG_SIDE = 320
 FRAMES = 24  # frames that a plate is made of, evenly over those given
-TOLERANCE = 0.35  # that a channel may stray from a multiple of the screen's colour, as a share of its chroma
 SMOOTH = 4.0  # σ in the plate's pixels: what is finer is noise, creases and tracking marks
 MARGIN = 2  # pixels of the plate that sure screen keeps from everything else
 LEAST = 0.01  # of the plate that must be seen on one frame or another
+EVEN = 1.5  # levels of spread about the polynomial up to which a screen has no light of its own beyond it
+UNEVEN = 8.0  # by how much of the spread beyond that the light may stray
 FIT_PIXELS = 8192
 FIT_ROUNDS = 8
 ENVELOPE = 0.98  # expectile of the screen's colour that the fit starts from
@@ -39,18 +40,18 @@ def clean_plate(frames: Sequence[Floats], screen: Screen) -> Picture16:
     Places that are never seen are filled from around them.  frames: (H, W, 3) in 0..1, all of one size.
     Returns (h, w, 3) of a long side of at most 320.  Raises DataError("no_screen") if hardly any screen is seen.
     """
-    chosen = [frames[i] for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, FRAMES)})]
-    small = np.stack([shrunk(frame, LONG_SIDE) for frame in chosen])
+    small = np.stack([shrunk(frame, LONG_SIDE) for frame in evenly(frames, FRAMES)])
     seen = np.stack([sure_screen(picture, screen) for picture in small])
     if np.count_nonzero(seen.any(axis=0)) < LEAST * seen[0].size:
         raise DataError("no_screen", f"only {seen.any(axis=0).mean():.1%} of the picture is surely screen")
     trend, spread = _trend(small, seen, screen)
-    near = np.abs(small - trend).max(axis=-1) <= 0.25 / 255 + 3 * spread
+    reach = 0.25 / 255 + 3 * spread + UNEVEN * max(0.0, spread - (EVEN + screen.noise) / 255)
+    near = np.abs(small - trend).max(axis=-1) <= reach
     seen &= near
     ever = seen.any(axis=0)
     middle = np.zeros_like(trend)
     middle[ever] = np.nanmedian(np.where(seen[..., None], small - trend, np.nan)[:, ever], axis=0)
-    plate = trend + smoothed(middle, ever.astype(np.float32))
+    plate = trend + smoothed(np.asarray(middle, np.float32), np.asarray(ever, np.float32))
     return np.asarray(np.rint(np.clip(plate, 0, 1) * 65535), np.uint16)
 
 
@@ -66,7 +67,7 @@ def _trend(small: Floats, seen: NDArray[np.bool_], screen: Screen) -> tuple[Floa
     pixels = small.reshape(-1, 3)[where].astype(np.float64)
     everywhere = plate_basis(height, width).reshape(height * width, -1)
     basis = everywhere[where % (height * width)].astype(np.float64)
-    axis = screen_axis(np.asarray(screen.colour, np.float32) / 255).astype(np.float64)
+    axis = screen_axis(screen.unit).astype(np.float64)
     amount = pixels @ axis
     weight = np.ones(len(where))
     for _ in range(ENVELOPE_ROUNDS):
@@ -100,8 +101,7 @@ def plate_at(plate: Picture16, height: int, width: int) -> Floats:
 
 def sure_screen(picture: Floats, screen: Screen) -> NDArray[np.bool_]:
     """Pixels of the screen's own colour under any light, at a distance from all others."""
-    colour = np.asarray(screen.colour, np.float32) / 255
-    on_screen = screen_pixels(picture, colour, TOLERANCE * chroma_length(colour)).astype(np.uint8)
+    on_screen = screen_pixels(picture, screen.unit).astype(np.uint8)
     size = 2 * MARGIN + 1
     return np.asarray(cv2.erode(on_screen, np.ones((size, size), np.uint8)) > 0)
 

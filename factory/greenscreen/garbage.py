@@ -1,27 +1,70 @@
-"""What stands in a frame and is no subject: tracking marks and dirt on the screen, the studio beyond its edge."""
+"""What stands in a frame and is no subject: marks and dirt on the screen, the studio beyond the screen's edge."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 PRESENT = 0.1  # α from which something is there
+SOLID = 0.5  # α that a thing must reach somewhere
+FAINT = 0.01  # α from which haze could be seen
 SPECK = 3e-4  # of the frame: the largest mark or speck
 APART = 0.02  # of the long side that separates a speck from an object
+OFF_CENTRE = 0.25  # weight, against 1 in the middle, that a thing's pixels at the frame's border have in its rank
+FROM_OUTSIDE = 0.25  # factor of a thing's rank if it comes in through the frame's top or sides
 
 
 def wanted(alpha: Floats) -> Floats:
     """(h, w) 1 where α is to stay and 0 where it is garbage, at low resolution."""
-    present = (alpha > PRESENT).astype(np.uint8)
-    number, label, stats, _ = cv2.connectedComponentsWithStats(present, connectivity=8)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    large = np.flatnonzero(areas > SPECK * alpha.size) + 1
+    present = alpha > PRESENT
+    garbage = _specks(present) | _haze(alpha)
+    garbage |= _intruders(present & ~garbage, alpha)
+    rim = cv2.dilate(garbage.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return np.asarray(~rim | ((alpha > FAINT) & ~garbage), np.float32)
+
+
+def _specks(present: Mask) -> Mask:
+    """Small things that stand apart from all large ones."""
+    number, label, stats, _ = cv2.connectedComponentsWithStats(present.astype(np.uint8), connectivity=8)
+    large = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] > SPECK * present.size)
+    large = large[large > 0]
     if len(large) == 0 or len(large) == number - 1:
-        return np.ones_like(alpha)
-    reach = 2 * max(1, round(APART * max(alpha.shape))) + 1
-    objects = np.isin(label, large).astype(np.uint8)
-    near = cv2.dilate(objects, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))) > 0
-    touching = np.unique(label[near])
-    specks = ~np.isin(label, touching) & (label > 0)
-    return np.asarray(1 - cv2.dilate(specks.astype(np.uint8), np.ones((5, 5), np.uint8)), np.float32)
+        return np.zeros_like(present)
+    reach = 2 * max(1, round(APART * max(present.shape))) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    near = cv2.dilate(np.isin(label, large).astype(np.uint8), disc) > 0
+    return np.asarray(present & ~np.isin(label, np.unique(label[near])), np.bool_)
+
+
+def _haze(alpha: Floats) -> Mask:
+    """Faint things that no solid one is part of: glare and dirt. Where nothing is solid, the faint is the subject."""
+    solid = alpha > SOLID
+    faint = alpha > FAINT
+    if not solid.any():
+        return np.zeros_like(faint)
+    _, label = cv2.connectedComponents(faint.astype(np.uint8), connectivity=8)
+    return np.asarray(faint & ~np.isin(label, np.unique(label[solid])), np.bool_)
+
+
+def _intruders(present: Mask, alpha: Floats) -> Mask:
+    """Things that come in through the frame's top or sides beside a subject that ranks above them.
+
+    Walls beyond the screen, stands, crew. The subject is the thing of most α, counted more in the frame's middle. What
+    comes in from below stays: subjects do.
+    """
+    number, label = cv2.connectedComponents(present.astype(np.uint8), connectivity=8)
+    if number <= 2:
+        return np.zeros_like(present)
+    height, width = present.shape
+    v, u = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    middle = 1 - (1 - OFF_CENTRE) * np.maximum(np.abs(u), np.abs(v))
+    rank = np.bincount(label.ravel(), (alpha * middle).ravel(), number)
+    rank[0] = 0
+    outside = np.zeros(number, np.bool_)
+    for side in (label[0], label[:, 0], label[:, -1]):
+        outside[side] = True
+    subject = int(np.argmax(np.where(outside, FROM_OUTSIDE, 1) * rank))
+    outside[[0, subject]] = False
+    return np.asarray(outside[label], np.bool_)

@@ -1,41 +1,65 @@
 """The keyer: α and straight foreground of one frame before its clean plate, unattended, for a screen of any colour.
 
-Three questions at a low resolution, for their answers are smooth: how this frame lights the screen (light.py), what is
-solid (solid.py), and which functional of colour separates object and screen at each place (separation.py). The functional
-is applied at full resolution; noise and half-resolution chroma are dealt with there.
+Three questions are asked at a low resolution, for the answers are smooth: how a frame lights the screen (light.py),
+what is solid (solid.py), and which functional of colour separates object and screen at each place (separation.py).
+The functional is applied at full resolution, where noise and half-resolution chroma are dealt with (subsampling.py).
+Then garbage goes (garbage.py), and the foreground's colours follow from α (recovery.py).
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.greenscreen.filling import fill
 from factory.greenscreen.garbage import wanted
 from factory.greenscreen.keying import clip_ends, dominance, least_opacity, screen_axis
 from factory.greenscreen.light import Backdrop, backdrop
+from factory.greenscreen.recovery import recovered_colours
 from factory.greenscreen.screen import Screen
-from factory.greenscreen.separation import applied, foreground_clouds, functional
+from factory.greenscreen.separation import Clouds, applied, foreground_clouds, functional
 from factory.greenscreen.solid import shrunk_by, solid_parts
 from factory.greenscreen.subsampling import is_subsampled, with_luma_edges
 
 Floats = NDArray[np.float32]
+Pair: TypeAlias = tuple[float, float]
+
+QUIET = 0.004  # σ of α under which there is nothing to smooth
+EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing
+SHADOW = 0.2  # apparent opacity of the darkest shadow on the screen
+DEEP = 3  # pixels inside an object at which an opaque pixel need not be the highest around it
+SUMMIT_SIZE = 15  # pixels across which it must be otherwise
+GAP_SIZE = 9  # pixels across which a gap is looked for
+GAP = (0.15, 0.3)  # apparent opacity that a pixel lacks: in a solid part, in a gap
+LAST_RESORT = 0.003  # weight of opaque pixels at the very edge: they count where there are no others
+ENCLOSED = 0.2  # share of its edge that a plateau on a drawn screen must have in common with the screen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyerSettings:
-    """How a frame is keyed. Pairs (drawn, filmed): for a screen of exact levels, and for one with noise and spill."""
+    """How a frame is keyed. The defaults are the default quality.
+
+    Pairs marked (drawn, filmed) are for a screen of exact levels and for one with noise, spill or coding; those marked
+    (full, half) are for chroma of luma's resolution and of half of it.
+    """
 
     work_size: int = 512  # pixels of the long side at which fields and masks are made
-    solid: tuple[float, float] = (0.99, 0.8)  # apparent opacity from which an interior is solid
-    opaque: tuple[float, float] = (0.97, 0.85)  # … from which a pixel's colour is the object's own
-    summit: tuple[float, float] = (0.985, 0.97)  # … if that is this share of the highest around it
-    light: tuple[float, float] = (0.6, 0.1)  # freedom of the foreground's light where chroma is at full, at half resolution
-    black_point: float = 1.0  # noise of α, in standard deviations, that counts as clean screen
-    quiet: tuple[float, float] = (1.5, 4.0)  # noise of α that is smoothed, where chroma is at full, at half resolution
-    spill: tuple[float, float] = (0.15, 0.4)  # screen colour in the object up to which it is spill, from which it is its own
-    doubt: tuple[float, float] = (0.02, 0.3)  # α under which a pixel's unmixed colour counts less than its neighbours'
+    solid: Pair = (0.999, 0.8)  # (drawn, filmed) apparent opacity from which an interior is solid
+    opaque: Pair = (0.97, 0.85)  # (drawn, filmed) … from which a pixel's colour is the object's own
+    summit: Pair = (0.985, 0.97)  # (drawn, filmed) … if it is at least this share of the highest around it
+    few: Pair = (0.01, 0.003)  # (drawn, filmed) weight of opaque samples at which half is left to the prior
+    light: Pair = (0.6, 0.1)  # (full, half) σ by which an object's light may differ from its samples'
+    quiet: Pair = (1.5, 4.0)  # (full, half) standard deviations of α that are smoothed as noise
+    black_point: float = 0.7  # standard deviations of α that count as clean screen
+    coding: float = 0.025  # α that coding makes of clean screen
+    haze: float = 1.5  # multiples of the haze along the border that count as clean screen
+    spill: Pair = (0.15, 0.4)  # screen colour in an object: up to the first it is spill, from the second its own
+    doubt: Pair = (0.02, 0.3)  # (drawn, filmed) α under which an unmixed colour counts less than those around it
+
+    def __post_init__(self) -> None:
+        if self.work_size < 64:
+            raise ValueError(f"work_size is {self.work_size}: below 64 pixels no edge can be told")
 
 
 def key_frame(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings) -> tuple[Floats, Floats]:
@@ -46,47 +70,35 @@ def key_frame(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSet
     """
     height, width = picture.shape[:2]
     scale = min(1.0, settings.work_size / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = _resized(picture, size)
-    colour = np.asarray(screen.colour, np.float32) / 255
-    axis = screen_axis(colour)
+    small = _resized(picture, (max(1, round(width * scale)), max(1, round(height * scale))))
+    axis = screen_axis(screen.unit)
     noise = screen.noise / 255 * float(np.sqrt(axis @ axis))  # σ of α
-    behind = backdrop(small, _resized(plate, size), screen)
-    inverse = cv2.resize(1 / behind.strength, (width, height), interpolation=cv2.INTER_LINEAR)
+    behind = backdrop(small, _resized(plate, small.shape[1::-1]), screen)
 
-    apparent = 1 - dominance(small, colour) / behind.strength
-    bound = np.where(behind.seen, 0, least_opacity(small, behind.plate, 3 * screen.noise / 255 + 0.01))
-    solid = solid_parts(cv2.GaussianBlur(np.maximum(apparent, bound), (0, 0), 1), _between(settings.solid, behind))
-    sharp = 1 - dominance(picture, colour) * inverse
-    own = _own_colours(sharp, noise, behind, settings)
+    solid = solid_parts(_apparent_opacity(small, behind, screen), filmed_of(settings.solid, behind), _clear(behind))
+    apparent = _apparent(picture, behind)
+    own = _own_colours(apparent, noise, behind, settings)
     half = behind.filmed > 0 and is_subsampled(picture)
-    clouds = foreground_clouds(
-        picture, np.maximum(own, _enlarged(shrunk_by(solid, 2), picture)), size, settings.light[half]
-    )
-    alpha = applied(functional(clouds, behind.plate), picture)
-    if half:
-        alpha = with_luma_edges(alpha, picture)
-    if noise > QUIET:
-        alpha = denoised(alpha, settings.quiet[half] * noise)
-    alpha = np.maximum(np.clip(alpha, 0, 1), cv2.erode(own, np.ones((3, 3), np.uint8)))
-    alpha = np.maximum(alpha, _enlarged(shrunk_by(solid, 1), picture))
-    clean = max(settings.black_point * noise, behind.haze if behind.haze > HAZY else 0)
-    alpha = clip_ends(alpha, float(np.clip(clean, EXACT, 0.2)))
+    samples = np.maximum(own, _enlarged(shrunk_by(solid, 2), picture))
+    few = filmed_of(settings.few, behind)
+    clouds = foreground_clouds(picture, samples, small.shape[1::-1], settings.light[half], few)
+
+    alpha = _separated(picture, clouds, behind, settings.quiet[half] * noise, half)
+    alpha = np.maximum(alpha, cv2.erode(own, np.ones((3, 3), np.uint8)))
+    alpha = np.maximum(alpha, _enlarged(shrunk_by(solid, 1), picture) * _no_gap(apparent))
+    clean = max(settings.black_point * noise, settings.coding * behind.filmed, settings.haze * behind.haze, EXACT)
+    alpha = clip_ends(alpha, min(clean, 0.2))
     if behind.filmed > 0:  # a drawn screen has no marks, no dirt and no edge
-        alpha *= _enlarged(wanted(_resized(alpha, size)), picture)
-    return alpha, _foreground(picture, alpha, small, behind, inverse, colour, settings)
-
-
-HAZY = 0.03  # haze under which a screen is as clean as they get
-QUIET = 0.004  # σ of α under which there is nothing to smooth
-EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing
-DEEP = 3  # pixels inside an object at which an opaque pixel need not be the highest around it
-SUMMIT_SIZE = 15  # pixels across which it must be otherwise
-LAST_RESORT = 0.003  # weight of opaque pixels at the very edge: they count where there are no others
+        alpha *= _enlarged(wanted(_resized(alpha, small.shape[1::-1])), picture)
+    doubt = filmed_of(settings.doubt, behind)
+    return alpha, recovered_colours(picture, alpha, small, behind, clouds.mean, spill=settings.spill, doubt=doubt)
 
 
 def denoised(alpha: Floats, noise: float) -> Floats:
-    """The self-guided filter (He et al.): flat where α varies no more than its noise, untouched where it varies more."""
+    """The self-guided filter (He et al. 2010): flat where α varies by no more than its noise, else untouched.
+
+    noise: σ of α.
+    """
     window = (5, 5)
     mean = cv2.blur(alpha, window)
     variance = cv2.blur(alpha * alpha, window) - mean * mean
@@ -94,61 +106,62 @@ def denoised(alpha: Floats, noise: float) -> Floats:
     return np.asarray(cv2.blur(gain, window) * alpha + cv2.blur(mean - gain * mean, window), np.float32)
 
 
+def filmed_of(drawn_and_filmed: Pair, behind: Backdrop) -> float:
+    """The value between those for drawn and for filmed screens that this screen calls for."""
+    drawn, filmed = drawn_and_filmed
+    return drawn + behind.filmed * (filmed - drawn)
+
+
+def _separated(picture: Floats, clouds: Clouds, behind: Backdrop, noise: float, half: bool) -> Floats:
+    """α of every pixel from its colour, 0..1."""
+    alpha = applied(functional(clouds, behind.plate), picture)
+    if half:
+        alpha = with_luma_edges(alpha, picture)
+    if noise > QUIET:
+        alpha = denoised(alpha, noise)
+    return np.asarray(np.clip(alpha, 0, 1), np.float32)
+
+
+def _apparent(picture: Floats, behind: Backdrop) -> Floats:
+    """1 less the screen's dominance in each pixel: α, if the object has none of the screen's colour."""
+    inverse = np.asarray(1 / behind.strength, np.float32)
+    if inverse.shape != picture.shape[:2]:
+        inverse = _enlarged(inverse, picture)
+    return np.asarray(1 - dominance(picture, behind.colour) * inverse, np.float32)
+
+
+def _apparent_opacity(small: Floats, behind: Backdrop, screen: Screen) -> Floats:
+    """How much of an object each place shows, as far as a single pixel tells, without noise and shadows."""
+    apparent = _apparent(small, behind)
+    bound = least_opacity(small, behind.plate, 3 * screen.noise / 255 + 0.01)
+    opacity = np.maximum(apparent, np.where(behind.seen, 0, bound))
+    opacity[behind.seen & (apparent < SHADOW)] = 0
+    return np.asarray(cv2.GaussianBlur(opacity, (0, 0), 1), np.float32)
+
+
 def _own_colours(apparent: Floats, noise: float, behind: Backdrop, settings: KeyerSettings) -> Floats:
     """(H, W) how far a pixel shows the object's own colour and none of the screen's: deep inside, or on a summit."""
-    level, summit = _between(settings.opaque, behind), _between(settings.summit, behind)
-    noise = noise * 1.22
-    smooth = cv2.GaussianBlur(apparent, (3, 3), 0) if noise > 0.01 else apparent
-    opaque = np.square(np.clip((smooth - level) / max(1 - level - noise, 0.01), 0, 1))
+    level, summit = filmed_of(settings.opaque, behind), filmed_of(settings.summit, behind)
+    smooth = cv2.GaussianBlur(apparent, (3, 3), 0) if noise > 2 * QUIET else apparent
+    opaque = np.square(np.clip((smooth - level) / max(1 - level - 1.2 * noise, 0.01), 0, 1))
     highest = np.maximum(cv2.dilate(smooth, np.ones((SUMMIT_SIZE, SUMMIT_SIZE), np.uint8)), level)
     relative = np.clip((smooth / highest - summit) / (0.7 * (1 - summit)), 0, 1)
     deep = cv2.erode(opaque, np.ones((2 * DEEP + 1, 2 * DEEP + 1), np.uint8))
     return np.asarray(np.maximum(deep, opaque * relative) + LAST_RESORT * opaque, np.float32)
 
 
-def _foreground(
-    picture: Floats,
-    alpha: Floats,
-    small: Floats,
-    behind: Backdrop,
-    inverse: Floats,
-    colour: Floats,
-    settings: KeyerSettings,
-) -> Floats:
-    """F = (I − (1 − α)B) / α, drawn to the colours around it the less α there is, without the screen's spill."""
-    a = _resized(alpha, (small.shape[1], small.shape[0]))
-    around = _unspilled(_unmixed(small, a, behind.plate), behind.plate, 1 / behind.strength, colour, settings)
-    around = _enlarged(fill(around, np.where(a > SEEN, a, 0)), picture)
-    plate = _enlarged(behind.plate, picture)
-    exact = _unspilled(_unmixed(picture, alpha, plate), plate, inverse, colour, settings)
-    doubt = _between(settings.doubt, behind) * (1 - alpha)
-    belief = np.square(alpha) / (np.square(alpha) + np.square(doubt) + np.float32(1e-12))
-    return np.asarray(around + belief[..., None] * (exact - around), np.float32)
+def _no_gap(apparent: Floats) -> Floats:
+    """0 where a pixel shows more of the screen than those around it, as in a slit too fine for the low resolution."""
+    bounded = np.minimum(apparent, 1)
+    dip = cv2.blur(bounded, (GAP_SIZE, GAP_SIZE)) - bounded
+    return np.asarray(np.clip((GAP[1] - dip) / (GAP[1] - GAP[0]), 0, 1), np.float32)
 
 
-SEEN = 0.02  # α from which on a colour can be unmixed
+def _clear(behind: Backdrop) -> float:
+    return ENCLOSED * (1 - behind.filmed)
 
 
-def _unmixed(picture: Floats, alpha: Floats, plate: Floats) -> Floats:
-    a = alpha[..., None]
-    return np.asarray(np.clip((picture - (1 - a) * plate) / np.maximum(a, SEEN), 0, 1), np.float32)
-
-
-def _unspilled(foreground: Floats, plate: Floats, inverse: Floats, colour: Floats, settings: KeyerSettings) -> Floats:
-    """Less the light that the screen throws on the object; what has much of the screen's colour has it of its own."""
-    share = np.maximum(dominance(foreground, colour) * inverse, 0)
-    low, high = settings.spill
-    own = np.clip((share - low) / (high - low), 0, 1)
-    spill = share * (1 - own * own * (3 - 2 * own))
-    return np.asarray(np.clip(foreground - spill[..., None] * plate, 0, 1), np.float32)
-
-
-def _between(drawn_and_filmed: tuple[float, float], behind: Backdrop) -> float:
-    drawn, filmed = drawn_and_filmed
-    return drawn + behind.filmed * (filmed - drawn)
-
-
-def _resized(picture: Floats, size: tuple[int, int]) -> Floats:
+def _resized(picture: Floats, size: tuple[int, ...]) -> Floats:
     way = cv2.INTER_AREA if picture.shape[1] > size[0] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(picture, size, interpolation=way), np.float32)
 

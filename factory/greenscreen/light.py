@@ -8,18 +8,20 @@ from numpy.typing import NDArray
 
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import dominance
-from factory.greenscreen.screen import Screen, chroma_length, screen_pixels
+from factory.greenscreen.screen import Screen, screen_pixels
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-TOLERANCE = 0.3  # that a channel may stray from a multiple of the plate, as a share of its chroma
-BORDER = 0.08  # of each side: where the screen's evenness is judged, for subjects keep away from it
+BORDER = 0.08  # width of the border, as a share of each side
+ENOUGH = 32  # pixels of screen from which anything can be told of it
 EVEN = 0.006  # robust σ of light along the border up to which a screen is even: then nothing darkens it but an object
 LIGHTS = 8.0  # standard deviations of the border's light that shadow and glare may reach …
 DARKEST = 0.5  # … but never below this share of the plate
 SMOOTH = 3.0  # σ in low-resolution pixels of what counts as light; finer things are objects
 CODED = (0.01, 0.05)  # share of the screen beside an object that is purer than the screen: none of it means drawn
+WEAKEST = 0.02  # dominance (0..1) that a plate is taken to have at the least
+CLEAN = 0.02  # haze up to which a screen is as clean as they get
 HAZE = 0.25  # apparent opacity of what may still be dirt on the screen
 FILMED = (0.1, 0.5)  # levels of noise: of a drawn screen, of a surely filmed one
 
@@ -29,6 +31,7 @@ class Backdrop:
     """The screen of one frame at low resolution."""
 
     plate: Floats  # (h, w, 3), 0..1, under this frame's light
+    colour: Floats  # (3,) the screen's, 0..1
     strength: Floats  # (h, w) by how much the plate's own colour dominates, > 0
     seen: Mask  # (h, w) where the screen itself is surely seen, under whatever light
     haze: float  # α that the screen's dirt, creases and glare make of nothing, along the border
@@ -40,45 +43,56 @@ def backdrop(small: Floats, plate: Floats, screen: Screen) -> Backdrop:
 
     small, plate: (h, w, 3) in 0..1, the frame at low resolution and its clean plate.
     """
-    colour = np.asarray(screen.colour, np.float32) / 255
-    on_screen = screen_pixels(small, plate, TOLERANCE * chroma_length(colour))
-    relit = plate * _light(small, plate, on_screen)[..., None]
+    colour = screen.unit
+    border = _border(plate.shape[:2])
+    exposed = _exposed(small, plate, border & screen_pixels(small, plate))
+    on_screen = screen_pixels(small, exposed)
+    relit = np.clip(exposed * _light(small, exposed, on_screen, border)[..., None], 0, 1)
     strength = np.maximum(dominance(relit, colour), WEAKEST)
-    haze = _haze(1 - dominance(small, colour) / strength)
-    return Backdrop(np.clip(relit, 0, 1), strength, on_screen, haze, max(_ramp(screen.noise, FILMED), _coded(small, relit, colour)))
+    apparent = np.asarray(cv2.GaussianBlur(1 - dominance(small, colour) / strength, (0, 0), SMOOTH), np.float32)
+    filmed = max(_ramp(screen.noise, FILMED), _coded(small, relit, colour))
+    return Backdrop(relit, colour, strength, on_screen, _haze(apparent[border]), filmed)
 
 
-WEAKEST = 0.02  # dominance (0..1) that a plate is taken to have at the least
+def _border(shape: tuple[int, ...]) -> Mask:
+    """The outermost pixels: there the screen is judged, for subjects keep away from it."""
+    rows, columns = (max(1, round(BORDER * side)) for side in shape)
+    border = np.ones(shape, np.bool_)
+    border[rows:-rows, columns:-columns] = False
+    return border
 
 
-def _light(small: Floats, plate: Floats, on_screen: Mask) -> Floats:
+def _exposed(small: Floats, plate: Floats, seen: Mask) -> Floats:
+    """The plate at this frame's exposure and white balance: a gain for all, then an offset per channel."""
+    if np.count_nonzero(seen) < ENOUGH:
+        return plate
+    here, clean = small[seen], plate[seen]
+    gain = float(np.median(np.sum(here * clean, axis=1) / np.sum(clean * clean, axis=1)))
+    return np.asarray(plate * gain + np.median(here - clean * gain, axis=0), np.float32)
+
+
+def _light(small: Floats, plate: Floats, on_screen: Mask, border: Mask) -> Floats:
     """(h, w) share of the plate's light that reaches each place of the screen in this frame."""
-    height, width = on_screen.shape
     share = np.asarray(np.sum(small * plate, axis=-1) / np.maximum(np.sum(plate * plate, axis=-1), 1e-4), np.float32)
     known = cv2.erode((on_screen & (share > DARKEST)).astype(np.float32), np.ones((3, 3), np.uint8))
     mass = cv2.GaussianBlur(known, (0, 0), SMOOTH)
     near = cv2.GaussianBlur((share - 1) * known, (0, 0), SMOOTH) / np.maximum(mass, 1e-6)
-    rows, columns = max(1, round(BORDER * height)), max(1, round(BORDER * width))
-    border = known > 0
-    border[rows:-rows, columns:-columns] = False
-    if np.count_nonzero(border) < 32:
+    seen = border & (known > 0)
+    if np.count_nonzero(seen) < ENOUGH:
         return np.ones_like(share)
-    spread = 1.4826 * float(np.median(np.abs(near[border] - np.median(near[border]))))
+    spread = 1.4826 * float(np.median(np.abs(near[seen] - np.median(near[seen]))))
     reach = LIGHTS * max(0.0, spread - EVEN)
     if reach == 0:
         return np.ones_like(share)
-    light = fill(near[..., None], np.minimum(1, 4 * mass))[..., 0]
+    light = fill(np.asarray(near[..., None], np.float32), np.asarray(np.minimum(1, 4 * mass), np.float32))[..., 0]
     return np.asarray(1 + np.clip(light, max(-reach, DARKEST - 1), reach), np.float32)
 
 
-def _haze(apparent: Floats) -> float:
-    """What nine tenths of the border's clear screen stay below."""
-    rows, columns = (max(1, round(BORDER * side)) for side in apparent.shape)
-    border = np.concatenate([side.ravel() for side in (
-        apparent[:rows], apparent[-rows:], apparent[rows:-rows, :columns], apparent[rows:-rows, -columns:],
-    )])  # fmt: skip
+def _haze(border: Floats) -> float:
+    """What nine tenths of the border's clear screen stay below. border: (N,) apparent opacity."""
     clear = border[border < HAZE]
-    return max(0.0, float(np.quantile(clear, 0.9))) if len(clear) > border.size / 8 else 0.0
+    haze = float(np.quantile(clear, 0.9)) if len(clear) > len(border) / 8 else 0.0
+    return haze if haze > CLEAN else 0.0
 
 
 def _coded(small: Floats, plate: Floats, colour: Floats) -> float:

@@ -1,4 +1,4 @@
-"""Finding the screen: the one saturated hue that a clip's or picture's border shows, whichever hue that is."""
+"""Finding the screen: the one saturated colour that a clip's or picture's border shows, whichever colour that is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
-from factory.greenscreen.keying import MIN_CHROMA
 
 Floats = NDArray[np.float32]
 
@@ -17,9 +16,15 @@ FRAMES = 12  # frames that are looked at, evenly over those given
 BORDER = 0.04  # width of the border, as a share of each side
 HUE_BINS = 72
 HUE_REACH = 25.0  # degrees of hue to either side of the mode that are still the screen
-ON_BORDER = 0.25  # of the border that the hue must hold …
+ON_BORDER = 0.25  # of the border that the screen must hold …
 IN_PICTURE = 0.35  # … or of the whole picture, for a screen that hangs inside the frame
-MIN_SATURATION = 0.3  # of (max − min) / max, under which a coloured wall is no screen
+SATURATED = 0.3  # (max − min) / max from which a pixel has a hue
+CHROMA = 0.16  # distance from grey (0..1 per channel) from which a colour can be a screen
+FLESH = (335.0, 48.0)  # degrees of hue, through red: skin, wood and brick, never told from a screen of that colour
+SKY = (190.0, 250.0, 0.55)  # degrees of hue, and the saturation from which it is no sky
+TEXTURE = 9.0  # levels of noise from which a surface is no screen but grass, leaves or brick
+STRAY = 0.35  # share of the screen's chroma by which its pixels may stray from its colour, lighter or darker
+DARKEST = 0.3  # share of the screen's light in the deepest shadow that is still screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +34,42 @@ class Screen:
     colour: tuple[float, float, float]
     noise: float
 
+    @property
+    def unit(self) -> Floats:
+        """(3,) the colour in 0..1."""
+        return np.asarray(np.asarray(self.colour) / 255, np.float32)
+
 
 def find_screen(frames: Sequence[Floats]) -> Screen:
     """The screen that these frames of one clip share (or the one picture given).
 
     frames: at least one (H, W, 3) in 0..1.  Raises DataError("no_screen") when neither the border nor the whole picture
-    shows one saturated hue.
+    shows one saturated colour that a screen can have.
     """
-    chosen = [frames[i] for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, FRAMES)})]
+    chosen = evenly(frames, FRAMES)
     small = [shrunk(frame, LOOKED_AT) for frame in chosen]
     borders = np.concatenate([_border(frame) for frame in small])
     everything = np.concatenate([frame.reshape(-1, 3) for frame in small])
-    hue, on_border = _commonest_hue(borders)
-    if on_border < ON_BORDER:
-        hue, in_picture = _commonest_hue(everything)
-        if in_picture < IN_PICTURE:
-            raise DataError(
-                "no_screen",
-                f"no colour of a screen: the commonest saturated hue holds {on_border:.0%} of the border and "
-                f"{in_picture:.0%} of the picture; {ON_BORDER:.0%} or {IN_PICTURE:.0%} is the least",
-            )
-    pixels = everything[_of_hue(everything, hue)]
-    # The median first: what is far from it shares the screen's hue, not its light.
-    middle = np.median(pixels, axis=0)
-    near = pixels[np.abs(pixels - middle).max(axis=1) < 0.25]
-    colour = near.mean(axis=0) if len(near) else middle
-    noise = max(_noise(frame, colour.astype(np.float32)) for frame in chosen)
+    hue, _ = _commonest_hue(borders)
+    share = [_share(borders, everything, hue)]
+    if share[0] < 1:
+        hue, _ = _commonest_hue(everything)
+        share.append(_share(everything, everything, hue) * ON_BORDER / IN_PICTURE)
+    if max(share) < 1:
+        raise DataError(
+            "no_screen",
+            f"no one colour holds {ON_BORDER:.0%} of the border or {IN_PICTURE:.0%} of the picture as a screen would",
+        )
+    colour = _mean_colour(everything, hue)
+    noise = max(_noise(frame, colour) for frame in chosen)
     r, g, b = (float(c) * 255 for c in colour)
+    _refuse_what_is_no_screen(colour, noise)
     return Screen(colour=(r, g, b), noise=noise)
+
+
+def evenly(frames: Sequence[Floats], most: int) -> list[Floats]:
+    """At most so many of the frames, evenly over all of them, the first and the last among them."""
+    return [frames[i] for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, most)})]
 
 
 def shrunk(picture: Floats, long_side: int) -> Floats:
@@ -67,19 +80,48 @@ def shrunk(picture: Floats, long_side: int) -> Floats:
     return picture if scale == 1 else np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def screen_pixels(picture: Floats, colour: Floats, tolerance: float) -> NDArray[np.bool_]:
-    """Which pixels are the screen under more or less light: their colour is a multiple of the screen's.
+def screen_pixels(picture: Floats, colour: Floats) -> NDArray[np.bool_]:
+    """Which pixels are the screen under more or less light: their colour is about a multiple of the screen's.
 
-    picture: (H, W, 3) in 0..1.  colour: (3,) or (H, W, 3).  tolerance: 0..1 that a channel may stray from the multiple.
+    picture: (..., 3) in 0..1.  colour: the screen's, (3,) or of the picture's shape.  Returns (...).
     """
-    light = np.sum(picture * colour, axis=-1, keepdims=True) / np.sum(colour * colour, axis=-1, keepdims=True)
-    stray = np.abs(picture - light * colour).max(axis=-1)
-    return np.asarray((stray <= tolerance * np.minimum(1, light[..., 0] + 0.3)) & (light[..., 0] > 0.3), np.bool_)
+    light = np.sum(picture * colour, axis=-1) / np.maximum(np.sum(colour * colour, axis=-1), np.float32(1e-6))
+    stray = np.abs(picture - light[..., None] * colour).max(axis=-1)
+    reach = STRAY * chroma_length(colour) * np.minimum(1, light + DARKEST)
+    return np.asarray((stray <= reach) & (light > DARKEST), np.bool_)
 
 
-def chroma_length(colour: Floats) -> float:
-    """How far a colour (3,) lies from grey, 0..1 per channel."""
-    return float(np.linalg.norm(colour - colour.mean()))
+def chroma_length(colour: Floats) -> Floats:
+    """How far colours (..., 3) lie from grey, 0..1 per channel. Returns (...)."""
+    return np.asarray(np.linalg.norm(colour - colour.mean(axis=-1, keepdims=True), axis=-1), np.float32)
+
+
+def _refuse_what_is_no_screen(colour: Floats, noise: float) -> None:
+    r, g, b = (round(float(c) * 255) for c in colour)
+    hue, saturation = (float(v[0]) for v in _hue_and_saturation(colour[None]))
+    if float(chroma_length(colour)) < CHROMA:
+        raise DataError("no_screen", f"the background is ({r}, {g}, {b}), too grey to be a screen")
+    if hue > FLESH[0] or hue < FLESH[1]:
+        raise DataError("no_screen", f"the background is ({r}, {g}, {b}), a colour that skin and wood have too")
+    if SKY[0] < hue < SKY[1] and saturation < SKY[2]:
+        raise DataError("no_screen", f"the background is ({r}, {g}, {b}), as pale as a sky: no blue screen")
+    if noise > TEXTURE:
+        raise DataError("no_screen", f"the background has texture (σ = {noise:.0f} levels), which screens have not")
+
+
+def _share(pixels: Floats, everything: Floats, hue: float) -> float:
+    """Share of the pixels that are the screen of this hue, as a multiple of the least share of a border."""
+    if not _of_hue(everything, hue).any():
+        return 0.0
+    return float(np.mean(screen_pixels(pixels, _mean_colour(everything, hue)))) / ON_BORDER
+
+
+def _mean_colour(pixels: Floats, hue: float) -> Floats:
+    """(3,) mean over the pixels of this hue, less those of quite another light."""
+    of_hue = pixels[_of_hue(pixels, hue)]
+    middle = np.median(of_hue, axis=0)
+    near = of_hue[np.abs(of_hue - middle).max(axis=1) < 0.25]
+    return np.asarray(near.mean(axis=0) if len(near) else middle, np.float32)
 
 
 def _border(frame: Floats) -> Floats:
@@ -88,17 +130,10 @@ def _border(frame: Floats) -> Floats:
     return np.concatenate([side.reshape(-1, 3) for side in sides])
 
 
-def _hue_and_saturation(pixels: Floats) -> tuple[Floats, Floats]:
-    """(N,) hue in degrees and (N,) saturation, with all that is too grey or too dark given saturation 0."""
-    hsv = cv2.cvtColor(np.ascontiguousarray(pixels.reshape(-1, 1, 3)), cv2.COLOR_RGB2HSV).reshape(-1, 3)
-    chroma = np.linalg.norm(pixels - pixels.mean(axis=1, keepdims=True), axis=1)
-    return hsv[:, 0], np.asarray(np.where(chroma < MIN_CHROMA / 2, 0, hsv[:, 1]), np.float32)
-
-
 def _commonest_hue(pixels: Floats) -> tuple[float, float]:
     """The hue (degrees) around which most saturated pixels lie, and their share of all pixels."""
     hue, saturation = _hue_and_saturation(pixels)
-    saturated = saturation > MIN_SATURATION
+    saturated = saturation > SATURATED
     count = np.bincount((hue[saturated] * HUE_BINS / 360).astype(int) % HUE_BINS, minlength=HUE_BINS).astype(float)
     reach = round(HUE_REACH * HUE_BINS / 360)
     near = sum(np.roll(count, shift) * (1 - 0.5 * abs(shift) / reach) for shift in range(-reach, reach + 1))
@@ -109,13 +144,20 @@ def _commonest_hue(pixels: Floats) -> tuple[float, float]:
 def _of_hue(pixels: Floats, hue: float) -> NDArray[np.bool_]:
     angle, saturation = _hue_and_saturation(pixels)
     away = np.abs((angle - hue + 180) % 360 - 180)
-    return np.asarray((away <= HUE_REACH) & (saturation > MIN_SATURATION), np.bool_)
+    return np.asarray((away <= HUE_REACH) & (saturation > SATURATED), np.bool_)
+
+
+def _hue_and_saturation(pixels: Floats) -> tuple[Floats, Floats]:
+    """(N,) hue in degrees and (N,) saturation, 0 for what is too grey or too dark to have a hue."""
+    column = np.ascontiguousarray(pixels.reshape(-1, 1, 3))
+    hsv = np.asarray(cv2.cvtColor(column, cv2.COLOR_RGB2HSV), np.float32).reshape(-1, 3)
+    return hsv[:, 0], np.asarray(np.where(chroma_length(pixels) < CHROMA / 3, 0, hsv[:, 1]), np.float32)
 
 
 def _noise(frame: Floats, colour: Floats) -> float:
     """σ in levels of what varies faster than light does, on screen pixels that have none but such around them."""
-    smooth = cv2.GaussianBlur(frame, (0, 0), 3)
-    on_screen = screen_pixels(smooth, colour, 0.1).astype(np.uint8)
+    smooth = np.asarray(cv2.GaussianBlur(frame, (0, 0), 3), np.float32)
+    on_screen = screen_pixels(smooth, colour).astype(np.uint8)
     inside = cv2.erode(on_screen, np.ones((9, 9), np.uint8), borderValue=0) > 0
     if np.count_nonzero(inside) < 64:
         return 0.0

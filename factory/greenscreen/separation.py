@@ -2,8 +2,8 @@
 
 At a place the screen is a point B (the plate) and the foreground a cloud of mean μ and covariance Σ, both read from the
 opaque pixels around it. For I = αF + (1 − α)B every functional w with w·(B − μ) = 1 estimates α = w·(B − I), off by
-α·w·(μ − F); the one that is off least is Fisher's w ∝ Σ⁻¹(B − μ). It finds by itself what keyers are tuned for by hand: it
-looks along the colours in which this object, here, differs from this screen and does not vary in itself.
+α·w·(μ − F); the one that is off least is Fisher's w ∝ Σ⁻¹(B − μ). It finds by itself what keyers are tuned for by hand:
+it looks along the colours in which this object, here, differs from this screen and does not vary in itself.
 Fields are computed at a low resolution, for they are smooth, and applied to the pixels at full resolution.
 """
 
@@ -17,10 +17,10 @@ Floats = NDArray[np.float32]
 
 SCALES = ((2.0, 1.0), (6.0, 0.1))  # σ in low-resolution pixels, and weight, at which opaque colours are gathered …
 FAR = (24.0, 0.01)  # … and where none of these finds any
-PRIOR_WEIGHT = 0.01  # gathered opaque pixels at which what they say counts as much as the prior
-PRIOR_SPREAD = 0.1  # σ of a foreground's chroma of which nothing is known, about grey
+PRIOR_SPREAD = 0.07  # σ of a foreground's chroma of which nothing is known, about grey
 PRIOR_LIGHT = 0.6  # … and of its light: a functional that knows nothing does not look at light
 CAMERA = 0.015  # σ that colours have at the least
+NEAREST = 0.06  # least effective distance of foreground and screen, 0..1
 
 
 class Clouds(NamedTuple):
@@ -30,20 +30,21 @@ class Clouds(NamedTuple):
     covariance: Floats
 
 
-def foreground_clouds(picture: Floats, opaque: Floats, size: tuple[int, int], light: float) -> Clouds:
+def foreground_clouds(picture: Floats, opaque: Floats, size: tuple[int, int], light: float, doubt: float) -> Clouds:
     """Mean and covariance of the opaque colours around each place, drawn to a grey of any light where there are none.
 
     picture: (H, W, 3) in 0..1.  opaque: (H, W) weights in 0..1.  size: (width, height) of the result.
     light: σ by which foregrounds vary in light beyond what the samples show.
+    doubt: gathered weight at which the samples count as much as the prior.
     """
     mass = cv2.resize(opaque, size, interpolation=cv2.INTER_AREA)
-    total = cv2.resize(picture * opaque[..., None], size, interpolation=cv2.INTER_AREA)
+    total = np.asarray(cv2.resize(picture * opaque[..., None], size, interpolation=cv2.INTER_AREA), np.float32)
     r, g, b = cv2.split(total / np.maximum(mass, 1e-6)[..., None])
     moments = cv2.merge([r, g, b, r * r, r * g, r * b, g * g, g * b, b * b, np.ones_like(r)]) * mass[..., None]
     gathered = _gathered(np.asarray(moments, np.float32))
     known = gathered[..., 9]
     average = gathered[..., :9] / np.maximum(known, 1e-9)[..., None]
-    trust = (known / (known + PRIOR_WEIGHT))[..., None]
+    trust = (known / (known + np.float32(doubt)))[..., None]
     r, g, b = cv2.split(np.ascontiguousarray(average[..., :3]))
     covariance = average[..., 3:] - cv2.merge([r * r, r * g, r * b, g * g, g * b, b * b])
     prior_chroma, prior_light = PRIOR_SPREAD**2, PRIOR_LIGHT**2
@@ -72,11 +73,8 @@ def functional(clouds: Clouds, plate: Floats) -> Floats:
     length = np.sum(w * difference, axis=-1)
     # A foreground of the screen's own colour cannot be told from it: the floor keeps w from growing without limit.
     least = np.sqrt(np.sum(w * w, axis=-1)) * np.float32(NEAREST)
-    w /= np.maximum(length, np.maximum(least, 1e-12))[..., None]
-    return np.dstack([w, np.sum(w * plate, axis=-1)])
-
-
-NEAREST = 0.06  # least effective distance of foreground and screen, 0..1
+    unit = np.asarray(w / np.maximum(length, np.maximum(least, 1e-12))[..., None], np.float32)
+    return np.dstack([unit, np.sum(unit * plate, axis=-1)])
 
 
 def applied(field: Floats, picture: Floats) -> Floats:

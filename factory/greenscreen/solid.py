@@ -1,7 +1,7 @@
 """What a keyer cannot see in a single pixel: which parts of an object are solid.
 
-An object's own green, its spill and noise lower its apparent opacity just as glass and smoke do. What tells them apart is
-the edge: a solid thing is even inside and falls to the screen within a few pixels; smoke and veils thin out.
+An object's own green, its spill and noise lower its apparent opacity just as glass and smoke do. What tells them apart
+is the edge: a solid thing is even inside and falls to the screen within a few pixels; smoke and veils thin out.
 All at low resolution; lengths are given for a long side of 512 pixels.
 """
 
@@ -21,10 +21,11 @@ ENCLOSED = 0.3  # softness of the whole edge up to which a part that solid ones 
 DEPTH = 0.15  # how far below its middle a plateau may fall
 
 
-def solid_parts(opacity: Floats, certain: float) -> Mask:
+def solid_parts(opacity: Floats, certain: float, least_clear: float) -> Mask:
     """Interiors that are opaque, whatever their colours suggest.
 
     opacity: (h, w) apparent, 0..1.  certain: opacity from which every interior is solid.
+    least_clear: share of a plateau's edge that must be clear screen (where levels are exact, an even 0.9 is just that).
     """
     zoom = max(opacity.shape) / 512
     width, reach = 2 * round(WIDTH * zoom / 2) + 1, max(2, round(EDGE * zoom))
@@ -37,17 +38,19 @@ def solid_parts(opacity: Floats, certain: float) -> Mask:
         part = (slice(max(top - reach, 0), top + down + reach), slice(max(left - reach, 0), left + across + reach))
         inside = label[part] == i
         ring = _grown(inside, reach) & ~_grown(inside, reach - 1)
-        if _is_plateau(opacity[part], np.asarray(slope[part], np.float32), inside, ring):
+        if _is_plateau(opacity[part], np.asarray(slope[part], np.float32), inside, ring, least_clear):
             sure[part] |= inside & (opacity[part] > (certain - DEPTH) * np.median(opacity[part][inside]))
     return np.asarray(cv2.morphologyEx(sure.astype(np.uint8), cv2.MORPH_CLOSE, _square(3)) > 0)
 
 
-def _is_plateau(opacity: Floats, slope: Floats, inside: Mask, ring: Mask) -> bool:
+def _is_plateau(opacity: Floats, slope: Floats, inside: Mask, ring: Mask, least_clear: float) -> bool:
     """Whether a part of middling opacity is a solid thing of its own colour, by its evenness and its edge."""
     steepness = float(np.percentile(slope[inside], 75))
     outside = opacity[ring]
     clear = np.count_nonzero(outside < CLEAR)
     soft = np.count_nonzero((outside >= CLEAR) & (outside < PLATEAU))
+    if clear < least_clear * outside.size:
+        return False
     if steepness <= RULES[0][0] and soft <= ENCLOSED * outside.size:
         return True
     return any(steepness <= steep and soft <= share * (soft + clear) for steep, share in RULES)

@@ -18,7 +18,7 @@ SHARPEN = 1.0  # of what the blur took, where luma cannot help
 def is_subsampled(picture: Floats) -> bool:
     """Whether colour is blurred against light: at edges its fourth differences are small beside its first ones."""
     rows = np.ascontiguousarray(picture[:: max(1, len(picture) // ROWS)])
-    luma = cv2.transform(rows, LUMA)
+    luma = np.asarray(cv2.transform(rows, LUMA), np.float32)
     chroma = sum(_roughness(rows[..., c] - luma) for c in range(3)) / 3
     return bool(chroma < SMOOTHER * _roughness(luma))
 
@@ -26,8 +26,8 @@ def is_subsampled(picture: Floats) -> bool:
 def with_luma_edges(alpha: Floats, picture: Floats) -> Floats:
     """α with the edges of full resolution.
 
-    In a small window α is about a line of luma (He et al.'s guided filter). The line is fitted to luma blurred as chroma
-    is, and then read at the sharp luma, in so far as it fits; elsewhere only the missing detail is added.
+    In a small window α is about a line of luma (He et al.'s guided filter). The line is fitted to luma blurred as
+    chroma is, and then read at the sharp luma, in so far as it fits; elsewhere only the missing detail is added.
     alpha: (H, W), may lie outside 0..1.  picture: (H, W, 3).
     """
     window = (2 * RADIUS + 1, 2 * RADIUS + 1)
@@ -48,7 +48,9 @@ def with_luma_edges(alpha: Floats, picture: Floats) -> Floats:
 
 
 def _roughness(channel: Floats) -> float:
-    fourth = np.abs(channel[:, :-4] - 4 * channel[:, 1:-3] + 6 * channel[:, 2:-2] - 4 * channel[:, 3:-1] + channel[:, 4:])
+    fourth = np.abs(
+        channel[:, :-4] - 4 * channel[:, 1:-3] + 6 * channel[:, 2:-2] - 4 * channel[:, 3:-1] + channel[:, 4:]
+    )
     first = np.abs(channel[:, 3:-1] - channel[:, 1:-3])
     if first.size == 0:
         return 0.0

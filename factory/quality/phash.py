@@ -29,11 +29,6 @@ def perceptual_hash(foreground: Picture, alpha: Matte) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
-def hamming_distance(one: str, other: str) -> int:
-    """Number of bits in which two hashes of 16 hex digits differ."""
-    return (int(one, 16) ^ int(other, 16)).bit_count()
-
-
 def _signs(channel: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
     """Which of the `count` lowest frequencies lie above the median of them."""
     lowest = cv2.dct(channel)[FREQUENCIES[:count, 0], FREQUENCIES[:count, 1]]

@@ -24,16 +24,16 @@ from factory.shards.layout import Layout
 from factory.shards.manifest import FINAL_SCHEMA, ROWS_IN_ONE_FILE, UNREADABLE
 from factory.shards.verify_shard import Fault, check_shard, some
 
-__all__ = ["Fault", "verify"]
+__all__ = ["Fault", "Progress", "silent", "verify"]
 
 Progress = Callable[[int, int], None]  # shards checked, shards in all
 
 
-def _silent(done: int, total: int) -> None:
+def silent(done: int, total: int) -> None:
     """Nobody watches."""
 
 
-def verify(root: Path, *, fingerprint: str, shards: int, workers: int = 1, progress: Progress = _silent) -> list[Fault]:
+def verify(root: Path, *, fingerprint: str, shards: int, workers: int = 1, progress: Progress = silent) -> list[Fault]:
     """All faults of a data set folder; an empty list means that it is whole.
 
     fingerprint, shards: of the folder's plan.  workers: processes (1 checks in this one).

@@ -40,10 +40,10 @@ def excluded(rows: Iterable[RowT], hashes: Mapping[str, str]) -> tuple[list[RowT
     return kept, dict(sorted(dropped.items()))
 
 
-def hash_images(folder: Path, name: str, seen: Callable[[int], None] | None = None) -> list[str]:
+def hash_images(folder: Path, name: str, progress: Callable[[int, int], None] | None = None) -> list[str]:
     """The lines of a list of all pictures in a folder, at any depth, sorted by path.
 
-    name: of the benchmark, without a slash.  seen: is told the number of files hashed so far.
+    name: of the benchmark, without a slash.  progress: is told how many files are hashed, and how many there are.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder: give the folder of the benchmark's images")
@@ -55,8 +55,8 @@ def hash_images(folder: Path, name: str, seen: Callable[[int], None] | None = No
     lines = []
     for number, path in enumerate(paths, 1):
         lines.append(f"{digest(folder / path)[1]}  {name}/{path}")
-        if seen is not None:
-            seen(number)
+        if progress is not None:
+            progress(number, len(paths))
     return lines
 
 

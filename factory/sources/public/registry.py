@@ -64,6 +64,10 @@ class PublicSet:
     class_of: Callable[[str], str] = _not_told
     test_names: str = ""
 
+    def source_of(self, pair: Pair) -> str:
+        """What a sample says of where it comes from: benchmark images are told from training images."""
+        return f"{self.name}-test" if pair.test else self.name
+
 
 REGISTRY: dict[str, PublicSet] = {}
 

@@ -1,0 +1,78 @@
+"""The object's own colours: the screen taken out of mixed pixels, off spilled ones, and out of the edges."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.greenscreen.filling import fill
+from factory.greenscreen.keying import dominance, screen_axis
+from factory.greenscreen.light import Backdrop
+from factory.greenscreen.subsampling import LUMA
+
+Floats = NDArray[np.float32]
+
+SEEN = 0.02  # α from which on a colour can be unmixed
+WARM = 0.2  # factor of what counts as spill on a screen with red in it, which skin and wood share
+EDGE = 5  # pixels across within which α must be 1 for a pixel to lie off the edge
+FRACTIONAL = 0.25  # 1 − α from which an edge's colour is fully corrected
+FRINGE = 0.25  # excess of screen colour, against the object's own near by, that is surely a fringe
+
+
+def recovered_colours(
+    picture: Floats,
+    alpha: Floats,
+    small: Floats,
+    behind: Backdrop,
+    typical: Floats,
+    *,
+    spill: tuple[float, float],
+    doubt: float,
+) -> Floats:
+    """F = (I − (1 − α)B) / α without spill, drawn to the colours around it the less α there is. Returns (H, W, 3).
+
+    picture, alpha: (H, W, 3), (H, W).  small: (h, w, 3) the picture at low resolution.
+    typical: (h, w, 3) the object's own mean colour about each place.  spill: screen colour in the object, up to which
+    it is spill and from which it is the object's own.  doubt: α under which neighbours count more than the pixel.
+    """
+    coarse = np.asarray(cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
+    around = _unspilled(_unmixed(small, coarse, behind.plate), behind.plate, behind.strength, behind.colour, spill)
+    around = fill(around, np.asarray(np.where(coarse > SEEN, coarse, 0), np.float32))
+    size = alpha.shape[1::-1]
+    around, plate, strength, typical = (
+        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        for field in (around, behind.plate, behind.strength, typical)
+    )
+    exact = _unspilled(_unmixed(picture, alpha, plate), plate, strength, behind.colour, spill)
+    certain = np.square(alpha)
+    belief = certain / (certain + np.square(np.float32(doubt) * (1 - alpha)) + np.float32(1e-9))
+    foreground = around + belief[..., None] * (exact - around)
+    return without_fringe(foreground, alpha, typical, behind.colour) if behind.filmed > 0 else foreground
+
+
+def without_fringe(foreground: Floats, alpha: Floats, typical: Floats, colour: Floats) -> Floats:
+    """Edges whose colour leans to the screen more than the object does near by take its chroma and keep their light.
+
+    foreground, typical: (H, W, 3) in 0..1.  alpha: (H, W).  colour: (3,) the screen's.
+    """
+    lowest = cv2.erode(alpha, np.ones((EDGE, EDGE), np.uint8))
+    away = foreground - typical
+    excess = cv2.transform(away, screen_axis(colour)[None])
+    weight = np.clip((1 - lowest) / FRACTIONAL, 0, 1) * np.clip(excess / FRINGE, 0, 1)
+    away -= cv2.transform(away, LUMA)[..., None]
+    return np.asarray(np.clip(foreground - weight[..., None] * away, 0, 1), np.float32)
+
+
+def _unmixed(picture: Floats, alpha: Floats, plate: Floats) -> Floats:
+    a = alpha[..., None]
+    return np.asarray(np.clip((picture - (1 - a) * plate) / np.maximum(a, SEEN), 0, 1), np.float32)
+
+
+def _unspilled(
+    foreground: Floats, plate: Floats, strength: Floats, colour: Floats, limits: tuple[float, float]
+) -> Floats:
+    """Less the light that the screen throws on the object; what has much of the screen's colour has it of its own."""
+    low, high = np.asarray(limits) * (WARM if colour[0] > colour.mean() else 1)
+    share = np.maximum(dominance(foreground, colour) / strength, 0)
+    own = np.clip((share - np.float32(low)) / np.float32(high - low), 0, 1)
+    share *= 1 - own * own * (3 - 2 * own)
+    return np.asarray(np.clip(foreground - share[..., None] * plate, 0, 1), np.float32)
