@@ -11,9 +11,10 @@ from factory.sources.clip_probe import ClipProbe, probe_clip
 from factory.sources.clip_settings import ClipSettings
 from factory.sources.planned_file import digest
 from factory.sources.public import Pair
+from factory.sources.rgba_folder import first_look
 
 ABSENT = -1, ""
-FEW = 500  # files that are hashed without help
+FEW = 10_000  # files that are hashed without help: it takes seconds
 CRASH = "crash", "reading it ended the process that did it"
 
 
@@ -32,6 +33,16 @@ def _hash(path: str) -> Answer:
 
 def _no_hash(path: str) -> Answer:
     raise MachineError(f"{path} {CRASH[1]}: is its disk sound?")
+
+
+def look_at_cutouts(surveyor: Surveyor, root: Path, paths: Sequence[str]) -> list[Answer]:
+    """A first look at each picture with alpha."""
+    items = [_item(root, path) for path in paths]
+    return surveyor("pictures", "cut-out", _cutout, items, crashed=_no_hash, few=FEW)
+
+
+def _cutout(path: str) -> Answer:
+    return dict(first_look(Path(path)))
 
 
 def look_at_clips(surveyor: Surveyor, root: Path, paths: Sequence[str], settings: ClipSettings) -> list[ClipProbe]:

@@ -93,6 +93,7 @@ class PublicEntry(FiniteEntry):
 
     type: Literal["public"] = "public"
     dataset: str  # am-2k, p3m-10k …; "pairs" is any two folders matched by name
+    name: str = ""  # what it goes by in every sample; "" is the set's own
     include_test: bool = False  # also images of public benchmarks
     every: Annotated[int, Field(ge=1)] = 5  # of a set of videos each n-th frame; 5 comes nearest to the paper's count
     inverted: bool | None = None  # whether the mattes' black is the object; None is as the set is known to be

@@ -1,7 +1,7 @@
 """BuildRecipe → draft: what lies in each source, which of it is used, and in which order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,7 +10,7 @@ from factory.engine.inputs import HOLE, make_table
 from factory.engine.plan import Segment
 from factory.engine.survey import Surveyor
 from factory.errors import UsageError
-from factory.looks import look_at_clips, look_at_files, look_at_pairs
+from factory.looks import look_at_clips, look_at_cutouts, look_at_files, look_at_pairs
 from factory.quality.scores import ScoreSettings
 from factory.recipes import BuildRecipe, FiniteEntry, ProceduralEntry, PublicEntry, RgbaFolderEntry, VideosEntry
 from factory.sources.captions import with_article
@@ -88,7 +88,7 @@ def _note_absent(draft: Draft, name: str, entry: FiniteEntry) -> None:
     if isinstance(entry, PublicEntry):
         from factory.sources.public import public_set  # noqa: PLC0415
 
-        public = public_set(entry.dataset)
+        public = _called(public_set(entry.dataset), entry)
         title, paper = public.title, public.paper_count
     _census(draft, name, entry, title=title, found=0, paper=paper)
 
@@ -111,6 +111,7 @@ def _plan_rgba_folder(planner: _Planner, name: str, entry: RgbaFolderEntry) -> N
 
     rows = list_items(
         entry.path,
+        lambda paths: look_at_cutouts(planner.surveyor, entry.path, paths),
         include=entry.include,
         captions=entry.caption_from,
         licence=entry.licence,
@@ -128,11 +129,16 @@ def _plan_rgba_folder(planner: _Planner, name: str, entry: RgbaFolderEntry) -> N
     _finite(planner, name, entry, source, [row | {"source": title} for row in rows], title=title)
 
 
+def _called(public: "PublicSet", entry: PublicEntry) -> "PublicSet":
+    """The set under the name that the recipe gives it."""
+    return replace(public, name=entry.name, title=entry.name) if entry.name else public
+
+
 def _plan_public(planner: _Planner, name: str, entry: PublicEntry) -> None:
     from factory.sources.matte_pairs import MattePairSettings  # noqa: PLC0415
     from factory.sources.public import list_pairs, public_set, row_of  # noqa: PLC0415
 
-    public = public_set(entry.dataset)
+    public = _called(public_set(entry.dataset), entry)
     if public.kind == "videos":
         _plan_video_pairs(planner, name, entry, public)
         return

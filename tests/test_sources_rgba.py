@@ -19,7 +19,12 @@ from factory.shards.equation import residual
 from factory.sources.captions import name_from_path, with_article
 from factory.sources.framing import framed, moved_within, pad_colour, resized
 from factory.sources.rgba_file import decode
-from factory.sources.rgba_folder import RgbaFolder, RgbaSettings, list_items
+from factory.sources.rgba_folder import RgbaFolder, RgbaSettings, Row, first_look
+from factory.sources.rgba_folder import list_items as list_looked_at
+
+
+def list_items(folder: Path, **options: Any) -> list[Row]:
+    return list_looked_at(folder, lambda paths: [first_look(folder / path) for path in paths], **options)
 
 
 def _disc(size: int = 40, colour: tuple[int, int, int] = (200, 30, 40)) -> Image.Image:

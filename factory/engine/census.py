@@ -63,11 +63,14 @@ def _place(name: str) -> int:
 
 def table(counts: Sequence[SourceCount]) -> list[str]:
     """Found, used and the paper's count side by side, one line a source, aligned."""
-    rows = [("source", "found", "used", "rejected", "failed", "paper")]
+    rows: list[tuple[str, ...]] = [("source", "found", "used", "rejected", "failed", "paper")]
     for count in counts:
         found = f"{count.found:,}" if count.found >= 0 else "–"
         paper = f"{count.paper:,}" if count.paper else "–"
         rows.append((count.title, found, f"{count.used:,}", f"{count.rejected:,}", f"{count.failed:,}", paper))
+    if len(counts) > 1 and any(count.paper for count in counts):
+        sums = [sum(max(getattr(count, name), 0) for count in counts) for name in rows[0][1:]]
+        rows.append(("all", *(f"{number:,}" for number in sums)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(

@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
         ("licence", pa.string()),
         ("attribution", pa.string()),
         ("soft_alpha", pa.bool_()),
+        ("foreground", pa.string()),
+        ("colour", pa.string()),
         ("ai_generated", pa.bool_()),
         ("digital_source_type", pa.string()),  # IPTC's term
         ("model", pa.string()),
@@ -83,6 +85,8 @@ def _sample_columns(sample: Sample) -> dict[str, Any]:
         "licence": origin.licence,
         "attribution": origin.attribution,
         "soft_alpha": origin.soft_alpha,
+        "foreground": origin.foreground,
+        "colour": origin.colour,
         "ai_generated": origin.ai_generated,
         "digital_source_type": origin.digital_source_type,
         "model": origin.model,

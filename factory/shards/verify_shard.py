@@ -31,7 +31,7 @@ NAMED = 5  # keys in one sentence
 _COLUMNS = {  # manifest column → place in the sample's JSON
     **{name: (name,) for name in ("key", "slot", "attempt", "class", "caption", "prompt", "kind", "source", "licence")},
     **{name: (name,) for name in ("attribution", "soft_alpha", "model", "width", "height", "phash")},
-    **{name: (name,) for name in ("ai_generated", "digital_source_type")},
+    **{name: (name,) for name in ("ai_generated", "digital_source_type", "foreground", "colour")},
     **{name: ("scores", name) for name in SCORES},
     **{f"{name}_sha256": ("hashes", name) for name in ("rgb", "alpha", "fg")},
 }

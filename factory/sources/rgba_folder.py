@@ -1,7 +1,7 @@
 """Folders of pictures with an alpha channel (PNG, WebP) as a source of samples on a screen."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,8 +18,28 @@ SUFFIXES = {".png", ".webp"}
 Row: TypeAlias = dict[str, str | int]
 
 
+def first_look(path: Path) -> Row:
+    """What a plan freezes of a file: size (bytes), sha256, width, height, and error_kind and error ("" where there is
+    nothing wrong). Decodes no pixels.
+    """
+    try:
+        data = path.read_bytes()
+    except PermissionError:
+        raise UsageError(f"{path} may not be read: change its permissions or take it out of the folder") from None
+    width, height, error = probe(data)
+    return Row(
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        width=width,
+        height=height,
+        error_kind=error.kind if error else "",
+        error=str(error) if error else "",
+    )
+
+
 def list_items(
     folder: Path,
+    look: Callable[[Sequence[str]], Sequence[Row]],
     *,
     include: Sequence[str] = ("**/*",),
     captions: Literal["file", "folder"] = "file",
@@ -28,9 +48,10 @@ def list_items(
 ) -> list[Row]:
     """Plan the folder: one row per included picture at any depth, sorted by its relative path (POSIX separators).
 
-    Every row has path, size (bytes), sha256, width, height, class_name, caption, licence, attribution, and
-    error_kind and error of a first look ("" where there is nothing wrong). A picture that cannot be used is
-    listed as well: the worker finds the same fault and it becomes a row of the manifest. Hidden files are skipped.
+    Every row has path, class_name, caption, licence, attribution, and what `first_look` says of it. A picture that
+    cannot be used is listed as well: the worker finds the same fault and it becomes a row of the manifest. Hidden
+    files are skipped.
+    look: relative paths → a `first_look` at each.
     include: glob patterns for the whole relative path, see `matches`.
     captions: take the name of an object from its file or from the folder it lies in.
     """
@@ -39,28 +60,12 @@ def list_items(
     found = sorted(files_below(folder, SUFFIXES))
     if not found:
         raise UsageError(f"{folder} holds no PNG or WebP file: give a folder of pictures with alpha")
+    paths = [path for path in found if any(matches(path, pattern) for pattern in include)]
     rows, folder_name = [], folder.resolve().name
-    for relative in found:
-        if not any(matches(relative, pattern) for pattern in include):
-            continue
-        data = _read_for_planning(folder / relative)
-        width, height, error = probe(data)
-        name = name_from_path(folder_name, relative, captions)
-        rows.append(
-            Row(
-                path=relative,
-                size=len(data),
-                sha256=hashlib.sha256(data).hexdigest(),
-                width=width,
-                height=height,
-                class_name=name,
-                caption=with_article(name),
-                licence=licence,
-                attribution=attribution,
-                error_kind=error.kind if error else "",
-                error=str(error) if error else "",
-            )
-        )
+    for path, seen in zip(paths, look(paths), strict=True):
+        name = name_from_path(folder_name, path, captions)
+        told = Row(class_name=name, caption=with_article(name), licence=licence, attribution=attribution)
+        rows.append(Row(path=path) | seen | told)
     return rows
 
 
@@ -78,13 +83,6 @@ def _parts_match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     if pattern[0] == "**":
         return _parts_match(parts, pattern[1:]) or (bool(parts) and _parts_match(parts[1:], pattern))
     return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _parts_match(parts[1:], pattern[1:])
-
-
-def _read_for_planning(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except PermissionError:
-        raise UsageError(f"{path} may not be read: change its permissions or take it out of the folder") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
