@@ -113,6 +113,7 @@ def test_the_table_aligns_whatever_is_in_it() -> None:
         ["drawn", "objects", "–", "9", "12", "0", "–"],
         ["AM-2k", "12", "6", "2", "2", "1,942"],
         ["HRSOD", "0", "0", "0", "0", "1,918"],
+        ["all", "12", "15", "14", "2", "3,860"],
     ]
     assert len({len(line) for line in lines}) == 1
-    assert all(line.startswith(title) for line, title in zip(lines[1:], ("drawn", "AM-2k", "HRSOD"), strict=True))
+    assert all(line.startswith(title) for line, title in zip(lines[1:], ("drawn", "AM-2k", "HRSOD", "all"), strict=True))

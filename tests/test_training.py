@@ -186,6 +186,17 @@ def test_the_vocabulary_is_what_the_captions_say(finished: Path) -> None:
     assert known.colours == ("red", "blue", "white")  # in the recipe's order
 
 
+def test_a_class_that_came_out_badly_is_known_but_not_offered(data: Path, copy: Path) -> None:
+    for name in ("README.md", "vocabulary.json"):
+        (copy / "model" / name).unlink()
+    train(small_settings(data, not_offered=("square",)), copy, quiet)
+    known = read_vocabulary(copy / "model")
+    assert known is not None
+    assert known.classes == ("disc",)
+    assert "square" in known.words
+    assert "hardly anybody can name them: square." in (copy / "model" / "README.md").read_text()
+
+
 def test_the_card_says_where_the_model_comes_from(data: Path, finished: Path, copy: Path) -> None:
     card = (finished / "model" / "README.md").read_text()
     assert model_files.licence(finished / "model") == "unknown"
