@@ -30,6 +30,7 @@ EVEN = 1.5  # levels of spread about the polynomial up to which a screen has no 
 UNEVEN = 8.0  # by how much of the spread beyond that the light may stray
 FIT_PIXELS = 8192
 FIT_ROUNDS = 8
+NARROW = 0.008  # distance from the envelope (0..1) that a screen without light of its own keeps to
 ENVELOPE = 0.98  # expectile of the screen's colour that the fit starts from
 ENVELOPE_ROUNDS = 12
 
@@ -74,7 +75,7 @@ def _trend(small: Floats, seen: NDArray[np.bool_], screen: Screen) -> tuple[Floa
         envelope = basis @ _least_squares(basis, amount, weight)
         weight = np.where(amount > envelope, ENVELOPE, 1 - ENVELOPE)
     below = np.maximum(envelope - amount, 0)
-    agree = np.abs(envelope - amount) <= max(0.03, float(np.quantile(below, 0.2)))
+    agree = np.abs(envelope - amount) <= max(NARROW, float(np.quantile(below, 0.2)))
     for _ in range(FIT_ROUNDS):
         coefficients = _least_squares(basis, pixels, agree.astype(np.float64))
         error = np.abs(pixels - basis @ coefficients).max(axis=1)

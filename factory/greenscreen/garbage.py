@@ -8,6 +8,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 PRESENT = 0.1  # α from which something is there
+RIM = 11  # pixels across within which what is too faint to belong to anything goes with the garbage
 SOLID = 0.5  # α that a thing must reach somewhere
 FAINT = 0.01  # α from which haze could be seen
 SPECK = 3e-4  # of the frame: the largest mark or speck
@@ -21,8 +22,8 @@ def wanted(alpha: Floats) -> Floats:
     present = alpha > PRESENT
     garbage = _specks(present) | _haze(alpha)
     garbage |= _intruders(present & ~garbage, alpha)
-    rim = cv2.dilate(garbage.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    return np.asarray(~rim | ((alpha > FAINT) & ~garbage), np.float32)
+    rim = cv2.dilate(garbage.astype(np.uint8), np.ones((RIM, RIM), np.uint8)) > 0
+    return np.asarray(~rim | (present & ~garbage), np.float32)
 
 
 def _specks(present: Mask) -> Mask:

@@ -23,6 +23,7 @@ from factory.greenscreen.solid import shrunk_by, solid_parts
 from factory.greenscreen.subsampling import is_subsampled, with_luma_edges
 
 Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 Pair: TypeAlias = tuple[float, float]
 
 QUIET = 0.004  # σ of α under which there is nothing to smooth
@@ -32,6 +33,7 @@ DEEP = 3  # pixels inside an object at which an opaque pixel need not be the hig
 SUMMIT_SIZE = 15  # pixels across which it must be otherwise
 GAP_SIZE = 9  # pixels across which a gap is looked for
 GAP = (0.15, 0.3)  # apparent opacity that a pixel lacks: in a solid part, in a gap
+NEARLY = (0.8, 0.95)  # α at a solid part's rim: of an edge, of a solid pixel
 LAST_RESORT = 0.003  # weight of opaque pixels at the very edge: they count where there are no others
 ENCLOSED = 0.2  # share of its edge that a plateau on a drawn screen must have in common with the screen
 
@@ -85,7 +87,7 @@ def key_frame(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSet
 
     alpha = _separated(picture, clouds, behind, settings.quiet[half] * noise, half)
     alpha = np.maximum(alpha, cv2.erode(own, np.ones((3, 3), np.uint8)))
-    alpha = np.maximum(alpha, _enlarged(shrunk_by(solid, 1), picture) * _no_gap(apparent))
+    alpha = _held_out(alpha, solid, apparent)
     clean = max(settings.black_point * noise, settings.coding * behind.filmed, settings.haze * behind.haze, EXACT)
     alpha = clip_ends(alpha, min(clean, 0.2))
     if behind.filmed > 0:  # a drawn screen has no marks, no dirt and no edge
@@ -150,11 +152,16 @@ def _own_colours(apparent: Floats, noise: float, behind: Backdrop, settings: Key
     return np.asarray(np.maximum(deep, opaque * relative) + LAST_RESORT * opaque, np.float32)
 
 
-def _no_gap(apparent: Floats) -> Floats:
-    """0 where a pixel shows more of the screen than those around it, as in a slit too fine for the low resolution."""
+def _held_out(alpha: Floats, solid: Mask, apparent: Floats) -> Floats:
+    """α raised to 1 inside solid parts; near their rim, where they are known too coarsely, only if it is nearly 1.
+
+    A pixel that shows more of the screen than those around it keeps its α: it is a slit, too fine for the mask.
+    """
     bounded = np.minimum(apparent, 1)
     dip = cv2.blur(bounded, (GAP_SIZE, GAP_SIZE)) - bounded
-    return np.asarray(np.clip((GAP[1] - dip) / (GAP[1] - GAP[0]), 0, 1), np.float32)
+    rim = _enlarged(shrunk_by(solid, 1), alpha) * np.clip((alpha - NEARLY[0]) / (NEARLY[1] - NEARLY[0]), 0, 1)
+    inside = np.maximum(rim, _enlarged(shrunk_by(solid, 3), alpha))
+    return np.asarray(np.maximum(alpha, inside * np.clip((GAP[1] - dip) / (GAP[1] - GAP[0]), 0, 1)), np.float32)
 
 
 def _clear(behind: Backdrop) -> float:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import dominance
-from factory.greenscreen.screen import Screen, screen_pixels
+from factory.greenscreen.screen import Screen, dot, screen_pixels
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -67,13 +67,13 @@ def _exposed(small: Floats, plate: Floats, seen: Mask) -> Floats:
     if np.count_nonzero(seen) < ENOUGH:
         return plate
     here, clean = small[seen], plate[seen]
-    gain = float(np.median(np.sum(here * clean, axis=1) / np.sum(clean * clean, axis=1)))
+    gain = float(np.median(dot(here, clean) / dot(clean, clean)))
     return np.asarray(plate * gain + np.median(here - clean * gain, axis=0), np.float32)
 
 
 def _light(small: Floats, plate: Floats, on_screen: Mask, border: Mask) -> Floats:
     """(h, w) share of the plate's light that reaches each place of the screen in this frame."""
-    share = np.asarray(np.sum(small * plate, axis=-1) / np.maximum(np.sum(plate * plate, axis=-1), 1e-4), np.float32)
+    share = dot(small, plate) / np.maximum(dot(plate, plate), np.float32(1e-4))
     known = cv2.erode((on_screen & (share > DARKEST)).astype(np.float32), np.ones((3, 3), np.uint8))
     mass = cv2.GaussianBlur(known, (0, 0), SMOOTH)
     near = cv2.GaussianBlur((share - 1) * known, (0, 0), SMOOTH) / np.maximum(mass, 1e-6)

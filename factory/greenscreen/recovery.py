@@ -38,15 +38,21 @@ def recovered_colours(
     around = _unspilled(_unmixed(small, coarse, behind.plate), behind.plate, behind.strength, behind.colour, spill)
     around = fill(around, np.asarray(np.where(coarse > SEEN, coarse, 0), np.float32))
     size = alpha.shape[1::-1]
-    around, plate, strength, typical = (
-        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        for field in (around, behind.plate, behind.strength, typical)
+    everywhere = np.asarray(cv2.resize(around, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    box = _box(alpha > 0)
+    picture, alpha, around = picture[box], alpha[box], everywhere[box]
+    plate, strength, typical = (
+        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_LINEAR), np.float32)[box]
+        for field in (behind.plate, behind.strength, typical)
     )
     exact = _unspilled(_unmixed(picture, alpha, plate), plate, strength, behind.colour, spill)
     certain = np.square(alpha)
     belief = certain / (certain + np.square(np.float32(doubt) * (1 - alpha)) + np.float32(1e-9))
     foreground = around + belief[..., None] * (exact - around)
-    return without_fringe(foreground, alpha, typical, behind.colour) if behind.filmed > 0 else foreground
+    if behind.filmed > 0:
+        foreground = without_fringe(foreground, alpha, typical, behind.colour)
+    everywhere[box] = foreground
+    return everywhere
 
 
 def without_fringe(foreground: Floats, alpha: Floats, typical: Floats, colour: Floats) -> Floats:
@@ -60,6 +66,14 @@ def without_fringe(foreground: Floats, alpha: Floats, typical: Floats, colour: F
     weight = np.clip((1 - lowest) / FRACTIONAL, 0, 1) * np.clip(excess / FRINGE, 0, 1)
     away -= cv2.transform(away, LUMA)[..., None]
     return np.asarray(np.clip(foreground - weight[..., None] * away, 0, 1), np.float32)
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The least rectangle about a mask, at least one pixel."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return slice(0, 1), slice(0, 1)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _unmixed(picture: Floats, alpha: Floats, plate: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -85,15 +86,23 @@ def screen_pixels(picture: Floats, colour: Floats) -> NDArray[np.bool_]:
 
     picture: (..., 3) in 0..1.  colour: the screen's, (3,) or of the picture's shape.  Returns (...).
     """
-    light = np.sum(picture * colour, axis=-1) / np.maximum(np.sum(colour * colour, axis=-1), np.float32(1e-6))
-    stray = np.abs(picture - light[..., None] * colour).max(axis=-1)
+    light = dot(picture, colour) / np.maximum(dot(colour, colour), np.float32(1e-6))
+    away = np.abs(picture - light[..., None] * colour)
+    stray = np.maximum(np.maximum(away[..., 0], away[..., 1]), away[..., 2])
     reach = STRAY * chroma_length(colour) * np.minimum(1, light + DARKEST)
     return np.asarray((stray <= reach) & (light > DARKEST), np.bool_)
 
 
+def dot(a: NDArray[Any], b: NDArray[Any]) -> Floats:
+    """Scalar products along the last axis, several times as fast as a sum over it."""
+    return np.asarray(np.einsum("...c,...c->...", a, b), np.float32)
+
+
 def chroma_length(colour: Floats) -> Floats:
     """How far colours (..., 3) lie from grey, 0..1 per channel. Returns (...)."""
-    return np.asarray(np.linalg.norm(colour - colour.mean(axis=-1, keepdims=True), axis=-1), np.float32)
+    grey = (colour[..., 0] + colour[..., 1] + colour[..., 2]) / 3
+    chroma = colour - grey[..., None]
+    return np.asarray(np.sqrt(dot(chroma, chroma)), np.float32)
 
 
 def _refuse_what_is_no_screen(colour: Floats, noise: float) -> None:

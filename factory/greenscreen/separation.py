@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.greenscreen.screen import dot
+
 Floats = NDArray[np.float32]
 
 SCALES = ((2.0, 1.0), (6.0, 0.1))  # σ in low-resolution pixels, and weight, at which opaque colours are gathered …
@@ -70,11 +72,11 @@ def functional(clouds: Clouds, plate: Floats) -> Floats:
         (xz * yz - xy * zz) * x + (xx * zz - xz * xz) * y + (xy * xz - xx * yz) * z,
         (xy * yz - xz * yy) * x + (xy * xz - xx * yz) * y + (xx * yy - xy * xy) * z,
     ])  # fmt: skip
-    length = np.sum(w * difference, axis=-1)
+    length = dot(w, difference)
     # A foreground of the screen's own colour cannot be told from it: the floor keeps w from growing without limit.
-    least = np.sqrt(np.sum(w * w, axis=-1)) * np.float32(NEAREST)
+    least = np.sqrt(dot(w, w)) * np.float32(NEAREST)
     unit = np.asarray(w / np.maximum(length, np.maximum(least, 1e-12))[..., None], np.float32)
-    return np.dstack([unit, np.sum(unit * plate, axis=-1)])
+    return np.dstack([unit, dot(unit, plate)])
 
 
 def applied(field: Floats, picture: Floats) -> Floats:
