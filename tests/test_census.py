@@ -116,4 +116,6 @@ def test_the_table_aligns_whatever_is_in_it() -> None:
         ["all", "12", "15", "14", "2", "3,860"],
     ]
     assert len({len(line) for line in lines}) == 1
-    assert all(line.startswith(title) for line, title in zip(lines[1:], ("drawn", "AM-2k", "HRSOD", "all"), strict=True))
+    assert all(
+        line.startswith(title) for line, title in zip(lines[1:], ("drawn", "AM-2k", "HRSOD", "all"), strict=True)
+    )

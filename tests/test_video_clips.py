@@ -288,7 +288,7 @@ def test_coding_noise_is_taken_from_a_matte() -> None:
 
 
 def test_large_frames_are_averaged_before_they_are_keyed(tmp_path: Path) -> None:
-    """The matte of the mean is the mean of the mattes, but for half a pixel: bounds are whole pixels of either frame."""
+    """The matte of the mean is the mean of the mattes, but for the half pixel to which bounds are known."""
     film(tmp_path / "a.mp4", 4)
     probe = probe_clip(tmp_path / "a.mp4", ClipSettings(keyed_at=60))
     assert (probe.geometry.width, probe.geometry.height) == (80, 60)
