@@ -14,7 +14,7 @@ The product's workers tell glibc to keep memory it would else give back (engine/
 loop too. Memory is the most that a process has had, by the kernel's account, of a run over many pictures and of one
 over few.
 
-    python benchmarks/build.py [--n 5000] [--few 500] [--workers 2] [--tuned] [--folder /somewhere/on/the/disk]
+    python benchmarks/build.py [--n 5000] [--few 1000] [--workers 2] [--tuned] [--folder /somewhere/on/the/disk]
 """
 
 import argparse
@@ -73,7 +73,7 @@ def main() -> int:
     """Race over many pictures; the product once more over few, for its memory."""
     parser = argparse.ArgumentParser(description="build-green100k against a plain loop")
     parser.add_argument("--n", type=int, default=5000, help="pictures")
-    parser.add_argument("--few", type=int, default=500, help="pictures of the run that memory is compared with")
+    parser.add_argument("--few", type=int, default=1000, help="pictures of the run that memory is compared with")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--shard-size", type=int, default=SHARD)
     parser.add_argument("--tuned", action="store_true", help="the workers' settings of glibc's malloc for the loop too")
