@@ -39,41 +39,43 @@ def recovered_colours(
     around = fill(around, np.asarray(np.where(coarse > SEEN, coarse, 0), np.float32))
     size = alpha.shape[1::-1]
     everywhere = np.asarray(cv2.resize(around, size, interpolation=cv2.INTER_LINEAR), np.float32)
-    box = _box(alpha > 0)
-    picture, alpha, around = picture[box], alpha[box], everywhere[box]
     plate, strength, typical = (
-        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_LINEAR), np.float32)[box]
+        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_LINEAR), np.float32)
         for field in (behind.plate, behind.strength, typical)
     )
-    exact = _unspilled(_unmixed(picture, alpha, plate), plate, strength, behind.colour, spill)
-    certain = np.square(alpha)
-    belief = certain / (certain + np.square(np.float32(doubt) * (1 - alpha)) + np.float32(1e-9))
-    foreground = around + belief[..., None] * (exact - around)
+    # From here on only what is seen of the object: most of a frame is screen, and most of an object is opaque.
+    seen = np.flatnonzero(alpha > 0)
+    a, plate, strength, around = alpha.ravel()[seen], _at(plate, seen), strength.ravel()[seen], _at(everywhere, seen)
+    exact = _at(picture, seen)
+    mixed = np.flatnonzero(a < 1)
+    exact[mixed] = _unmixed(exact[mixed], a[mixed], plate[mixed])
+    exact = _unspilled(exact, plate, strength, behind.colour, spill)
+    certain = np.square(a[mixed])
+    belief = certain / (certain + np.square(np.float32(doubt) * (1 - a[mixed])) + np.float32(1e-9))
+    exact[mixed] = around[mixed] + belief[:, None] * (exact[mixed] - around[mixed])
     if behind.filmed > 0:
-        foreground = without_fringe(foreground, alpha, typical, behind.colour)
-    everywhere[box] = foreground
+        lowest = np.asarray(cv2.erode(alpha, np.ones((EDGE, EDGE), np.uint8)), np.float32).ravel()[seen]
+        edge = np.flatnonzero(lowest < 1)
+        exact[edge] = without_fringe(exact[edge], lowest[edge], _at(typical, seen[edge]), behind.colour)
+    everywhere.reshape(-1, 3)[seen] = exact
     return everywhere
 
 
-def without_fringe(foreground: Floats, alpha: Floats, typical: Floats, colour: Floats) -> Floats:
+def without_fringe(foreground: Floats, lowest: Floats, typical: Floats, colour: Floats) -> Floats:
     """Edges whose colour leans to the screen more than the object does near by take its chroma and keep their light.
 
-    foreground, typical: (H, W, 3) in 0..1.  alpha: (H, W).  colour: (3,) the screen's.
+    foreground, typical: (N, 3) in 0..1.  lowest: (N,) the least α around each pixel.  colour: (3,) the screen's.
     """
-    lowest = cv2.erode(alpha, np.ones((EDGE, EDGE), np.uint8))
     away = foreground - typical
-    excess = cv2.transform(away, screen_axis(colour)[None])
+    excess = away @ screen_axis(colour)
     weight = np.clip((1 - lowest) / FRACTIONAL, 0, 1) * np.clip(excess / FRINGE, 0, 1)
-    away -= cv2.transform(away, LUMA)[..., None]
-    return np.asarray(np.clip(foreground - weight[..., None] * away, 0, 1), np.float32)
+    away -= away @ LUMA.T
+    return np.asarray(np.clip(foreground - weight[:, None] * away, 0, 1), np.float32)
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The least rectangle about a mask, at least one pixel."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        return slice(0, 1), slice(0, 1)
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+def _at(field: Floats, where: NDArray[np.intp]) -> Floats:
+    """(N, 3) the pixels of a picture (H, W, 3) at these places."""
+    return np.asarray(field.reshape(-1, 3).take(where, axis=0), np.float32)
 
 
 def _unmixed(picture: Floats, alpha: Floats, plate: Floats) -> Floats:
@@ -84,9 +86,14 @@ def _unmixed(picture: Floats, alpha: Floats, plate: Floats) -> Floats:
 def _unspilled(
     foreground: Floats, plate: Floats, strength: Floats, colour: Floats, limits: tuple[float, float]
 ) -> Floats:
-    """Less the light that the screen throws on the object; what has much of the screen's colour has it of its own."""
+    """Less the light that the screen throws on the object; what has much of the screen's colour has it of its own.
+
+    Changes `foreground`.
+    """
     low, high = np.asarray(limits) * (WARM if colour[0] > colour.mean() else 1)
     share = np.maximum(dominance(foreground, colour) / strength, 0)
     own = np.clip((share - np.float32(low)) / np.float32(high - low), 0, 1)
     share *= 1 - own * own * (3 - 2 * own)
-    return np.asarray(np.clip(foreground - share[..., None] * plate, 0, 1), np.float32)
+    spilled = share > 0
+    foreground[spilled] = np.maximum(foreground[spilled] - share[spilled, None] * plate[spilled], 0)
+    return foreground
