@@ -82,11 +82,11 @@ def test_killed_at_any_moment_of_planning_and_making_it_gives_the_same_bytes(
 def test_a_killed_survey_goes_on_where_it_was(mixed: Path, tmp_path: Path) -> None:
     root = tmp_path / "set"
     process = start(*RUN, mixed, "--workers", "1", "--out", root)
-    assert wait_for(lambda: looks(root) == 1, process)
+    assert wait_for(lambda: looks(root) > 0, process)
     assert killed(process, 0)
     assert commits(root) == 0
     made(mixed, root, workers=1)
-    assert looks(root) == 2 + 6, "two clips, and the hashes of three pairs"
+    assert looks(root) == 2 + 6 + 5, "two clips, the hashes of three pairs, five cut-outs: none twice"
 
 
 def test_a_killed_survey_leaves_nobody_behind(long_one: Path, tmp_path: Path) -> None:
