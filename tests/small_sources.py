@@ -18,7 +18,8 @@ from small_clips import encode
 
 from factory.inspect import verify_set
 from factory.recipes import BuildRecipe, parse, read_yaml
-from factory.run import Result, execute
+from factory.result import Result
+from factory.run import execute
 from factory.shards.layout import Layout
 
 SIDE = 64

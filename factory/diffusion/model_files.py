@@ -3,7 +3,6 @@
 Light on purpose: planning and the command line use it, and torch is seconds away.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from factory.errors import UsageError
+from factory.shards.fingerprint import files_fingerprint
 
 INDEX = "model_index.json"
 PARTS = ("unet", "vae", "text_encoder", "matting_head")  # the subfolders with weights
@@ -36,12 +36,7 @@ def resolve(name: str) -> Path:
 
 def fingerprint(folder: Path) -> str:
     """SHA-256 over (relative path, SHA-256) of every file that decides a pixel: weights, configurations, vocabulary."""
-    total = hashlib.sha256()
-    for path in _deciding_files(folder):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{digest}\n".encode())
-    return total.hexdigest()
+    return files_fingerprint(folder, _deciding_files(folder))
 
 
 def licence(folder: Path) -> str:

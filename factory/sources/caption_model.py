@@ -3,7 +3,6 @@
 Light on purpose: planning uses it, and torch is seconds away.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from safetensors import SafetensorError, safe_open
 
 from factory.errors import UsageError
+from factory.shards.fingerprint import files_fingerprint
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -79,12 +79,7 @@ def _downloaded(name: str) -> Path:
 
 def fingerprint(folder: Path) -> str:
     """SHA-256 over (relative path, SHA-256) of every file that decides a caption."""
-    total = hashlib.sha256()
-    for path in _deciding_files(folder):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{digest}\n".encode())
-    return total.hexdigest()
+    return files_fingerprint(folder, _deciding_files(folder))
 
 
 def _deciding_files(folder: Path) -> Iterator[Path]:

@@ -1,0 +1,98 @@
+"""How a run ended: counts, the last lines for people, the exit code."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from factory.engine.census import SourceCount, census, table
+from factory.engine.plan import Plan
+from factory.shards.commit import CommitRecord
+from factory.shards.layout import Layout
+
+NAMED_FAILURES = 10  # items with bad data that a failed run names of each source
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended, for the last lines and the exit code."""
+
+    out: Path
+    asked: int
+    accepted: int
+    missing: int  # slots of endless sources that no attempt filled
+    counts: list[SourceCount]
+    failing: list[str]  # "item: why" of the first items of sources of which too many have bad data
+    quarantined: dict[int, str]
+    did_nothing: bool
+    seconds: float = 0.0
+
+    def text(self) -> str:
+        """The last lines of a run, for people."""
+        lines = []
+        if self.did_nothing:
+            lines.append(f"{self.out} is finished already: nothing to do.")
+        lines.append(f"{self.accepted:,} samples in {self.out / 'data'}")
+        if self.missing:
+            lines.append(
+                f"{self.missing:,} of {self.asked:,} are missing: no attempt passed the gates (the report says why); "
+                "--allow-short accepts that."
+            )
+        if any(count.paper for count in self.counts):
+            lines += table(self.counts)
+        if failed := sum(count.failed for count in self.counts):
+            items = "items" if failed > 1 else "item"
+            lines.append(f"{failed:,} {items} had bad data: the manifest and the report say which and why.")
+        for count in self.counts:
+            if count.too_many_failed:
+                raise_it = ", or raise `allowed_failures` in the recipe" if count.found >= 0 else ""
+                lines.append(
+                    f"{count.title}: {count.failed:,} of {count.asked:,} items failed, more than the allowed "
+                    f"{count.allowed:.1%}: mend the files{raise_it}."
+                )
+        lines += [f"  {item}" for item in self.failing]
+        if self.is_empty:
+            lines.append("no sample passed the gates: the report shows why.")
+        for shard, reason in self.quarantined.items():
+            lines.append(f"shard {shard} is quarantined: it killed its worker three times ({reason}).")
+        lines.append(f"report: {self.out / 'report' / 'index.html'}")
+        return "\n".join(lines)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether items were tried and none was accepted."""
+        return not self.accepted and any(count.rejected for count in self.counts)
+
+    def exit_code(self, allow_short: bool) -> int:
+        """0 whole, 1 something is missing."""
+        short = (self.missing or self.is_empty) and not allow_short
+        return 1 if self.quarantined or short or any(count.too_many_failed for count in self.counts) else 0
+
+
+def summarise(plan: Plan, records: list[CommitRecord], layout: Layout) -> dict[str, Any]:
+    """Counts over all committed shards."""
+    counts = census(plan, records)
+    failing = {count.name: count.title for count in counts if count.too_many_failed}
+    return {
+        "accepted": sum(count.used for count in counts),
+        "missing": sum(count.unfilled for count in counts),
+        "counts": counts,
+        "failing": [
+            item
+            for name, title in failing.items()
+            for item in islice(_failures(plan, records, layout, name, title), NAMED_FAILURES)
+        ],
+    }
+
+
+def _failures(plan: Plan, records: list[CommitRecord], layout: Layout, name: str, title: str) -> Iterator[str]:
+    """The items with bad data of this source, in the order of the plan, with the reason."""
+    for record in records:
+        if record.failed and plan.shard(record.shard).segment.source == name:
+            part = pq.read_table(layout.part(record.shard), columns=["status", "item", "detail"])
+            failed = part.filter(pc.equal(part["status"], "failed")).to_pylist()
+            yield from (f"{title}: {row['item']}: {row['detail']}" for row in failed)
