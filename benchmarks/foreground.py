@@ -12,7 +12,7 @@ from collections import defaultdict
 import cv2
 import numpy as np
 from figures import exit_code, shown
-from keyer import DATA, key, scenes
+from keyer import DATA, PICTURES, key, scenes
 
 MUST = 1 / 0.8  # peer's error ÷ ours
 
@@ -26,7 +26,7 @@ def main() -> int:
 
     cv2.setNumThreads(1)
     ours, theirs = defaultdict(list), defaultdict(list)
-    for scene in scenes():
+    for scene in scenes(PICTURES):
         band = (scene.alpha > 0.02) & (scene.alpha < 0.98)
         mine = key(scene.picture)[1]
         peer = estimate_foreground_ml(scene.picture.astype(np.float64), scene.alpha.astype(np.float64))

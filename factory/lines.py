@@ -96,7 +96,7 @@ def _object_source(plan: Plan, root: Path, name: str) -> Source:
             from factory.sources.matte_pairs import MattePairs, MattePairSettings  # noqa: PLC0415
 
             return MattePairs(Path(plan.places[name]), settings(MattePairSettings, entry["settings"]))
-    from factory.greenscreen.keyer import KeyerSettings  # noqa: PLC0415
+    from factory.greenscreen.keyer_settings import KeyerSettings  # noqa: PLC0415
     from factory.sources.clip_pairs import ClipPairs  # noqa: PLC0415
     from factory.sources.clips import Clips  # noqa: PLC0415
     from factory.sources.on_screen import FramingSettings  # noqa: PLC0415

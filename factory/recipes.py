@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from factory.diffusion.train_settings import TrainSettings
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
-from factory.greenscreen.keyer import KeyerSettings
+from factory.greenscreen.keyer_settings import KeyerSettings
 from factory.quality.gates import GateSettings
 from factory.refine.greenpost import GreenPostSettings
 from factory.shards.marking import MarkingSettings

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from factory.errors import DataError
 from factory.greenscreen.clean_plate import clean_plate, plate_at
 from factory.greenscreen.compositing import as_levels, as_unit, composite
-from factory.greenscreen.keyer import KeyerSettings, denoised, key_frame
+from factory.greenscreen.keyer import denoised, key_frame
+from factory.greenscreen.keyer_settings import KeyerSettings
 from factory.greenscreen.keying import dominance
 from factory.greenscreen.screen import Screen, find_screen
 from factory.greenscreen.separation import Clouds, applied, functional

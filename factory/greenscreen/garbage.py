@@ -17,10 +17,14 @@ OFF_CENTRE = 0.25  # weight, against 1 in the middle, that a thing's pixels at t
 FROM_OUTSIDE = 0.25  # factor of a thing's rank if it comes in through the frame's top or sides
 
 
-def wanted(alpha: Floats) -> Floats:
-    """(h, w) 1 where α is to stay and 0 where it is garbage, at low resolution."""
+def wanted(alpha: Floats, dirt: float) -> Floats:
+    """(h, w) 1 where α is to stay and 0 where it is garbage, at low resolution.
+
+    dirt: α that creases, stains and uneven light make of the screen; what is nowhere near anything denser is they.
+    """
     present = alpha > PRESENT
-    garbage = _specks(present) | _haze(alpha)
+    densest = cv2.dilate(alpha, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
+    garbage = _specks(present) | _haze(alpha) | (densest < dirt)
     garbage |= _intruders(present & ~garbage, alpha)
     rim = cv2.dilate(garbage.astype(np.uint8), np.ones((RIM, RIM), np.uint8)) > 0
     return np.asarray(~rim | (present & ~garbage), np.float32)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.greenscreen.compositing import SEEN, unmixed
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import dominance, screen_axis
 from factory.greenscreen.light import Backdrop
@@ -11,7 +12,6 @@ from factory.greenscreen.subsampling import LUMA
 
 Floats = NDArray[np.float32]
 
-SEEN = 0.02  # α from which on a colour can be unmixed
 WARM = 0.2  # factor of what counts as spill on a screen with red in it, which skin and wood share
 EDGE = 5  # pixels across within which α must be 1 for a pixel to lie off the edge
 FRACTIONAL = 0.25  # 1 − α from which an edge's colour is fully corrected
@@ -35,7 +35,7 @@ def recovered_colours(
     it is spill and from which it is the object's own.  doubt: α under which neighbours count more than the pixel.
     """
     coarse = np.asarray(cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
-    around = _unspilled(_unmixed(small, coarse, behind.plate), behind.plate, behind.strength, behind.colour, spill)
+    around = _unspilled(unmixed(small, coarse, behind.plate), behind.plate, behind.strength, behind.colour, spill)
     around = fill(around, np.asarray(np.where(coarse > SEEN, coarse, 0), np.float32))
     size = alpha.shape[1::-1]
     everywhere = np.asarray(cv2.resize(around, size, interpolation=cv2.INTER_LINEAR), np.float32)
@@ -48,7 +48,7 @@ def recovered_colours(
     a, plate, strength, around = alpha.ravel()[seen], _at(plate, seen), strength.ravel()[seen], _at(everywhere, seen)
     exact = _at(picture, seen)
     mixed = np.flatnonzero(a < 1)
-    exact[mixed] = _unmixed(exact[mixed], a[mixed], plate[mixed])
+    exact[mixed] = unmixed(exact[mixed], a[mixed], plate[mixed])
     exact = _unspilled(exact, plate, strength, behind.colour, spill)
     certain = np.square(a[mixed])
     belief = certain / (certain + np.square(np.float32(doubt) * (1 - a[mixed])) + np.float32(1e-9))
@@ -76,11 +76,6 @@ def without_fringe(foreground: Floats, lowest: Floats, typical: Floats, colour: 
 def _at(field: Floats, where: NDArray[np.intp]) -> Floats:
     """(N, 3) the pixels of a picture (H, W, 3) at these places."""
     return np.asarray(field.reshape(-1, 3).take(where, axis=0), np.float32)
-
-
-def _unmixed(picture: Floats, alpha: Floats, plate: Floats) -> Floats:
-    a = alpha[..., None]
-    return np.asarray(np.clip((picture - (1 - a) * plate) / np.maximum(a, SEEN), 0, 1), np.float32)
 
 
 def _unspilled(

@@ -7,6 +7,7 @@ it looks along the colours in which this object, here, differs from this screen 
 Fields are computed at a low resolution, for they are smooth, and applied to the pixels at full resolution.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -21,7 +22,9 @@ SCALES = ((2.0, 1.0), (6.0, 0.1))  # σ in low-resolution pixels, and weight, at
 FAR = (24.0, 0.01)  # … and where none of these finds any
 PRIOR_SPREAD = 0.07  # σ of a foreground's chroma of which nothing is known, about grey
 PRIOR_LIGHT = 0.6  # … and of its light: a functional that knows nothing does not look at light
+SHADE = 0.06  # σ by which an object's colours are brighter or darker as a whole, as they are in light and shade
 CAMERA = 0.015  # σ that colours have at the least
+SAME = np.array([1, 0, 0, 1, 0, 1], np.float32)  # the identity; the matrix of ones has 1 in all six entries
 NEAREST = 0.06  # least effective distance of foreground and screen, 0..1
 
 
@@ -32,30 +35,48 @@ class Clouds(NamedTuple):
     covariance: Floats
 
 
-def foreground_clouds(picture: Floats, opaque: Floats, size: tuple[int, int], light: float, doubt: float) -> Clouds:
-    """Mean and covariance of the opaque colours around each place, drawn to a grey of any light where there are none.
+class Samples(NamedTuple):
+    """Colours of the foreground: (h, w, 3) in 0..1, and (h, w) how much each of them counts."""
 
-    picture: (H, W, 3) in 0..1.  opaque: (H, W) weights in 0..1.  size: (width, height) of the result.
+    colour: Floats
+    weight: Floats
+
+
+def sampled(picture: Floats, weight: Floats, size: tuple[int, int]) -> Samples:
+    """A picture's colours at a size (width, height). picture: (H, W, 3) in 0..1.  weight: (H, W) in 0..1."""
+    mass = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
+    total = cv2.resize(picture * weight[..., None], size, interpolation=cv2.INTER_AREA)
+    return Samples(np.asarray(total / np.maximum(mass, 1e-6)[..., None], np.float32), mass)
+
+
+def foreground_clouds(samples: Sequence[Samples], light: float, doubt: float) -> Clouds:
+    """Mean and covariance of the colours around each place, drawn to a grey of any light where there are none.
+
     light: σ by which foregrounds vary in light beyond what the samples show.
     doubt: gathered weight at which the samples count as much as the prior.
     """
-    mass = cv2.resize(opaque, size, interpolation=cv2.INTER_AREA)
-    total = np.asarray(cv2.resize(picture * opaque[..., None], size, interpolation=cv2.INTER_AREA), np.float32)
-    r, g, b = cv2.split(total / np.maximum(mass, 1e-6)[..., None])
-    moments = cv2.merge([r, g, b, r * r, r * g, r * b, g * g, g * b, b * b, np.ones_like(r)]) * mass[..., None]
-    gathered = _gathered(np.asarray(moments, np.float32))
+    gathered = _gathered(np.sum([_moments(*some) for some in samples], axis=0, dtype=np.float32))
     known = gathered[..., 9]
     average = gathered[..., :9] / np.maximum(known, 1e-9)[..., None]
     trust = (known / (known + np.float32(doubt)))[..., None]
-    r, g, b = cv2.split(np.ascontiguousarray(average[..., :3]))
-    covariance = average[..., 3:] - cv2.merge([r * r, r * g, r * b, g * g, g * b, b * b])
-    prior_chroma, prior_light = PRIOR_SPREAD**2, PRIOR_LIGHT**2
-    same = np.array([1, 0, 0, 1, 0, 1], np.float32)  # the entries of the identity; the matrix of ones has 1 in all six
-    spread = trust * covariance + (1 - trust) * (prior_chroma * same + np.float32(prior_light))
-    return Clouds(
-        mean=np.asarray(0.5 + trust * (average[..., :3] - 0.5), np.float32),
-        covariance=np.asarray(spread + np.float32(CAMERA**2) * same + np.float32(light**2), np.float32),
-    )
+    seen = np.ascontiguousarray(average[..., :3], np.float32)
+    prior = PRIOR_SPREAD**2 * SAME + np.float32(PRIOR_LIGHT**2)
+    spread = trust * (average[..., 3:] - _products(seen)) + (1 - trust) * prior
+    mean = np.asarray(0.5 + trust * (seen - 0.5), np.float32)
+    shade = SHADE * mean / (np.sqrt(dot(mean, mean) / 3) + np.float32(1e-3))[..., None]
+    spread += CAMERA**2 * SAME + np.float32(light**2) + _products(np.asarray(shade, np.float32))
+    return Clouds(mean, np.asarray(spread, np.float32))
+
+
+def _moments(colour: Floats, weight: Floats) -> Floats:
+    """(h, w, 10) weighted: the colours, their products, and the weight itself."""
+    return np.asarray(np.dstack([colour, _products(colour), np.ones_like(weight)]) * weight[..., None], np.float32)
+
+
+def _products(colour: Floats) -> Floats:
+    """(h, w, 6) of channels: rr, rg, rb, gg, gb, bb."""
+    r, g, b = cv2.split(colour)
+    return np.asarray(cv2.merge([r * r, r * g, r * b, g * g, g * b, b * b]), np.float32)
 
 
 def functional(clouds: Clouds, plate: Floats) -> Floats:
@@ -77,6 +98,17 @@ def functional(clouds: Clouds, plate: Floats) -> Floats:
     least = np.sqrt(dot(w, w)) * np.float32(NEAREST)
     unit = np.asarray(w / np.maximum(length, np.maximum(least, 1e-12))[..., None], np.float32)
     return np.dstack([unit, dot(unit, plate)])
+
+
+def deviation(weights: Floats, clouds: Clouds) -> Floats:
+    """(h, w) standard deviation of a functional over the foreground's colours: √(wᵀΣw).
+
+    weights: (h, w, 3), or (3,) for the same functional everywhere.
+    """
+    xx, xy, xz, yy, yz, zz = cv2.split(clouds.covariance)
+    x, y, z = weights[..., 0], weights[..., 1], weights[..., 2]
+    variance = xx * x * x + yy * y * y + zz * z * z + 2 * (xy * x * y + xz * x * z + yz * y * z)
+    return np.asarray(np.sqrt(np.maximum(variance, 0)), np.float32)
 
 
 def applied(field: Floats, picture: Floats) -> Floats:

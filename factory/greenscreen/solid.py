@@ -5,6 +5,8 @@ is the edge: a solid thing is even inside and falls to the screen within a few p
 All at low resolution; lengths are given for a long side of 512 pixels.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +14,26 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-PLATEAU = 0.4  # apparent opacity from which an even part with a sharp edge is solid
 CLEAR = 0.12  # apparent opacity up to which a pixel is screen
 WIDTH = 7  # pixels that a plateau is wide at the least: narrower ones are edges
 EDGE = 4  # pixels within which a sharp edge has fallen to the screen
-RULES = ((0.028, 0.4), (0.045, 0.1))  # steepness inside (opacity per pixel), and softness outside that goes with it
-ENCLOSED = 0.3  # softness of the whole edge up to which a part that solid ones enclose is solid too
 DEPTH = 0.15  # how far below its middle a plateau may fall
+
+
+class Plateau(NamedTuple):
+    """From which opacity on an even part with a sharp edge is solid, and how even and how sharp that means."""
+
+    opacity: float
+    rules: tuple[
+        tuple[float, float], ...
+    ]  # steepness inside (opacity per pixel), and softness outside that goes with it
+    enclosed: float  # softness of the whole edge up to which a part that solid ones enclose is solid too
+
+
+PLATEAUS = (
+    Plateau(0.4, ((0.028, 0.4), (0.045, 0.1)), 0.3),
+    Plateau(0.25, ((0.015, 0.05),), 0.05),  # a painted thing of nearly the screen's colour
+)
 
 
 def solid_parts(opacity: Floats, certain: float, least_clear: float) -> Mask:
@@ -29,31 +44,30 @@ def solid_parts(opacity: Floats, certain: float, least_clear: float) -> Mask:
     """
     zoom = max(opacity.shape) / 512
     width, reach = 2 * round(WIDTH * zoom / 2) + 1, max(2, round(EDGE * zoom))
-    sure = _opened(opacity >= certain, 5)
-    between = _opened(_opened(opacity >= PLATEAU, width) & (opacity < certain), width).astype(np.uint8)
     slope = zoom * np.hypot(*(cv2.Sobel(opacity, cv2.CV_32F, 1 - i, i, scale=1 / 8) for i in (0, 1)))
-    number, label, stats, _ = cv2.connectedComponentsWithStats(between, connectivity=4)
-    for i in range(1, number):
-        left, top, across, down = (int(v) for v in stats[i][:4])
-        part = (slice(max(top - reach, 0), top + down + reach), slice(max(left - reach, 0), left + across + reach))
-        inside = label[part] == i
-        ring = _grown(inside, reach) & ~_grown(inside, reach - 1)
-        if _is_plateau(opacity[part], np.asarray(slope[part], np.float32), inside, ring, least_clear):
-            sure[part] |= inside & (opacity[part] > (certain - DEPTH) * np.median(opacity[part][inside]))
+    sure = _opened(opacity >= certain, 5)
+    for plateau in PLATEAUS:
+        between = _opened(_opened(opacity >= plateau.opacity, width) & (opacity < certain), width).astype(np.uint8)
+        number, label, stats, _ = cv2.connectedComponentsWithStats(between, connectivity=4)
+        for i in range(1, number):
+            left, top, across, down = (int(v) for v in stats[i][:4])
+            part = (slice(max(top - reach, 0), top + down + reach), slice(max(left - reach, 0), left + across + reach))
+            inside, here = label[part] == i, opacity[part]
+            outside = here[_grown(inside, reach) & ~_grown(inside, reach - 1)]
+            if _is_solid(plateau, float(np.percentile(slope[part][inside], 75)), outside, least_clear):
+                sure[part] |= inside & (here > (certain - DEPTH) * np.median(here[inside]))
     return np.asarray(cv2.morphologyEx(sure.astype(np.uint8), cv2.MORPH_CLOSE, _square(3)) > 0)
 
 
-def _is_plateau(opacity: Floats, slope: Floats, inside: Mask, ring: Mask, least_clear: float) -> bool:
-    """Whether a part of middling opacity is a solid thing of its own colour, by its evenness and its edge."""
-    steepness = float(np.percentile(slope[inside], 75))
-    outside = opacity[ring]
+def _is_solid(plateau: Plateau, steepness: float, outside: Floats, least_clear: float) -> bool:
+    """Whether an even part is a solid thing of its own colour. outside: (N,) the opacity just beyond its edge."""
     clear = np.count_nonzero(outside < CLEAR)
-    soft = np.count_nonzero((outside >= CLEAR) & (outside < PLATEAU))
+    soft = np.count_nonzero((outside >= CLEAR) & (outside < plateau.opacity))
     if clear < least_clear * outside.size:
         return False
-    if steepness <= RULES[0][0] and soft <= ENCLOSED * outside.size:
+    if steepness <= plateau.rules[0][0] and soft <= plateau.enclosed * outside.size:
         return True
-    return any(steepness <= steep and soft <= share * (soft + clear) for steep, share in RULES)
+    return any(steepness <= steep and soft <= share * (soft + clear) for steep, share in plateau.rules)
 
 
 def shrunk_by(mask: Mask, pixels: int) -> Floats:

@@ -11,7 +11,8 @@ import numpy as np
 
 from factory.errors import DataError
 from factory.greenscreen.clean_plate import Picture16, plate_at
-from factory.greenscreen.keyer import KeyerSettings, key_frame
+from factory.greenscreen.keyer import key_frame
+from factory.greenscreen.keyer_settings import KeyerSettings
 from factory.greenscreen.screen import Screen
 from factory.sample import EDITED, Origin, Request, Sample
 from factory.sources.clip_probe import ClipProbe, unpacked, upright_rgb

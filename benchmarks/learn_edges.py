@@ -1,0 +1,340 @@
+"""Train the network that gives α luma's edges (factory/greenscreen/edge_network.py).
+
+    python benchmarks/learn_edges.py examples --out FOLDER --n 5000 --seed 1
+    python benchmarks/learn_edges.py train FOLDER --steps 16000 --out factory/greenscreen/edges.npz
+
+Examples are squares of coded scenes: what the keyer knows there before it sharpens α, and the true α. Objects are
+painted by this project's procedural classes, or are free renderings (MIT and CC0), some with a photograph (CC0 or of
+unrestricted use) for their colours; none that benchmarks/keyer.py measures with. Screens are of many colours, with
+uneven light, spill and noise; codings are H.264 at many strengths, still and moving, of both common chroma sitings.
+Several seeds can be made at once; an example depends on its seed and on nothing else.
+"""
+
+import argparse
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+import torch
+from keyer import BT601, DATA, LIMITED, PICTURES, decoded, read
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from factory.errors import DataError
+from factory.greenscreen.clean_plate import clean_plate, plate_at
+from factory.greenscreen.compositing import as_levels, as_unit, composite
+from factory.greenscreen.edge_network import network
+from factory.greenscreen.edges import LAYERS, REACH, features
+from factory.greenscreen.evidence import evidence
+from factory.greenscreen.keyer_settings import KeyerSettings
+from factory.greenscreen.screen import find_screen
+from factory.quality.metrics import SIGMA
+from factory.sources.procedural.registry import REGISTRY
+from factory.sources.procedural.render import CLASSES, render
+from factory.sources.video_colour import LUMA_WEIGHTS, Siting, colours_of, to_rgb
+
+Floats = NDArray[np.float32]
+
+SIDE = 96  # pixels of a square of α; what is known of it reaches REACH farther
+SQUARES = 6  # looked for in one scene
+EDGES = 0.02  # of a square that must have a fractional α
+MISTAKEN = 0.12  # error of the blurred α from which a square shows another of the keyer's mistakes, not a soft edge
+SMOKE = "rgba_kenney_cc0/smokeparticleassets"
+SOFT = ("strands", "plants", "glass_and_smoke", "life")  # modules of the classes that are painted more often
+WIDTH = 32  # channels of the hidden layers
+BATCH = 32
+RATE = 2e-3
+GRADIENT_WEIGHT = 1.0
+BT709 = 1
+
+
+class Example(NamedTuple):
+    """One square: (6, SIDE + 2·REACH, SIDE + 2·REACH) of what is known, (SIDE, SIDE) of the true α; float16."""
+
+    known: NDArray[np.float16]
+    alpha: NDArray[np.float16]
+
+
+def main() -> int:
+    """Make examples, or train with them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("examples")
+    making.add_argument("--out", type=Path, required=True)
+    making.add_argument("--n", type=int, default=5000)
+    making.add_argument("--seed", type=int, default=1)
+    training = commands.add_parser("train")
+    training.add_argument("folder", type=Path)
+    training.add_argument("--steps", type=int, default=16000)
+    training.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    if arguments.command == "examples":
+        cv2.setNumThreads(1)
+        save_examples(arguments.out, arguments.n, arguments.seed)
+    else:
+        train(arguments.folder, arguments.steps, arguments.out)
+    return 0
+
+
+# ---- examples
+
+
+def save_examples(folder: Path, count: int, seed: int) -> None:
+    """Write `count` examples as one file of the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = np.empty((count, 6, SIDE + 2 * REACH, SIDE + 2 * REACH), np.float16)
+    alpha = np.empty((count, SIDE, SIDE), np.float16)
+    random = np.random.default_rng(seed)
+    done = 0
+    while done < count:
+        for example in squares(random):
+            if done < count:
+                known[done], alpha[done] = example
+                done += 1
+        print(f"\r{done} of {count}", end="", flush=True)
+    np.savez(folder / f"{seed}.npz", known=known, alpha=alpha)
+    print()
+
+
+def squares(random: np.random.Generator) -> Iterator[Example]:
+    """What one coded scene shows at its edges."""
+    foreground, alpha = an_object(random)
+    picture = filmed(foreground, alpha, random)
+    try:
+        screen = find_screen([picture])
+        plate = plate_at(clean_plate([picture], screen), *alpha.shape)
+    except DataError:
+        return
+    seen = evidence(picture, plate, screen, KeyerSettings())
+    if not seen.half:
+        return
+    known = np.pad(features(seen, picture), ((0, 0), (REACH, REACH), (REACH, REACH)), mode="edge")
+    error = np.abs(cv2.GaussianBlur(np.clip(seen.alpha, 0, 1) - alpha, (0, 0), 6))
+    fractional = (alpha > 0.01) & (alpha < 0.99)
+    height, width = alpha.shape
+    if min(height, width) < SIDE:
+        return
+    for _ in range(SQUARES):
+        top, left = (2 * int(random.integers((side - SIDE) // 2 + 1)) for side in (height, width))
+        part = (slice(top, top + SIDE), slice(left, left + SIDE))
+        if fractional[part].mean() < EDGES or error[part].max() > MISTAKEN:
+            continue
+        around = known[:, top : top + SIDE + 2 * REACH, left : left + SIDE + 2 * REACH]
+        yield Example(around.astype(np.float16), alpha[part].astype(np.float16))
+
+
+def an_object(random: np.random.Generator) -> tuple[Floats, Floats]:
+    """Straight foreground and α, of even sides."""
+    if random.random() < 0.65:
+        soft = [name for name in CLASSES if REGISTRY[name].draw.__module__.endswith(SOFT)]
+        name = str(random.choice(soft if random.random() < 0.7 else list(CLASSES)))
+        side = int(random.choice([320, 448, 512, 640, 896], p=[0.2, 0.25, 0.25, 0.2, 0.1]))
+        painted = render(name, int(random.integers(2**40)), side)
+        foreground, alpha = as_unit(painted.foreground), as_unit(painted.alpha)
+    else:
+        foreground, alpha = read(_a_rendering(random), int(random.choice([192, 256, 320, 448])))
+    height, width = (side // 2 * 2 for side in alpha.shape)
+    foreground, alpha = foreground[:height, :width], np.ascontiguousarray(alpha[:height, :width])
+    if random.random() < 0.35:
+        share = random.uniform(0.3, 1) if random.random() < 0.5 else 1.0
+        foreground = foreground + np.float32(share) * (_a_photograph(height, width, random) - foreground)
+    if random.random() < 0.5:
+        foreground = foreground * (random.uniform(0.5, 1.3) * random.uniform(0.85, 1.15, 3)).astype(np.float32)
+    return np.asarray(np.clip(foreground, 0, 1), np.float32), alpha
+
+
+def _a_rendering(random: np.random.Generator) -> Path:
+    folder = random.choice(["rgba_fluent_emoji_3d", "rgba_kenney_cc0", SMOKE], p=[0.6, 0.2, 0.2])
+    files = _renderings(str(folder))
+    return files[int(random.integers(len(files)))]
+
+
+@cache
+def _renderings(folder: str) -> list[Path]:
+    """Nine of ten are learned from; the tenth, and what the keyer is measured with, are not."""
+    measured = {(DATA / file).name for file, _ in PICTURES}
+    files = sorted((DATA / folder).rglob("*.webp"))
+    return [file for i, file in enumerate(files) if i % 10 and file.name not in measured]
+
+
+@cache
+def _photographs() -> list[Path]:
+    folders = (DATA / "backgrounds/kodak24", DATA / "backgrounds/mdn_cc0")
+    return sorted(f for folder in folders for f in folder.iterdir() if f.suffix in {".png", ".jpg", ".webp"})
+
+
+def _a_photograph(height: int, width: int, random: np.random.Generator) -> Floats:
+    files = _photographs()
+    photograph = as_unit(np.asarray(cv2.imread(str(files[int(random.integers(len(files)))])), np.uint8)[..., ::-1])
+    scale = max(height / photograph.shape[0], width / photograph.shape[1]) * random.uniform(1, 1.6)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    large = cv2.resize(photograph, None, fx=scale, fy=scale, interpolation=way)
+    top, left = (int(random.integers(large.shape[i] - side + 1)) for i, side in enumerate((height, width)))
+    part = large[top : top + height, left : left + width]
+    grey = part.mean(axis=2, keepdims=True)
+    tint = random.uniform(0.2, 1, 3) * random.uniform(0.5, 1.2)
+    return np.asarray(np.clip((grey + random.uniform() * (part - grey)) * tint + random.uniform(0, 0.25), 0, 1))
+
+
+# ---- filming
+
+
+def filmed(foreground: Floats, alpha: Floats, random: np.random.Generator) -> Floats:
+    """The object before a screen, as a decoder shows it."""
+    screen = a_screen(*alpha.shape, random)
+    spilled = np.clip(foreground + np.float32(random.uniform(0, 0.15)) * screen, 0, 1)
+    noise, frames = random.uniform(0, 3) / 255, 1 if random.random() < 0.6 else 3
+    way = random.integers(-4, 5, 2)
+    clip = []
+    for i in range(frames):  # the last one is where the object is
+        moved = [np.roll(field, tuple(way * (i + 1 - frames)), axis=(0, 1)) for field in (spilled, alpha)]
+        lit = composite(moved[0], moved[1], screen)
+        clip.append(as_levels(lit + random.normal(0, noise, lit.shape).astype(np.float32)))
+    options = {"crf": str(random.integers(14, 28)), "preset": str(random.choice(["fast", "medium", "slow"]))}
+    return coded(clip, options, "left" if random.random() < 0.5 else "centre", hd=bool(random.random() < 0.3))
+
+
+def a_screen(height: int, width: int, random: np.random.Generator) -> Floats:
+    """Mostly green, else blue or yellow; with light from a side and a vignette."""
+    while True:
+        colour = np.array([random.uniform(20, 110), random.uniform(110, 210), random.uniform(20, 120)])
+        if random.random() < 0.25:
+            colour = colour[[0, 2, 1]] if random.random() < 0.7 else colour[[1, 1, 0]]
+        if np.ptp(colour) > 60:
+            break
+    v, u = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    slope_u, slope_v, fall = random.uniform(-0.15, 0.15), random.uniform(-0.1, 0.1), random.uniform(0, 0.12)
+    light = 1 + slope_u * u + slope_v * v - fall * (u * u + v * v)
+    return np.asarray(light[..., None] * colour / 255, np.float32)
+
+
+def coded(clip: list[NDArray[np.uint8]], options: dict[str, str], siting: Siting, *, hd: bool) -> Floats:
+    """The last frame of a clip after H.264 with 4:2:0 chroma of this siting."""
+    file = io.BytesIO()
+    space = BT709 if hd else BT601
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"threads": "1", **options})
+        stream.height, stream.width = clip[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = space, LIMITED
+        for picture in clip:
+            frame = av.VideoFrame.from_ndarray(subsampled(picture, siting, hd=hd), format="yuv420p")
+            frame.colorspace, frame.color_range = space, LIMITED
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    *_, last = decoded(file.getvalue())
+    return to_rgb(last, replace(colours_of(last), siting=siting))
+
+
+def subsampled(picture: NDArray[np.uint8], siting: Siting, *, hd: bool) -> NDArray[np.uint8]:
+    """(H, W, 3) as the planes of limited-range yuv420p, (1.5·H, W)."""
+    kr, kb = LUMA_WEIGHTS["bt709" if hd else "bt601"]
+    r, g, b = cv2.split(as_unit(picture))
+    luma = kr * r + (1 - kr - kb) * g + kb * b
+    planes = [16 + 219 * luma]
+    for chroma in ((b - luma) / (2 - 2 * kb), (r - luma) / (2 - 2 * kr)):
+        rows = chroma[::2] + chroma[1::2]
+        wide = np.pad(rows, ((0, 0), (1, 1)), mode="edge")
+        left = (wide[:, :-2:2] + 2 * rows[:, ::2] + wide[:, 2::2]) / 8
+        planes.append(128 + 224 * (left if siting == "left" else (rows[:, ::2] + rows[:, 1::2]) / 4))
+    flat = np.concatenate([plane.ravel() for plane in planes])
+    return np.clip(np.rint(flat), 0, 255).astype(np.uint8).reshape(-1, picture.shape[1])
+
+
+# ---- training
+
+
+def train(folder: Path, steps: int, out: Path) -> None:
+    """Fit the network to the examples, print how it does on some that it has not seen, and write its weights."""
+    torch.manual_seed(0)
+    files = [np.load(file) for file in sorted(folder.glob("*.npz"))]
+    known = torch.from_numpy(np.concatenate([file["known"] for file in files]))
+    alpha = torch.from_numpy(np.concatenate([file["alpha"] for file in files]))
+    order = torch.randperm(len(known))
+    unseen, seen = order[: len(order) // 25], order[len(order) // 25 :]
+    sizes = [24, *[WIDTH] * (LAYERS - 1), 4]
+    convolutions = nn.ModuleList(nn.Conv2d(a, b, 3) for a, b in pairwise(sizes))
+    convolutions.to(memory_format=torch.channels_last)
+    nn.init.zeros_(convolutions[-1].weight)
+    nn.init.zeros_(convolutions[-1].bias)
+    layers = [(layer.weight, layer.bias) for layer in convolutions]
+    optimiser = torch.optim.AdamW(convolutions.parameters(), RATE, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps, pct_start=0.03)
+    for step in range(steps):
+        some = seen[torch.randint(len(seen), (BATCH,))]
+        x, y = turned(known[some].float(), alpha[some].float())
+        square, gradient = losses(sharpened(x, layers), y)
+        optimiser.zero_grad()
+        (square + GRADIENT_WEIGHT * gradient).backward()
+        optimiser.step()
+        schedule.step()
+        if (step + 1) % 500 == 0:
+            with torch.inference_mode():
+                x, y = known[unseen].float(), alpha[unseen].float()
+                (square, gradient), (before, blurred) = losses(sharpened(x, layers), y), losses(inner(x), y)
+            said = f"MSE {square:.3e} of {before:.3e}   gradient {gradient:.3e} of {blurred:.3e}"
+            print(f"{step + 1:6}  {said}", flush=True)
+            save(layers, out)
+    save(layers, out)
+
+
+def save(layers: list[tuple[Tensor, Tensor]], out: Path) -> None:
+    """Write the weights as float16: they take half the room and are as good."""
+    named = {
+        f"{name}_{i}": part
+        for i, layer in enumerate(layers)
+        for name, part in zip(("kernel", "bias"), layer, strict=True)
+    }
+    np.savez(out, **{name: part.detach().contiguous().numpy().astype(np.float16) for name, part in named.items()})
+
+
+def sharpened(known: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """α of the square in the middle, (N, SIDE, SIDE)."""
+    with torch.autocast("cpu", torch.bfloat16):  # three times as fast where the processor has it
+        return inner(known) + network(known, layers).float()
+
+
+def inner(known: Tensor) -> Tensor:
+    """α as it was."""
+    return known[:, 0, REACH:-REACH, REACH:-REACH]
+
+
+def losses(alpha: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean squared error of α and of its gradient's length (Grad of the matting metrics); overshoot is clipped off."""
+    alpha = alpha.clamp(-0.02, 1.02)
+    square = (alpha - truth).square().mean()
+    return square, (slope(alpha) - slope(truth)).square().mean()
+
+
+def slope(alpha: Tensor) -> Tensor:
+    """Length of the Gaussian gradient, (N, H − 8, W − 8)."""
+    x = torch.arange(-4.0, 5.0)
+    bell = torch.exp(-x.square() / (2 * SIGMA**2))
+    kernel = torch.outer(bell, -x * bell)
+    kernel = kernel / kernel.square().sum().sqrt()
+    both = functional.conv2d(alpha[:, None], torch.stack([kernel, kernel.T])[:, None])
+    return (both.square().sum(dim=1) + 1e-6).sqrt()
+
+
+def turned(known: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """Both mirrored and transposed at random, alike."""
+    for axis in (-1, -2):
+        if torch.rand(()) < 0.5:
+            known, alpha = known.flip(axis), alpha.flip(axis)
+    if torch.rand(()) < 0.5:
+        known, alpha = known.transpose(-1, -2), alpha.transpose(-1, -2)
+    return known, alpha
+
+
+if __name__ == "__main__":
+    sys.exit(main())

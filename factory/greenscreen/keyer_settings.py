@@ -1,0 +1,32 @@
+"""The keyer's settings."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Pair: TypeAlias = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyerSettings:
+    """How a frame is keyed. The defaults are the default quality.
+
+    Pairs marked (drawn, filmed) are for a screen of exact levels and for one with noise, spill or coding; those marked
+    (full, half) are for chroma of luma's resolution and of half of it.
+    """
+
+    work_size: int = 512  # pixels of the long side at which fields and masks are made
+    solid: Pair = (0.999, 0.8)  # (drawn, filmed) apparent opacity from which an interior is solid
+    opaque: Pair = (0.97, 0.85)  # (drawn, filmed) … from which a pixel's colour is the object's own
+    summit: Pair = (0.985, 0.97)  # (drawn, filmed) … if it is at least this share of the highest around it
+    few: Pair = (0.01, 0.003)  # (drawn, filmed) weight of opaque samples at which half is left to the prior
+    light: Pair = (0.6, 0.1)  # (full, half) σ by which an object's light may differ from its samples'
+    quiet: float = 1.5  # standard deviations of α that are smoothed as noise
+    black_point: float = 0.7  # standard deviations of α that count as clean screen
+    coding: float = 0.025  # α that coding makes of clean screen
+    haze: float = 1.5  # multiples of the haze along the border that count as clean screen
+    spill: Pair = (0.15, 0.4)  # screen colour in an object: up to the first it is spill, from the second its own
+    doubt: Pair = (0.02, 0.3)  # (drawn, filmed) α under which an unmixed colour counts less than those around it
+
+    def __post_init__(self) -> None:
+        if self.work_size < 64:
+            raise ValueError(f"work_size is {self.work_size}: below 64 pixels no edge can be told")

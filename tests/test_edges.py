@@ -1,0 +1,104 @@
+"""α at luma's resolution: pictures whose chroma was halved, as nearly every camera and codec does."""
+
+from dataclasses import replace
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from factory.greenscreen.clean_plate import clean_plate, plate_at
+from factory.greenscreen.compositing import as_levels, as_unit, composite
+from factory.greenscreen.edges import TILE, features, with_luma_edges
+from factory.greenscreen.evidence import Evidence, evidence
+from factory.greenscreen.keyer_settings import KeyerSettings
+from factory.greenscreen.screen import find_screen
+from factory.quality.metrics import gradient_error, mse, whole
+from factory.sources.procedural.render import render
+from factory.sources.video_colour import colours_of, to_rgb
+
+Floats = NDArray[np.float32]
+SCREENS = {"green": (70, 160, 80), "blue": (50, 80, 190)}
+
+
+def halved(picture: Floats) -> Floats:
+    """The picture after 8-bit 4:2:0, as a decoder shows it."""
+    frame = av.VideoFrame.from_ndarray(as_levels(picture), format="rgb24").reformat(format="yuv420p")
+    return to_rgb(frame, colours_of(frame))
+
+
+def scene(name: str, screen: str = "green", size: int = 320) -> tuple[Floats, Floats]:
+    """A noisy painted object before a lit screen, in 4:2:0, and its α."""
+    drawn = render(name, 5, size)
+    truth = as_unit(drawn.alpha)
+    light = np.linspace(0.9, 1.1, size, dtype=np.float32)[None, :, None]
+    lit = composite(as_unit(drawn.foreground), truth, light * np.array(SCREENS[screen], np.float32) / 255)
+    noise = np.random.default_rng(1).normal(0, 1.5 / 255, lit.shape).astype(np.float32)
+    return halved(np.asarray(np.clip(lit + noise, 0, 1), np.float32)), truth
+
+
+def seen_in(picture: Floats) -> Evidence:
+    screen = find_screen([picture])
+    plate = plate_at(clean_plate([picture], screen), *picture.shape[:2])
+    return evidence(picture, plate, screen, KeyerSettings())
+
+
+def errors(alpha: Floats, truth: Floats) -> tuple[float, float]:
+    """MSE and Grad."""
+    levels = as_levels(alpha), as_levels(truth)
+    return mse(*levels, whole(levels[1])), gradient_error(*levels, whole(levels[1]))
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("name", ["feather", "net", "wig"])
+def test_luma_sharpens_what_half_resolution_chroma_blurred(name: str, screen: str) -> None:
+    picture, truth = scene(name, screen)
+    seen = seen_in(picture)
+    assert seen.half
+    before = errors(np.asarray(np.clip(seen.alpha, 0, 1), np.float32), truth)
+    after = errors(with_luma_edges(seen, picture), truth)
+    assert after[0] < 0.8 * before[0]
+    assert after[1] < 0.75 * before[1]
+
+
+def test_a_picture_of_any_size_is_worked_on_in_tiles_without_seams() -> None:
+    picture, _ = scene("feather")
+    seen = seen_in(picture)
+    there = with_luma_edges(seen, picture)
+    odd = picture[: TILE * 3 + 7, : TILE * 2 + 5]
+    here = with_luma_edges(cut(seen, *odd.shape[:2]), odd)
+    assert here.shape == odd.shape[:2]
+    inside = np.s_[: TILE * 2, :TILE]  # away from the cut
+    assert np.abs(here[inside] - there[inside]).max() < 0.02
+
+
+def cut(seen: Evidence, height: int, width: int) -> Evidence:
+    """What is known of the picture's top left part alone."""
+    part = np.s_[:height, :width]
+    full = seen.alpha.shape
+    fields = [cv2.resize(f, full[::-1])[part] for f in (*seen.clouds, seen.behind.plate, seen.field)]
+    mean, covariance, plate, field = (np.asarray(f, np.float32) for f in fields)
+    return seen._replace(
+        alpha=seen.alpha[part],
+        apparent=seen.apparent[part],
+        clouds=type(seen.clouds)(mean, covariance),
+        behind=replace(seen.behind, plate=plate),
+        field=field,
+    )
+
+
+def test_clear_screen_and_the_inside_of_an_object_stay_as_they_are() -> None:
+    picture, _ = scene("net")
+    seen = seen_in(picture)
+    for level in (0.0, 1.0):
+        flat = seen._replace(alpha=np.full_like(seen.alpha, level))
+        assert np.array_equal(with_luma_edges(flat, picture), flat.alpha)
+
+
+def test_what_the_network_is_told_has_no_colours_and_is_of_the_order_of_one() -> None:
+    picture, _ = scene("wig")
+    known = features(seen_in(picture), picture)
+    assert known.shape == (6, *picture.shape[:2])
+    assert known.dtype == np.float32
+    assert np.abs(known).max() <= 4
