@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from small_clips import Pixels, encode, numbered
 
 from factory.errors import DataError, InputChanged
-from factory.greenscreen.keyer import KeyerSettings
+from factory.greenscreen.keyer_settings import KeyerSettings
 from factory.sample import CAPTURED, EDITED, Matte, Request, Sample
 from factory.shards.equation import plate_picture
 from factory.sources.clip_pairs import ClipPairs, PairProbe, clean, pair_frame_rows, pair_row, probe_pair
@@ -23,6 +24,7 @@ from factory.sources.clip_settings import ClipSettings
 from factory.sources.clips import Clips, clip_row, frame_rows
 from factory.sources.on_screen import FramingSettings
 from factory.sources.stretches import pack
+from factory.sources.video_file import VideoFile
 
 GREEN = (0, 177, 64)
 SKIN = (210, 120, 70)
@@ -148,6 +150,20 @@ def test_a_clip_whose_resolution_changes_loses_only_the_other_frames(tmp_path: P
     kinds = ["" if isinstance(sample, Sample) else sample.kind for sample in outcome]
     assert kinds == [""] * 4 + ["undecodable"] + ["size"] * 5  # the last frame before the joint is damaged by it
     assert "128×96 in a clip of 160×120" in str(outcome[-1])
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "fast.mp4"])
+def test_what_is_cut_off_a_clip_is_recorded_once(tmp_path: Path, name: str) -> None:
+    front = {"movflags": "faststart"} if name == "fast.mp4" else {}
+    path = film(tmp_path / name, count=60, options={"g": "10"}, container_options=front)
+    whole = probe_clip(path, ClipSettings(every=5))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    rest = probe_clip(path, ClipSettings(every=5))
+    assert len(whole.pts) == 12
+    assert rest.pts[:-1] == whole.pts[: len(rest.pts) - 1]
+    assert 2 <= len(rest.pts) - 1 < 12
+    with closing(VideoFile(path)) as video, pytest.raises(DataError, match="cut off"):
+        video.frame(rest.pts[-1], rest.key_pts[-1])
 
 
 def test_an_interlaced_clip_is_refused(tmp_path: Path) -> None:

@@ -129,7 +129,8 @@ def probe_clip(path: Path, settings: ClipSettings) -> ClipProbe:
 def _probed(path: Path, settings: ClipSettings, empty: ClipProbe) -> ClipProbe:
     with closing(VideoFile(path)) as video:
         stamps = video.stamps()
-        probe = described(video, stamps, chosen(stamps, settings, video.time_base), settings, empty)
+        pts = chosen(stamps, settings, video.time_base) + video.absent(stamps)
+        probe = described(video, stamps, pts, settings, empty)
         looks = [_decimated(upright_rgb(frame, probe.geometry, probe.colours)) for frame in _spread(video, probe)]
         screen = find_screen(looks)
         return replace(probe, seekable=video.seekable, screen=screen, plate=_packed(clean_plate(looks, screen)))

@@ -28,6 +28,7 @@ FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,mxf"  # no pictures, an
 MAX_PIXELS = 40_000_000  # 8K is 33 million
 UNSEEKABLE = {"mpegts", "mpeg", "avi", "flv"}  # their indexes are absent, guessed or count in decoding order
 PIECE = 1 << 20
+CUT_OFF = 1.0  # seconds by which a clip's pictures may end before the clip does
 NO_VIDEO = "the file is no video that can be read: it is cut off, or something else"
 
 
@@ -121,6 +122,21 @@ class VideoFile:
             raise DataError("undecodable", "the clip holds no frame from which decoding could start")
         first = min(keys)
         return Stamps(tuple(sorted(pts for pts in shown if pts >= first)), tuple(sorted(keys)))
+
+    def absent(self, stamps: Stamps) -> tuple[int, ...]:
+        """When the first frame of what is cut off was to be shown: asked for, it gives the reason of all the rest.
+
+        Containers of which the beginning suffices (Matroska, MP4 with its index in front) say how long they once were.
+        """
+        tagged = self._stream.metadata.get("DURATION", "").split(":")
+        if len(tagged) == 3:
+            promised = sum(float(part) * unit for part, unit in zip(tagged, (3600, 60, 1), strict=True))
+        elif self._stream.duration:
+            promised = float(self._stream.duration * self.time_base)
+        else:
+            promised = (self._container.duration or 0) / av.time_base
+        there = float((stamps.pts[-1] - stamps.pts[0]) * self.time_base)
+        return (stamps.pts[-1] + 1,) if promised > there + CUT_OFF else ()
 
     def entries(self, stamps: Stamps) -> tuple[int, ...]:
         """The key frames at which decoding may start, found by trying the second one.
