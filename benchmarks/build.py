@@ -11,10 +11,10 @@ premultiplied area resize, place, composite, the product's own colour padding, s
 hashes, JSON, tarfile; then the SHA-256 of each tar. Both have the same samples: that is checked.
 
 The product's workers tell glibc to keep memory it would else give back (engine/threads.py); `--tuned` does so for the
-loop too. Memory is the most that a process has had, by the kernel's account, of a run over many pictures and of one
-over few.
+loop too. Memory is what a process holds on average while the last quarter of the shards is made, over what it holds
+during the second quarter (the first has the libraries' start in it).
 
-    python benchmarks/build.py [--n 5000] [--few 1000] [--workers 2] [--tuned] [--folder /somewhere/on/the/disk]
+    python benchmarks/build.py [--n 5000] [--workers 2] [--tuned] [--folder /somewhere/on/the/disk]
 """
 
 import argparse
@@ -56,7 +56,7 @@ from factory.sources.on_screen import FramingSettings
 from factory.sources.procedural import CLASSES, render
 
 MUST = 1.6  # with two workers on two cores
-GROWTH = 1.1  # of a process's memory from few pictures to many
+GROWTH = 1.1  # of a process's memory over a run
 SIZE = 512
 SHARD = 256
 SEED = 0
@@ -65,15 +65,14 @@ FRAMING = FramingSettings(size=SIZE)
 GATES = GateSettings(duplicate_distance=-1)
 VARIANTS = list(product((1.0, 0.9, 0.8), range(4), (False, True)))[:20]  # brightness, quarter turns, mirrored
 LOOP = "--loop"  # this script as the loop
-POLL_SECONDS = 0.02  # short, for a worker ends soon after its largest moment
+POLL_SECONDS = 0.1
 ONE_THREAD = dict.fromkeys(VARIABLES, "1")
 
 
 def main() -> int:
-    """Race over many pictures; the product once more over few, for its memory."""
+    """Race over many pictures, with an eye on the product's memory."""
     parser = argparse.ArgumentParser(description="build-green100k against a plain loop")
     parser.add_argument("--n", type=int, default=5000, help="pictures")
-    parser.add_argument("--few", type=int, default=1000, help="pictures of the run that memory is compared with")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--shard-size", type=int, default=SHARD)
     parser.add_argument("--tuned", action="store_true", help="the workers' settings of glibc's malloc for the loop too")
@@ -81,24 +80,21 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder, size, workers = Path(name), arguments.shard_size, arguments.workers
-        draw_pictures(folder / "many", arguments.n)
-        choose_few(folder / "many", folder / "few", arguments.few)
-        few = build(folder / "few", folder / "few-set", workers, size)
-        many = build(folder / "many", folder / "many-set", workers, size)
+        draw_pictures(folder / "pictures", arguments.n)
+        built = build(folder / "pictures", folder / "set", workers, size)
         environment = worker_environment(1) if arguments.tuned else ONE_THREAD
-        loop = time_loop(folder / "many", folder / "loop", size, environment)
-        samples = compare(folder / "many-set", folder / "loop")
+        loop = time_loop(folder / "pictures", folder / "loop", size, environment)
+        samples = compare(folder / "set", folder / "loop")
         started = time.perf_counter()
-        write_report(folder / "many-set")
+        write_report(folder / "set")
         report = time.perf_counter() - started
     n, cores = arguments.n, len(os.sched_getaffinity(0))
     print(f"{n:,} pictures of {SIZE}², {samples:,} pass the gates; {workers} workers on {cores} cores")
-    print(f"product {many.seconds:.1f} s: {many.course}; the report is {report:.1f} s of it")
-    print(f"loop {loop:.1f} s; without the report the product is {loop / (many.seconds - report):.2f} times as fast")
-    growth = [(name, getattr(many, name), getattr(few, name)) for name in ("worker", "driver")]
+    print(f"product {built.seconds:.1f} s: {built.course}; the report is {report:.1f} s of it")
+    print(f"loop {loop:.1f} s; without the report the product is {loop / (built.seconds - report):.2f} times as fast")
     return exit_code(
-        shown("build", f"{n / many.seconds:.1f} pictures/s", f"loop {n / loop:.1f}", loop / many.seconds, MUST),
-        *(within(f"{who}'s memory, {a:.0f} MB ÷ {b:.0f} MB", a / b, GROWTH, "times") for who, a, b in growth),
+        shown("build", f"{n / built.seconds:.1f} pictures/s", f"loop {n / loop:.1f}", loop / built.seconds, MUST),
+        *(within(f"{who}, {b:.0f} MB ÷ {a:.0f} MB", b / a, GROWTH, "times") for who, a, b in built.memory),
     )
 
 
@@ -108,15 +104,6 @@ def draw_pictures(folder: Path, number: int) -> None:
     objects = range(-(-number // len(VARIANTS)))
     with ProcessPoolExecutor(max(1, len(os.sched_getaffinity(0)))) as pool:
         list(pool.map(_draw_variants, objects, [folder] * len(objects), [number] * len(objects), chunksize=4))
-
-
-def choose_few(many: Path, few: Path, number: int) -> None:
-    """A folder with so many pictures of another one, evenly chosen: memory depends on what is in a picture, too."""
-    few.mkdir()
-    paths = sorted(many.iterdir())
-    for i in range(min(number, len(paths))):
-        path = paths[i * len(paths) // number]
-        (few / path.name).hardlink_to(path)
 
 
 def _draw_variants(index: int, folder: Path, number: int) -> None:
@@ -131,12 +118,11 @@ def _draw_variants(index: int, folder: Path, number: int) -> None:
 
 
 class Built(NamedTuple):
-    """What a run of the product took.  course: in words.  worker, driver: the most memory that one process had, MB."""
+    """What a run took.  course: in words.  memory: of each process, MB held in the second and in the last quarter."""
 
     seconds: float
     course: str
-    worker: float
-    driver: float
+    memory: list[tuple[str, float, float]]
 
 
 def build(pictures: Path, out: Path, workers: int, shard_size: int) -> Built:
@@ -149,30 +135,37 @@ def build(pictures: Path, out: Path, workers: int, shard_size: int) -> Built:
     command += ["--executor", "local", "--workers", str(workers), "--shard-size", str(shard_size)]
     began, started = time.time(), time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
-        peaks: dict[int, float] = {}
-        watcher = threading.Thread(target=_watch, args=(child, peaks))
+        held: list[tuple[int, float, float]] = []
+        watcher = threading.Thread(target=_watch, args=(child, held))
         watcher.start()
         if child.wait():
             raise SystemExit(f"the command left with {child.returncode}")
         seconds = time.perf_counter() - started
         watcher.join()
     events = list(read_events(Layout(out).events))
-    planned = next(event["time"] for event in events if event["event"] == "started") - began
-    made = max(event["time"] for event in events if event["event"] == "shard") - began
-    course = f"planned after {planned:.1f} s, shards done after {made:.1f} s"
-    driver = peaks.pop(child.pid)
-    return Built(seconds, course, max(peaks.values(), default=driver), driver)
+    planned = next(event["time"] for event in events if event["event"] == "started")
+    made = max(event["time"] for event in events if event["event"] == "shard")
+    course = f"planned after {planned - began:.1f} s, shards done after {made - began:.1f} s"
+    quarter = (made - planned) / 4
+    memory = []
+    for pid in sorted({pid for pid, _, _ in held}):
+        mine = [(when - planned, megabytes) for process, when, megabytes in held if process == pid]
+        early = [megabytes for when, megabytes in mine if quarter <= when < 2 * quarter]
+        late = [megabytes for when, megabytes in mine if 3 * quarter <= when < 4 * quarter]
+        if early and late:
+            memory.append(("driver" if pid == child.pid else "worker", float(np.mean(early)), float(np.mean(late))))
+    return Built(seconds, course, memory)
 
 
-def _watch(child: "subprocess.Popen[bytes]", peaks: dict[int, float]) -> None:
-    """Note the most memory that a running command and its children have had so far, by the kernel's own account."""
+def _watch(child: "subprocess.Popen[bytes]", held: list[tuple[int, float, float]]) -> None:
+    """Note what a running command and its children hold: process, time, resident memory in MB."""
     while child.poll() is None:
         with suppress(FileNotFoundError, ProcessLookupError):  # one of them has just ended
             children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
             for pid in [child.pid, *map(int, children)]:
                 status = Path(f"/proc/{pid}/status").read_text().splitlines()
-                found = [int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:")]
-                peaks[pid] = max([peaks.get(pid, 0.0), *found])
+                now = time.time()
+                held += [(pid, now, int(line.split()[1]) / 1024) for line in status if line.startswith("VmRSS:")]
         time.sleep(POLL_SECONDS)
 
 
