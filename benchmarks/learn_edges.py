@@ -29,12 +29,13 @@ from keyer import BT601, DATA, LIMITED, PICTURES, decoded, read
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from factory.errors import DataError
 from factory.greenscreen.clean_plate import clean_plate, plate_at
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.edge_network import network
-from factory.greenscreen.edges import LAYERS, REACH, features
+from factory.greenscreen.edges import LAYERS, REACH, features, tile_of
 from factory.greenscreen.evidence import evidence
 from factory.greenscreen.keyer_settings import KeyerSettings
 from factory.greenscreen.screen import find_screen
@@ -53,7 +54,8 @@ SMOKE = "rgba_kenney_cc0/smokeparticleassets"
 SOFT = ("strands", "plants", "glass_and_smoke", "life")  # modules of the classes that are painted more often
 WIDTH = 32  # channels of the hidden layers
 BATCH = 32
-RATE = 2e-3
+RATE = 1.5e-3
+AVERAGED = 0.999  # decay of the average of the weights, which is what is saved
 GRADIENT_WEIGHT = 1.0
 BT709 = 1
 
@@ -76,13 +78,14 @@ def main() -> int:
     training = commands.add_parser("train")
     training.add_argument("folder", type=Path)
     training.add_argument("--steps", type=int, default=16000)
+    training.add_argument("--begin", type=Path, help="weights to go on from")
     training.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.command == "examples":
         cv2.setNumThreads(1)
         save_examples(arguments.out, arguments.n, arguments.seed)
     else:
-        train(arguments.folder, arguments.steps, arguments.out)
+        train(arguments.folder, arguments.steps, arguments.begin, arguments.out)
     return 0
 
 
@@ -118,7 +121,7 @@ def squares(random: np.random.Generator) -> Iterator[Example]:
     seen = evidence(picture, plate, screen, KeyerSettings())
     if not seen.half:
         return
-    known = np.pad(features(seen, picture), ((0, 0), (REACH, REACH), (REACH, REACH)), mode="edge")
+    known = features(seen, picture)
     error = np.abs(cv2.GaussianBlur(np.clip(seen.alpha, 0, 1) - alpha, (0, 0), 6))
     fractional = (alpha > 0.01) & (alpha < 0.99)
     height, width = alpha.shape
@@ -129,8 +132,7 @@ def squares(random: np.random.Generator) -> Iterator[Example]:
         part = (slice(top, top + SIDE), slice(left, left + SIDE))
         if fractional[part].mean() < EDGES or error[part].max() > MISTAKEN:
             continue
-        around = known[:, top : top + SIDE + 2 * REACH, left : left + SIDE + 2 * REACH]
-        yield Example(around.astype(np.float16), alpha[part].astype(np.float16))
+        yield Example(tile_of(known, top, left, SIDE).astype(np.float16), alpha[part].astype(np.float16))
 
 
 def an_object(random: np.random.Generator) -> tuple[Floats, Floats]:
@@ -254,7 +256,7 @@ def subsampled(picture: NDArray[np.uint8], siting: Siting, *, hd: bool) -> NDArr
 # ---- training
 
 
-def train(folder: Path, steps: int, out: Path) -> None:
+def train(folder: Path, steps: int, begin: Path | None, out: Path) -> None:
     """Fit the network to the examples, print how it does on some that it has not seen, and write its weights."""
     torch.manual_seed(0)
     files = [np.load(file) for file in sorted(folder.glob("*.npz"))]
@@ -262,44 +264,57 @@ def train(folder: Path, steps: int, out: Path) -> None:
     alpha = torch.from_numpy(np.concatenate([file["alpha"] for file in files]))
     order = torch.randperm(len(known))
     unseen, seen = order[: len(order) // 25], order[len(order) // 25 :]
-    sizes = [24, *[WIDTH] * (LAYERS - 1), 4]
-    convolutions = nn.ModuleList(nn.Conv2d(a, b, 3) for a, b in pairwise(sizes))
-    convolutions.to(memory_format=torch.channels_last)
-    nn.init.zeros_(convolutions[-1].weight)
-    nn.init.zeros_(convolutions[-1].bias)
-    layers = [(layer.weight, layer.bias) for layer in convolutions]
+    convolutions = untrained() if begin is None else trained(begin)
+    average = AveragedModel(convolutions, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
     optimiser = torch.optim.AdamW(convolutions.parameters(), RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps, pct_start=0.03)
     for step in range(steps):
         some = seen[torch.randint(len(seen), (BATCH,))]
-        x, y = turned(known[some].float(), alpha[some].float())
-        square, gradient = losses(sharpened(x, layers), y)
+        x, y = varied(known[some].float(), alpha[some].float())
+        square, gradient = losses(sharpened(x, convolutions), y)
         optimiser.zero_grad()
         (square + GRADIENT_WEIGHT * gradient).backward()
         optimiser.step()
         schedule.step()
-        if (step + 1) % 500 == 0:
+        average.update_parameters(convolutions)
+        if (step + 1) % 500 == 0 or step + 1 == steps:
             with torch.inference_mode():
                 x, y = known[unseen].float(), alpha[unseen].float()
-                (square, gradient), (before, blurred) = losses(sharpened(x, layers), y), losses(inner(x), y)
+                (square, gradient), (before, blurred) = losses(sharpened(x, average.module), y), losses(inner(x), y)
             said = f"MSE {square:.3e} of {before:.3e}   gradient {gradient:.3e} of {blurred:.3e}"
             print(f"{step + 1:6}  {said}", flush=True)
-            save(layers, out)
-    save(layers, out)
+            save(average.module, out)
 
 
-def save(layers: list[tuple[Tensor, Tensor]], out: Path) -> None:
+def untrained() -> nn.ModuleList:
+    """Convolutions that change nothing yet."""
+    sizes = [24, *[WIDTH] * (LAYERS - 1), 4]
+    convolutions = nn.ModuleList(nn.Conv2d(a, b, 3) for a, b in pairwise(sizes))
+    nn.init.zeros_(convolutions[-1].weight)
+    nn.init.zeros_(convolutions[-1].bias)
+    return convolutions.to(memory_format=torch.channels_last)
+
+
+def trained(weights: Path) -> nn.ModuleList:
+    """Convolutions as they were saved."""
+    convolutions = untrained()
+    with np.load(weights) as file, torch.no_grad():
+        for i, layer in enumerate(convolutions):
+            layer.weight.copy_(torch.from_numpy(file[f"kernel_{i}"]))
+            layer.bias.copy_(torch.from_numpy(file[f"bias_{i}"]))
+    return convolutions
+
+
+def save(convolutions: nn.ModuleList, out: Path) -> None:
     """Write the weights as float16: they take half the room and are as good."""
-    named = {
-        f"{name}_{i}": part
-        for i, layer in enumerate(layers)
-        for name, part in zip(("kernel", "bias"), layer, strict=True)
-    }
-    np.savez(out, **{name: part.detach().contiguous().numpy().astype(np.float16) for name, part in named.items()})
+    arrays = {f"kernel_{i}": layer.weight for i, layer in enumerate(convolutions)}
+    arrays |= {f"bias_{i}": layer.bias for i, layer in enumerate(convolutions)}
+    np.savez(out, **{name: part.detach().contiguous().numpy().astype(np.float16) for name, part in arrays.items()})
 
 
-def sharpened(known: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+def sharpened(known: Tensor, convolutions: nn.ModuleList) -> Tensor:
     """α of the square in the middle, (N, SIDE, SIDE)."""
+    layers = [(layer.weight, layer.bias) for layer in convolutions]
     with torch.autocast("cpu", torch.bfloat16):  # three times as fast where the processor has it
         return inner(known) + network(known, layers).float()
 
@@ -326,13 +341,18 @@ def slope(alpha: Tensor) -> Tensor:
     return (both.square().sum(dim=1) + 1e-6).sqrt()
 
 
-def turned(known: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    """Both mirrored and transposed at random, alike."""
+def varied(known: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """Both mirrored and transposed alike; brighter for darker than the screen, more or less so: α is the same."""
     for axis in (-1, -2):
         if torch.rand(()) < 0.5:
             known, alpha = known.flip(axis), alpha.flip(axis)
     if torch.rand(()) < 0.5:
         known, alpha = known.transpose(-1, -2), alpha.transpose(-1, -2)
+    contrast = torch.exp2(torch.empty(len(known)).uniform_(-0.5, 0.5))
+    sign = torch.where(torch.rand(len(known)) < 0.5, -1.0, 1.0)
+    known = known.clone()
+    known[:, 2:4] *= (contrast * sign)[:, None, None, None]  # luma, and the object's mean luma, less the screen's
+    known[:, 4] *= contrast[:, None, None]  # σ of the object's luma
     return known, alpha
 
 

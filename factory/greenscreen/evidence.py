@@ -15,7 +15,7 @@ from factory.greenscreen.keyer_settings import KeyerSettings, Pair
 from factory.greenscreen.keying import dominance, least_opacity, screen_axis
 from factory.greenscreen.light import Backdrop, backdrop
 from factory.greenscreen.screen import Screen
-from factory.greenscreen.separation import Clouds, Samples, applied, foreground_clouds, functional, sampled
+from factory.greenscreen.separation import Clouds, Samples, applied, foreground_clouds, functional, gathered, sampled
 from factory.greenscreen.solid import shrunk_by, solid_parts
 from factory.greenscreen.subsampling import is_subsampled
 
@@ -71,16 +71,19 @@ def evidence(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSett
 def _clouds(opaque: Samples, small: Floats, behind: Backdrop, light: float, few: float) -> Clouds:
     """The object's colours: of the opaque pixels at first, then also of the mixed ones, unmixed with what these tell.
 
-    An object's rim, its hair, its flames are not of the colours of its middle.
+    An object's rim, its hair, its flames are not of the colours of its middle. Unmixed at half the low resolution.
     """
-    clouds = foreground_clouds([opaque], light, few)
-    dirt = dirt_on(behind)
+    alone = gathered(opaque)
+    height, width = small.shape[:2]
+    half = (-(-width // 2), -(-height // 2))
+    colours, plate, near = resized(small, half), resized(behind.plate, half), gathered(sampled(*opaque, half), 0.5)
+    dirt, mixed = dirt_on(behind), np.zeros_like(near)
     for _ in range(ROUNDS):
-        alpha = np.asarray(np.clip(applied(functional(clouds, behind.plate), small), 0, 1), np.float32)
-        weight = MIXED * np.maximum((alpha - dirt) / (1 - dirt), 0)
-        mixed = Samples(unmixed(small, alpha, behind.plate), np.asarray(weight, np.float32))
-        clouds = foreground_clouds([opaque, mixed], light, few)
-    return clouds
+        field = functional(foreground_clouds(near + mixed, light, few), plate)
+        alpha = np.asarray(np.clip(applied(field, colours), 0, 1), np.float32)
+        weight = np.asarray(MIXED * np.maximum((alpha - dirt) / (1 - dirt), 0), np.float32)
+        mixed = gathered(Samples(unmixed(colours, alpha, plate), weight), scale=0.5)
+    return foreground_clouds(alone + enlarged(mixed, small), light, few)
 
 
 def dirt_on(screen: Backdrop) -> float:

@@ -27,7 +27,8 @@ def wanted(alpha: Floats, dirt: float) -> Floats:
     garbage = _specks(present) | _haze(alpha) | (densest < dirt)
     garbage |= _intruders(present & ~garbage, alpha)
     rim = cv2.dilate(garbage.astype(np.uint8), np.ones((RIM, RIM), np.uint8)) > 0
-    return np.asarray(~rim | (present & ~garbage), np.float32)
+    kept = cv2.dilate((present & ~garbage).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # with its soft edge
+    return np.asarray(~rim | kept, np.float32)
 
 
 def _specks(present: Mask) -> Mask:

@@ -19,12 +19,13 @@ from factory.greenscreen.screen import Screen
 from factory.greenscreen.solid import shrunk_by
 
 Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing
+BLOCKS = 0.05  # α that a codec's blocks make of a clean screen, if nothing denser is near
 GAP_SIZE = 9  # pixels across which a gap is looked for
-GAP = (0.15, 0.3)  # apparent opacity that a pixel lacks: in a solid part, in a gap
-NEARLY = (0.8, 0.95)  # α at a solid part's rim: of an edge, of a solid pixel
+# What follows is for α by colour alone, and for α that has luma's edges and so knows better by itself.
+GAP = ((0.15, 0.3), (0.05, 0.15))  # apparent opacity that a pixel lacks: in a solid part, in a gap
+NEARLY = ((0.8, 0.95), (0.92, 0.99))  # α at a solid part's rim: of an edge, of a solid pixel
 
 
 def key_frame(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings) -> tuple[Floats, Floats]:
@@ -36,11 +37,12 @@ def key_frame(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSet
     seen = evidence(picture, plate, screen, settings)
     behind, filmed = seen.behind, seen.behind.filmed
     alpha = _alpha(seen, picture, settings)
-    clean = max(settings.black_point * seen.noise, settings.coding * filmed, settings.haze * behind.haze, EXACT)
+    coding = settings.coding[seen.half] * filmed
+    clean = max(settings.black_point * seen.noise, coding, settings.haze * behind.haze, EXACT)
     alpha = clip_ends(alpha, min(clean, 0.2))
     if filmed > 0:  # a drawn screen has no marks, no dirt and no edge
         coarse = resized(alpha, seen.small.shape[1::-1])
-        alpha *= enlarged(wanted(coarse, dirt_on(behind)), picture)
+        alpha *= enlarged(wanted(coarse, max(dirt_on(behind), BLOCKS)), picture)
     doubt, typical = filmed_of(settings.doubt, behind), seen.clouds.mean
     return alpha, recovered_colours(picture, alpha, seen.small, behind, typical, spill=settings.spill, doubt=doubt)
 
@@ -66,16 +68,17 @@ def _alpha(seen: Evidence, picture: Floats, settings: KeyerSettings) -> Floats:
         alpha = denoised(alpha, noise)
     alpha = np.asarray(np.clip(alpha, 0, 1), np.float32)
     alpha = np.maximum(alpha, cv2.erode(seen.own, np.ones((3, 3), np.uint8)))
-    return _held_out(alpha, seen.solid, seen.apparent)
+    return _held_out(alpha, seen)
 
 
-def _held_out(alpha: Floats, solid: Mask, apparent: Floats) -> Floats:
+def _held_out(alpha: Floats, seen: Evidence) -> Floats:
     """α raised to 1 inside solid parts; near their rim, where they are known too coarsely, only if it is nearly 1.
 
     A pixel that shows more of the screen than those around it keeps its α: it is a slit, too fine for the mask.
     """
-    bounded = np.minimum(apparent, 1)
+    nearly, gap = NEARLY[seen.half], GAP[seen.half]
+    bounded = np.minimum(seen.apparent, 1)
     dip = cv2.blur(bounded, (GAP_SIZE, GAP_SIZE)) - bounded
-    rim = enlarged(shrunk_by(solid, 1), alpha) * np.clip((alpha - NEARLY[0]) / (NEARLY[1] - NEARLY[0]), 0, 1)
-    inside = np.maximum(rim, enlarged(shrunk_by(solid, 3), alpha))
-    return np.asarray(np.maximum(alpha, inside * np.clip((GAP[1] - dip) / (GAP[1] - GAP[0]), 0, 1)), np.float32)
+    rim = enlarged(shrunk_by(seen.solid, 1), alpha) * np.clip((alpha - nearly[0]) / (nearly[1] - nearly[0]), 0, 1)
+    inside = np.maximum(rim, enlarged(shrunk_by(seen.solid, 3), alpha))
+    return np.asarray(np.maximum(alpha, inside * np.clip((gap[1] - dip) / (gap[1] - gap[0]), 0, 1)), np.float32)

@@ -22,7 +22,7 @@ class KeyerSettings:
     light: Pair = (0.6, 0.1)  # (full, half) σ by which an object's light may differ from its samples'
     quiet: float = 1.5  # standard deviations of α that are smoothed as noise
     black_point: float = 0.7  # standard deviations of α that count as clean screen
-    coding: float = 0.025  # α that coding makes of clean screen
+    coding: Pair = (0.025, 0.008)  # (full, half) α that noise and coding make of clean filmed screen
     haze: float = 1.5  # multiples of the haze along the border that count as clean screen
     spill: Pair = (0.15, 0.4)  # screen colour in an object: up to the first it is spill, from the second its own
     doubt: Pair = (0.02, 0.3)  # (drawn, filmed) α under which an unmixed colour counts less than those around it

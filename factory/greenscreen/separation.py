@@ -7,7 +7,6 @@ it looks along the colours in which this object, here, differs from this screen 
 Fields are computed at a low resolution, for they are smooth, and applied to the pixels at full resolution.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -49,15 +48,22 @@ def sampled(picture: Floats, weight: Floats, size: tuple[int, int]) -> Samples:
     return Samples(np.asarray(total / np.maximum(mass, 1e-6)[..., None], np.float32), mass)
 
 
-def foreground_clouds(samples: Sequence[Samples], light: float, doubt: float) -> Clouds:
+def gathered(samples: Samples, scale: float = 1.0) -> Floats:
+    """(h, w, 10) what the samples around each place sum up to: weighted colours, their products, and the weight.
+
+    scale: of the samples' pixels to those at low resolution; the sums are over equal parts of the picture.
+    """
+    return _at_all_scales(_moments(*samples), scale)
+
+
+def foreground_clouds(sums: Floats, light: float, doubt: float) -> Clouds:
     """Mean and covariance of the colours around each place, drawn to a grey of any light where there are none.
 
-    light: σ by which foregrounds vary in light beyond what the samples show.
+    sums: of `gathered`.  light: σ by which foregrounds vary in light beyond what the samples show.
     doubt: gathered weight at which the samples count as much as the prior.
     """
-    gathered = _gathered(np.sum([_moments(*some) for some in samples], axis=0, dtype=np.float32))
-    known = gathered[..., 9]
-    average = gathered[..., :9] / np.maximum(known, 1e-9)[..., None]
+    known = sums[..., 9]
+    average = sums[..., :9] / np.maximum(known, 1e-9)[..., None]
     trust = (known / (known + np.float32(doubt)))[..., None]
     seen = np.ascontiguousarray(average[..., :3], np.float32)
     prior = PRIOR_SPREAD**2 * SAME + np.float32(PRIOR_LIGHT**2)
@@ -123,14 +129,14 @@ def applied(field: Floats, picture: Floats) -> Floats:
     return np.asarray(offset, np.float32)
 
 
-def _gathered(moments: Floats) -> Floats:
+def _at_all_scales(moments: Floats, scale: float) -> Floats:
     """Weighted sums at all scales, the nearest with the most weight."""
     height, width = moments.shape[:2]
     padded = np.pad(moments, ((0, -height % 8), (0, -width % 8), (0, 0)))
     size = padded.shape[1], padded.shape[0]
     (near, heavy), (middle, light) = SCALES
-    total = heavy * cv2.GaussianBlur(padded, (0, 0), near)
+    total = heavy * cv2.GaussianBlur(padded, (0, 0), near * scale)
     for factor, sigma, weight in ((2, middle, light), (8, *FAR)):
         small = cv2.resize(padded, (size[0] // factor, size[1] // factor), interpolation=cv2.INTER_AREA)
-        total += weight * cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / factor), size)
+        total += weight * cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma * scale / factor), size)
     return np.asarray(total[:height, :width], np.float32)
