@@ -87,6 +87,7 @@ def clip_ends(alpha: Floats, threshold: float) -> Floats:
 
     The usual stretch between black and white point would shift every fractional α; this leaves them alone.
     """
-    t = threshold
-    low = np.where(alpha < 2 * t, np.maximum(2 * (alpha - t), 0), alpha)
-    return np.where(low > 1 - 2 * t, np.minimum(1 - 2 * (1 - t - low), 1), low)
+    _, falling = cv2.threshold(cv2.addWeighted(alpha, 2, alpha, 0, -2 * threshold), 0, 0, cv2.THRESH_TOZERO)
+    low = cv2.min(alpha, falling)
+    rising = cv2.addWeighted(low, 2, low, 0, 2 * threshold - 1)
+    return np.asarray(cv2.threshold(cv2.max(low, rising), 1, 0, cv2.THRESH_TRUNC)[1], np.float32)
