@@ -119,11 +119,9 @@ def deviation(weights: Floats, clouds: Clouds) -> Floats:
 
 def applied(field: Floats, picture: Floats) -> Floats:
     """α = w·B − w·I at the picture's size; not clipped. field: (h, w, 4). Returns (H, W)."""
-    height, width = picture.shape[:2]
-    large = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
-    wr, wg, wb, offset = cv2.split(large)
-    r, g, b = cv2.split(picture)
-    for weight, channel in ((wr, r), (wg, g), (wb, b)):
+    size = picture.shape[1::-1]
+    *weights, offset = (cv2.resize(f, size, interpolation=cv2.INTER_LINEAR) for f in cv2.split(field))
+    for weight, channel in zip(weights, cv2.split(picture), strict=True):
         cv2.multiply(weight, channel, dst=channel)
         cv2.subtract(offset, channel, dst=offset)
     return np.asarray(offset, np.float32)
