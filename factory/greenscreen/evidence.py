@@ -98,11 +98,13 @@ def filmed_of(drawn_and_filmed: Pair, behind: Backdrop) -> float:
 
 
 def resized(picture: Floats, size: tuple[int, ...]) -> Floats:
+    """A picture or field (H, W, …) at another size (width, height): averaged when smaller, interpolated when larger."""
     way = cv2.INTER_AREA if picture.shape[1] > size[0] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(picture, size, interpolation=way), np.float32)
 
 
 def enlarged(field: Floats, picture: Floats) -> Floats:
+    """A field (h, w, …) interpolated to the size of a picture (H, W, …)."""
     height, width = picture.shape[:2]
     return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 

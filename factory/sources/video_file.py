@@ -6,12 +6,13 @@ in old containers they do not rise.
 """
 
 import math
+import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,mxf"  # no pictures, an
 MAX_PIXELS = 40_000_000  # 8K is 33 million
 UNSEEKABLE = {"mpegts", "mpeg", "avi", "flv"}  # their indexes are absent, guessed or count in decoding order
 PIECE = 1 << 20
-CUT_OFF = 1.0  # seconds by which a clip's pictures may end before the clip does
+CUT_OFF = 1.0  # seconds, beyond its longest pause, by which a clip's pictures may end before the clip does
+DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")  # of a Matroska track
 NO_VIDEO = "the file is no video that can be read: it is cut off, or something else"
 
 
@@ -128,15 +130,16 @@ class VideoFile:
 
         Containers of which the beginning suffices (Matroska, MP4 with its index in front) say how long they once were.
         """
-        tagged = self._stream.metadata.get("DURATION", "").split(":")
-        if len(tagged) == 3:
-            promised = sum(float(part) * unit for part, unit in zip(tagged, (3600, 60, 1), strict=True))
+        if tagged := DURATION.fullmatch(self._stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = map(float, tagged.groups())
+            promised = 3600 * hours + 60 * minutes + seconds
         elif self._stream.duration:
             promised = float(self._stream.duration * self.time_base)
         else:
             promised = (self._container.duration or 0) / av.time_base
         there = float((stamps.pts[-1] - stamps.pts[0]) * self.time_base)
-        return (stamps.pts[-1] + 1,) if promised > there + CUT_OFF else ()
+        pause = float(max((b - a for a, b in pairwise(stamps.pts)), default=0) * self.time_base)
+        return (stamps.pts[-1] + 1,) if promised > there + pause + CUT_OFF else ()
 
     def entries(self, stamps: Stamps) -> tuple[int, ...]:
         """The key frames at which decoding may start, found by trying the second one.
