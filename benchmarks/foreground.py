@@ -28,7 +28,7 @@ def main() -> int:
     ours, theirs = defaultdict(list), defaultdict(list)
     for scene in scenes(PICTURES):
         band = (scene.alpha > 0.02) & (scene.alpha < 0.98)
-        mine = key(scene.picture)[1]
+        mine = key(scene.picture, halved=scene.screen == "h264")[1]
         peer = estimate_foreground_ml(scene.picture.astype(np.float64), scene.alpha.astype(np.float64))
         for found, errors in ((mine, ours), (peer, theirs)):
             errors[scene.screen].append(255 * float(np.abs(found - scene.foreground)[band].mean()))

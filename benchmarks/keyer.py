@@ -109,7 +109,7 @@ def main() -> int:
     ours: dict[str, list[tuple[float, float]]] = {name: [] for name in MUST}
     theirs: dict[str, list[tuple[float, float]]] = {name: [] for name in MUST}
     for scene in scenes(HELD_OUT if arguments.held_out else PICTURES):
-        alpha = key(scene.picture)[0]
+        alpha = key(scene.picture, halved=scene.screen == "h264")[0]
         ours[scene.screen].append(errors(as_levels(alpha), as_levels(scene.alpha)))
         theirs[scene.screen].append(best_of_ffmpeg(scene))
         (square, grad), (peer_square, peer_grad) = ours[scene.screen][-1], theirs[scene.screen][-1]
@@ -134,11 +134,11 @@ def main() -> int:
     )
 
 
-def key(picture: Floats) -> tuple[Floats, Floats]:
-    """α and foreground of a picture of which nothing else is known."""
+def key(picture: Floats, *, halved: bool = False) -> tuple[Floats, Floats]:
+    """α and foreground of a picture of which nothing else is known. halved: its file has chroma of half resolution."""
     screen = find_screen([picture])
     plate = clean_plate([picture], screen)
-    return key_frame(picture, plate_at(plate, *picture.shape[:2]), screen, KeyerSettings())
+    return key_frame(picture, plate_at(plate, *picture.shape[:2]), screen, KeyerSettings(), halved=halved)
 
 
 def scenes(pictures: list[tuple[str, int]]) -> Iterator[Scene]:
@@ -272,7 +272,7 @@ def frames_per_second(frames: int) -> float:
     screen = find_screen(first)
     plate = plate_at(clean_plate(first, screen), 1080, 1920)
     settings = KeyerSettings()
-    key_frame(first[0], plate, screen, settings)
+    key_frame(first[0], plate, screen, settings, halved=True)
     source = map(as_seen, decoded(clip))
     begin = time.perf_counter()
     with ThreadPoolExecutor(1) as thread:
@@ -280,7 +280,7 @@ def frames_per_second(frames: int) -> float:
         done = 0
         while (picture := coming.result()) is not None:
             coming = thread.submit(next, source, None)
-            key_frame(picture, plate, screen, settings)
+            key_frame(picture, plate, screen, settings, halved=True)
             done += 1
     return done / (time.perf_counter() - begin)
 

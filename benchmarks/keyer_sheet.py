@@ -56,11 +56,17 @@ def keyed() -> Iterator[list[Floats]]:
     for name, shown in CLIPS:
         frames = read(FOLDER / name)
         step = max(1, len(frames) // LOOKED_AT)
-        yield from shown_over(frames, [min(i, len(frames) - 1) for i in shown], name, looked_at=frames[::step])
+        there = [min(i, len(frames) - 1) for i in shown]
+        yield from shown_over(frames, there, name, looked_at=frames[::step], halved=True)
 
 
 def shown_over(
-    frames: Sequence[Floats], chosen: Sequence[int], name: str, looked_at: Sequence[Floats] | None = None
+    frames: Sequence[Floats],
+    chosen: Sequence[int],
+    name: str,
+    looked_at: Sequence[Floats] | None = None,
+    *,
+    halved: bool = False,
 ) -> Iterator[list[Floats]]:
     """A row for each chosen frame, or none and a sentence where there is no screen."""
     try:
@@ -73,7 +79,8 @@ def shown_over(
     for i in chosen:
         picture = frames[i]
         height, width = picture.shape[:2]
-        alpha, foreground = key_frame(picture, plate_at(plate, height, width), screen, KeyerSettings())
+        behind = plate_at(plate, height, width)
+        alpha, foreground = key_frame(picture, behind, screen, KeyerSettings(), halved=halved)
         grounds = [np.full(3, level, np.float32) for level in (0.5, 1, 0)]
         backgrounds = [*grounds, cv2.resize(photograph, (width, height), interpolation=cv2.INTER_AREA)]
         yield [picture, *(composite(foreground, alpha, np.asarray(ground)) for ground in backgrounds)]

@@ -118,7 +118,7 @@ def squares(random: np.random.Generator) -> Iterator[Example]:
         plate = plate_at(clean_plate([picture], screen), *alpha.shape)
     except DataError:
         return
-    seen = evidence(picture, plate, screen, KeyerSettings())
+    seen = evidence(picture, plate, screen, KeyerSettings(), halved=True)
     if not seen.half:
         return
     known = features(seen, picture)

@@ -101,3 +101,13 @@ def test_what_the_network_is_told_has_no_colours_and_is_of_the_order_of_one() ->
     known = features(seen_in(picture), picture)
     assert [(field.shape, field.dtype) for field in known] == 6 * [(picture.shape[:2], np.float32)]
     assert max(float(np.abs(field).max()) for field in known) <= 4
+
+
+def test_a_clip_that_says_it_is_subsampled_is_not_judged_by_its_looks() -> None:
+    picture, _ = scene("wig")
+    grain = np.random.default_rng(2).normal(0, 0.02, picture.shape).astype(np.float32)
+    rough = np.clip(cv2.GaussianBlur(picture, (0, 0), 1) + grain, 0, 1)  # luma as soft as chroma: out of focus
+    screen = find_screen([rough])
+    plate = plate_at(clean_plate([rough], screen), *rough.shape[:2])
+    assert not evidence(rough, plate, screen, KeyerSettings()).half
+    assert evidence(rough, plate, screen, KeyerSettings(), halved=True).half

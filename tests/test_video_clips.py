@@ -19,7 +19,7 @@ from factory.sample import CAPTURED, EDITED, Matte, Request, Sample
 from factory.shards.equation import plate_picture
 from factory.sources.clip_pairs import ClipPairs, PairProbe, clean, pair_frame_rows, pair_row, probe_pair
 from factory.sources.clip_probe import ClipProbe, assign_split, list_clips, probe_clip
-from factory.sources.clip_reader import one_ahead
+from factory.sources.clip_reader import chroma_halved, one_ahead
 from factory.sources.clip_settings import ClipSettings
 from factory.sources.clips import Clips, clip_row, frame_rows
 from factory.sources.on_screen import FramingSettings
@@ -325,3 +325,13 @@ def test_large_frames_are_averaged_before_they_are_keyed(tmp_path: Path) -> None
     assert isinstance(whole, Sample) and whole.alpha is not None
     assert is_disc(small.alpha)
     assert np.abs(small.alpha.astype(float) - whole.alpha).mean() < 8
+
+
+def test_a_clip_knows_whether_its_colours_are_blurred_when_it_is_keyed(tmp_path: Path) -> None:
+    film(tmp_path / "full.mp4", 5, pixels="yuv444p")
+    film(tmp_path / "half.mp4", 5)
+    film(tmp_path / "turned.mp4", 5, rotation=90)
+    known = {row["path"]: chroma_halved(row) for row in planned(tmp_path, ClipSettings())[0]}
+    assert known == {"full.mp4": False, "half.mp4": True, "turned.mp4": True}
+    made_smaller, _ = planned(tmp_path, ClipSettings(keyed_at=60))
+    assert not any(map(chroma_halved, made_smaller))

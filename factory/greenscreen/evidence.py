@@ -48,7 +48,9 @@ class Evidence(NamedTuple):
     alpha: Floats  # (H, W) what the functional says, not clipped
 
 
-def evidence(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings) -> Evidence:
+def evidence(
+    picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings, *, halved: bool = False
+) -> Evidence:
     """All that `key_frame` makes α of, from its arguments. Raises DataError("no_screen")."""
     height, width = picture.shape[:2]
     scale = min(1.0, settings.work_size / max(height, width))
@@ -61,7 +63,7 @@ def evidence(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSett
     solid = solid_parts(_apparent_opacity(small, behind, screen), filmed_of(settings.solid, behind), least_clear)
     apparent = _apparent(picture, behind)
     own = _own_colours(apparent, noise, behind, settings)
-    half = behind.filmed > 0 and is_subsampled(picture)
+    half = behind.filmed > 0 and (halved or is_subsampled(picture))
     opaque = sampled(picture, np.maximum(own, enlarged(shrunk_by(solid, 2), picture)), small.shape[1::-1])
     clouds = _clouds(opaque, small, behind, settings.light[half], filmed_of(settings.few, behind))
     field = functional(clouds, behind.plate)

@@ -28,13 +28,16 @@ GAP = ((0.15, 0.3), (0.05, 0.15))  # apparent opacity that a pixel lacks: in a s
 NEARLY = ((0.8, 0.95), (0.92, 0.99))  # α at a solid part's rim: of an edge, of a solid pixel
 
 
-def key_frame(picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings) -> tuple[Floats, Floats]:
+def key_frame(
+    picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings, *, halved: bool = False
+) -> tuple[Floats, Floats]:
     """α (H, W) and straight, despilled foreground (H, W, 3), defined everywhere; float32 in 0..1.
 
     picture: (H, W, 3) in 0..1, gamma-encoded.  plate: (h, w, 3) in 0..1, the clean plate at any size.
+    halved: whether chroma is known to have half of luma's resolution (4:2:0); else the picture is judged by its looks.
     Raises DataError("no_screen") where the screen is too grey to key against.
     """
-    seen = evidence(picture, plate, screen, settings)
+    seen = evidence(picture, plate, screen, settings, halved=halved)
     behind, filmed = seen.behind, seen.behind.filmed
     alpha = _alpha(seen, picture, settings)
     coding = settings.coding[seen.half] * filmed

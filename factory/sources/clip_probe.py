@@ -166,7 +166,8 @@ def _decided(tagged: Colours, settings: ClipSettings) -> Colours:
     """The clip's own colours, except where the settings say otherwise."""
     if tagged.matrix == "rgb":
         return tagged
-    return Colours(
+    return replace(
+        tagged,
         matrix=tagged.matrix if settings.matrix == "auto" else settings.matrix,
         range=tagged.range if settings.range == "auto" else settings.range,
         assumed=tagged.assumed and settings.matrix == "auto",

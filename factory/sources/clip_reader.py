@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -72,18 +73,18 @@ def _check(path: Path, sha256: str) -> None:
 
 def geometry_in(clip: Row) -> Geometry:
     """As `clip_row` wrote it."""
-    return Geometry(
-        width=clip["width"],
-        height=clip["height"],
-        coded_width=clip["coded_width"],
-        coded_height=clip["coded_height"],
-        rotation=clip["rotation"],
-    )
+    return Geometry(**{field.name: clip[field.name] for field in fields(Geometry)})
 
 
 def colours_in(clip: Row) -> Colours:
     """As `clip_row` wrote it."""
-    return Colours(matrix=clip["matrix"], range=clip["range"], assumed=clip["assumed"], siting=clip["siting"])
+    return Colours(**{field.name: clip[field.name] for field in fields(Colours)})
+
+
+def chroma_halved(clip: Row) -> bool:
+    """Whether its frames are known to have blurred colours when they are keyed: a frame made smaller may have not."""
+    g = geometry_in(clip)
+    return bool(clip["halved"]) and {g.width, g.height} == {g.coded_width, g.coded_height}
 
 
 def named_moment(path: str, pts: int, first: int, time_base: Fraction) -> str:

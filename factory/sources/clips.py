@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from factory.greenscreen.keyer_settings import KeyerSettings
 from factory.greenscreen.screen import Screen
 from factory.sample import EDITED, Origin, Request, Sample
 from factory.sources.clip_probe import ClipProbe, unpacked, upright_rgb
-from factory.sources.clip_reader import ClipReader, Row, colours_in, geometry_in, named_moment, one_ahead
+from factory.sources.clip_reader import ClipReader, Row, chroma_halved, colours_in, geometry_in, named_moment, one_ahead
 from factory.sources.framing import cut_sides
 from factory.sources.on_screen import FramingSettings, painted
 from factory.sources.video_colour import Floats
@@ -26,20 +27,12 @@ SHARD_DIGITS = 6  # of a key
 
 def clip_row(path: str, probe: ClipProbe, *, licence: str = "", attribution: str = "") -> Row:
     """A clip's row of the frozen table. path: relative to the source's folder, POSIX separators."""
-    g, c = probe.geometry, probe.colours
     return {
         "path": path,
         "size": probe.size,
         "sha256": probe.sha256,
-        "width": g.width,
-        "height": g.height,
-        "coded_width": g.coded_width,
-        "coded_height": g.coded_height,
-        "rotation": g.rotation,
-        "matrix": c.matrix,
-        "range": c.range,
-        "assumed": c.assumed,
-        "siting": c.siting,
+        **asdict(probe.geometry),
+        **asdict(probe.colours),
         "seekable": probe.seekable,
         "strict": probe.strict,
         "screen": list(probe.screen.colour),
@@ -129,7 +122,7 @@ class Clips:
         screen = Screen(colour=tuple(clip["screen"]), noise=clip["noise"])
         plate = plate_at(self._plate_of(item["clip"]), *picture.shape[:2])
         try:
-            a, f = key_frame(picture, plate, screen, self._settings)
+            a, f = key_frame(picture, plate, screen, self._settings, halved=chroma_halved(clip))
             alpha, foreground = (np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8) for x in (a, f))
             if not alpha.any():
                 return DataError("empty", "the frame shows nothing but its screen")

@@ -51,12 +51,14 @@ class Colours:
 
     assumed: the stream does not name its matrix, the rule by height did.
     siting: where a chroma sample lies among its luma samples.
+    halved: whether a row has fewer chroma samples than luma ones, as in 4:2:0 and 4:2:2.
     """
 
     matrix: Matrix
     range: Range
     assumed: bool = False
     siting: Siting = "left"
+    halved: bool = False
 
     def __str__(self) -> str:
         return f"{self.matrix} {self.range}" + (" assumed" if self.assumed else "")
@@ -84,6 +86,7 @@ def colours_of(frame: "VideoFrame") -> Colours:
         range="pc" if full else "tv",
         assumed=frame.colorspace in UNTAGGED,
         siting="centre" if frame.format.name.startswith("yuvj") and frame.colorspace in UNTAGGED else "left",
+        halved=len({component.width for component in frame.format.components}) > 1,
     )
 
 
