@@ -144,6 +144,25 @@ def test_smoke_does_not_stain_the_plate() -> None:
     assert np.abs(plate - background).max() < 1.5 / 255
 
 
+def test_haze_before_a_drawn_screen_is_the_objects() -> None:
+    wide = np.zeros((H, W), np.float32)
+    wide[14:-14, 14:-14] = 0.012
+    truth = np.maximum(disc(radius=0.2), cv2.GaussianBlur(wide, (0, 0), 2))
+    alpha, _ = key(exact(composite(flat((170, 170, 170)), truth, flat(GREEN))))
+    haze = (truth > 0.01) & (truth < 0.013)
+    assert haze.mean() > 0.5
+    assert abs(float((alpha - truth)[haze].mean())) < 0.001
+
+
+@pytest.mark.parametrize("screen", [flat(GREEN), flat((0, 177, 64))], ids=["green", "chroma key green"])
+def test_a_screen_of_one_level_is_told_from_a_lit_one(screen: Floats) -> None:
+    drawn = exact(composite(flat((250, 250, 250)), disc(softness=40), screen))
+    assert np.array_equal(plate_at(clean_plate([drawn], find_screen([drawn])), H, W), screen)
+    for lit in (noisy(drawn, 1), exact(drawn * (0.9 + 0.1 * uneven((255, 255, 255))))):
+        plate = plate_at(clean_plate([lit], find_screen([lit])), H, W)
+        assert np.unique(plate.reshape(-1, 3), axis=0).shape[0] > 1
+
+
 def test_over_time_the_plate_sees_what_any_frame_sees() -> None:
     rng = np.random.default_rng(3)
     background = uneven(MUTED)

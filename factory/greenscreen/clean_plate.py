@@ -2,7 +2,7 @@
 
 Kept small and 16-bit: a screen's light is smooth, and a plate goes into the frozen table with its clip.
 A polynomial of 2nd order finds which pixels are the screen and spans what is never seen; on it lies a smooth field of
-how the screen's true light differs from it.
+how the screen's true light differs from it. A drawn screen is of one colour: what differs is haze, to be seen as such.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
+from factory.greenscreen.compositing import as_levels
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import screen_axis
-from factory.greenscreen.screen import Screen, evenly, screen_pixels, shrunk
+from factory.greenscreen.screen import Screen, along_border, evenly, screen_pixels, shrunk
 from factory.shards.equation import plate_basis
 
 Floats = NDArray[np.float32]
@@ -30,6 +31,7 @@ EVEN = 1.5  # levels of spread about the polynomial up to which a screen has no 
 UNEVEN = 8.0  # by how much of the spread beyond that the light may stray
 FIT_PIXELS = 8192
 FIT_ROUNDS = 8
+ONE_COLOUR = 0.5  # of the screen along the border that a drawn screen's colour holds, to the level
 NARROW = 0.008  # distance from the envelope (0..1) that a screen without light of its own keeps to
 ENVELOPE = 0.98  # expectile of the screen's colour that the fit starts from
 ENVELOPE_ROUNDS = 12
@@ -45,6 +47,9 @@ def clean_plate(frames: Sequence[Floats], screen: Screen) -> Picture16:
     seen = np.stack([sure_screen(picture, screen) for picture in small])
     if np.count_nonzero(seen.any(axis=0)) < LEAST * seen[0].size:
         raise DataError("no_screen", f"only {seen.any(axis=0).mean():.1%} of the picture is surely screen")
+    drawn = drawn_colour(small, seen)
+    if drawn is not None:
+        return np.asarray(np.rint(np.broadcast_to(drawn, small[0].shape) * 65535), np.uint16)
     trend, spread = _trend(small, seen, screen)
     reach = 0.25 / 255 + 3 * spread + UNEVEN * max(0.0, spread - (EVEN + screen.noise) / 255)
     near = np.abs(small - trend).max(axis=-1) <= reach
@@ -54,6 +59,19 @@ def clean_plate(frames: Sequence[Floats], screen: Screen) -> Picture16:
     middle[ever] = np.nanmedian(np.where(seen[..., None], small - trend, np.nan)[:, ever], axis=0)
     plate = trend + smoothed(np.asarray(middle, np.float32), np.asarray(ever, np.float32))
     return np.asarray(np.rint(np.clip(plate, 0, 1) * 65535), np.uint16)
+
+
+def drawn_colour(small: Floats, seen: NDArray[np.bool_]) -> Floats | None:
+    """(3,) the one colour, to the level, that a drawn screen shows along most of its border; None for a filmed screen.
+
+    small: (N, h, w, 3) in 0..1.  seen: (N, h, w) where the screen surely is.
+    """
+    border = small[seen & along_border(seen.shape[1:])]
+    levels, count = np.unique(as_levels(border), axis=0, return_counts=True)
+    most = int(np.argmax(count)) if len(levels) else 0
+    if not len(levels) or count[most] < ONE_COLOUR * len(border):
+        return None
+    return np.asarray(levels[most] / 255, np.float32)
 
 
 def _trend(small: Floats, seen: NDArray[np.bool_], screen: Screen) -> tuple[Floats, float]:

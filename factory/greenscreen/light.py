@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import dominance
-from factory.greenscreen.screen import Screen, dot, screen_pixels
+from factory.greenscreen.screen import Screen, along_border, dot, screen_pixels
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-BORDER = 0.08  # width of the border, as a share of each side
+BORDER = 0.08  # width of the border, as a share of each side: there the screen is judged, for subjects keep away
 ENOUGH = 32  # pixels of screen from which anything can be told of it
 EVEN = 0.006  # robust σ of light along the border up to which a screen is even: then nothing darkens it but an object
 LIGHTS = 8.0  # standard deviations of the border's light that shadow and glare may reach …
@@ -44,7 +44,7 @@ def backdrop(small: Floats, plate: Floats, screen: Screen) -> Backdrop:
     small, plate: (h, w, 3) in 0..1, the frame at low resolution and its clean plate.
     """
     colour = screen.unit
-    border = _border(plate.shape[:2])
+    border = along_border(plate.shape[:2], BORDER)
     exposed = _exposed(small, plate, border & screen_pixels(small, plate))
     on_screen = screen_pixels(small, exposed)
     relit = np.clip(exposed * _light(small, exposed, on_screen, border)[..., None], 0, 1)
@@ -52,14 +52,6 @@ def backdrop(small: Floats, plate: Floats, screen: Screen) -> Backdrop:
     apparent = np.asarray(cv2.GaussianBlur(1 - dominance(small, colour) / strength, (0, 0), SMOOTH), np.float32)
     filmed = max(_ramp(screen.noise, FILMED), _coded(small, relit, colour))
     return Backdrop(relit, colour, strength, on_screen, _haze(apparent[border]), filmed)
-
-
-def _border(shape: tuple[int, ...]) -> Mask:
-    """The outermost pixels: there the screen is judged, for subjects keep away from it."""
-    rows, columns = (max(1, round(BORDER * side)) for side in shape)
-    border = np.ones(shape, np.bool_)
-    border[rows:-rows, columns:-columns] = False
-    return border
 
 
 def _exposed(small: Floats, plate: Floats, seen: Mask) -> Floats:

@@ -49,7 +49,7 @@ def find_screen(frames: Sequence[Floats]) -> Screen:
     """
     chosen = evenly(frames, FRAMES)
     small = [shrunk(frame, LOOKED_AT) for frame in chosen]
-    borders = np.concatenate([_border(frame) for frame in small])
+    borders = np.concatenate([frame[along_border(frame.shape[:2])] for frame in small])
     everything = np.concatenate([frame.reshape(-1, 3) for frame in small])
     hue, _ = _commonest_hue(borders)
     share = [_share(borders, everything, hue)]
@@ -133,10 +133,12 @@ def _mean_colour(pixels: Floats, hue: float) -> Floats:
     return np.asarray(near.mean(axis=0) if len(near) else middle, np.float32)
 
 
-def _border(frame: Floats) -> Floats:
-    rows, columns = (max(1, round(BORDER * side)) for side in frame.shape[:2])
-    sides = (frame[:rows], frame[-rows:], frame[:, :columns], frame[:, -columns:])
-    return np.concatenate([side.reshape(-1, 3) for side in sides])
+def along_border(shape: tuple[int, ...], share: float = BORDER) -> NDArray[np.bool_]:
+    """(H, W) the outermost pixels of a picture of this shape, as far in as this share of each side."""
+    rows, columns = (max(1, round(share * side)) for side in shape)
+    border = np.ones(shape, np.bool_)
+    border[rows:-rows, columns:-columns] = False
+    return border
 
 
 def _commonest_hue(pixels: Floats) -> tuple[float, float]:
