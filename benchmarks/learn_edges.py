@@ -1,13 +1,14 @@
-"""Train the network that gives α luma's edges (factory/greenscreen/edge_network.py).
+"""Train the networks that correct α by what neighbours tell (factory/greenscreen/edge_network.py).
 
-    python benchmarks/learn_edges.py examples --out FOLDER --n 5000 --seed 1
-    python benchmarks/learn_edges.py train FOLDER --steps 16000 --out factory/greenscreen/edges.npz
+    python benchmarks/learn_edges.py examples half --out FOLDER --n 5000 --seed 1
+    python benchmarks/learn_edges.py train half FOLDER --steps 16000 --out factory/greenscreen/edges_half.npz
 
-Examples are squares of coded scenes: what the keyer knows there before it sharpens α, and the true α. Objects are
-painted by this project's procedural classes, or are free renderings (MIT and CC0), some with a photograph (CC0 or of
-unrestricted use) for their colours; none that benchmarks/keyer.py measures with. Screens are of many colours, with
-uneven light, spill and noise; codings are H.264 at many strengths, still and moving, of both common chroma sitings.
-Several seeds can be made at once; an example depends on its seed and on nothing else.
+and likewise with `drawn`, for drawn screens. Examples are squares of scenes: what the keyer knows there
+before it corrects α, and the true α. Objects are painted by this project's procedural classes, or are free renderings
+(MIT and CC0), some with a photograph (CC0 or of unrestricted use) for their colours; none that benchmarks/keyer.py
+measures with. `half`: screens of many colours, with uneven light, spill and noise; H.264 at many strengths, still and
+moving, of both common chroma sitings. `drawn`: screens of one colour; objects with soft edges and interiors that are
+not wholly opaque. Several seeds can be made at once; an example depends on its seed and on nothing else.
 """
 
 import argparse
@@ -37,8 +38,10 @@ from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.edge_network import network
 from factory.greenscreen.edges import LAYERS, REACH, features, tile_of
 from factory.greenscreen.evidence import evidence
+from factory.greenscreen.filling import fill
 from factory.greenscreen.keyer_settings import KeyerSettings
 from factory.greenscreen.screen import find_screen
+from factory.greenscreen.subsampling import LUMA
 from factory.quality.metrics import SIGMA
 from factory.sources.procedural.registry import REGISTRY
 from factory.sources.procedural.render import CLASSES, render
@@ -49,10 +52,12 @@ Floats = NDArray[np.float32]
 SIDE = 96  # pixels of a square of α; what is known of it reaches REACH farther
 SQUARES = 6  # looked for in one scene
 EDGES = 0.02  # of a square that must have a fractional α
-MISTAKEN = 0.12  # error of the blurred α from which a square shows another of the keyer's mistakes, not a soft edge
+MISTAKEN = (0.15, 0.12)  # (drawn, half) error of the blurred α from which a square shows no soft edge but a mistake
 SMOKE = "rgba_kenney_cc0/smokeparticleassets"
 SOFT = ("strands", "plants", "glass_and_smoke", "life")  # modules of the classes that are painted more often
-WIDTH = 32  # channels of the hidden layers
+KEYS = [(0, 255, 0)] * 6 + [(0, 0, 255)] * 2 + [(255, 0, 255), (0, 177, 64), (0, 255, 255), (255, 0, 0), (255, 255, 0)]
+FIELDS = (10, 6)  # (drawn, half) that the network is told
+WIDTH = (36, 32)  # (drawn, half) channels of the hidden layers
 BATCH = 32
 RATE = 1.5e-3
 AVERAGED = 0.999  # decay of the average of the weights, which is what is saved
@@ -61,7 +66,7 @@ BT709 = 1
 
 
 class Example(NamedTuple):
-    """One square: (6, SIDE + 2·REACH, SIDE + 2·REACH) of what is known, (SIDE, SIDE) of the true α; float16."""
+    """One square: (FIELDS, SIDE + 2·REACH, SIDE + 2·REACH) of what is known, (SIDE, SIDE) of the true α; float16."""
 
     known: NDArray[np.float16]
     alpha: NDArray[np.float16]
@@ -72,35 +77,38 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("examples")
+    making.add_argument("screen", choices=["half", "drawn"])
     making.add_argument("--out", type=Path, required=True)
     making.add_argument("--n", type=int, default=5000)
     making.add_argument("--seed", type=int, default=1)
     training = commands.add_parser("train")
+    training.add_argument("screen", choices=["half", "drawn"])
     training.add_argument("folder", type=Path)
     training.add_argument("--steps", type=int, default=16000)
     training.add_argument("--begin", type=Path, help="weights to go on from")
     training.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
+    half = arguments.screen == "half"
     if arguments.command == "examples":
         cv2.setNumThreads(1)
-        save_examples(arguments.out, arguments.n, arguments.seed)
+        save_examples(arguments.out, arguments.n, arguments.seed, half=half)
     else:
-        train(arguments.folder, arguments.steps, arguments.begin, arguments.out)
+        train(arguments.folder, arguments.steps, arguments.begin, arguments.out, half=half)
     return 0
 
 
 # ---- examples
 
 
-def save_examples(folder: Path, count: int, seed: int) -> None:
+def save_examples(folder: Path, count: int, seed: int, *, half: bool) -> None:
     """Write `count` examples as one file of the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    known = np.empty((count, 6, SIDE + 2 * REACH, SIDE + 2 * REACH), np.float16)
+    known = np.empty((count, FIELDS[half], SIDE + 2 * REACH, SIDE + 2 * REACH), np.float16)
     alpha = np.empty((count, SIDE, SIDE), np.float16)
     random = np.random.default_rng(seed)
     done = 0
     while done < count:
-        for example in squares(random):
+        for example in squares(random, half=half):
             if done < count:
                 known[done], alpha[done] = example
                 done += 1
@@ -109,28 +117,32 @@ def save_examples(folder: Path, count: int, seed: int) -> None:
     print()
 
 
-def squares(random: np.random.Generator) -> Iterator[Example]:
-    """What one coded scene shows at its edges."""
-    foreground, alpha = an_object(random)
-    picture = filmed(foreground, alpha, random)
+def squares(random: np.random.Generator, *, half: bool) -> Iterator[Example]:
+    """What one scene shows at its edges."""
+    if half:
+        foreground, alpha = an_object(random)
+        picture = filmed(foreground, alpha, random)
+    else:
+        foreground, alpha = softened(*an_object(random), random)
+        picture = as_unit(as_levels(composite(foreground, alpha, a_key(*alpha.shape, random))))
     try:
         screen = find_screen([picture])
         plate = plate_at(clean_plate([picture], screen), *alpha.shape)
     except DataError:
         return
-    seen = evidence(picture, plate, screen, KeyerSettings(), halved=True)
-    if not seen.half:
+    seen = evidence(picture, plate, screen, KeyerSettings(), halved=half)
+    if seen.half != half or not (half or seen.drawn):
         return
     known = features(seen, picture)
     error = np.abs(cv2.GaussianBlur(np.clip(seen.alpha, 0, 1) - alpha, (0, 0), 6))
-    fractional = (alpha > 0.01) & (alpha < 0.99)
+    fractional = (alpha > 0.01) & (alpha < 0.995)
     height, width = alpha.shape
     if min(height, width) < SIDE:
         return
     for _ in range(SQUARES):
         top, left = (2 * int(random.integers((side - SIDE) // 2 + 1)) for side in (height, width))
         part = (slice(top, top + SIDE), slice(left, left + SIDE))
-        if fractional[part].mean() < EDGES or error[part].max() > MISTAKEN:
+        if fractional[part].mean() < EDGES or error[part].max() > MISTAKEN[half]:
             continue
         yield Example(tile_of(known, top, left, SIDE).astype(np.float16), alpha[part].astype(np.float16))
 
@@ -153,6 +165,38 @@ def an_object(random: np.random.Generator) -> tuple[Floats, Floats]:
     if random.random() < 0.5:
         foreground = foreground * (random.uniform(0.5, 1.3) * random.uniform(0.85, 1.15, 3)).astype(np.float32)
     return np.asarray(np.clip(foreground, 0, 1), np.float32), alpha
+
+
+def softened(foreground: Floats, alpha: Floats, random: np.random.Generator) -> tuple[Floats, Floats]:
+    """Often in other colours, with soft edges, or not wholly opaque inside, as real mattes and generated ones are."""
+    if random.random() < 0.3:
+        photograph = _a_photograph(*alpha.shape, random)
+        foreground = np.clip(foreground + np.float32(random.uniform(0.5, 1)) * (photograph - foreground), 0, 1)
+    if random.random() < 0.35:
+        foreground = fill(np.ascontiguousarray(foreground), np.ascontiguousarray(np.minimum(1, 4 * alpha)))
+        alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), 10 ** random.uniform(-0.4, 0.5)), np.float32)
+    if random.random() < 0.5:
+        most = np.float32(10 ** random.uniform(-2.5, -0.5))
+        lack = np.ones_like(alpha)  # nowhere opaque, as much glass is
+        if random.random() < 0.5:
+            lack = clouded(*alpha.shape, random) ** random.uniform(0.5, 3)
+        if random.random() < 0.2:  # where it is light, or where it is dark
+            light = np.asarray(cv2.GaussianBlur(foreground @ LUMA[0], (0, 0), 2), np.float32)
+            light = (light - light.min()) / max(float(np.ptp(light)), 1e-6)
+            lack = lack * (light if random.random() < 0.5 else 1 - light)
+        alpha = alpha * (1 - most * lack)
+    return np.asarray(foreground, np.float32), np.asarray(alpha, np.float32)
+
+
+def clouded(height: int, width: int, random: np.random.Generator) -> Floats:
+    """(H, W) smooth noise of some random size, 0..1."""
+    field = np.zeros((height, width), np.float32)
+    size = 2 ** random.uniform(3, 7)
+    for weight, cell in ((1.0, size), (0.4, size / 2)):
+        grid = random.random((max(2, int(height / cell) + 2), max(2, int(width / cell) + 2))).astype(np.float32)
+        field += np.float32(weight) * cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+    field -= field.min()
+    return np.asarray(field / max(float(field.max()), 1e-6), np.float32)
 
 
 def _a_rendering(random: np.random.Generator) -> Path:
@@ -206,6 +250,12 @@ def filmed(foreground: Floats, alpha: Floats, random: np.random.Generator) -> Fl
     return coded(clip, options, "left" if random.random() < 0.5 else "centre", hd=bool(random.random() < 0.3))
 
 
+def a_key(height: int, width: int, random: np.random.Generator) -> Floats:
+    """A drawn screen, mostly green."""
+    key = np.asarray(KEYS[int(random.integers(len(KEYS)))], np.float32) / 255
+    return np.broadcast_to(key, (height, width, 3))
+
+
 def a_screen(height: int, width: int, random: np.random.Generator) -> Floats:
     """Mostly green, else blue or yellow; with light from a side and a vignette."""
     while True:
@@ -256,7 +306,7 @@ def subsampled(picture: NDArray[np.uint8], siting: Siting, *, hd: bool) -> NDArr
 # ---- training
 
 
-def train(folder: Path, steps: int, begin: Path | None, out: Path) -> None:
+def train(folder: Path, steps: int, begin: Path | None, out: Path, *, half: bool) -> None:
     """Fit the network to the examples, print how it does on some that it has not seen, and write its weights."""
     torch.manual_seed(0)
     files = [np.load(file) for file in sorted(folder.glob("*.npz"))]
@@ -264,40 +314,46 @@ def train(folder: Path, steps: int, begin: Path | None, out: Path) -> None:
     alpha = torch.from_numpy(np.concatenate([file["alpha"] for file in files]))
     order = torch.randperm(len(known))
     unseen, seen = order[: len(order) // 25], order[len(order) // 25 :]
-    convolutions = untrained() if begin is None else trained(begin)
+    convolutions = untrained(half=half) if begin is None else trained(begin, half=half)
     average = AveragedModel(convolutions, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
     optimiser = torch.optim.AdamW(convolutions.parameters(), RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps, pct_start=0.03)
+    with torch.inference_mode():
+        x, y = known[unseen].float(), alpha[unseen].float()
+        usual, before = float(losses(inner(x), y)[0].median()), [float(loss.mean()) for loss in losses(inner(x), y)]
     for step in range(steps):
         some = seen[torch.randint(len(seen), (BATCH,))]
         x, y = varied(known[some].float(), alpha[some].float())
-        square, gradient = losses(sharpened(x, convolutions), y)
+        square, gradient = losses(corrected(x, convolutions), y)
+        loss = square + GRADIENT_WEIGHT * gradient
+        if not half:  # where nothing but shapes can mislead, most errors are small: each counts by what is left of it
+            loss = loss / (losses(inner(x), y)[0] + usual)
         optimiser.zero_grad()
-        (square + GRADIENT_WEIGHT * gradient).backward()
+        loss.mean().backward()
         optimiser.step()
         schedule.step()
         average.update_parameters(convolutions)
         if (step + 1) % 500 == 0 or step + 1 == steps:
             with torch.inference_mode():
                 x, y = known[unseen].float(), alpha[unseen].float()
-                (square, gradient), (before, blurred) = losses(sharpened(x, average.module), y), losses(inner(x), y)
-            said = f"MSE {square:.3e} of {before:.3e}   gradient {gradient:.3e} of {blurred:.3e}"
+                square, gradient = (loss.mean() for loss in losses(corrected(x, average.module), y))
+            said = f"MSE {square:.3e} of {before[0]:.3e}   gradient {gradient:.3e} of {before[1]:.3e}"
             print(f"{step + 1:6}  {said}", flush=True)
             save(average.module, out)
 
 
-def untrained() -> nn.ModuleList:
+def untrained(*, half: bool) -> nn.ModuleList:
     """Convolutions that change nothing yet."""
-    sizes = [24, *[WIDTH] * (LAYERS - 1), 4]
+    sizes = [4 * FIELDS[half], *[WIDTH[half]] * (LAYERS - 1), 4]
     convolutions = nn.ModuleList(nn.Conv2d(a, b, 3) for a, b in pairwise(sizes))
     nn.init.zeros_(convolutions[-1].weight)
     nn.init.zeros_(convolutions[-1].bias)
     return convolutions.to(memory_format=torch.channels_last)
 
 
-def trained(weights: Path) -> nn.ModuleList:
+def trained(weights: Path, *, half: bool) -> nn.ModuleList:
     """Convolutions as they were saved."""
-    convolutions = untrained()
+    convolutions = untrained(half=half)
     with np.load(weights) as file, torch.no_grad():
         for i, layer in enumerate(convolutions):
             layer.weight.copy_(torch.from_numpy(file[f"kernel_{i}"]))
@@ -312,7 +368,7 @@ def save(convolutions: nn.ModuleList, out: Path) -> None:
     np.savez(out, **{name: part.detach().contiguous().numpy().astype(np.float16) for name, part in arrays.items()})
 
 
-def sharpened(known: Tensor, convolutions: nn.ModuleList) -> Tensor:
+def corrected(known: Tensor, convolutions: nn.ModuleList) -> Tensor:
     """α of the square in the middle, (N, SIDE, SIDE)."""
     layers = [(layer.weight, layer.bias) for layer in convolutions]
     with torch.autocast("cpu", torch.bfloat16):  # three times as fast where the processor has it
@@ -321,14 +377,13 @@ def sharpened(known: Tensor, convolutions: nn.ModuleList) -> Tensor:
 
 def inner(known: Tensor) -> Tensor:
     """α as it was."""
-    return known[:, 0, REACH:-REACH, REACH:-REACH]
+    return 1 - known[:, 0, REACH:-REACH, REACH:-REACH]
 
 
 def losses(alpha: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean squared error of α and of its gradient's length (Grad of the matting metrics); overshoot is clipped off."""
+    """(N,) mean squared error of α and of its gradient's length (Grad of the matting metrics); overshoot is clipped."""
     alpha = alpha.clamp(-0.02, 1.02)
-    square = (alpha - truth).square().mean()
-    return square, (slope(alpha) - slope(truth)).square().mean()
+    return (alpha - truth).square().mean((1, 2)), (slope(alpha) - slope(truth)).square().mean((1, 2))
 
 
 def slope(alpha: Tensor) -> Tensor:
@@ -353,6 +408,9 @@ def varied(known: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     known = known.clone()
     known[:, 2:4] *= (contrast * sign)[:, None, None, None]  # luma, and the object's mean luma, less the screen's
     known[:, 4] *= contrast[:, None, None]  # σ of the object's luma
+    if known.shape[1] > FIELDS[True]:  # the same for the third direction of colour
+        sign = torch.where(torch.rand(len(known)) < 0.5, -1.0, 1.0)
+        known[:, 6:8] *= (contrast * sign)[:, None, None, None]
     return known, alpha
 
 

@@ -1,7 +1,7 @@
-"""The network that gives α luma's edges: five convolutions at half of the picture's size, 36,000 weights.
+"""The networks that correct α: five convolutions at half of the picture's size, of some 40,000 weights each.
 
 Trained by benchmarks/learn_edges.py on objects that this project paints and on free renderings, behind screens of many
-colours and codings of many strengths.
+colours: `half` for such as are filmed and coded, at many strengths, `drawn` for such as are of one colour.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,16 @@ from torch.nn import functional
 
 Layers: TypeAlias = Sequence[tuple[Tensor, Tensor]]  # kernel (out, in, 3, 3) and bias (out,) of each convolution
 
-WEIGHTS = Path(__file__).parent / "edges.npz"
+FOLDER = Path(__file__).parent
 
 
-def corrections(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What is to be added to α inside each tile. (N, 6, H, W) to (N, H − 2·REACH, W − 2·REACH), see edges.py."""
+def corrections(tiles: NDArray[np.float32], *, half: bool) -> NDArray[np.float32]:
+    """What is to be added to α inside each tile. (N, C, H, W) to (N, H − 2·REACH, W − 2·REACH), see edges.py.
+
+    half: whether chroma has half of luma's resolution; else the screen is drawn.
+    """
     with torch.inference_mode():
-        return np.asarray(network(torch.from_numpy(tiles), _layers()).numpy(), np.float32)
+        return np.asarray(network(torch.from_numpy(tiles), _layers(half)).numpy(), np.float32)
 
 
 def network(known: Tensor, layers: Layers) -> Tensor:
@@ -35,8 +38,8 @@ def network(known: Tensor, layers: Layers) -> Tensor:
 
 
 @cache
-def _layers() -> Layers:
-    with np.load(WEIGHTS) as file:
+def _layers(half: bool) -> Layers:
+    with np.load(FOLDER / ("edges_half.npz" if half else "edges_drawn.npz")) as file:
         count = len(file.files) // 2
         arrays = [file[f"{name}_{i}"].astype(np.float32) for i in range(count) for name in ("kernel", "bias")]
     tensors = [torch.from_numpy(array) for array in arrays]

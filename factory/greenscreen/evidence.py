@@ -47,6 +47,11 @@ class Evidence(NamedTuple):
     field: Floats  # (h, w, 4) the functional that separates them from the screen's
     alpha: Floats  # (H, W) what the functional says, not clipped
 
+    @property
+    def drawn(self) -> bool:
+        """Whether every level of the screen is exact."""
+        return self.behind.filmed == 0
+
 
 def evidence(
     picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings, *, halved: bool = False

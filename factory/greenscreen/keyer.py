@@ -1,15 +1,16 @@
 """The keyer: α and straight foreground of one frame before its clean plate, unattended, for a screen of any colour.
 
 What the frame shows is gathered first (evidence.py). α is the functional that separates object and screen, applied at
-full resolution, where noise is smoothed and half-resolution chroma gets luma's edges (edges.py). Solid parts are held
-out, garbage goes (garbage.py), and the foreground's colours follow from α (recovery.py).
+full resolution. There a network corrects it by what neighbours tell (edges.py); where none was trained, for noise
+before chroma of full resolution, noise is smoothed. Solid parts are held out, garbage goes (garbage.py), and the
+foreground's colours follow from α (recovery.py).
 """
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.greenscreen.edges import with_luma_edges
+from factory.greenscreen.edges import corrected
 from factory.greenscreen.evidence import QUIET, Evidence, dirt_on, enlarged, evidence, filmed_of, resized
 from factory.greenscreen.garbage import wanted
 from factory.greenscreen.keyer_settings import KeyerSettings
@@ -23,7 +24,7 @@ Floats = NDArray[np.float32]
 EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing
 BLOCKS = 0.05  # α that a codec's blocks make of a clean screen, if nothing denser is near
 GAP_SIZE = 9  # pixels across which a gap is looked for
-# What follows is for α by colour alone, and for α that has luma's edges and so knows better by itself.
+# What follows is for α by colour alone, and for α that a network corrected, which so knows better by itself.
 GAP = ((0.15, 0.3), (0.05, 0.15))  # apparent opacity that a pixel lacks: in a solid part, in a gap
 NEARLY = ((0.8, 0.95), (0.92, 0.99))  # α at a solid part's rim: of an edge, of a solid pixel
 
@@ -65,8 +66,8 @@ def denoised(alpha: Floats, noise: float) -> Floats:
 def _alpha(seen: Evidence, picture: Floats, settings: KeyerSettings) -> Floats:
     """α of every pixel from its colour and its neighbours, 0..1."""
     alpha, noise = seen.alpha, settings.quiet * seen.noise
-    if seen.half:
-        alpha = with_luma_edges(seen, picture)
+    if _learned(seen):
+        alpha = corrected(seen, picture)
     elif noise > QUIET:
         alpha = denoised(alpha, noise)
     alpha = np.asarray(np.clip(alpha, 0, 1), np.float32)
@@ -79,9 +80,13 @@ def _held_out(alpha: Floats, seen: Evidence) -> Floats:
 
     A pixel that shows more of the screen than those around it keeps its α: it is a slit, too fine for the mask.
     """
-    nearly, gap = NEARLY[seen.half], GAP[seen.half]
+    nearly, gap = NEARLY[_learned(seen)], GAP[_learned(seen)]
     bounded = np.minimum(seen.apparent, 1)
     dip = cv2.blur(bounded, (GAP_SIZE, GAP_SIZE)) - bounded
     rim = enlarged(shrunk_by(seen.solid, 1), alpha) * np.clip((alpha - nearly[0]) / (nearly[1] - nearly[0]), 0, 1)
     inside = np.maximum(rim, enlarged(shrunk_by(seen.solid, 3), alpha))
     return np.asarray(np.maximum(alpha, inside * np.clip((gap[1] - dip) / (gap[1] - gap[0]), 0, 1)), np.float32)
+
+
+def _learned(seen: Evidence) -> bool:
+    return seen.half or seen.drawn
