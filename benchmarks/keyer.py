@@ -7,7 +7,7 @@ tenth of the screen's light on the foreground, noise of σ = 2.5 levels. *h264*:
 Our keyer knows nothing of them but the picture. The peers are told the screen's true colour and take the setting of
 least MSE on a grid of similarity × blend and on a finer one about its best. Figures are ratios of means.
 The keyer's settings were chosen with these pictures and some more; `--held-out` measures with others, which neither
-settings nor the network of edges.py have seen: photographs with measured α, renderings.
+settings nor the networks of edges.py have seen: photographs with measured α, renderings.
 Speed: 1080p frames of a clip that this script encodes, the next frame decoded by a thread while one is keyed.
 """
 
