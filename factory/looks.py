@@ -15,6 +15,7 @@ from factory.sources.rgba_folder import first_look
 
 ABSENT = -1, ""
 FEW = 10_000  # files that are hashed without help: it takes seconds
+CLIP_LOOK = 2  # version of what is asked of clips: earlier answers do not know `halved`, nor drawn screens
 CRASH = "crash", "reading it ended the process that did it"
 
 
@@ -47,7 +48,7 @@ def _cutout(path: str) -> Answer:
 
 def look_at_clips(surveyor: Surveyor, root: Path, paths: Sequence[str], settings: ClipSettings) -> list[ClipProbe]:
     """One probe per clip."""
-    question = f"clip {asdict(settings)}"
+    question = f"clip {CLIP_LOOK} {asdict(settings)}"
     answers = surveyor("clips", question, _Clip(settings), [_item(root, path) for path in paths], crashed=_no_clip)
     return [ClipProbe.from_json(answer) for answer in answers]
 
@@ -69,7 +70,9 @@ def look_at_pairs(surveyor: Surveyor, root: Path, pairs: Sequence[Pair], setting
     """One probe per pair of clips; where a counterpart is missing it says so."""
     whole = [pair for pair in pairs if not pair.fault[0]]
     items = [_item(root, pair.picture, pair.matte) for pair in whole]
-    answers = surveyor("pairs of clips", f"pair {asdict(settings)}", _Pair(settings), items, crashed=_no_pair)
+    answers = surveyor(
+        "pairs of clips", f"pair {CLIP_LOOK} {asdict(settings)}", _Pair(settings), items, crashed=_no_pair
+    )
     found = {pair.picture: PairProbe.from_json(answer) for pair, answer in zip(whole, answers, strict=True)}
     return [found.get(pair.picture) or _unread(*pair.fault) for pair in pairs]
 

@@ -163,6 +163,15 @@ def test_a_screen_of_one_level_is_told_from_a_lit_one(screen: Floats) -> None:
         assert np.unique(plate.reshape(-1, 3), axis=0).shape[0] > 1
 
 
+def test_a_filmed_screen_is_none_of_one_colour_however_even_its_border_is() -> None:
+    truth = cv2.resize(disc(radius=0.15), (1280, 720))
+    row, column = np.mgrid[-1:1:720j, -1:1:1280j]
+    fall = np.exp(-4 * (row**2 + column**2))
+    screen = np.asarray(flat((0, 177, 64), 720, 1280) * (1 - 0.1 * fall)[..., None], np.float32)
+    alpha, _ = key(noisy(composite(flat((130, 130, 130), 720, 1280), truth, screen), 1))
+    assert np.quantile(alpha[truth == 0], 0.99) < 0.05
+
+
 def test_over_time_the_plate_sees_what_any_frame_sees() -> None:
     rng = np.random.default_rng(3)
     background = uneven(MUTED)

@@ -1,8 +1,8 @@
 """Looking at many inputs before a run: on workers, with what was seen remembered, so that no look is done twice.
 
 A look is a pure function of one file, or of a few. Its answer is kept under their paths, sizes and times of change; a
-worker checks a file's hash again when it reads it, so a file that lies about these costs nothing but an error. Other
-versions of the software look again.
+worker checks a file's hash again when it reads it, so a file that lies about these costs nothing but an error. A
+question names the version of its look: what an older look saw is not recalled.
 """
 
 import hashlib
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
 from factory.engine.progress import LiveLine
-from factory.engine.software import software
 from factory.engine.threads import pin_threads, pinned
 
 Answer: TypeAlias = dict[str, Any]
@@ -72,7 +71,7 @@ class Memory:
 
 def _name(question: str, item: Item) -> str:
     states = [(path, (status := Path(path).stat()).st_size, status.st_mtime_ns) for path in item]
-    return json.dumps([question, _digest(json.dumps(dict(software())).encode()).decode(), states])
+    return json.dumps([question, states])
 
 
 def _digest(text: bytes) -> bytes:

@@ -16,6 +16,7 @@ from factory.errors import DataError
 from factory.greenscreen.compositing import as_levels
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import screen_axis
+from factory.greenscreen.light import FILMED
 from factory.greenscreen.screen import Screen, along_border, evenly, screen_pixels, shrunk
 from factory.shards.equation import plate_basis
 
@@ -31,7 +32,8 @@ EVEN = 1.5  # levels of spread about the polynomial up to which a screen has no 
 UNEVEN = 8.0  # by how much of the spread beyond that the light may stray
 FIT_PIXELS = 8192
 FIT_ROUNDS = 8
-ONE_COLOUR = 0.5  # of the screen along the border that a drawn screen's colour holds, to the level
+ONE_COLOUR = 0.5  # of the screen along the border that has a drawn screen's one colour
+LEAST_BORDER = 64  # pixels of screen along the border from which that can be told
 NARROW = 0.008  # distance from the envelope (0..1) that a screen without light of its own keeps to
 ENVELOPE = 0.98  # expectile of the screen's colour that the fit starts from
 ENVELOPE_ROUNDS = 12
@@ -47,7 +49,7 @@ def clean_plate(frames: Sequence[Floats], screen: Screen) -> Picture16:
     seen = np.stack([sure_screen(picture, screen) for picture in small])
     if np.count_nonzero(seen.any(axis=0)) < LEAST * seen[0].size:
         raise DataError("no_screen", f"only {seen.any(axis=0).mean():.1%} of the picture is surely screen")
-    drawn = drawn_colour(small, seen)
+    drawn = drawn_colour(small, seen) if screen.noise < FILMED[0] else None
     if drawn is not None:
         return np.asarray(np.rint(np.broadcast_to(drawn, small[0].shape) * 65535), np.uint16)
     trend, spread = _trend(small, seen, screen)
@@ -62,16 +64,15 @@ def clean_plate(frames: Sequence[Floats], screen: Screen) -> Picture16:
 
 
 def drawn_colour(small: Floats, seen: NDArray[np.bool_]) -> Floats | None:
-    """(3,) the one colour, to the level, that a drawn screen shows along most of its border; None for a filmed screen.
+    """(3,) the one colour, to the level, of most of the border of a screen without noise; None where there is no such.
 
     small: (N, h, w, 3) in 0..1.  seen: (N, h, w) where the screen surely is.
     """
-    border = small[seen & along_border(seen.shape[1:])]
-    levels, count = np.unique(as_levels(border), axis=0, return_counts=True)
-    most = int(np.argmax(count)) if len(levels) else 0
-    if not len(levels) or count[most] < ONE_COLOUR * len(border):
+    border = as_levels(small[seen & along_border(seen.shape[1:])])
+    if len(border) < LEAST_BORDER:
         return None
-    return np.asarray(levels[most] / 255, np.float32)
+    levels, count = np.unique(border, axis=0, return_counts=True)
+    return None if count.max() < ONE_COLOUR * len(border) else np.asarray(levels[np.argmax(count)] / 255, np.float32)
 
 
 def _trend(small: Floats, seen: NDArray[np.bool_], screen: Screen) -> tuple[Floats, float]:

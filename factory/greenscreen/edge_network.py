@@ -1,4 +1,4 @@
-"""The networks that correct α: five convolutions at half of the picture's size, of some 40,000 weights each.
+"""The networks that correct α: five convolutions at half of the picture's size, of 36,000 and 49,000 weights.
 
 Trained by benchmarks/learn_edges.py on objects that this project paints and on free renderings, behind screens of many
 colours: `half` for such as are filmed and coded, at many strengths, `drawn` for such as are of one colour.

@@ -1,11 +1,11 @@
-"""α with what a pixel's neighbours tell: a small network corrects what its colour alone says.
+"""α with what a pixel's neighbours tell: a small network corrects what the pixel's colour alone says.
 
 Where chroma has half of luma's resolution (4:2:0), colour tells object from screen, but it is blurred, and coding makes
 blocks of it; luma keeps the edges, but it cannot tell an edge of α from one in the object. Before a drawn screen a
 little green of the object's own and a little of the screen shining through give the same pixel, and how a shape and a
 texture go on tells them apart. All this depends on the shapes of hair, of rims and of a codec's losses, so it is
-learned (edge_network.py), for either case by itself. The network sees colours only as they lie to the screen's, so it
-is the same for screens of every colour.
+learned, for either case by a network of its own (edge_network.py). They see colours only as they lie to the screen's,
+so they serve screens of every colour.
 """
 
 import cv2
@@ -28,10 +28,11 @@ GAIN = 4.0  # of the features that are not an α, to be of its size
 MOST_DOUBT = 0.5  # σ of α beyond which it tells nothing more
 ABOUT = 41  # pixels across which a pixel's surroundings are averaged
 DEEP = 48.0  # pixels from the outside at which a pixel is as deep inside an object as it gets
-RAISED = 0.5  # of a greater α at a rim: things learned from are more opaque there than glass and generated mattes are
-RIM, INNER = 8.0, 32.0  # pixels from the outside up to which that holds, and from which all is taken
+EXACT = (0.004, 0.012)  # distance of α from 0 or 1 up to which colour alone has told it, and from which it has not
+RAISED = 0.5  # of a greater α at a rim, the share that is taken
+RIM = (8.0, 32.0)  # pixels from the outside up to which that is so, and from which all of it is taken
 AT_ONCE = 16  # tiles: what the network makes of them fits into a processor's cache
-CLEAR = (0.005, 0.05)  # (drawn, half) α up to which, and from 1 less which on, a tile holds no edge
+CLEAR = (0.005, 0.05)  # (drawn, half) distance of α from 0, or from 1, within which a whole tile holds no edge
 
 
 def features(seen: Evidence, picture: Floats) -> list[Floats]:
@@ -47,9 +48,9 @@ def features(seen: Evidence, picture: Floats) -> list[Floats]:
 
 
 def corrected(seen: Evidence, picture: Floats) -> Floats:
-    """α (H, W) as the network has it, not clipped; for chroma of half resolution or a drawn screen.
+    """α (H, W) with the network's change, not clipped; for chroma of half resolution or a drawn screen.
 
-    picture: (H, W, 3) in 0..1.
+    Before a drawn screen the change is taken only in part, see `_measured`.  picture: (H, W, 3) in 0..1.
     """
     from factory.greenscreen.edge_network import corrections  # noqa: PLC0415  (torch: a second, and only here)
 
@@ -57,20 +58,17 @@ def corrected(seen: Evidence, picture: Floats) -> Floats:
     alpha = 1 - known[0]
     change = np.zeros_like(alpha)
     settled = seen.solid if seen.half else np.zeros_like(seen.solid)  # on a drawn screen what is solid may have gaps
-    solid = enlarged(shrunk_by(settled, 3), picture)
-    corners = _corners(alpha, solid, CLEAR[seen.half])
+    corners = _corners(alpha, enlarged(shrunk_by(settled, 3), picture), CLEAR[seen.half])
     for first in range(0, len(corners), AT_ONCE):
         some = corners[first : first + AT_ONCE]
-        tiles = np.stack([tile_of(known, *corner) for corner in some])
+        tiles = np.stack([tile_of(known, *corner, TILE) for corner in some])
         for (top, left), tile in zip(some, corrections(tiles, half=seen.half), strict=True):
             part = change[top : top + TILE, left : left + TILE]
             part[:] = tile[: part.shape[0], : part.shape[1]]
-    if seen.drawn:
-        change *= np.where(change > 0, _trust(DEEP * known[-1]), 1)
-    return alpha + change
+    return alpha + (_measured(change, alpha, _depth(seen)) if seen.drawn else change)
 
 
-def tile_of(fields: list[Floats], top: int, left: int, side: int = TILE) -> Floats:
+def tile_of(fields: list[Floats], top: int, left: int, side: int) -> Floats:
     """A square of each field and what lies REACH about it, (…, side + 2·REACH, …); beyond the frame its rim goes on."""
     height, width = fields[0].shape
     ends = (top - REACH, top + side + REACH, left - REACH, left + side + REACH)
@@ -83,9 +81,23 @@ def tile_of(fields: list[Floats], top: int, left: int, side: int = TILE) -> Floa
     return np.stack(parts)
 
 
-def _trust(depth: Floats) -> Floats:
-    """The share of a greater α that is taken at so many pixels from the outside."""
-    return np.asarray(RAISED + (1 - RAISED) * np.clip((depth - RIM) / (INNER - RIM), 0, 1), np.float32)
+def _measured(change: Floats, alpha: Floats, depth: Floats) -> Floats:
+    """How much of a change of α is taken before a drawn screen.
+
+    None where colour alone tells clear screen or the bare object, to the level. Of a greater α a part at rims, all of
+    it in the depth: painted objects, which the network learned from, are more opaque at rims than glass and the mattes
+    that generators make.
+    """
+    from_ends = np.abs(alpha - np.clip(np.rint(alpha), 0, 1))
+    unsure = np.clip((from_ends - EXACT[0]) / (EXACT[1] - EXACT[0]), 0, 1)
+    raised = RAISED + (1 - RAISED) * np.clip((depth - RIM[0]) / (RIM[1] - RIM[0]), 0, 1)
+    return np.asarray(change * unsure * np.where(change > 0, raised, 1), np.float32)
+
+
+def _depth(seen: Evidence) -> Floats:
+    """(H, W) pixels to the outside, 0 there."""
+    inside = np.asarray(seen.alpha > 0.5, np.uint8)
+    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 3), np.float32)
 
 
 def _more(seen: Evidence, picture: Floats) -> list[Floats]:
@@ -94,12 +106,11 @@ def _more(seen: Evidence, picture: Floats) -> list[Floats]:
     across = np.cross(axis, LUMA[0])  # to the screen's chroma and to luma
     colour, contrast = _beside_screen(seen, picture, np.asarray(across / np.linalg.norm(across), np.float32)[None])
     alpha = np.asarray(np.clip(seen.alpha, 0, 1), np.float32)
-    depth = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
     return [
         colour,
         contrast,
         np.asarray(1 - cv2.blur(alpha, (ABOUT, ABOUT)), np.float32),
-        np.asarray(np.minimum(depth / DEEP, 1), np.float32),
+        np.asarray(np.minimum(_depth(seen) / DEEP, 1), np.float32),
     ]
 
 

@@ -1,8 +1,8 @@
 """The keyer: α and straight foreground of one frame before its clean plate, unattended, for a screen of any colour.
 
 What the frame shows is gathered first (evidence.py). α is the functional that separates object and screen, applied at
-full resolution. There a network corrects it by what neighbours tell (edges.py); where none was trained, for noise
-before chroma of full resolution, noise is smoothed. Solid parts are held out, garbage goes (garbage.py), and the
+full resolution. There a network corrects it by what neighbours tell (edges.py); for pictures with noise and chroma of
+full resolution there is none, and noise is smoothed. Solid parts are held out, garbage goes (garbage.py), and the
 foreground's colours follow from α (recovery.py).
 """
 
@@ -35,7 +35,7 @@ def key_frame(
     """α (H, W) and straight, despilled foreground (H, W, 3), defined everywhere; float32 in 0..1.
 
     picture: (H, W, 3) in 0..1, gamma-encoded.  plate: (h, w, 3) in 0..1, the clean plate at any size.
-    halved: whether chroma is known to have half of luma's resolution (4:2:0); else the picture is judged by its looks.
+    halved: whether rows are known to have fewer chroma samples than luma ones (4:2:0, 4:2:2); else looks decide.
     Raises DataError("no_screen") where the screen is too grey to key against.
     """
     seen = evidence(picture, plate, screen, settings, halved=halved)

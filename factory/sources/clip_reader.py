@@ -82,9 +82,9 @@ def colours_in(clip: Row) -> Colours:
 
 
 def chroma_halved(clip: Row) -> bool:
-    """Whether its frames are known to have blurred colours when they are keyed: a frame made smaller may have not."""
+    """Whether its frames surely have blurred colours when they are keyed: frames made smaller may have sharp ones."""
     g = geometry_in(clip)
-    return bool(clip["halved"]) and {g.width, g.height} == {g.coded_width, g.coded_height}
+    return bool(clip["halved"]) and g.width * g.height >= g.coded_width * g.coded_height
 
 
 def named_moment(path: str, pts: int, first: int, time_base: Fraction) -> str:

@@ -51,7 +51,7 @@ class Colours:
 
     assumed: the stream does not name its matrix, the rule by height did.
     siting: where a chroma sample lies among its luma samples.
-    halved: whether a row has fewer chroma samples than luma ones, as in 4:2:0 and 4:2:2.
+    halved: whether rows have fewer chroma samples than luma ones, as in 4:2:0 and 4:2:2.
     """
 
     matrix: Matrix
