@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from factory.errors import DataError
 from factory.greenscreen.clean_plate import clean_plate, plate_at
 from factory.greenscreen.compositing import as_levels, as_unit, composite
+from factory.greenscreen.garbage import wanted
 from factory.greenscreen.keyer import denoised, key_frame
 from factory.greenscreen.keyer_settings import KeyerSettings
 from factory.greenscreen.keying import dominance
@@ -295,6 +296,16 @@ def test_tracking_marks_and_a_stand_at_the_side_are_garbage() -> None:
     alpha, _ = key(noisy(composite(flat((180, 40, 60)), truth, background), 2))
     assert alpha[disc(0.5, 0.55, 0.34) == 0].max() < 0.05
     assert error(alpha, truth) < 0.6
+
+
+def test_haze_that_hangs_on_garbage_alone_goes_with_it() -> None:
+    alpha = disc(0.5, 0.5, 0.2)
+    alpha[:, :20] = 1  # a wall beside the screen
+    alpha[150:160, 20:60] = 0.05
+    alpha[140:170, 60:90] = 0.2  # a shadow that falls from it
+    kept = wanted(alpha, 0.0)
+    assert not kept[145:165, 65:85].any()
+    assert kept[disc(0.5, 0.5, 0.2) > 0].all()
 
 
 def test_a_subject_cut_by_the_frame_is_kept_whole() -> None:

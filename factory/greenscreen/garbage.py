@@ -10,7 +10,7 @@ Mask = NDArray[np.bool_]
 PRESENT = 0.1  # α from which something is there
 RIM = 11  # pixels across within which what is too faint to belong to anything goes with the garbage
 SOLID = 0.5  # α that a thing must reach somewhere
-FAINT = 0.01  # α from which haze could be seen
+FAINT = 0.02  # α from which haze could be seen
 SPECK = 3e-4  # of the frame: the largest mark or speck
 APART = 0.02  # of the long side that separates a speck from an object
 OFF_CENTRE = 0.25  # weight, against 1 in the middle, that a thing's pixels at the frame's border have in its rank
@@ -26,6 +26,7 @@ def wanted(alpha: Floats, dirt: float) -> Floats:
     densest = cv2.dilate(alpha, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
     garbage = _specks(present) | _haze(alpha) | (densest < dirt)
     garbage |= _intruders(present & ~garbage, alpha)
+    garbage |= _haze(np.where(garbage, 0, alpha))  # what hung together with garbage alone
     rim = cv2.dilate(garbage.astype(np.uint8), np.ones((RIM, RIM), np.uint8)) > 0
     kept = cv2.dilate((present & ~garbage).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # with its soft edge
     return np.asarray(~rim | kept, np.float32)
