@@ -22,7 +22,7 @@ from factory.greenscreen.solid import shrunk_by
 Floats = NDArray[np.float32]
 
 EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing
-BLOCKS = 0.05  # α that a codec's blocks make of a clean screen, if nothing denser is near
+BLOCKS = 0.06  # α that a codec's blocks make of a clean screen, if nothing denser is near
 GAP_SIZE = 9  # pixels across which a gap is looked for
 # What follows is for α by colour alone, and for α that a network corrected, which so knows better by itself.
 GAP = ((0.15, 0.3), (0.05, 0.15))  # apparent opacity that a pixel lacks: in a solid part, in a gap
