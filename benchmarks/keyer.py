@@ -4,8 +4,9 @@
 
 Scenes: RGBA pictures with known α on three screens. *pure*: (0, 255, 0). *studio*: a muted green of uneven light, a
 tenth of the screen's light on the foreground, noise of σ = 2.5 levels. *h264*: studio through x264 at crf 20, 4:2:0.
-Our keyer knows nothing of them but the picture. The peers are told the screen's true colour and take the setting of
-least MSE on a grid of similarity × blend and on a finer one about its best. Figures are ratios of means.
+Our keyer knows nothing of them but the picture and that h264 is 4:2:0. The peers are told the screen's true colour and
+take the setting of least MSE on a grid of similarity × blend and on a finer one about its best. Figures are ratios of
+means.
 The keyer's settings were chosen with these pictures and some more; `--held-out` measures with others, which neither
 settings nor the networks of edges.py have seen: photographs with measured α, renderings.
 Speed: 1080p frames of a clip that this script encodes, the next frame decoded by a thread while one is keyed.

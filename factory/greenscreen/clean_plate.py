@@ -49,7 +49,7 @@ def clean_plate(frames: Sequence[Floats], screen: Screen) -> Picture16:
     seen = np.stack([sure_screen(picture, screen) for picture in small])
     if np.count_nonzero(seen.any(axis=0)) < LEAST * seen[0].size:
         raise DataError("no_screen", f"only {seen.any(axis=0).mean():.1%} of the picture is surely screen")
-    drawn = drawn_colour(small, seen) if screen.noise < FILMED[0] else None
+    drawn = _drawn_colour(small, seen) if screen.noise < FILMED[0] else None
     if drawn is not None:
         return np.asarray(np.rint(np.broadcast_to(drawn, small[0].shape) * 65535), np.uint16)
     trend, spread = _trend(small, seen, screen)
@@ -63,7 +63,7 @@ def clean_plate(frames: Sequence[Floats], screen: Screen) -> Picture16:
     return np.asarray(np.rint(np.clip(plate, 0, 1) * 65535), np.uint16)
 
 
-def drawn_colour(small: Floats, seen: NDArray[np.bool_]) -> Floats | None:
+def _drawn_colour(small: Floats, seen: NDArray[np.bool_]) -> Floats | None:
     """(3,) the one colour, to the level, of most of the border of a screen without noise; None where there is no such.
 
     small: (N, h, w, 3) in 0..1.  seen: (N, h, w) where the screen surely is.
