@@ -1,4 +1,4 @@
-"""The keyer on scenes whose α is known, on real material, and what must be refused."""
+"""The keyer on scenes whose α is known, and on real material."""
 
 from pathlib import Path
 
@@ -7,195 +7,32 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from small_screens import (
+    GREEN,
+    MUTED,
+    SETTINGS,
+    H,
+    W,
+    colour,
+    disc,
+    error,
+    exact,
+    flat,
+    key,
+    noisy,
+    uneven,
+)
 
-from factory.errors import DataError
 from factory.greenscreen.clean_plate import clean_plate, plate_at
-from factory.greenscreen.compositing import as_levels, as_unit, composite
+from factory.greenscreen.compositing import as_unit, composite
 from factory.greenscreen.garbage import wanted
 from factory.greenscreen.keyer import denoised, key_frame
-from factory.greenscreen.keyer_settings import KeyerSettings
 from factory.greenscreen.keying import dominance
-from factory.greenscreen.screen import Screen, find_screen
+from factory.greenscreen.screen import find_screen
 from factory.greenscreen.separation import Clouds, applied, functional
 from factory.greenscreen.solid import solid_parts
 from factory.greenscreen.subsampling import is_subsampled
 from factory.sources.procedural.render import render
-
-Floats = NDArray[np.float32]
-SETTINGS = KeyerSettings()
-GREEN, MUTED = (0, 255, 0), (70, 160, 80)
-SCREENS = {"green": (10, 200, 40), "blue": (20, 60, 210), "yellow": (215, 205, 20), "magenta": (210, 20, 200)}
-H, W = 240, 320
-
-
-def key(picture: Floats) -> tuple[Floats, Floats]:
-    """α and foreground of a picture of which nothing else is known."""
-    screen = find_screen([picture])
-    return key_frame(picture, plate_at(clean_plate([picture], screen), *picture.shape[:2]), screen, SETTINGS)
-
-
-def colour(levels: tuple[float, float, float]) -> Floats:
-    return np.asarray(np.array(levels) / 255, np.float32)
-
-
-def flat(levels: tuple[float, float, float], height: int = H, width: int = W) -> Floats:
-    return np.broadcast_to(colour(levels), (height, width, 3)).copy()
-
-
-def uneven(levels: tuple[float, float, float]) -> Floats:
-    """A screen that falls off to one side and to the corners."""
-    v, u = np.meshgrid(np.linspace(-1, 1, H), np.linspace(-1, 1, W), indexing="ij")
-    return np.asarray((1 + 0.15 * u - 0.08 * v - 0.1 * (u * u + v * v))[..., None] * colour(levels), np.float32)
-
-
-def disc(x: float = 0.5, y: float = 0.5, radius: float = 0.3, softness: float = 1.0) -> Floats:
-    """α of a disc: centre in shares of the frame, radius in shares of its height, edge in pixels."""
-    row, column = np.mgrid[:H, :W] + 0.5
-    distance = np.hypot(column - x * W, row - y * H)
-    return np.asarray(np.clip((radius * H - distance) / softness + 0.5, 0, 1), np.float32)
-
-
-def noisy(picture: Floats, sigma: float, seed: int = 0) -> Floats:
-    noise = np.random.default_rng(seed).normal(0, sigma / 255, picture.shape)
-    return as_unit(as_levels(picture + noise.astype(np.float32)))
-
-
-def exact(picture: Floats) -> Floats:
-    """As an 8-bit file would hold it."""
-    return as_unit(as_levels(picture))
-
-
-def error(alpha: Floats, truth: Floats) -> float:
-    """MSE × 1000."""
-    return float(1e3 * np.mean((alpha - truth) ** 2))
-
-
-# ---- which screen
-
-
-@pytest.mark.parametrize("name", SCREENS)
-def test_a_screen_of_any_colour_is_found_and_keyed_by_the_same_code(name: str) -> None:
-    background = uneven(SCREENS[name])
-    truth = disc()
-    picture = noisy(composite(flat((120, 110, 125)), truth, background), 1.5)
-    assert np.abs(np.array(find_screen([picture]).colour) - 255 * background[truth == 0].mean(axis=0)).max() < 8
-    alpha, foreground = key(picture)
-    assert error(alpha, truth) < 0.5
-    assert np.abs(foreground[truth == 1] - colour((120, 110, 125))).mean() < 0.03
-
-
-@pytest.mark.parametrize(
-    ("picture", "reason"),
-    [
-        (flat((128, 130, 127)), "no one colour"),
-        (flat((150, 90, 50)), "skin and wood"),
-        (flat((140, 190, 240)), "sky"),
-        (flat((100, 125, 100)), "no one colour|too grey"),
-        (np.random.default_rng(0).uniform(0, 1, (H, W, 3)).astype(np.float32), "no one colour"),
-    ],
-    ids=["grey", "wood", "sky", "drab", "confetti"],
-)
-def test_what_is_no_screen_is_refused_with_the_reason(picture: Floats, reason: str) -> None:
-    with pytest.raises(DataError, match=reason) as refused:
-        find_screen([picture])
-    assert refused.value.kind == "no_screen"
-
-
-def test_most_photographs_are_refused(shared_data: Path) -> None:
-    files = sorted((shared_data / "backgrounds/kodak24").glob("*.png"))
-    taken = []
-    for file in files:
-        picture = as_unit(np.asarray(cv2.imread(str(file)), np.uint8)[..., ::-1])
-        try:
-            find_screen([picture])
-        except DataError:
-            continue
-        taken.append(file.name)
-    assert files
-    assert len(taken) <= 1, taken
-
-
-def test_the_screens_noise_is_measured_in_levels() -> None:
-    assert find_screen([exact(flat(GREEN))]).noise == 0
-    assert find_screen([noisy(uneven(MUTED), 3)]).noise == pytest.approx(3, rel=0.15)
-
-
-def test_a_screen_that_hangs_inside_the_frame_is_found() -> None:
-    picture = flat((30, 30, 32))
-    picture[30:-30, 40:-40] = colour(GREEN)
-    assert find_screen([exact(picture)]).colour[1] > 200
-
-
-# ---- the clean plate
-
-
-def test_the_plate_is_the_screen_behind_the_object() -> None:
-    background = uneven(MUTED)
-    picture = noisy(composite(flat((200, 60, 60)), disc(), background), 2)
-    plate = plate_at(clean_plate([picture], find_screen([picture])), H, W)
-    assert np.abs(plate - background).max() < 4 / 255
-
-
-def test_smoke_does_not_stain_the_plate() -> None:
-    background = flat(GREEN)
-    smoke = 0.9 * disc(softness=120, radius=0.25)
-    picture = exact(composite(flat((250, 250, 250)), smoke, background))
-    plate = plate_at(clean_plate([picture], find_screen([picture])), H, W)
-    assert np.abs(plate - background).max() < 1.5 / 255
-
-
-def test_haze_before_a_drawn_screen_is_the_objects() -> None:
-    wide = np.zeros((H, W), np.float32)
-    wide[14:-14, 14:-14] = 0.012
-    truth = np.maximum(disc(radius=0.2), cv2.GaussianBlur(wide, (0, 0), 2))
-    alpha, _ = key(exact(composite(flat((170, 170, 170)), truth, flat(GREEN))))
-    haze = (truth > 0.01) & (truth < 0.013)
-    assert haze.mean() > 0.5
-    assert abs(float((alpha - truth)[haze].mean())) < 0.001
-
-
-@pytest.mark.parametrize("screen", [flat(GREEN), flat((0, 177, 64))], ids=["green", "chroma key green"])
-def test_a_screen_of_one_level_is_told_from_a_lit_one(screen: Floats) -> None:
-    drawn = exact(composite(flat((250, 250, 250)), disc(softness=40), screen))
-    assert np.array_equal(plate_at(clean_plate([drawn], find_screen([drawn])), H, W), screen)
-    for lit in (noisy(drawn, 1), exact(drawn * (0.9 + 0.1 * uneven((255, 255, 255))))):
-        plate = plate_at(clean_plate([lit], find_screen([lit])), H, W)
-        assert np.unique(plate.reshape(-1, 3), axis=0).shape[0] > 1
-
-
-def test_a_filmed_screen_is_none_of_one_colour_however_even_its_border_is() -> None:
-    truth = cv2.resize(disc(radius=0.15), (1280, 720))
-    row, column = np.mgrid[-1:1:720j, -1:1:1280j]
-    fall = np.exp(-4 * (row**2 + column**2))
-    screen = np.asarray(flat((0, 177, 64), 720, 1280) * (1 - 0.1 * fall)[..., None], np.float32)
-    alpha, _ = key(noisy(composite(flat((130, 130, 130), 720, 1280), truth, screen), 1))
-    assert np.quantile(alpha[truth == 0], 0.99) < 0.05
-
-
-def test_over_time_the_plate_sees_what_any_frame_sees() -> None:
-    rng = np.random.default_rng(3)
-    background = uneven(MUTED)
-    spot = disc(0.35, 0.5, 0.12, softness=60)[..., None] * colour((0, -14, 0))  # a stain that a moving object hides
-    frames = [noisy(composite(flat((40, 40, 50)), disc(x), background + spot), 1) for x in rng.uniform(0.2, 0.8, 9)]
-    plate = plate_at(clean_plate(frames, find_screen(frames)), H, W)
-    inside = np.s_[100:140, 92:132]
-    assert np.abs(plate[inside] - (background + spot)[inside]).mean() < 2.5 / 255
-
-
-def test_a_plate_is_small_and_16_bit() -> None:
-    picture = exact(flat(GREEN, 720, 1280))
-    plate = clean_plate([picture], find_screen([picture]))
-    assert plate.dtype == np.uint16
-    assert plate.shape == (180, 320, 3)
-    assert plate_at(plate, 720, 1280).shape == (720, 1280, 3)
-
-
-def test_a_picture_all_but_without_screen_is_refused() -> None:
-    picture = flat((90, 60, 60))
-    with pytest.raises(DataError, match="surely screen"):
-        clean_plate([picture], Screen(colour=GREEN, noise=0))
-
 
 # ---- α
 
