@@ -43,16 +43,16 @@ from figures import exit_code, shown, within
 from factory.engine.events import read_events
 from factory.engine.plan import sample_seed
 from factory.engine.threads import VARIABLES, worker_environment
+from factory.equation import constant_plate
 from factory.quality.gates import GateSettings, judge
 from factory.quality.scores import ScoreSettings, score
 from factory.review.report import write_report
 from factory.sample import Matte, Origin, Picture, Rejection, Request, Sample, make_key
 from factory.shards.encoding import metadata
-from factory.shards.equation import constant_plate
 from factory.shards.layout import Layout
 from factory.shards.reader import read_members
-from factory.sources.framing import pad_colour
-from factory.sources.on_screen import FramingSettings
+from factory.sources.files.framing import pad_colour
+from factory.sources.files.on_screen import FramingSettings
 from factory.sources.procedural import CLASSES, render
 
 MUST = 1.6  # with two workers on two cores

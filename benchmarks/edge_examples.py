@@ -1,4 +1,4 @@
-"""Make the examples that learn_edges.py trains the networks of factory/greenscreen/edge_network.py with.
+"""Make the examples that learn_edges.py trains the networks of factory/greenscreen/keyer/edge_network.py with.
 
     python benchmarks/edge_examples.py half --out FOLDER --n 5000 --seed 1
 
@@ -27,17 +27,17 @@ from keyer import BT601, DATA, LIMITED, PICTURES, decoded, read
 from numpy.typing import NDArray
 
 from factory.errors import DataError
-from factory.greenscreen.clean_plate import clean_plate, plate_at
 from factory.greenscreen.compositing import as_levels, as_unit, composite
-from factory.greenscreen.edges import REACH, features, tile_of
-from factory.greenscreen.evidence import evidence
 from factory.greenscreen.filling import fill
-from factory.greenscreen.keyer_settings import KeyerSettings
-from factory.greenscreen.screen import find_screen
-from factory.greenscreen.subsampling import LUMA
+from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
+from factory.greenscreen.keyer.edges import REACH, features, tile_of
+from factory.greenscreen.keyer.evidence import evidence
+from factory.greenscreen.keyer.screen import find_screen
+from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.greenscreen.keyer.subsampling import LUMA
+from factory.sources.clips.colour import LUMA_WEIGHTS, Siting, colours_of, to_rgb
 from factory.sources.procedural.registry import REGISTRY
 from factory.sources.procedural.render import CLASSES, render
-from factory.sources.video_colour import LUMA_WEIGHTS, Siting, colours_of, to_rgb
 
 Floats = NDArray[np.float32]
 

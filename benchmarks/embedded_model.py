@@ -26,10 +26,10 @@ from figures import exit_code, shown, within
 from numpy.typing import NDArray
 
 from factory.diffusion.vocabulary import read_vocabulary
-from factory.prompt_planning import EMBEDDED_MODEL
-from factory.recipes import GenerateRecipe
+from factory.jobs.prompt_planning import EMBEDDED_MODEL
+from factory.jobs.recipes import GenerateRecipe
 from factory.review.contact_sheet import contact_sheet
-from factory.run import execute
+from factory.run.execute import execute
 from factory.sample import Matte, Picture, Request, Sample
 from factory.shards.layout import Layout
 from factory.shards.manifest import read_manifest

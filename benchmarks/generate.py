@@ -20,8 +20,7 @@ from typing import NamedTuple
 
 from figures import exit_code, shown
 
-from factory import lines, planning
-from factory.diffusion.source import DiffuMattingSource
+from factory.diffusion.sample.source import DiffuMattingSource
 from factory.diffusion.vocabulary import screen_prompt
 from factory.engine.crew import Done, News, Ready
 from factory.engine.drive import Drive
@@ -30,8 +29,10 @@ from factory.engine.local import Job
 from factory.engine.lock import hold
 from factory.engine.plan import Plan
 from factory.errors import DataError
-from factory.recipes import GenerateRecipe, set_dotted
-from factory.run import hire_crew, settle
+from factory.jobs import lines
+from factory.jobs import prepare as planning
+from factory.jobs.recipes import GenerateRecipe, set_dotted
+from factory.run.execute import hire_crew, settle
 from factory.sample import Request, Sample
 from factory.shards.layout import Layout
 

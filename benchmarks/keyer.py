@@ -31,14 +31,14 @@ import numpy as np
 from figures import exit_code, shown
 from numpy.typing import NDArray
 
-from factory.greenscreen.clean_plate import clean_plate, plate_at
 from factory.greenscreen.compositing import as_levels, as_unit, composite
-from factory.greenscreen.keyer import key_frame
-from factory.greenscreen.keyer_settings import KeyerSettings
-from factory.greenscreen.screen import find_screen
+from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
+from factory.greenscreen.keyer.keyer import key_frame
+from factory.greenscreen.keyer.screen import find_screen
+from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.quality.metrics import gradient_error, mse, whole
 from factory.sample import Matte, Picture
-from factory.sources.video_colour import colours_of, to_rgb
+from factory.sources.clips.colour import colours_of, to_rgb
 
 DATA = Path(os.environ.get("FACTORY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 PICTURES = [  # path below DATA, long side it is shown at

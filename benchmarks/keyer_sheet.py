@@ -15,12 +15,12 @@ from keyer import DATA
 from numpy.typing import NDArray
 
 from factory.errors import DataError
-from factory.greenscreen.clean_plate import clean_plate, plate_at
 from factory.greenscreen.compositing import as_levels, as_unit, composite
-from factory.greenscreen.keyer import key_frame
-from factory.greenscreen.keyer_settings import KeyerSettings
-from factory.greenscreen.screen import find_screen
-from factory.sources.video_colour import colours_of, to_rgb
+from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
+from factory.greenscreen.keyer.keyer import key_frame
+from factory.greenscreen.keyer.screen import find_screen
+from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.sources.clips.colour import colours_of, to_rgb
 
 FOLDER = DATA / "greenscreen"
 PHOTOGRAPH = DATA / "backgrounds/kodak24/13.png"

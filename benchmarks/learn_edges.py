@@ -1,4 +1,4 @@
-"""Train the networks that correct α by what neighbours tell (factory/greenscreen/edge_network.py).
+"""Train the networks that correct α by what neighbours tell (factory/greenscreen/keyer/edge_network.py).
 
     python benchmarks/edge_examples.py half --out FOLDER --n 5000 --seed 1
     python benchmarks/learn_edges.py half FOLDER --steps 16000 --out factory/greenscreen/edges_half.npz
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from factory.greenscreen.edge_network import network
-from factory.greenscreen.edges import LAYERS, REACH
+from factory.greenscreen.keyer.edge_network import network
+from factory.greenscreen.keyer.edges import LAYERS, REACH
 from factory.quality.metrics import SIGMA
 
 WIDTH = (36, 32)  # (drawn, half) channels of the hidden layers

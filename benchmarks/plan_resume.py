@@ -23,12 +23,14 @@ from pathlib import Path
 
 from figures import exit_code, within
 
-from factory import cli, lines, run
+from factory.cli.app import app as cli
 from factory.engine.events import read_events
 from factory.engine.line import Line
 from factory.engine.plan import Plan, Shard
 from factory.errors import DataError, Interrupted
-from factory.prompt_planning import EMBEDDED_MODEL
+from factory.jobs import lines
+from factory.jobs.prompt_planning import EMBEDDED_MODEL
+from factory.run.execute import execute as run
 from factory.sample import Request, Sample
 from factory.shards.commit import CommitRecord, FileRecord
 from factory.shards.layout import Layout

@@ -29,10 +29,10 @@ from factory.engine.local import Job
 from factory.engine.lock import hold
 from factory.engine.on_ray import RayCrew
 from factory.engine.plan import Plan, Segment
+from factory.equation import constant_plate
 from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Origin, Request, Sample
 from factory.shards.encoding import encode
-from factory.shards.equation import constant_plate
 from factory.shards.layout import Layout
 
 MUST = 0.95

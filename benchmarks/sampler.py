@@ -21,11 +21,11 @@ from diffusers import StableDiffusionPipeline
 from figures import exit_code, shown
 
 from factory.diffusion import model_folder
-from factory.diffusion.networks import build
-from factory.diffusion.pipeline import DiffuMattingPipeline
-from factory.diffusion.samplers import make_scheduler
-from factory.diffusion.settings import SamplerSettings
-from factory.diffusion.train_settings import NetworkSettings
+from factory.diffusion.sample.pipeline import DiffuMattingPipeline
+from factory.diffusion.sample.samplers import make_scheduler
+from factory.diffusion.sample.settings import SamplerSettings
+from factory.diffusion.train.networks import build
+from factory.diffusion.train.settings import NetworkSettings
 from factory.diffusion.vocabulary import screen_prompt
 
 MUST = {"cpu": 1.0, "cuda": 1.3}

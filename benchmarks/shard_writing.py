@@ -22,9 +22,9 @@ import numpy as np
 import webdataset
 from figures import exit_code, shown
 
+from factory.equation import constant_plate
 from factory.sample import Origin, Request, Sample, make_key
 from factory.shards.encoding import encode
-from factory.shards.equation import constant_plate
 from factory.shards.reader import read_members
 from factory.shards.writer import ShardWriter
 

@@ -1,5 +1,5 @@
 """`python -m factory`."""
 
-from factory.cli import main
+from factory.cli.app import main
 
 main()

@@ -15,7 +15,7 @@ from factory.errors import DataError
 
 Picture: TypeAlias = NDArray[np.uint8]  # (H, W, 3), gamma-encoded sRGB
 Matte: TypeAlias = NDArray[np.uint8]  # (H, W), linear coverage, 0 and 255 mean exactly 0 and 1
-PlateCoefficients: TypeAlias = tuple[tuple[float, ...], ...]  # 3 channels x 6 terms, see shards/equation.py
+PlateCoefficients: TypeAlias = tuple[tuple[float, ...], ...]  # 3 channels x 6 terms, see equation.py
 
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATED = _SOURCE_TYPES + "trainedAlgorithmicMedia"

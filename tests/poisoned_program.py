@@ -8,9 +8,11 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from factory import cli, lines, run
+from factory.cli.app import app as cli
 from factory.engine.line import Line
 from factory.engine.plan import Plan
+from factory.jobs import lines
+from factory.run.execute import execute as run
 from factory.sample import Sample
 
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from factory.engine.line import Line
 from factory.engine.plan import Plan, Segment
+from factory.equation import constant_plate, residual
 from factory.errors import DataError
 from factory.greenscreen.compositing import paint_on_screen
 from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Origin, Rejection, Request, Sample, Scores
 from factory.shards.encoding import encode
-from factory.shards.equation import constant_plate, residual
 
 SIZE = 32
 GREEN = (0, 255, 0)

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.greenscreen.clean_plate import clean_plate, plate_at
 from factory.greenscreen.compositing import as_levels, as_unit
-from factory.greenscreen.keyer import key_frame
-from factory.greenscreen.keyer_settings import KeyerSettings
-from factory.greenscreen.screen import find_screen
+from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
+from factory.greenscreen.keyer.keyer import key_frame
+from factory.greenscreen.keyer.screen import find_screen
+from factory.greenscreen.keyer.settings import KeyerSettings
 
 Floats = NDArray[np.float32]
 SETTINGS = KeyerSettings()

@@ -12,11 +12,11 @@ from factory.engine.line import Line
 from factory.engine.local import InProcessCrew, Job, ProcessCrew
 from factory.engine.lock import hold
 from factory.engine.plan import Plan, Segment
+from factory.equation import constant_plate, plate_picture, residual
 from factory.errors import DataError
 from factory.sample import Origin, Rejection, Request, Sample, Scores
 from factory.shards.commit import CommitRecord, valid_commits, write_json
 from factory.shards.encoding import encode, encode_png
-from factory.shards.equation import constant_plate, plate_picture, residual
 from factory.shards.layout import Layout
 
 SIZE = 48

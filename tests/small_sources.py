@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from small_clips import encode
 
-from factory.inspect import verify_set
-from factory.recipes import BuildRecipe, parse, read_yaml
-from factory.result import Result
-from factory.run import execute
+from factory.jobs.recipes import BuildRecipe, parse, read_yaml
+from factory.review.inspect import verify_set
+from factory.run.execute import execute
+from factory.run.result import Result
 from factory.shards.layout import Layout
 
 SIDE = 64

@@ -9,19 +9,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from factory.diffusion.train_settings import NetworkSettings, Phase, TrainingFolder, TrainSettings
+from factory.diffusion.train.settings import NetworkSettings, Phase, TrainingFolder, TrainSettings
 from factory.engine.drive import Drive
 from factory.engine.line import Line
 from factory.engine.local import InProcessCrew, Job
 from factory.engine.lock import hold
 from factory.engine.plan import Plan, Segment
+from factory.equation import constant_plate
 from factory.errors import DataError
 from factory.greenscreen.compositing import paint_on_screen
 from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Origin, Request, Sample
 from factory.shards.commit import valid_commits, write_json
 from factory.shards.encoding import encode
-from factory.shards.equation import constant_plate
 from factory.shards.finalise import finalise, mark_finished
 from factory.shards.layout import Layout
 
@@ -124,7 +124,7 @@ def quiet(progress: object) -> None:
 
 def train_in_child(settings: TrainSettings, out: Path, die_at: tuple[str, int] | None = None) -> None:
     """What a child process runs. It kills itself after this step of this phase, before that is drawn or saved."""
-    from factory.diffusion.trainer import Progress, train
+    from factory.diffusion.train.trainer import Progress, train
 
     def hear(progress: Progress) -> None:
         if (progress.phase, progress.step) == die_at:

@@ -11,10 +11,10 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor, nn
 
-from factory.diffusion.attention_probe import ProbeProcessor, TokenAttention, probed
-from factory.diffusion.losses import green_background_loss
-from factory.diffusion.networks import build_unet
-from factory.diffusion.train_settings import NetworkSettings
+from factory.diffusion.train.attention_probe import ProbeProcessor, TokenAttention, probed
+from factory.diffusion.train.losses import green_background_loss
+from factory.diffusion.train.networks import build_unet
+from factory.diffusion.train.settings import NetworkSettings
 
 TINY = NetworkSettings(
     unet_channels=(8, 16, 16), unet_layers=1, unet_heads=2, text_width=12, text_length=7, norm_groups=4

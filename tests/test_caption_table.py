@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from factory.errors import UsageError
-from factory.sources.caption_table import read_caption_table, with_captions
+from factory.sources.captioning.table import read_caption_table, with_captions
 
 
 def _items(*paths: str) -> list[dict[str, Any]]:

@@ -19,9 +19,9 @@ from tiny_captioners import SIDE, ball, make
 from factory.errors import DataError, UsageError
 from factory.greenscreen.compositing import paint_on_screen
 from factory.sample import Origin, Picture, Request, Sample
-from factory.sources.caption_model import CaptionSettings, Precision, check, fingerprint, resolve
-from factory.sources.captioned import GROUND, Captioned, Recaptioned, tidy
-from factory.sources.captioner import DESCRIBE, Captioner, without_prompt
+from factory.sources.captioning.captioned import GROUND, Captioned, Recaptioned, tidy
+from factory.sources.captioning.captioner import DESCRIBE, Captioner, without_prompt
+from factory.sources.captioning.model import CaptionSettings, Precision, check, fingerprint, resolve
 
 RED, BLUE = "a red ball", "a blue ball"
 PHOTO = "a photo of"

@@ -14,7 +14,6 @@ import small_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory.captions import CHANGES, Correction, export, read_changes, read_corrections, with_captions, write_changes
 from factory.engine.drive import Drive
 from factory.engine.inputs import InputTable, content_hash, write_inputs
 from factory.engine.line import Build, Line
@@ -22,13 +21,22 @@ from factory.engine.local import InProcessCrew, Job
 from factory.engine.lock import hold
 from factory.engine.plan import Plan, Segment
 from factory.errors import DataError, UsageError
-from factory.input_set import read_set
+from factory.jobs.input_set import read_set
 from factory.sample import Request, Sample
 from factory.shards.commit import write_json
 from factory.shards.layout import Layout
 from factory.shards.reader import read_samples
-from factory.sources.captioned import Recaptioned
-from factory.sources.dataset import StoredSamples
+from factory.sources.captioning.captioned import Recaptioned
+from factory.sources.captioning.corrections import (
+    CHANGES,
+    Correction,
+    export,
+    read_changes,
+    read_corrections,
+    with_captions,
+    write_changes,
+)
+from factory.sources.stored import StoredSamples
 
 NASTY = (
     'a "quoted", comma; semicolon',

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from factory.greenscreen import edge_network
-from factory.greenscreen.clean_plate import clean_plate, plate_at
 from factory.greenscreen.compositing import as_levels, as_unit, composite
-from factory.greenscreen.edges import TILE, corrected, features
-from factory.greenscreen.evidence import Evidence, evidence
-from factory.greenscreen.keyer_settings import KeyerSettings
-from factory.greenscreen.screen import find_screen
+from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
+from factory.greenscreen.keyer.edges import TILE, corrected, features
+from factory.greenscreen.keyer.evidence import Evidence, evidence
+from factory.greenscreen.keyer.keyer import edge_network
+from factory.greenscreen.keyer.screen import find_screen
+from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.quality.metrics import gradient_error, mse, whole
+from factory.sources.clips.colour import colours_of, to_rgb
 from factory.sources.procedural.render import render
-from factory.sources.video_colour import colours_of, to_rgb
 
 Floats = NDArray[np.float32]
 SCREENS = {"green": (70, 160, 80), "blue": (50, 80, 190)}

@@ -23,15 +23,15 @@ from small_sources import (
 )
 from spoilt_sources import spoilt_clips, spoilt_cut_outs, spoilt_pairs
 
-from factory import planning
-from factory.captions import read_changes
 from factory.engine.lock import hold
 from factory.errors import InputChanged, UsageError
-from factory.inspect import verify_set
-from factory.recipes import read_yaml
-from factory.run import carry_out, execute
+from factory.jobs import prepare as planning
+from factory.jobs.recipes import read_yaml
+from factory.review.inspect import verify_set
+from factory.run.execute import carry_out, execute
 from factory.shards import lookup
 from factory.shards.layout import Layout
+from factory.sources.captioning.corrections import read_changes
 
 BUILD = "build-green100k"
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from factory.equation import plate_picture, residual
 from factory.errors import DataError
 from factory.greenscreen.colours import KEY_COLOURS, Colour
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.keying import dominance
 from factory.refine.greenpost import GreenPostSettings, green_post
 from factory.sample import Matte, Origin, Picture, Request, Sample
-from factory.shards.equation import plate_picture, residual
 
 Floats = NDArray[np.float32]
 GREEN = KEY_COLOURS["green"]

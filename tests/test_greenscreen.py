@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from factory.equation import constant_plate, plate_picture
 from factory.errors import DataError
 from factory.greenscreen.colours import KEY_COLOURS
 from factory.greenscreen.compositing import as_levels, as_unit, composite
@@ -24,7 +25,6 @@ from factory.greenscreen.keying import (
 )
 from factory.greenscreen.kmeans import SAMPLE, dominant_colours
 from factory.greenscreen.plates import estimate_plate, scaled, sure_background
-from factory.shards.equation import constant_plate, plate_picture
 
 Floats = NDArray[np.float32]
 SIDE = 12

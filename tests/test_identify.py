@@ -15,8 +15,8 @@ from small_set import make_shards, small_plan
 
 from factory.engine.plan import Plan
 from factory.errors import UsageError
-from factory.identify import Identification, identify
 from factory.quality.phash import perceptual_hash
+from factory.review.identify import Identification, identify
 from factory.sample import GENERATED, Picture, Sample
 from factory.shards.encoding import encode_png
 from factory.shards.export import export

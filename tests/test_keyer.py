@@ -23,15 +23,15 @@ from small_screens import (
     uneven,
 )
 
-from factory.greenscreen.clean_plate import clean_plate, plate_at
 from factory.greenscreen.compositing import as_unit, composite
-from factory.greenscreen.garbage import wanted
-from factory.greenscreen.keyer import denoised, key_frame
+from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
+from factory.greenscreen.keyer.garbage import wanted
+from factory.greenscreen.keyer.keyer import denoised, key_frame
+from factory.greenscreen.keyer.screen import find_screen
+from factory.greenscreen.keyer.separation import Clouds, applied, functional
+from factory.greenscreen.keyer.solid import solid_parts
+from factory.greenscreen.keyer.subsampling import is_subsampled
 from factory.greenscreen.keying import dominance
-from factory.greenscreen.screen import find_screen
-from factory.greenscreen.separation import Clouds, applied, functional
-from factory.greenscreen.solid import solid_parts
-from factory.greenscreen.subsampling import is_subsampled
 from factory.sources.procedural.render import render
 
 # ---- α

@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from torch import Tensor
 
-from factory.diffusion import losses
-from factory.diffusion.networks import build_scheduler
+from factory.diffusion.train import losses
+from factory.diffusion.train.networks import build_scheduler
 
 Array = NDArray[np.float64]
 Form = Literal["magnitude", "literal"]

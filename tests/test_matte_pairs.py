@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from factory.equation import residual
 from factory.errors import DataError, InputChanged
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.sample import CAPTURED, Matte, Picture, Request, Sample
-from factory.shards.equation import residual
-from factory.sources.matte_file import decode_matte, looks_inverted
-from factory.sources.matte_pairs import MattePairs, MattePairSettings
+from factory.sources.files.matte import decode_matte, looks_inverted
+from factory.sources.files.matte_pairs import MattePairs, MattePairSettings
 
 SIDE = 120
 SETTINGS = MattePairSettings(size=96, flip=0.0)

@@ -16,8 +16,8 @@ from safetensors import safe_open
 from factory.diffusion import model_files, model_folder
 from factory.diffusion.matting_head import MattingHead, decode_with_features, decoder_features
 from factory.diffusion.model_folder import Components
-from factory.diffusion.networks import build, build_autoencoder, build_text_encoder, build_unet
-from factory.diffusion.train_settings import NetworkSettings
+from factory.diffusion.train.networks import build, build_autoencoder, build_text_encoder, build_unet
+from factory.diffusion.train.settings import NetworkSettings
 from factory.errors import UsageError
 
 CAPTIONS = ("a red feather", "a blue leaf", "a glass bubble")

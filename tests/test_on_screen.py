@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factory.equation import residual
 from factory.errors import DataError, UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.sample import Matte, Origin, Picture, Request, Sample
-from factory.shards.equation import residual
-from factory.sources.framing import Side, Sides, bounds, cut_sides, framed, mirrored
-from factory.sources.on_screen import FramingSettings, painted
+from factory.sources.files.framing import Side, Sides, bounds, cut_sides, framed, mirrored
+from factory.sources.files.on_screen import FramingSettings, painted
 
 SIDES: tuple[Side, ...] = get_args(Side)
 ALL_SIDES = [frozenset(some) for some in chain.from_iterable(combinations(SIDES, n) for n in range(5))]

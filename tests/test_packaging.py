@@ -100,7 +100,7 @@ def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
     """The figure itself (0.5 s) is measured in benchmarks/help_time.py; here a bound that a busy machine holds too."""
     code = (
         "import sys\n"
-        "from factory.cli import main\n"
+        "from factory.cli.app import main\n"
         "try:\n    main(['--help'])\n"
         "except SystemExit as leave:\n    assert not leave.code, leave.code\n"
         "print('LOADED', *{name.partition('.')[0] for name in sys.modules})"
@@ -173,7 +173,7 @@ def gpus_asked(text: str) -> int:
 def test_factory_understands_the_cluster_files_command(name: str) -> None:
     from typer.main import get_group
 
-    from factory.cli import app
+    from factory.cli.app import app
 
     words = (REPOSITORY / "docker" / name).read_text().replace("#", " ")
     command = re.search(r"factory generate((?:\s+-{1,2}[a-z-]+ [\w/.]+)+)", words)

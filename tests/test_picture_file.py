@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from factory.errors import DataError
 from factory.sample import Picture
-from factory.sources.picture_file import decode_picture
+from factory.sources.files.picture import decode_picture
 
 HEIGHT, WIDTH = 20, 30
 

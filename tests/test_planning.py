@@ -13,18 +13,19 @@ import pytest
 from program import BUILD, LOCAL, commits, factory, hashes, start, wait_for
 from tiny_model import save_tiny_model
 
-from factory import lines, planning
-from factory.diffusion.train_settings import TrainingFolder
-from factory.diffusion.training_data import unpack
+from factory.diffusion.train.data import unpack
+from factory.diffusion.train.settings import TrainingFolder
 from factory.diffusion.vocabulary import Vocabulary, write_vocabulary
 from factory.engine.inputs import HOLE
 from factory.errors import InputChanged, UsageError
-from factory.input_set import read_set
-from factory.prompt_planning import WARNINGS
+from factory.jobs import lines
+from factory.jobs import prepare as planning
+from factory.jobs.input_set import read_set
+from factory.jobs.prompt_planning import WARNINGS
+from factory.jobs.recipes import BuildRecipe, FilterRecipe, GenerateRecipe, RefineRecipe
 from factory.quality.gates import GateSettings
 from factory.quality.scores import ScoreSettings
-from factory.recipes import BuildRecipe, FilterRecipe, GenerateRecipe, RefineRecipe
-from factory.run import settle
+from factory.run.execute import settle
 from factory.sample import Request, Sample
 from factory.shards import finalise
 from factory.shards.commit import valid_commits
@@ -32,9 +33,9 @@ from factory.shards.duplicates import DuplicateSearch
 from factory.shards.export import export
 from factory.shards.layout import Layout
 from factory.shards.reader import read_samples
-from factory.sources.dataset import StoredSamples
+from factory.sources.files.rgba_folder import RgbaSettings, matches
 from factory.sources.procedural import CLASSES, ProceduralSettings
-from factory.sources.rgba_folder import RgbaSettings, matches
+from factory.sources.stored import StoredSamples
 
 LOOSE = ("--set", "gates.duplicate_distance=14")  # so that some samples of different shards count as duplicates
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from factory.equation import constant_plate
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.greenscreen.compositing import as_levels, as_unit, paint_on_screen
 from factory.quality.gates import GateSettings, NearDuplicates, judge
@@ -18,7 +19,6 @@ from factory.quality.key_distance import key_distance, share_within
 from factory.quality.phash import perceptual_hash
 from factory.quality.scores import ScoreSettings, agreement, border, green_residue, score
 from factory.sample import Origin, Picture, Rejection, Request, Sample, Scores
-from factory.shards.equation import constant_plate
 
 SIDE = 96
 GATES = GateSettings()

@@ -18,6 +18,7 @@ from factory.engine.line import Line
 from factory.engine.local import InProcessCrew, Job
 from factory.engine.lock import hold
 from factory.engine.plan import Plan, Segment
+from factory.equation import constant_plate
 from factory.errors import DataError, MachineError, UsageError
 from factory.quality.gsg import GSG_DEFINITION
 from factory.review import digest as digest_module
@@ -32,7 +33,6 @@ from factory.review.thumbnails import GAP, SPRITE_MARGIN, rejection_thumbnail, s
 from factory.sample import Matte, Origin, Picture, Rejection, Request, Sample, Scores
 from factory.shards.commit import valid_commits, write_json
 from factory.shards.encoding import decode_png, encode
-from factory.shards.equation import constant_plate
 from factory.shards.finalise import finalise
 from factory.shards.layout import Layout
 from factory.shards.lookup import attempts, find, read_row

@@ -23,9 +23,9 @@ from small_screens import (
 )
 
 from factory.errors import DataError
-from factory.greenscreen.clean_plate import clean_plate, plate_at
 from factory.greenscreen.compositing import as_unit, composite
-from factory.greenscreen.screen import Screen, find_screen
+from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
+from factory.greenscreen.keyer.screen import Screen, find_screen
 
 # ---- which screen
 

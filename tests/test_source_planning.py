@@ -6,8 +6,8 @@ import pytest
 from program import LOCAL, factory, hashes
 from small_sources import asked, coded, cut_outs, fates, film, made, manifest, pair, put, recipe, shape
 
-from factory.inspect import plan_text
-from factory.run import execute
+from factory.review.inspect import plan_text
+from factory.run.execute import execute
 
 
 def test_more_failures_may_be_allowed_afterwards(tmp_path: Path) -> None:

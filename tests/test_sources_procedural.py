@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from factory.equation import residual
 from factory.errors import UsageError
 from factory.sample import DRAWN, Request, Sample
-from factory.shards.equation import residual
 from factory.sources.procedural import (
     CLASSES,
     COLOURS,

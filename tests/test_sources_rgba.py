@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from factory.equation import residual
 from factory.errors import DataError, InputChanged, UsageError
 from factory.sample import Request, Sample
-from factory.shards.equation import residual
-from factory.sources.captions import name_from_path, with_article
-from factory.sources.framing import framed, moved_within, pad_colour, resized
-from factory.sources.rgba_file import decode
-from factory.sources.rgba_folder import RgbaFolder, RgbaSettings, Row, first_look
-from factory.sources.rgba_folder import list_items as list_looked_at
+from factory.sources.captioning.names import name_from_path, with_article
+from factory.sources.files.framing import framed, moved_within, pad_colour, resized
+from factory.sources.files.rgba import decode
+from factory.sources.files.rgba_folder import RgbaFolder, RgbaSettings, Row, first_look
+from factory.sources.files.rgba_folder import list_items as list_looked_at
 
 
 def list_items(folder: Path, **options: Any) -> list[Row]:

@@ -17,14 +17,14 @@ from small_training import COLOURS, SIZE, make_set, quiet, small_settings, train
 from test_model_folder import library_messages  # noqa: F401 - a fixture
 
 from factory.diffusion import model_files, model_folder
-from factory.diffusion.settings import SamplerSettings, default_settings
-from factory.diffusion.train_settings import Phase
-from factory.diffusion.trainer import train
-from factory.diffusion.training_report import read_log
+from factory.diffusion.sample.settings import SamplerSettings, default_settings
+from factory.diffusion.train.report import read_log
+from factory.diffusion.train.settings import Phase
+from factory.diffusion.train.trainer import train
 from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import MachineError, UsageError
-from factory.recipes import TrainRecipe
-from factory.training import execute_training
+from factory.jobs.recipes import TrainRecipe
+from factory.run.train import execute_training
 
 torch.set_num_threads(1)  # workers multiply, not threads
 ONE_STEP = (Phase(name="generation", steps=1, batch=4, lr=1e-3),)
@@ -63,7 +63,7 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 def children() -> ForkServerContext:
     """Child processes that find torch already imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["factory.diffusion.trainer", "small_training"])
+    context.set_forkserver_preload(["factory.diffusion.train.trainer", "small_training"])
     return context
 
 

@@ -10,10 +10,11 @@ import torch
 from small_training import COLOURS, SIZE, make_set, quiet, small_settings
 from test_model_folder import library_messages  # noqa: F401 - a fixture
 
-from factory.diffusion import model_files, model_folder, networks
-from factory.diffusion.settings import default_settings
-from factory.diffusion.train_settings import Phase, TrainSettings
-from factory.diffusion.trainer import train
+from factory.diffusion import model_files, model_folder
+from factory.diffusion.sample.settings import default_settings
+from factory.diffusion.train import networks
+from factory.diffusion.train.settings import Phase, TrainSettings
+from factory.diffusion.train.trainer import train
 from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import UsageError
 

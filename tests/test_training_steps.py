@@ -13,16 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_training import GREEN, SIZE, make_set, quiet, small_settings
 
-from factory.diffusion import autoencoder_training, model_folder, training_data, training_report
-from factory.diffusion.attention_probe import TokenAttention
-from factory.diffusion.ema import MovingAverage, parameters
-from factory.diffusion.generation_training import GenerationTask, watched
+from factory.diffusion import model_folder
 from factory.diffusion.tokenizer import build_tokenizer
-from factory.diffusion.train_settings import Phase
-from factory.diffusion.trainer import Run, learning_rate, train
-from factory.diffusion.training_data import TrainingSet
-from factory.diffusion.training_report import read_log
+from factory.diffusion.train import autoencoder as autoencoder_training
+from factory.diffusion.train import data as training_data
+from factory.diffusion.train import report as training_report
+from factory.diffusion.train.attention_probe import TokenAttention
+from factory.diffusion.train.data import TrainingSet
+from factory.diffusion.train.generation import GenerationTask, watched
+from factory.diffusion.train.report import read_log
+from factory.diffusion.train.settings import Phase
+from factory.diffusion.train.trainer import Run, learning_rate, train
 from factory.errors import UsageError
+from factory.training.ema import MovingAverage, parameters
 
 torch.set_num_threads(1)  # workers multiply, not threads
 

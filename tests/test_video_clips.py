@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from small_clips import Pixels, encode, numbered
 
+from factory.equation import plate_picture
 from factory.errors import DataError, InputChanged
-from factory.greenscreen.keyer_settings import KeyerSettings
+from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.sample import CAPTURED, EDITED, Matte, Request, Sample
-from factory.shards.equation import plate_picture
-from factory.sources.clip_pairs import ClipPairs, PairProbe, clean, pair_frame_rows, pair_row, probe_pair
-from factory.sources.clip_probe import ClipProbe, assign_split, list_clips, probe_clip
-from factory.sources.clip_reader import chroma_halved, one_ahead
-from factory.sources.clip_settings import ClipSettings
-from factory.sources.clips import Clips, clip_row, frame_rows
-from factory.sources.on_screen import FramingSettings
-from factory.sources.stretches import pack
-from factory.sources.video_file import VideoFile
+from factory.sources.clips.keyed import Clips, clip_row, frame_rows
+from factory.sources.clips.pairs import ClipPairs, PairProbe, clean, pair_frame_rows, pair_row, probe_pair
+from factory.sources.clips.probe import ClipProbe, assign_split, list_clips, probe_clip
+from factory.sources.clips.reader import chroma_halved, one_ahead
+from factory.sources.clips.settings import ClipSettings
+from factory.sources.clips.stretches import pack
+from factory.sources.clips.video_file import VideoFile
+from factory.sources.files.on_screen import FramingSettings
 
 GREEN = (0, 177, 64)
 SKIN = (210, 120, 70)

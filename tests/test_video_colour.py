@@ -11,10 +11,10 @@ import pytest
 from small_clips import Pixels, encode, filled, planes
 
 from factory.errors import DataError
-from factory.sources.clip_probe import ClipProbe, probe_clip, upright_rgb
-from factory.sources.clip_settings import ClipSettings
-from factory.sources.video_colour import Colours, Siting, colours_of, to_rgb
-from factory.sources.video_file import VideoFile
+from factory.sources.clips.colour import Colours, Siting, colours_of, to_rgb
+from factory.sources.clips.probe import ClipProbe, probe_clip, upright_rgb
+from factory.sources.clips.settings import ClipSettings
+from factory.sources.clips.video_file import VideoFile
 
 PATCHES = (
     *((0, 177, 64), (0, 255, 0), (0, 71, 187), (255, 255, 255), (0, 0, 0), (128, 128, 128)),
@@ -170,7 +170,7 @@ def test_a_turned_clip_is_upright_and_square_pixels_are_made(tmp_path: Path) -> 
 
 
 def _geometry_and_colours(path: Path):
-    from factory.sources.clip_probe import chosen, described
+    from factory.sources.clips.probe import chosen, described
 
     video = VideoFile(path)
     stamps = video.stamps()

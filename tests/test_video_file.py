@@ -10,10 +10,10 @@ import pytest
 from small_clips import encode, number_of, numbered
 
 from factory.errors import DataError, UsageError
-from factory.sources.clip_probe import chosen, list_clips, probe_clip
-from factory.sources.clip_settings import ClipSettings
-from factory.sources.video_colour import colours_of, to_rgb
-from factory.sources.video_file import Stamps, VideoFile
+from factory.sources.clips.colour import colours_of, to_rgb
+from factory.sources.clips.probe import chosen, list_clips, probe_clip
+from factory.sources.clips.settings import ClipSettings
+from factory.sources.clips.video_file import Stamps, VideoFile
 
 COUNT = 40
 B_FRAMES = {"bf": "2", "g": "10"}

@@ -6,8 +6,8 @@ import torch
 
 from factory.diffusion import model_folder
 from factory.diffusion.model_folder import Components
-from factory.diffusion.networks import build
-from factory.diffusion.train_settings import NetworkSettings
+from factory.diffusion.train.networks import build
+from factory.diffusion.train.settings import NetworkSettings
 
 CAPTIONS = ("a red feather", "a blue leaf", "a glass bubble")
 NETWORKS = NetworkSettings(

@@ -13,7 +13,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from factory.errors import UsageError
-from factory.shards.fingerprint import files_fingerprint
+from factory.models.fingerprint import files_fingerprint
 
 INDEX = "model_index.json"
 PARTS = ("unet", "vae", "text_encoder", "matting_head")  # the subfolders with weights

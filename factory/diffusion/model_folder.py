@@ -19,9 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from factory.diffusion.losses import Prediction
 from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.model_files import FOLDERS, INDEX, PARTS, PICKLED, check, read_json
+from factory.diffusion.train.losses import Prediction
 from factory.errors import UsageError
 
 

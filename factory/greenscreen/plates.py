@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.equation import TERMS, plate_basis
 from factory.errors import DataError
 from factory.greenscreen.kmeans import dominant_colours
 from factory.sample import Matte, Picture, PlateCoefficients
-from factory.shards.equation import TERMS, plate_basis
 
 CLUSTERS = 3  # the object's stray pixels, the screen's dark side, the screen
 BACKGROUND_BELOW = 0.05  # coarse mask under which a pixel may be sure background

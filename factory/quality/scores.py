@@ -7,7 +7,7 @@
 | coverage | mean α | 0..1 |
 | border | mean α along the picture's outermost ring | 0..1 |
 | agreement | soft IoU of α with the coarse mask, shifts of a few pixels forgiven | 0..1 |
-| residual | 95th percentile of the stored equation's error (shards/equation.py) | levels |
+| residual | 95th percentile of the stored equation's error (equation.py) | levels |
 | green_residue | key colour left in the object, 1 = as much as the screen has | 0..1 |
 | key_distance | distance from the key within which the object's nearest 5 % lie (see there) | levels, 0..441 |
 
@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.equation import plate_picture, residual
 from factory.greenscreen.colours import Colour
 from factory.greenscreen.keying import dominance, key_channels
 from factory.greenscreen.plates import scaled, sure_background
@@ -29,7 +30,6 @@ from factory.quality.gsg import gsg
 from factory.quality.key_distance import key_distance
 from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture, PlateCoefficients, Sample, Scores
-from factory.shards.equation import plate_picture, residual
 
 CELLS = 16  # per side: the scale at which a screen is called uneven
 

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.equation import plate_picture
 from factory.errors import DataError
 from factory.greenscreen.colours import Colour
 from factory.greenscreen.compositing import as_levels, as_unit
@@ -34,7 +35,6 @@ from factory.greenscreen.keying import (
 from factory.greenscreen.kmeans import dominant_colours
 from factory.greenscreen.plates import estimate_plate, open_to_border, scaled, sure_background
 from factory.sample import Matte, Picture, Sample
-from factory.shards.equation import plate_picture
 
 Floats = NDArray[np.float32]
 

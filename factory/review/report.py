@@ -17,7 +17,7 @@ from factory.review.digest import Digest, read_digest
 from factory.review.examples import failed_items, rejected_pictures
 from factory.review.facts import definition, in_words
 from factory.review.histogram import histogram
-from factory.review.losses import Refused, failures, refusals
+from factory.review.refusals import Refused, failures, refusals
 from factory.review.sources import are_told_apart, labels, of_the_papers, total
 from factory.shards.layout import Layout
 from factory.shards.lookup import find, read_row

@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from factory.equation import plate_picture
 from factory.errors import DataError, UsageError
 from factory.shards.encoding import encode_png
-from factory.shards.equation import plate_picture
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, decode, read_members, shards_of
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from factory.equation import TERMS, residual
 from factory.errors import DataError
 from factory.shards.commit import CommitRecord, FileRecord
 from factory.shards.encoding import MEMBERS, pixel_hash
-from factory.shards.equation import TERMS, residual
 from factory.shards.indexes import INDEX_COLUMNS, dali_index
 from factory.shards.layout import Layout
 from factory.shards.manifest import SCHEMA, SCORES, UNREADABLE

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from numpy.random import default_rng
 
+from factory.equation import constant_plate
 from factory.errors import DataError, UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.greenscreen.compositing import paint_on_screen
 from factory.sample import DRAWN, Origin, Request, Sample
-from factory.shards.equation import constant_plate
-from factory.sources.framing import moved_within
+from factory.sources.files.framing import moved_within
 from factory.sources.procedural.palette import VANISHING
 from factory.sources.procedural.registry import REGISTRY
 from factory.sources.procedural.render import CLASSES, render

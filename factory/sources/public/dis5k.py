@@ -1,6 +1,6 @@
 """DIS5K, dichotomous image segmentation (Qin et al., ECCV 2022)."""
 
-from factory.sources.captions import name_from_path
+from factory.sources.captioning.names import name_from_path
 from factory.sources.public.folders import Part, in_folders
 from factory.sources.public.registry import PublicSet, register
 

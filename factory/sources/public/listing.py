@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from factory.errors import UsageError
-from factory.sources.captions import with_article
+from factory.sources.captioning.names import with_article
 from factory.sources.public.folders import Missing
 from factory.sources.public.registry import REGISTRY, Pair, PublicSet
 

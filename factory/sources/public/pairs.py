@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from factory.sources.captions import name_from_path
+from factory.sources.captioning.names import name_from_path
 from factory.sources.public.folders import Part, in_folders
 from factory.sources.public.registry import Pair, PublicSet, register
 

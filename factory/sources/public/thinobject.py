@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from factory.sources.captions import name_from_path
+from factory.sources.captioning.names import name_from_path
 from factory.sources.public.folders import Missing, Part, homes, in_folders, matched
 from factory.sources.public.registry import Pair, PublicSet, register
 

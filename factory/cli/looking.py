@@ -1,0 +1,194 @@
+"""Commands that look at data sets and pictures, and make none. Everything heavy is imported inside its command."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+looking_app = typer.Typer(rich_markup_mode="markdown")
+captions_app = typer.Typer(no_args_is_help=True, help="Captions out to a table for people to correct, and back.")
+looking_app.add_typer(captions_app, name="captions")
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+
+@looking_app.command()
+def status(data: Annotated[Path, typer.Argument(help="A data set folder.")], debug: Debug = False) -> None:
+    """Say how far a run is, from its folder alone (also while it runs elsewhere). `factory status runs/objects`."""
+    from factory.review.inspect import status_text
+
+    typer.echo(status_text(data))
+
+
+@looking_app.command()
+def show(
+    data: Annotated[Path, typer.Argument(help="A data set folder.")],
+    key: Annotated[str, typer.Argument(help="A sample's key, for example 0000000003.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="Folder for the picture; the data set's report/ if not given.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Show one sample: its picture, its scores, and how it was made. `factory show runs/objects 0000000003`."""
+    from factory.review.show import show as show_sample
+
+    text, path = show_sample(data, key, picture)
+    typer.echo(text)
+    typer.echo(f"picture: {path}" if path else "picture: none, for no attempt was accepted and no thumbnail was kept")
+
+
+@looking_app.command()
+def verify(
+    data: Annotated[Path, typer.Argument(help="A data set folder.")],
+    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    debug: Debug = False,
+) -> None:
+    """Check every byte and every promise of a data set; name each fault; exit 1 if there is one.
+
+    `factory verify runs/objects --workers 8`
+    """
+    from factory.review.inspect import verify_set
+
+    with _counting("shards verified") as progress:
+        faults = verify_set(data, workers, progress)
+    for fault in faults:
+        typer.echo(str(fault))
+    if faults:
+        record = data / "commits" / "NNNNNN.json"
+        typer.echo(
+            f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {data}. To have a damaged shard made again, "
+            f"delete its record {record} and run the set's command again: it gives the same bytes."
+        )
+        raise typer.Exit(1)
+    typer.echo(f"{data} is whole.")
+
+
+@looking_app.command()
+def report(data: Annotated[Path, typer.Argument(help="A data set folder.")], debug: Debug = False) -> None:
+    """Write report/index.html and the contact sheet again. `factory report runs/objects`."""
+    from factory.review.report import write_report
+
+    typer.echo(f"report: {write_report(data)}")
+
+
+@looking_app.command()
+def export(
+    data: Annotated[Path, typer.Argument(help="A data set folder.")],
+    to: Annotated[str, typer.Option(help="`folder` (fg/, alpha/, merged/) or `rgba` (one PNG with alpha a sample).")],
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    split: Annotated[str, typer.Option(help="Which split.")] = "train",
+    debug: Debug = False,
+) -> None:
+    """Unpack a data set into plain pictures. `factory export runs/objects --to rgba --out objects-rgba`."""
+    from factory.shards.export import export as export_set
+
+    with _counting("shards exported") as progress:
+        count = export_set(data, to, out, split, progress)
+    typer.echo(f"{count:,} samples in {out}")
+
+
+@looking_app.command()
+def evaluate(
+    pred: Annotated[Path, typer.Argument(help="Predicted mattes: a folder of PNGs, or a data set.")],
+    gt: Annotated[Path, typer.Argument(help="True mattes, matched by name or key.")],
+    region: Annotated[
+        Literal["whole", "unknown"] | None,
+        typer.Option(
+            help="`whole`, or `unknown`: where the trimap is 128, as Composition-1k is measured. "
+            "If not given: `unknown` with --trimap, else `whole`."
+        ),
+    ] = None,
+    trimap: Annotated[Path | None, typer.Option(help="Folder of trimaps (0, 128, 255).")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
+    debug: Debug = False,
+) -> None:
+    """SAD, MSE, Grad and Conn as the Deep Image Matting evaluation code has them, for each picture and on average.
+
+    `factory evaluate predictions/ truth/` · `factory evaluate predictions/ truth/ --trimap trimaps/`
+    """
+    from factory.quality.evaluation import evaluate as evaluate_mattes
+
+    region = region or ("unknown" if trimap else "whole")
+    with _counting("pictures measured") as progress:
+        found = evaluate_mattes(pred, gt, region=region, trimap=trimap, parquet=parquet, progress=progress)
+    typer.echo(found.text())
+    raise typer.Exit(1 if found.faults else 0)
+
+
+@looking_app.command()
+def identify(
+    picture: Annotated[Path, typer.Argument(help="A picture, from anywhere.")],
+    data: Annotated[Path, typer.Argument(help="The data set it may come from.")],
+    debug: Debug = False,
+) -> None:
+    """Say whether a picture comes from a data set, also re-encoded, resized or cut out. Exit 1: it does not.
+
+    `factory identify found-on-the-web.jpg runs/objects`
+    """
+    from factory.review.identify import identify as identify_picture
+
+    found = identify_picture(picture, data)
+    typer.echo(found.text())
+    raise typer.Exit(found.exit_code)
+
+
+@looking_app.command("hash-images")
+def hash_images(
+    folder: Annotated[Path, typer.Argument(help="The images of a benchmark.")],
+    name: Annotated[str, typer.Option(help="The benchmark's name.")],
+    debug: Debug = False,
+) -> None:
+    """List a benchmark's images by hash, for a recipe's `exclude`: they will be kept out of training sets.
+
+    `factory hash-images DIM/Test_set --name composition-1k > composition-1k.txt`
+    """
+    from factory.sources.files.benchmark_images import hash_images as lines_of
+
+    with _counting("images hashed") as progress:
+        lines = lines_of(folder, name, progress)
+    for line in lines:
+        typer.echo(line)
+
+
+@captions_app.command("export")
+def export_captions(
+    data: Annotated[Path, typer.Argument(help="A data set folder.")],
+    table: Annotated[Path, typer.Argument(help="A new .csv or .parquet.")],
+    debug: Debug = False,
+) -> None:
+    """Write every sample's key and caption to a table, to be corrected by hand.
+
+    `factory captions export runs/green captions.csv`
+    """
+    from factory.sources.captioning.corrections import export as export_table
+
+    typer.echo(f"{export_table(data, table):,} captions in {table}")
+
+
+@looking_app.command()
+def doctor(debug: Debug = False) -> None:
+    """Say what this machine offers: versions, GPUs, memory, disk, the embedded model. `factory doctor`."""
+    from factory.review.inspect import doctor_text
+
+    typer.echo(doctor_text())
+
+
+@contextmanager
+def _counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A live line, "7 of 1,000 pictures measured", for what takes long; is told how many are done, and of how many."""
+    from factory.engine.progress import LiveLine
+    from factory.engine.survey import PATIENCE
+
+    counts = (0, 0)
+    line = LiveLine(lambda: f"{counts[0]:,} of {counts[1]:,} {what}", sys.stderr, PATIENCE)
+
+    def progress(done: int, total: int) -> None:
+        nonlocal counts
+        counts = done, total
+        line.show()
+
+    yield progress
+    line.end()

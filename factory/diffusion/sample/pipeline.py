@@ -1,0 +1,160 @@
+"""DiffuMattingPipeline: prompts and seeds in, pictures on a screen and their coarse masks out."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from factory.diffusion import model_folder
+from factory.diffusion.matting_head import decode_with_features
+from factory.diffusion.model_folder import Components
+from factory.diffusion.sample.pointwise import use_pointwise_convolutions
+from factory.diffusion.sample.samplers import draw_noise, sample_latents
+from factory.diffusion.sample.settings import SamplerSettings
+from factory.errors import UsageError
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
+
+TEXT_BATCH = 8  # texts are encoded in batches of one fixed size, so an embedding depends on its text alone
+REMEMBERED_TEXTS = 1024  # 236 kB each for Stable Diffusion 1.5 in float32
+
+Pictures = NDArray[np.uint8]  # (B, H, W, 3) sRGB
+Masks = NDArray[np.uint8]  # (B, H, W)
+
+
+class DiffuMattingPipeline:
+    """A DiffuMatting model on one device, ready to sample batches.
+
+    A sample's pixels are a function of (weights, prompt, seed, settings, batch size, device type): not of its place
+    in the batch, nor of its neighbours. Callers keep the batch size fixed by padding.
+    """
+
+    def __init__(self, components: Components) -> None:
+        self.components = components
+        self.device: torch.device = components.unet.device
+        self.dtype: torch.dtype = components.unet.dtype
+        for model in (components.unet, components.vae, components.head):
+            model.to(memory_format=torch.channels_last)
+            if self.device.type == "cpu":
+                use_pointwise_convolutions(model)
+        self._texts: OrderedDict[str, Tensor] = OrderedDict()
+        self._screens: dict[tuple[KeyName, int], Tensor] = {}
+
+    @classmethod
+    def from_folder(
+        cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    ) -> "DiffuMattingPipeline":
+        """Load a model folder; without a type bfloat16 on CUDA and float32 elsewhere."""
+        if dtype is None:
+            dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+        return cls(model_folder.load(folder, dtype, device))
+
+    def __call__(
+        self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings
+    ) -> tuple[Pictures, Masks]:
+        """Sample one batch. The prompts go to the text encoder as they are, template included."""
+        pictures, masks, _ = self.paint(prompts, seeds, settings)
+        return pictures, masks
+
+    @torch.inference_mode()
+    def paint(
+        self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings
+    ) -> tuple[Pictures, Masks, NDArray[np.bool_]]:
+        """A batch's pictures, masks, and for each sample whether all its numbers stayed finite; (B,)."""
+        size = self.picture_size(settings)
+        h = size // self.vae_factor
+        denoise, decode = self._compiled if settings.compile and self.device.type == "cuda" else self._plain
+        latents = sample_latents(
+            denoise,
+            self.components.scheduler,
+            draw_noise(seeds, (self.components.unet.config.in_channels, h, h)).to(self.device),
+            prompt_embeds=self.embed(prompts),
+            negative_embeds=self.embed([settings.negative_prompt]),
+            key_latent=self.key_latent(settings.key, size),
+            settings=settings,
+        )
+        picture, mask = decode(latents)
+        finite = torch.stack([values.isfinite().flatten(1).all(1) for values in (latents, picture, mask)]).all(0)
+        pictures = to_bytes(picture / 2 + 0.5).permute(0, 2, 3, 1)
+        return pictures.cpu().numpy(), to_bytes(mask)[:, 0].cpu().numpy(), finite.cpu().numpy()
+
+    @property
+    def vae_factor(self) -> int:
+        """Pixels per latent pixel along a side: 8 for Stable Diffusion."""
+        return int(2 ** (len(self.components.vae.config.block_out_channels) - 1))
+
+    def picture_size(self, settings: SamplerSettings) -> int:
+        """Side of the picture in pixels; a size the networks cannot halve evenly is refused."""
+        unet = self.components.unet.config
+        size = settings.size or int(unet.sample_size) * self.vae_factor
+        multiple = self.vae_factor * 2 ** (len(unet.block_out_channels) - 1)
+        if size % multiple:
+            raise UsageError(f"size {size} does not fit this model: take a multiple of {multiple}")
+        return size
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """(B, T, D) the text encoder's last hidden states; each distinct text is encoded once."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        for start in range(0, len(new), TEXT_BATCH):
+            batch = new[start : start + TEXT_BATCH]
+            padded = batch + batch[-1:] * (TEXT_BATCH - len(batch))
+            self._texts |= zip(batch, self._encode(padded), strict=False)
+        for text in texts:
+            self._texts.move_to_end(text)
+        embeddings = torch.stack([self._texts[text] for text in texts])
+        while len(self._texts) > REMEMBERED_TEXTS:
+            self._texts.popitem(last=False)
+        return embeddings
+
+    @torch.inference_mode()
+    def key_latent(self, key: KeyName, size: int) -> Tensor:
+        """z_key = scaling·E(bare screen): (1, 4, h, w) float32, encoded once.
+
+        The whole map and not its mean: the encoder pads with zeros, and the pictures it trained on had those rims too.
+        """
+        if (key, size) not in self._screens:
+            vae = self.components.vae
+            colour = torch.tensor(KEY_COLOURS[key], device=self.device, dtype=self.dtype).view(1, 3, 1, 1)
+            screen = (colour / 127.5 - 1).expand(1, 3, size, size)
+            self._screens[key, size] = vae.encode(screen).latent_dist.mode().float() * vae.config.scaling_factor
+        return self._screens[key, size]
+
+    def _encode(self, texts: list[str]) -> Tensor:
+        tokenizer = self.components.tokenizer
+        tokens = tokenizer(
+            texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+        )
+        hidden: Tensor = self.components.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state
+        return hidden
+
+    def _denoise(self, latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        latents = latents.to(self.dtype, memory_format=torch.channels_last)
+        predicted: Tensor = self.components.unet(latents, t, encoder_hidden_states=text, return_dict=False)[0]
+        return predicted.float()
+
+    def _decode(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """One decode for (B, 3, H, W) picture in −1..1 and (B, 1, H, W) mask in 0..1, both float32."""
+        vae = self.components.vae
+        scaled = (latents / vae.config.scaling_factor).to(self.dtype, memory_format=torch.channels_last)
+        picture, features = decode_with_features(vae, scaled)
+        return picture.float(), self.components.head(features).float()
+
+    @property
+    def _plain(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        return self._denoise, self._decode
+
+    @cached_property
+    def _compiled(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        # Not max-autotune: it picks kernels by timing them, so two workers could paint different bytes.
+        return torch.compile(self._denoise, dynamic=False), torch.compile(self._decode, dynamic=False)
+
+
+def to_bytes(values: Tensor) -> Tensor:
+    """0..1 to 0..255, rounded, on the device. A NaN becomes 0; `paint` says whose it was."""
+    return values.nan_to_num(0).clamp(0, 1).mul(255).round().to(torch.uint8)

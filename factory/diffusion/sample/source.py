@@ -1,0 +1,73 @@
+"""DiffuMatting as a source of samples: requests with prompts in, pictures with coarse masks out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from factory.diffusion.model_files import fingerprint
+from factory.diffusion.sample.pipeline import DiffuMattingPipeline
+from factory.diffusion.sample.settings import SamplerSettings
+from factory.diffusion.vocabulary import screen_prompt
+from factory.errors import DataError
+from factory.greenscreen.colours import KEY_COLOURS
+from factory.sample import GENERATED, Origin, Request, Sample
+
+
+class DiffuMattingSource:
+    """A `factory.sample.Source` that holds one model on one device.
+
+    A request's item has "prompt" (with or without the screen's prefix), "class" and "caption" ("" or absent if none).
+    licence: the model's, for every sample's metadata.
+    """
+
+    def __init__(
+        self, folder: Path, settings: SamplerSettings, batch_size: int, device: str = "cpu", *, licence: str = ""
+    ) -> None:
+        self.settings = settings
+        self.batch_size = batch_size
+        self.pipeline = DiffuMattingPipeline.from_folder(folder, device)
+        self.model = fingerprint(folder)
+        self.licence = licence
+
+    def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
+        """One batch, in the order asked; shorter than `batch_size` it is padded, for equal pixels in any company."""
+        results: dict[str, Sample | DataError] = {
+            request.key: DataError("prompt", "the item has no prompt: give it one line of text")
+            for request in requests
+            if not request.item.get("prompt", "").strip()
+        }
+        drawable = [request for request in requests if request.key not in results]
+        for start in range(0, len(drawable), self.batch_size):
+            batch = drawable[start : start + self.batch_size]
+            results |= zip((request.key for request in batch), self._sample(batch), strict=True)
+        return [results[request.key] for request in requests]
+
+    def _sample(self, requests: Sequence[Request]) -> list[Sample | DataError]:
+        padded = [*requests, *[requests[-1]] * (self.batch_size - len(requests))]
+        prompts = [screen_prompt(request.item["prompt"], self.settings.key) for request in padded]
+        painted = self.pipeline.paint(prompts, [request.seed for request in padded], self.settings)
+        return [
+            Sample(request=request, origin=self._origin(request, prompt), rgb=rgb, coarse=coarse)
+            if finite
+            else DataError("nan", "the model's numbers overflowed for this prompt and seed: there is no picture")
+            for request, prompt, rgb, coarse, finite in zip(requests, prompts, *painted, strict=False)
+        ]
+
+    def _origin(self, request: Request, prompt: str) -> Origin:
+        return Origin(
+            kind="generated",
+            class_name=request.item.get("class", ""),
+            caption=request.item.get("caption", ""),
+            prompt=prompt,
+            negative_prompt=self.settings.negative_prompt,
+            source="DiffuMatting",
+            licence=self.licence,
+            foreground="unmixed",
+            model=self.model,
+            sampler=self.settings.sampler,
+            steps=self.settings.steps,
+            guidance=self.settings.guidance,
+            start=self.settings.start,
+            key_rgb=KEY_COLOURS[self.settings.key],
+            ai_generated=True,
+            digital_source_type=GENERATED,
+        )

@@ -1,0 +1,133 @@
+"""Stages "generation" and "joint": one step's losses of Eq. 10, from cached latents."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as nnf
+
+from factory.diffusion.matting_head import decoder_features
+from factory.diffusion.model_folder import Components
+from factory.diffusion.train import data as training_data
+from factory.diffusion.train import losses
+from factory.diffusion.train.attention_probe import TokenAttention, probed
+from factory.diffusion.train.data import Tokens, TrainingSet
+from factory.diffusion.train.settings import TrainSettings
+from factory.models.precision import autocast
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's inputs on the training device.
+
+    z0 (B, 4, h, w) scaled latents · M (B, 1, H, W) · token_ids (B, L) · green (B,) index j of 'green'
+    has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..999.
+    """
+
+    z0: Tensor
+    M: Tensor
+    token_ids: Tensor
+    green: Tensor
+    has_caption: Tensor
+    soft_alpha: Tensor
+    epsilon: Tensor
+    t: Tensor
+
+
+@dataclass(frozen=True)
+class GenerationTask:
+    """Everything the losses of a step are computed from."""
+
+    components: Components
+    data: TrainingSet
+    latents: NDArray[np.float16]  # (N, 1 or 2, 4, h, w), unscaled; [:, 1] of the mirrored pictures
+    tokens: Tokens
+    settings: TrainSettings
+    phase: int
+    device: torch.device
+    with_head: bool  # stage "joint"
+
+    def batch(self, step: int, size: int) -> Batch:
+        """The inputs of a step: a pure function of (seed, phase, step)."""
+        s = self.settings
+        chosen = training_data.draw_batch(self.data, s.seed, self.phase, step, size)
+        mirrored = training_data.draw_mirrored(s.seed, self.phase, step, size, s.flip)
+        generator = training_data.step_generator(s.seed, self.phase, step)
+        z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
+        has_caption = torch.rand(size, generator=generator) >= s.caption_dropout
+        rows = torch.where(has_caption, torch.from_numpy(chosen), len(self.tokens.ids) - 1)
+        inputs = Batch(
+            z0=z0 * self.components.vae.config.scaling_factor,
+            M=training_data.mattes(self.data, chosen, mirrored),
+            token_ids=self.tokens.ids[rows],
+            green=self.tokens.green[rows],
+            has_caption=has_caption,
+            soft_alpha=torch.from_numpy(self.data.soft_alpha[chosen]),
+            epsilon=torch.randn(z0.shape, generator=generator),
+            t=torch.randint(0, 1000, (size,), generator=generator),
+        )
+        return Batch(**{name: value.to(self.device) for name, value in vars(inputs).items()})
+
+    def backward(self, step: int, size: int) -> dict[str, Tensor]:
+        """Add the gradients of one step's sum of losses (Eq. 10) and return the losses by name.
+
+        The probe stays on through the backward pass, where checkpointed layers run again.
+        """
+        with watched(self.components, self.settings.green_background) as attention:
+            terms = self.losses(self.batch(step, size), attention)
+            torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        return terms
+
+    def losses(self, b: Batch, attention: TokenAttention) -> dict[str, Tensor]:
+        """L_noise, and L_g, L_detail, L_latent where settings and stage ask for them; weighted, to be summed."""
+        s = self.settings
+        alpha_bar = self.components.scheduler.alphas_cumprod.to(self.device)[b.t]
+        a = alpha_bar.view(-1, 1, 1, 1)
+        z_t = a.sqrt() * b.z0 + (1 - a).sqrt() * b.epsilon
+        attention.token = b.green
+        with autocast(s.bf16, self.device):
+            predicted = self.predict(z_t, b)
+        prediction = self.components.prediction
+        wanted = losses.target(b.z0, b.epsilon, alpha_bar, prediction)
+        noise_weight = losses.min_snr_weight(alpha_bar, s.min_snr_gamma, prediction)
+        terms = {"noise": losses.noise_loss(wanted, predicted, noise_weight)}
+        height, width = b.z0.shape[-2:]
+        M_z = nnf.adaptive_avg_pool2d(b.M, (height, width))
+        z0_hat = losses.estimate_z0(z_t, predicted, alpha_bar, prediction)
+        if s.green_background:
+            terms["green"] = s.green_weight * losses.green_background_loss(attention.maps, M_z, b.has_caption)
+        if s.detail:
+            M_detail = losses.transition_mask(M_z, b.soft_alpha)
+            weight = losses.timestep_weight(alpha_bar)
+            terms["detail"] = s.detail_weight * losses.detail_loss(z0_hat, b.z0, M_detail, weight, s.detail_form)
+        if self.with_head:
+            near_clean = (b.t <= s.head_timestep).view(-1, 1, 1, 1)
+            terms["latent"] = self.head_loss(torch.where(near_clean, z0_hat.detach(), b.z0), b)
+        return terms
+
+    def predict(self, z_t: Tensor, b: Batch) -> Tensor:
+        """ε_θ(z_t, t, C) or v_θ, float32."""
+        context = self.components.text_encoder(b.token_ids).last_hidden_state
+        predicted: Tensor = self.components.unet(z_t, b.t, context).sample
+        return predicted.float()
+
+    def head_loss(self, z: Tensor, b: Batch) -> Tensor:
+        """Eq. 8 on the frozen decoder's features: the gradient reaches the head only."""
+        vae = self.components.vae
+        with torch.no_grad(), autocast(self.settings.bf16, self.device):
+            features = decoder_features(vae, z / vae.config.scaling_factor)
+        return losses.matting_loss(self.components.head(features.float()), b.M, b.soft_alpha)
+
+
+@contextmanager
+def watched(components: Components, wanted: bool) -> Iterator[TokenAttention]:
+    """The probe on the U-Net where Eq. 3 is trained; otherwise nothing is put in."""
+    if wanted:
+        with probed(components.unet) as attention:
+            yield attention
+    else:
+        yield TokenAttention()

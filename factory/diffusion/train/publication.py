@@ -1,0 +1,71 @@
+"""What lies beside a trained model's weights: how to sample it, which words it knows, its card.
+
+Everything here is made from the settings, the log and the manifests of the data, so it can be made after the training.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from factory.diffusion.sample.settings import DEFAULTS_FILE, SamplerSettings, default_settings
+from factory.diffusion.train import model_card
+from factory.diffusion.train import sets as training_sets
+from factory.diffusion.train.settings import TrainSettings
+from factory.diffusion.vocabulary import VOCABULARY_FILE, Vocabulary, read_vocabulary, words_of, write_vocabulary
+from factory.shards.commit import publish, write_durably, write_json
+
+CARD_FILE = "README.md"
+
+
+def complete(settings: TrainSettings, out: Path) -> None:
+    """Add to OUT/model what it lacks. sampler.json follows the recipe; a card that someone has edited stays."""
+    model = out / "model"
+    sampler = sampler_settings(settings)
+    if not (model / DEFAULTS_FILE).is_file() or default_settings(model) != sampler:
+        write_json(model / DEFAULTS_FILE, asdict(sampler), out)
+    small = not settings.base or (Path(settings.base) / VOCABULARY_FILE).is_file()
+    wanted = [CARD_FILE, VOCABULARY_FILE] if small else [CARD_FILE]
+    missing = [name for name in wanted if not (model / name).is_file()]
+    if not missing:
+        return
+    sets = [training_sets.facts(folder) for folder in settings.data]
+    if VOCABULARY_FILE in missing:
+        write_vocabulary(vocabulary(settings, sets), out)
+        publish(out / VOCABULARY_FILE, model / VOCABULARY_FILE)
+    if CARD_FILE in missing:
+        card = model_card.model_card(settings, out, sets, sampler, read_vocabulary(model))
+        write_durably(model / CARD_FILE, card.encode(), out)
+
+
+def sampler_settings(settings: TrainSettings) -> SamplerSettings:
+    """As the recipe says; else the base's, or for fresh networks those under which pictures were drawn in training.
+
+    A small model has never seen the words of the usual negative prompt.
+    """
+    if settings.sampler is not None:
+        return settings.sampler
+    if settings.base:
+        return default_settings(Path(settings.base))
+    return SamplerSettings(negative_prompt="", guidance=settings.picture_guidance)
+
+
+def vocabulary(settings: TrainSettings, sets: Iterable[training_sets.SetFacts]) -> Vocabulary:
+    """The words of the captions and the classes to prompt for; a small base's own go on being known."""
+    base = read_vocabulary(Path(settings.base)) if settings.base else None
+    known = base or Vocabulary(words=(), classes=(), colours=())
+    sets = list(sets)
+    captions = list(dict.fromkeys(pair for one in sets for pair in one.captions))
+    words = {*known.words, *(word for _, caption in captions for word in words_of(caption))}
+    palette = {name: set(colours) for name, colours in known.palette.items()}
+    for name, caption in captions:
+        palette.setdefault(name, set()).update(words_of(caption))
+    colours = tuple(dict.fromkeys([*known.colours, *(colour for colour in settings.colours if colour in words)]))
+    classes = [*known.classes, *(name for one in sets for name in one.classes)]
+    return Vocabulary(
+        words=tuple(sorted(words)),
+        classes=tuple(name for name in dict.fromkeys(classes) if name not in settings.not_offered),
+        colours=colours,
+        palette={
+            name: seen for name, all_words in palette.items() if (seen := tuple(c for c in colours if c in all_words))
+        },
+    )

@@ -1,0 +1,120 @@
+"""What a training run is made of: plain frozen dataclasses that a recipe embeds. Defaults are the paper's way.
+
+This file imports no torch, so that reading a recipe stays fast. Each field that settles something the paper leaves
+open says so.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from factory.diffusion.sample.settings import SamplerSettings
+
+COLOUR_WORDS = (
+    *("red", "orange", "yellow", "blue", "purple", "pink", "brown", "black", "white", "gray", "cyan", "gold"),
+    *("grey", "green", "magenta", "violet", "turquoise", "beige", "silver"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """Sizes of fresh networks, in Stable Diffusion's layout; the defaults are Stable Diffusion 1.5's own."""
+
+    vae_channels: tuple[int, ...] = (128, 256, 512, 512)  # one level each; the factor is 2^(levels − 1)
+    vae_layers: int = 2
+    vae_attention: bool = True  # self-attention in the middle of encoder and decoder
+    unet_channels: tuple[int, ...] = (320, 640, 1280, 1280)  # all levels but the last have cross-attention
+    unet_layers: int = 2
+    unet_heads: int = 8
+    text_width: int = 768  # also the cross-attention width
+    text_layers: int = 12
+    text_heads: int = 12
+    text_length: int = 77  # tokens, begin and end included
+    norm_groups: int = 32  # of the VAE and the U-Net
+    head_hidden: int = 64  # ConR: Conv3×3 C→64, SiLU, Conv3×3 64→1, sigmoid
+    # Eq. 1 predicts ε. From nothing, v teaches colour words in far fewer steps: they matter where noise is strong
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFolder:
+    """One set of shards to learn from."""
+
+    folder: str
+    split: str = "train"
+    repeat: int = 1  # how often each of its samples counts in an epoch: small distinct sets need more than one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One stretch of training.
+
+    autoencoder: fresh small models only. generation: U-Net (and text encoder if trained), L_noise + L_g + L_detail.
+    joint: the same and the matting head's L_latent (paper §4.1: head after a stable green screen).
+    """
+
+    name: Literal["autoencoder", "generation", "joint"]
+    steps: int
+    batch: int = 2
+    lr: float = 2e-6
+    head_lr: float = 1e-4  # the matting head starts from nothing, the U-Net does not
+    warmup: int = 500  # steps of linear warm-up
+    decay: Literal["constant", "cosine"] = "constant"  # cosine: falls to zero at the phase's last step
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """All that the final weights depend on (for equal software and device type), and what is laid beside them."""
+
+    data: tuple[TrainingFolder, ...]
+    phases: tuple[Phase, ...]
+    base: str = ""  # a Stable Diffusion 1.5 or DiffuMatting folder to start from; "" builds fresh networks
+    networks: NetworkSettings = field(default_factory=NetworkSettings)
+    size: int = 512  # pixels; square
+    key_rgb: tuple[int, int, int] = (0, 255, 0)  # the screen in the data
+
+    # Table 2 of the paper
+    green_background: bool = True  # L_g, Eq. 3
+    detail: bool = True  # L_detail, Eqs. 4–6
+    green_weight: float = 1.0  # Eq. 10 sums with weight 1
+    detail_weight: float = 1.0
+    # magnitude = sqrt(Gx² + Gy² + eps)·M; the literal sum cancels on anti-diagonal edges and ignores dark hair
+    detail_form: Literal["magnitude", "literal"] = "magnitude"
+    detail_space: Literal["latent"] = "latent"  # Eq. 5 is written on z; decoding ẑ0 costs three times the U-Net
+
+    template: Literal["prefix", "suffix"] = "prefix"  # "green screen, {caption}": the token is always at index 1
+    caption_dropout: float = 0.1  # for classifier-free guidance; those samples carry no L_g
+    head_timestep: int = 200  # the head sees detached ẑ0 where t ≤ this (20 % of 1000), z0 = E(x) elsewhere
+    min_snr_gamma: float = 0.0  # > 0: L_noise weighted by min(SNR, γ)/SNR (v: SNR + 1); 0 is Eq. 1
+    flip: bool = True  # a mirrored twin of each picture
+    train_text_encoder: bool = False  # a fresh small text encoder learns along
+    kl_weight: float = 1e-6  # the autoencoder phase's only prior
+    edge_weight: float = 1.0  # L1 on finite differences, autoencoder phase
+    saturation_margin: float = 0.03  # the decoder overshoots pure colours by this much, so that they clamp exactly
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    ema: float = 0.9999
+    bf16: Literal["auto", "on", "off"] = "auto"  # auto: where the processor multiplies bf16 in hardware
+    gradient_checkpointing: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 1
+    seed: int = 0
+
+    # From here on nothing decides a weight: these may change from one start to the next
+    log_every: int = 10  # steps
+    save_every: int = 500
+    picture_every: int = 1000
+    picture_prompts: tuple[str, ...] = ()  # captions drawn while training; () takes eight from the data
+    picture_guidance: float = 7.5
+    sampler: SamplerSettings | None = None  # the model's sampler.json; without it a fresh model's guidance is the above
+    colours: tuple[str, ...] = COLOUR_WORDS  # those that occur in captions stand in a fresh model's vocabulary.json
+    not_offered: tuple[str, ...] = ()  # classes of the data that the model turned out to paint poorly
+    licence: str = ""  # of the weights, for the model card; "" is the base's
+
+
+FREE = frozenset(
+    {"log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance", "sampler", "colours"}
+    | {"not_offered", "licence"}
+)
+"""The fields of TrainSettings that decide no weight."""

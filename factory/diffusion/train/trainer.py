@@ -1,0 +1,302 @@
+"""The training loop: phases one after the other, all state in one file, the same weights after any interruption.
+
+Data order, noise, timesteps, flips and dropped captions are pure functions of (seed, phase, step): a killed run goes on
+from its last saved state to the very weights of an uninterrupted one (CPU, equal software and threads).
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from factory.diffusion import model_folder
+from factory.diffusion.model_files import read_json
+from factory.diffusion.model_folder import Components
+from factory.diffusion.train import autoencoder as autoencoder_training
+from factory.diffusion.train import data as training_data
+from factory.diffusion.train import networks, publication
+from factory.diffusion.train import report as training_report
+from factory.diffusion.train.autoencoder import AutoencoderTask
+from factory.diffusion.train.data import TrainingSet
+from factory.diffusion.train.generation import GenerationTask
+from factory.diffusion.train.settings import Phase, TrainSettings
+from factory.engine.software import software
+from factory.errors import MachineError, UsageError
+from factory.models.precision import device_name, uses_bf16
+from factory.shards.commit import publish, write_json
+from factory.training.ema import MovingAverage
+from factory.training.pinned_settings import pin_settings
+
+FINISHED_FILE = "finished.json"
+PART = {"head": "matting_head"}  # where a module's folder has another name
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands; `step` of `steps` in phase `phase`."""
+
+    phase: str
+    step: int
+    steps: int
+    losses: dict[str, float]
+    images_per_second: float
+    finished: bool = False
+
+
+def train(settings: TrainSettings, out: Path, progress: Callable[[Progress], None]) -> Path:
+    """Train what `settings` say in the folder `out`, or go on there; returns the model folder.
+
+    Where the weights are finished they are left alone, and what is missing beside them is added. Other settings than
+    those the folder was started with are refused.
+    """
+    pin_settings(settings, out)
+    finished = out / FINISHED_FILE
+    if not finished.is_file():
+        torch.set_num_threads(settings.threads)
+        run = Run(settings, out, progress)
+        run.resume()
+        while run.phase < len(settings.phases):
+            run.train_phase()
+            run.finish_phase()
+        run.publish(out / "model")
+        write_json(finished, {"seconds": round(run.seconds, 1), **machine(settings)}, out)
+    elif {"device", "software"} - read_json(finished).keys():  # finished by a version that did not record them
+        write_json(finished, machine(settings) | read_json(finished), out)
+    publication.complete(settings, out)
+    progress(Progress("finished", 0, 0, {}, 0.0, finished=True))
+    return out / "model"
+
+
+def training_device(settings: TrainSettings) -> torch.device:
+    """CUDA where there is one, unless the settings say otherwise."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            "train.device is cuda, but torch finds no CUDA device here: mend the driver, or set it to auto"
+        )
+    if settings.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(settings.device)
+
+
+def machine(settings: TrainSettings) -> dict[str, Any]:
+    """What the weights depend on besides the settings."""
+    device = training_device(settings)
+    return {
+        "device": device_name(device),
+        "bfloat16": uses_bf16(settings.bf16, device),
+        "software": dict(software()),
+    }
+
+
+def learning_rate(base: float, phase: Phase, step: int) -> float:
+    """Linear warm-up, then constant or a half cosine to zero."""
+    warm = min(1.0, (step + 1) / max(phase.warmup, 1))
+    fall = 0.5 * (1 + math.cos(math.pi * step / phase.steps)) if phase.decay == "cosine" else 1.0
+    return base * warm * fall
+
+
+class Run:
+    """The networks, their averages and the place in the phases: what `state.pt` keeps."""
+
+    def __init__(self, settings: TrainSettings, out: Path, progress: Callable[[Progress], None]) -> None:
+        self.settings, self.out, self.progress = settings, out, progress
+        self.device = training_device(settings)
+        self.data = training_data.unpack(settings.data, settings.size, out / "cache")
+        self.components = start_components(settings, self.data)
+        self.modules: dict[str, nn.Module] = {
+            "vae": self.components.vae,
+            "unet": self.components.unet,
+            "text_encoder": self.components.text_encoder,
+            "head": self.components.head,
+        }
+        for module in self.modules.values():
+            module.to(self.device).requires_grad_(False)
+        if settings.gradient_checkpointing:
+            self.components.unet.enable_gradient_checkpointing()
+        self.ema = MovingAverage(settings.ema)
+        self.phase, self.step, self.seconds = 0, 0, 0.0
+        self.optimizer_state: dict[str, Any] | None = None
+
+    @property
+    def state_file(self) -> Path:
+        """All state, replaced atomically."""
+        return self.out / "state.pt"
+
+    def resume(self) -> None:
+        """Take up the saved state, if there is one."""
+        if self.state_file.is_file():
+            state = torch.load(self.state_file, map_location="cpu", weights_only=True)
+            for name, module in self.modules.items():
+                module.load_state_dict(state["weights"][name])
+            self.components.vae.register_to_config(scaling_factor=state["scaling_factor"])
+            self.ema.restore(state["ema"], self.device)
+            self.phase, self.step, self.seconds = state["phase"], state["step"], state["seconds"]
+            self.optimizer_state = state["optimizer"]
+        training_report.rewind_log(self.out / "log.jsonl", self.phase, self.step)
+
+    def save(self) -> None:
+        """Write the state so that a reader finds the old one or the new one, whole."""
+        state = {
+            "weights": {name: module.state_dict() for name, module in self.modules.items()},
+            "scaling_factor": self.components.vae.config.scaling_factor,
+            "ema": self.ema.state(),
+            "optimizer": self.optimizer_state,
+            "phase": self.phase,
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        temporary = self.out / "state.pt.tmp"
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        publish(temporary, self.state_file)
+
+    def publish(self, model: Path) -> None:
+        """Write the averaged weights as a model folder, on a base beside what it left frozen."""
+        self.ema.copy_to(self.modules)
+        if self.settings.base:
+            trained = {PART.get(name, name) for phase in self.settings.phases for name in self.trained(phase)}
+            model_folder.save_on_base(self.components, trained, base_folder(self.settings), model, torch.float16)
+        else:
+            model_folder.save(self.components, model, torch.float16)
+
+    def trained(self, phase: Phase) -> dict[str, nn.Module]:
+        """The modules that this phase changes."""
+        if phase.name == "autoencoder":
+            return {"vae": self.modules["vae"]}
+        names = ["unet"]
+        names += ["text_encoder"] if self.settings.train_text_encoder else []
+        names += ["head"] if phase.name == "joint" else []
+        return {name: self.modules[name] for name in names}
+
+    def task(self, phase: Phase) -> AutoencoderTask | GenerationTask:
+        """What computes the gradients of this phase's steps."""
+        s, c = self.settings, self.components
+        if phase.name == "autoencoder":
+            return AutoencoderTask(c.vae, self.data, s, self.phase, self.device)
+        latents = self.latents()
+        tokens = training_data.tokenize(c.tokenizer, self.data.captions, s.template)
+        return GenerationTask(c, self.data, latents, tokens, s, self.phase, self.device, phase.name == "joint")
+
+    def latents(self) -> NDArray[np.float16]:
+        """The whole set through the frozen encoder, computed once."""
+        twins = 2 if self.settings.flip else 1
+        file = self.out / "cache" / "latents.f16"
+        return training_data.encode_all(self.components.vae, self.data, twins, self.device, file)
+
+    def train_phase(self) -> None:
+        """Steps of the present phase, from where it stands to its end."""
+        s, phase = self.settings, self.settings.phases[self.phase]
+        trained, task = self.trained(phase), self.task(phase)
+        for module in trained.values():
+            module.requires_grad_(True).train()
+        optimizer = build_optimizer(trained, phase, s)
+        if self.optimizer_state is not None:
+            optimizer.load_state_dict(self.optimizer_state)
+        logged_at, logged_step = time.monotonic(), self.step
+        while self.step < phase.steps:
+            started = time.monotonic()
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(group["base_lr"], phase, self.step)
+            terms = task.backward(self.step, phase.batch)
+            nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], s.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            self.ema.update(trained)
+            self.step += 1
+            self.seconds += time.monotonic() - started
+            last = self.step == phase.steps
+            if self.step % s.log_every == 0 or last:
+                now = time.monotonic()
+                self.log(phase, terms, (self.step - logged_step) * phase.batch / (now - logged_at))
+                logged_at, logged_step = now, self.step
+            if self.step % s.picture_every == 0 or last:
+                self.draw(phase, trained)
+            if self.step % s.save_every == 0 or last:
+                self.optimizer_state = optimizer.state_dict()
+                self.save()
+        for module in trained.values():
+            module.requires_grad_(False).eval()
+
+    def finish_phase(self) -> None:
+        """Close the phase and save; after the autoencoder's, its average is frozen and centred on the screen."""
+        s = self.settings
+        if s.phases[self.phase].name == "autoencoder":
+            self.ema.copy_to({"vae": self.components.vae})
+            self.ema.forget("vae")
+            autoencoder_training.centre_on_key(self.components.vae, s.key_rgb, s.size)
+            scale = autoencoder_training.scaling_factor(self.latents())
+            self.components.vae.register_to_config(scaling_factor=scale)
+        self.phase, self.step, self.optimizer_state = self.phase + 1, 0, None
+        self.save()
+
+    def log(self, phase: Phase, terms: dict[str, Tensor], images_per_second: float) -> None:
+        """Losses to log.jsonl and to the caller."""
+        losses = {name: float(value.detach()) for name, value in terms.items()}
+        if not all(map(math.isfinite, losses.values())):
+            raise MachineError(
+                f"phase {phase.name}, step {self.step}: a loss is not finite ({losses}): lower its lr in the recipe "
+                "and start in another --out"
+            )
+        record = {"phase": self.phase, "name": phase.name, "step": self.step, "losses": losses}
+        training_report.append_log(self.out / "log.jsonl", record)
+        self.progress(Progress(phase.name, self.step, phase.steps, losses, images_per_second))
+
+    def draw(self, phase: Phase, trained: dict[str, nn.Module]) -> None:
+        """Curves, and pictures of the averaged weights."""
+        training_report.draw_curves(self.out / "log.jsonl", self.out / "curves.png")
+        folder = self.out / "pictures"
+        folder.mkdir(exist_ok=True)
+        file = folder / f"{self.phase}-{phase.name}-{self.step:07d}.png"
+        with self.ema.swapped_in(trained):
+            if phase.name == "autoencoder":
+                training_report.write_grid(training_report.reconstructions(self.components.vae, self.data), file)
+            else:
+                s = self.settings
+                captions = s.picture_prompts or some_captions(self.data)
+                rows = training_report.sample(self.components, captions, s)
+                training_report.write_grid(rows, file)
+
+
+def start_components(settings: TrainSettings, data: TrainingSet) -> Components:
+    """The base model, or fresh networks whose vocabulary is the data's."""
+    if settings.base:
+        if any(phase.name == "autoencoder" for phase in settings.phases):
+            raise UsageError("train.phases: a base has its autoencoder already; leave that phase out, or the base")
+        return model_folder.load_base(base_folder(settings), settings.networks.head_hidden, settings.seed)
+    captions = training_data.templated(data.captions, settings.template)
+    return networks.build(settings.networks, settings.size, captions, settings.seed)
+
+
+def base_folder(settings: TrainSettings) -> Path:
+    """The base model. Nothing is fetched: the error for a missing one says what to run."""
+    folder = Path(settings.base)
+    if not folder.is_dir():
+        raise UsageError(
+            f"train.base: there is no folder {folder}; get a model, for example with "
+            f"`hf download stable-diffusion-v1-5/stable-diffusion-v1-5 --local-dir {folder}`"
+        )
+    return folder
+
+
+def build_optimizer(trained: dict[str, nn.Module], phase: Phase, settings: TrainSettings) -> torch.optim.AdamW:
+    """AdamW, one group per module; the matting head has a learning rate of its own."""
+    groups = [
+        {"params": list(module.parameters()), "base_lr": phase.head_lr if name == "head" else phase.lr}
+        for name, module in trained.items()
+    ]
+    return torch.optim.AdamW(groups, lr=phase.lr, betas=settings.betas, weight_decay=settings.weight_decay, fused=True)
+
+
+def some_captions(data: TrainingSet) -> tuple[str, ...]:
+    """Eight captions, evenly spread over the data."""
+    return tuple(data.captions[i * len(data.captions) // 8] for i in range(8))

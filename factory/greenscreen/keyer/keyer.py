@@ -1,0 +1,92 @@
+"""The keyer: α and straight foreground of one frame before its clean plate, unattended, for a screen of any colour.
+
+What the frame shows is gathered first (evidence.py). α is the functional that separates object and screen, applied at
+full resolution. There a network corrects it by what neighbours tell (edges.py); for pictures with noise and chroma of
+full resolution there is none, and noise is smoothed. Solid parts are held out, garbage goes (garbage.py), and the
+foreground's colours follow from α (recovery.py).
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.greenscreen.keyer.edges import corrected
+from factory.greenscreen.keyer.evidence import QUIET, Evidence, dirt_on, enlarged, evidence, filmed_of, resized
+from factory.greenscreen.keyer.garbage import wanted
+from factory.greenscreen.keyer.recovery import recovered_colours
+from factory.greenscreen.keyer.screen import Screen
+from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.greenscreen.keyer.solid import shrunk_by
+from factory.greenscreen.keying import clip_ends
+
+Floats = NDArray[np.float32]
+
+EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing
+BLOCKS = 0.06  # α that a codec's blocks make of a clean screen, if nothing denser is near
+GAP_SIZE = 9  # pixels across which a gap is looked for
+# What follows is for α by colour alone, and for α that a network corrected, which so knows better by itself.
+GAP = ((0.15, 0.3), (0.05, 0.15))  # apparent opacity that a pixel lacks: in a solid part, in a gap
+NEARLY = ((0.8, 0.95), (0.92, 0.99))  # α at a solid part's rim: of an edge, of a solid pixel
+
+
+def key_frame(
+    picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings, *, halved: bool = False
+) -> tuple[Floats, Floats]:
+    """α (H, W) and straight, despilled foreground (H, W, 3), defined everywhere; float32 in 0..1.
+
+    picture: (H, W, 3) in 0..1, gamma-encoded.  plate: (h, w, 3) in 0..1, the clean plate at any size.
+    halved: whether rows are known to have fewer chroma samples than luma ones (4:2:0, 4:2:2); else looks decide.
+    Raises DataError("no_screen") where the screen is too grey to key against.
+    """
+    seen = evidence(picture, plate, screen, settings, halved=halved)
+    behind, filmed = seen.behind, seen.behind.filmed
+    alpha = _alpha(seen, picture, settings)
+    coding = settings.coding[seen.half] * filmed
+    clean = max(settings.black_point * seen.noise, coding, settings.haze * behind.haze, EXACT)
+    alpha = clip_ends(alpha, min(clean, 0.2))
+    if filmed > 0:  # a drawn screen has no marks, no dirt and no edge
+        coarse = resized(alpha, seen.small.shape[1::-1])
+        alpha *= enlarged(wanted(coarse, max(dirt_on(behind), BLOCKS)), picture)
+    doubt, typical = filmed_of(settings.doubt, behind), seen.clouds.mean
+    return alpha, recovered_colours(picture, alpha, seen.small, behind, typical, spill=settings.spill, doubt=doubt)
+
+
+def denoised(alpha: Floats, noise: float) -> Floats:
+    """The self-guided filter (He et al. 2010): flat where α varies by no more than its noise, else untouched.
+
+    noise: σ of α.
+    """
+    window = (5, 5)
+    mean = cv2.blur(alpha, window)
+    variance = cv2.blur(alpha * alpha, window) - mean * mean
+    gain = np.maximum(variance - np.float32(noise**2), 0) / (variance + np.float32(1e-9))
+    return np.asarray(cv2.blur(gain, window) * alpha + cv2.blur(mean - gain * mean, window), np.float32)
+
+
+def _alpha(seen: Evidence, picture: Floats, settings: KeyerSettings) -> Floats:
+    """α of every pixel from its colour and its neighbours, 0..1."""
+    alpha, noise = seen.alpha, settings.quiet * seen.noise
+    if _learned(seen):
+        alpha = corrected(seen, picture)
+    elif noise > QUIET:
+        alpha = denoised(alpha, noise)
+    alpha = np.asarray(np.clip(alpha, 0, 1), np.float32)
+    alpha = np.maximum(alpha, cv2.erode(seen.own, np.ones((3, 3), np.uint8)))
+    return _held_out(alpha, seen)
+
+
+def _held_out(alpha: Floats, seen: Evidence) -> Floats:
+    """α raised to 1 inside solid parts; near their rim, where they are known too coarsely, only if it is nearly 1.
+
+    A pixel that shows more of the screen than those around it keeps its α: it is a slit, too fine for the mask.
+    """
+    nearly, gap = NEARLY[_learned(seen)], GAP[_learned(seen)]
+    bounded = np.minimum(seen.apparent, 1)
+    dip = cv2.blur(bounded, (GAP_SIZE, GAP_SIZE)) - bounded
+    rim = enlarged(shrunk_by(seen.solid, 1), alpha) * np.clip((alpha - nearly[0]) / (nearly[1] - nearly[0]), 0, 1)
+    inside = np.maximum(rim, enlarged(shrunk_by(seen.solid, 3), alpha))
+    return np.asarray(np.maximum(alpha, inside * np.clip((gap[1] - dip) / (gap[1] - gap[0]), 0, 1)), np.float32)
+
+
+def _learned(seen: Evidence) -> bool:
+    return seen.half or seen.drawn

@@ -1,0 +1,94 @@
+"""The object's own colours: the screen taken out of mixed pixels, off spilled ones, and out of the edges."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.greenscreen.compositing import SEEN, unmixed
+from factory.greenscreen.filling import fill
+from factory.greenscreen.keyer.light import Backdrop
+from factory.greenscreen.keyer.subsampling import LUMA
+from factory.greenscreen.keying import dominance, screen_axis
+
+Floats = NDArray[np.float32]
+
+WARM = 0.2  # factor of what counts as spill on a screen with red in it, which skin and wood share
+EDGE = 5  # pixels across within which α must be 1 for a pixel to lie off the edge
+FRACTIONAL = 0.25  # 1 − α from which an edge's colour is fully corrected
+FRINGE = 0.25  # excess of screen colour, against the object's own near by, that is surely a fringe
+
+
+def recovered_colours(
+    picture: Floats,
+    alpha: Floats,
+    small: Floats,
+    behind: Backdrop,
+    typical: Floats,
+    *,
+    spill: tuple[float, float],
+    doubt: float,
+) -> Floats:
+    """F = (I − (1 − α)B) / α without spill, drawn to the colours around it the less α there is. Returns (H, W, 3).
+
+    picture, alpha: (H, W, 3), (H, W).  small: (h, w, 3) the picture at low resolution.
+    typical: (h, w, 3) the object's own mean colour about each place.  spill: screen colour in the object, up to which
+    it is spill and from which it is the object's own.  doubt: α under which neighbours count more than the pixel.
+    """
+    coarse = np.asarray(cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
+    around = _unspilled(unmixed(small, coarse, behind.plate), behind.plate, behind.strength, behind.colour, spill)
+    around = fill(around, np.asarray(np.where(coarse > SEEN, coarse, 0), np.float32))
+    size = alpha.shape[1::-1]
+    everywhere = np.asarray(cv2.resize(around, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    plate, strength, typical = (
+        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        for field in (behind.plate, behind.strength, typical)
+    )
+    # From here on only what is seen of the object: most of a frame is screen, and most of an object is opaque.
+    seen = np.flatnonzero(alpha > 0)
+    a, plate, strength, around = alpha.ravel()[seen], _at(plate, seen), strength.ravel()[seen], _at(everywhere, seen)
+    exact = _at(picture, seen)
+    mixed = np.flatnonzero(a < 1)
+    exact[mixed] = unmixed(exact[mixed], a[mixed], plate[mixed])
+    exact = _unspilled(exact, plate, strength, behind.colour, spill)
+    certain = np.square(a[mixed])
+    belief = certain / (certain + np.square(np.float32(doubt) * (1 - a[mixed])) + np.float32(1e-9))
+    exact[mixed] = around[mixed] + belief[:, None] * (exact[mixed] - around[mixed])
+    if behind.filmed > 0:
+        lowest = np.asarray(cv2.erode(alpha, np.ones((EDGE, EDGE), np.uint8)), np.float32).ravel()[seen]
+        edge = np.flatnonzero(lowest < 1)
+        exact[edge] = without_fringe(exact[edge], lowest[edge], _at(typical, seen[edge]), behind.colour)
+    everywhere.reshape(-1, 3)[seen] = exact
+    return everywhere
+
+
+def without_fringe(foreground: Floats, lowest: Floats, typical: Floats, colour: Floats) -> Floats:
+    """Edges whose colour leans to the screen more than the object does near by take its chroma and keep their light.
+
+    foreground, typical: (N, 3) in 0..1.  lowest: (N,) the least α around each pixel.  colour: (3,) the screen's.
+    """
+    away = foreground - typical
+    excess = away @ screen_axis(colour)
+    weight = np.clip((1 - lowest) / FRACTIONAL, 0, 1) * np.clip(excess / FRINGE, 0, 1)
+    away -= away @ LUMA.T
+    return np.asarray(np.clip(foreground - weight[:, None] * away, 0, 1), np.float32)
+
+
+def _at(field: Floats, where: NDArray[np.intp]) -> Floats:
+    """(N, 3) the pixels of a picture (H, W, 3) at these places."""
+    return np.asarray(field.reshape(-1, 3).take(where, axis=0), np.float32)
+
+
+def _unspilled(
+    foreground: Floats, plate: Floats, strength: Floats, colour: Floats, limits: tuple[float, float]
+) -> Floats:
+    """Less the light that the screen throws on the object; what has much of the screen's colour has it of its own.
+
+    Changes `foreground`.
+    """
+    low, high = np.asarray(limits) * (WARM if colour[0] > colour.mean() else 1)
+    share = np.maximum(dominance(foreground, colour) / strength, 0)
+    own = np.clip((share - np.float32(low)) / np.float32(high - low), 0, 1)
+    share *= 1 - own * own * (3 - 2 * own)
+    spilled = share > 0
+    foreground[spilled] = np.maximum(foreground[spilled] - share[spilled, None] * plate[spilled], 0)
+    return foreground

@@ -1,0 +1,96 @@
+"""GenerateRecipe → draft: the model, its sampler, the prompts."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from factory.diffusion import model_files
+from factory.diffusion.sample.settings import SamplerSettings, default_settings
+from factory.diffusion.vocabulary import Vocabulary, read_vocabulary, screen_prompt, unknown_words, words_of
+from factory.engine.draft import Draft, changed
+from factory.engine.inputs import make_table
+from factory.engine.plan import Segment
+from factory.errors import UsageError
+from factory.greenscreen.colours import KeyName
+from factory.jobs.recipes import GenerateRecipe
+from factory.quality.scores import ScoreSettings
+from factory.sources.prompts import PromptList, expand, read_prompts
+
+SMALL_MODEL_TEMPLATE = "{a} {colour} {class}"  # how the embedded model's training captions are formed
+WARNINGS = 5  # of unknown words
+BIG_MODEL_TEMPLATE = "a photo of {a} {class}"
+EMBEDDED_MODEL = Path(__file__).parents[1] / "embedded" / "model"
+
+
+def plan_prompts(recipe: GenerateRecipe, draft: Draft) -> None:
+    """Raises UsageError for a model, a list or settings that cannot be used."""
+    folder = model_files.resolve(recipe.model) if recipe.model else EMBEDDED_MODEL
+    known = read_vocabulary(folder)
+    model_files.check(folder)
+    sampler = changed("sampler", default_settings(folder), recipe.sampler)
+    _check_size(folder, sampler)
+    prompts = _prompts(recipe, known)
+    draft.remarks += prompts.remarks
+    if known is not None:
+        draft.remarks += _unknown_words([row["prompt"] for row in prompts.rows], sampler.key, known)
+    draft.tables["prompts"] = make_table(prompts.rows)
+    draft.segments.append(
+        Segment(
+            source="diffumatting",
+            split="train",
+            slots=recipe.n,
+            attempts=recipe.max_attempts,
+            table="prompts",
+            rows=len(prompts.rows),
+        )
+    )
+    draft.settings = {
+        "licence": model_files.licence(folder),
+        "sampler": asdict(sampler),
+        "greenpost": asdict(recipe.greenpost),
+        "scores": asdict(ScoreSettings()),
+        "gates": asdict(recipe.gates),
+        "marking": asdict(recipe.marking),
+    }
+    draft.weights["diffumatting"] = model_files.fingerprint(folder)
+    draft.places["diffumatting"] = str(folder.resolve())
+
+
+def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
+    """The given list, or the model's own classes in all their colours."""
+    template = recipe.template or (SMALL_MODEL_TEMPLATE if known else BIG_MODEL_TEMPLATE)
+    palette = known.palette if known else {}
+    if recipe.prompts:
+        return read_prompts(recipe.prompts, template, palette)
+    if known is None:
+        raise UsageError("--prompts is missing: this model knows no list of classes, so say what to paint.")
+    return expand(enumerate(known.classes, 1), "the model's class list", template, palette)
+
+
+def _unknown_words(prompts: Sequence[str], key: KeyName, known: Vocabulary) -> list[str]:
+    """A warning for the first words that the model has never seen, and how many more there are.
+
+    The screen's prefix is no word of a prompt, typed or not.
+    """
+    bodies = (screen_prompt(prompt, key).removeprefix(screen_prompt("", key)) for prompt in prompts)
+    strangers = sorted({word for body in bodies for word in words_of(body)} - set(known.words))
+    remarks = [
+        f"the model does not know the word {word!r}" + (f"; the nearest it knows: {', '.join(near)}." if near else ".")
+        for word, near in unknown_words(" ".join(strangers[:WARNINGS]), known)
+    ]
+    if len(strangers) > WARNINGS:
+        remarks.append(f"the model does not know {len(strangers) - WARNINGS:,} more words of these prompts.")
+    return remarks
+
+
+def _check_size(folder: Path, sampler: SamplerSettings) -> None:
+    """Refuse a size that the networks cannot halve evenly, before a worker loads them. 0 is the model's own size."""
+    configs = {part: model_files.read_json(folder / part / "config.json") for part in ("vae", "unet")}
+    try:
+        halvings = sum(len(config["block_out_channels"]) - 1 for config in configs.values())
+    except (KeyError, TypeError) as error:
+        raise UsageError(
+            f"{folder}: the config.json of vae and unet must list block_out_channels: copy the model again, whole."
+        ) from error
+    if sampler.size % 2**halvings:
+        raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {2**halvings}.")

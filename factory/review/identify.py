@@ -1,0 +1,294 @@
+"""Did this picture come from that data set? By the hash of its pixels, else by looks, else by its own mark.
+
+A copy that kept every pixel (as PNG, in any file) is found by SHA-256. One that was compressed, resized or cut out is
+looked for by perceptual hash: the object is lifted off its ground, as far as that can be guessed from the picture
+alone, and the samples with the nearest hashes are laid beside it. Two hashes may be alike by chance; two objects in
+32 × 32 are not. What a lossy copy is not found by: a foreground or an alpha alone, a crop, another background than one
+plain colour.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from factory.errors import DataError, UsageError
+from factory.greenscreen.compositing import as_levels, as_unit, composite
+from factory.greenscreen.keying import dominance
+from factory.greenscreen.plates import open_to_border
+from factory.quality.phash import perceptual_hash
+from factory.sample import Matte, Picture
+from factory.shards import lookup
+from factory.shards.layout import Layout
+from factory.shards.manifest import UNREADABLE
+from factory.shards.marking import SOURCE_TYPE, SYSTEM, TOOL, TOOL_NAME, marks_in
+from factory.shards.reader import Stored
+from factory.sources.files.picture import MAX_PIXELS, open_picture, upright
+
+Floats = NDArray[np.float32]
+
+COMPARED = 64  # samples laid beside the picture: the nearest by hash, which two unrelated objects may be too
+LEVELS = 12.0  # RMS over the object: a third of the size and JPEG at quality 20 move it by less, another object by more
+SHARE = 0.4  # of the object's own contrast with the ground, so that two faint objects are not one
+CERTAIN = 3.0  # levels: a copy this close needs no rival
+SIDE = 32  # of the pictures that are compared
+LONGEST = 512  # more pixels than that add nothing to a hash of 32 × 32
+GREY = np.full(3, 0.5, np.float32)
+_COLUMNS = ("key", "status", "phash", "rgb_sha256", "alpha_sha256", "fg_sha256")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identification:
+    """What was found out about one picture.
+
+    verdict: "exact" (the stored pixels), "near" (a changed copy), "marked" (not of this set, but its XMP says that
+    this program made it), "unknown".  key, member: of the sample, for the first two.
+    distance: bits between the perceptual hashes; -1 where they were not asked.
+    difference: RMS levels over the object; -1 where it was not compared.
+    """
+
+    picture: Path
+    dataset: Path
+    verdict: Literal["exact", "near", "marked", "unknown"]
+    key: str = ""
+    member: str = ""
+    distance: int = -1
+    difference: float = -1.0
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 the picture came from this set, 1 it did not."""
+        return 0 if self.verdict in {"exact", "near"} else 1
+
+    def text(self) -> str:
+        """For people."""
+        match self.verdict:
+            case "exact":
+                found = f"it holds {self.key}.{self.member}.png of {self.dataset}, every pixel the same."
+            case "near":
+                apart = f"{self.difference:.1f} levels apart, {self.distance} of 64 hash bits"
+                found = f"it is a changed copy of {self.key}.{self.member}.png of {self.dataset} ({apart})."
+            case "marked":
+                found = f"it was made by {self.marks[TOOL]}, as its own mark says, and is not of {self.dataset}."
+            case _:
+                found = f"nothing says that it came from {self.dataset} or was made by this program."
+        lines = [f"{self.picture.name}: {found}"]
+        if SOURCE_TYPE in self.marks:
+            system = f", by {self.marks[SYSTEM]}" if self.marks.get(SYSTEM) else ""
+            lines.append(f"  its mark: {self.marks[SOURCE_TYPE].rpartition('/')[2]}{system}")
+        if self.verdict in {"exact", "near"}:
+            lines.append(f"  more: factory show {self.dataset} {self.key}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A picture as it is compared.  colour: (H, W, 3), straight where there is an alpha.  alpha: (H, W) or None."""
+
+    colour: Picture
+    alpha: Matte | None
+
+
+def identify(picture: Path, dataset: Path) -> Identification:
+    """Whether the picture came from the data set, finished or still being made. Raises UsageError."""
+    try:
+        data = picture.read_bytes()
+        shown = _decode(data)
+    except OSError as error:
+        raise UsageError(f"{picture} cannot be read ({error.strerror}): give a picture file.") from error
+    except DataError as error:
+        raise UsageError(f"{picture} cannot be looked at: {error}.") from error
+    marks = _marks(data)
+    exact = _find_exact(shown, dataset)
+    if exact is not None:
+        return Identification(
+            picture=picture, dataset=dataset, verdict="exact", key=exact[0], member=exact[1], marks=marks
+        )
+    near = _find_near(shown, dataset)
+    if near is not None:
+        key, member, distance, difference = near
+        return Identification(
+            picture=picture,
+            dataset=dataset,
+            verdict="near",
+            key=key,
+            member=member,
+            distance=distance,
+            difference=difference,
+            marks=marks,
+        )
+    ours = marks.get(TOOL, "").startswith(TOOL_NAME)
+    return Identification(picture=picture, dataset=dataset, verdict="marked" if ours else "unknown", marks=marks)
+
+
+def _decode(data: bytes) -> _Shown:
+    image = upright(open_picture(data, MAX_PIXELS), data)
+    if not image.has_transparency_data:
+        return _Shown(np.asarray(image.convert("RGB")), None)
+    rgba = np.asarray(image.convert("RGBA"))
+    if rgba[..., 3].min() == 255:
+        return _Shown(np.ascontiguousarray(rgba[..., :3]), None)
+    return _Shown(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]))
+
+
+def _marks(data: bytes) -> dict[str, str]:
+    """The XMP in a picture file of any kind that Pillow reads."""
+    packet = open_picture(data, MAX_PIXELS).info.get("xmp", b"")
+    return marks_in(packet.encode() if isinstance(packet, str) else packet)
+
+
+# --- by pixels ----------------------------------------------------------------------------------------------------
+
+
+def _find_exact(shown: _Shown, dataset: Path) -> tuple[str, str] | None:
+    """(key, member) of the first sample with just these pixels."""
+    red, green, blue = (shown.colour[..., channel] for channel in range(3))
+    wanted = {"rgb": _digest(shown.colour), "fg": _digest(shown.colour)}
+    if shown.alpha is not None:
+        wanted["alpha"] = _digest(shown.alpha)
+    elif np.array_equal(red, green) and np.array_equal(red, blue):
+        wanted["alpha"] = _digest(red)
+    for rows in _accepted(dataset):
+        for member, digest in wanted.items():
+            place = pc.index(rows[f"{member}_sha256"], digest).as_py()
+            if place >= 0:
+                return rows["key"][place].as_py(), member
+    return None
+
+
+def _digest(pixels: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def _accepted(dataset: Path) -> Iterator[pa.Table]:
+    """The accepted rows of the set's manifest, in bites."""
+    layout = Layout(dataset)
+    files = [layout.manifest] if layout.manifest.exists() else sorted(layout.parts.glob("part-*.parquet"))
+    if not files:
+        raise UsageError(f"{dataset} holds no manifest: is it a data set folder made by factory?")
+    for path in files:
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(columns=list(_COLUMNS)):
+                    rows = pa.Table.from_batches([batch])
+                    yield rows.filter(pc.equal(rows["status"], "accepted"))
+        except UNREADABLE as error:
+            raise UsageError(f"{path} cannot be read: `factory verify {dataset}` tells what to do.") from error
+
+
+# --- by looks -----------------------------------------------------------------------------------------------------
+
+
+def _find_near(shown: _Shown, dataset: Path) -> tuple[str, str, int, float] | None:
+    """(key, member, bits, levels) of the sample that looks most like the picture, if one does."""
+    shown = _shrunk(shown)
+    ground, guesses = _lifted(shown)
+    best = None
+    for key, distance in _candidates([perceptual_hash(*guess) for guess in guesses], dataset):
+        try:
+            stored = lookup.read_row(dataset, lookup.find(dataset, key))
+        except DataError as error:
+            raise UsageError(f"sample {key} is damaged ({error}): `factory verify {dataset}` tells more.") from error
+        member, difference, contrast = _difference(shown, stored, ground, guesses[0][1])
+        if difference <= min(LEVELS, SHARE * contrast) and (best is None or difference < best[3]):
+            best = (key, member, distance, difference)
+            if difference <= CERTAIN:
+                break
+    return best
+
+
+def _shrunk(shown: _Shown) -> _Shown:
+    height, width = shown.colour.shape[:2]
+    scale = LONGEST / max(height, width)
+    if scale >= 1:
+        return shown
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if shown.alpha is None:
+        return _Shown(cv2.resize(shown.colour, size, interpolation=cv2.INTER_AREA).astype(np.uint8), None)
+    a = as_unit(shown.alpha)[..., None]
+    alpha = np.asarray(cv2.resize(a, size, interpolation=cv2.INTER_AREA), np.float32)
+    colour = np.asarray(cv2.resize(as_unit(shown.colour) * a, size, interpolation=cv2.INTER_AREA), np.float32)
+    straight = colour / np.maximum(alpha, 1 / 255)[..., None]
+    return _Shown(as_levels(straight), as_levels(alpha))
+
+
+def _lifted(shown: _Shown) -> tuple[Floats, list[tuple[Picture, Matte]]]:
+    """The ground's colour (3,) in 0..1, and guesses of the object on it: straight colour and alpha.
+
+    An opaque picture has as ground the median of its rim. Its α is guessed from the distance to that colour, which
+    sees objects that share the screen's hue; the same with all that the object encloses, where it has the ground's
+    colour itself; and, on a screen, from the screen's dominance, which sees soft edges and glass.
+    """
+    if shown.alpha is not None:
+        return GREY, [(shown.colour, shown.alpha)]
+    picture = as_unit(shown.colour)
+    rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    ground = np.asarray(np.median(rim, axis=0), np.float32)
+    apart = np.clip((np.abs(picture - ground).max(axis=-1) - 0.03) / 0.3, 0, 1)
+    alphas = [apart, np.where(open_to_border(apart < 0.5), apart, 1)]
+    if np.ptp(ground) > 0.15:
+        alphas.insert(0, 1 - np.clip(dominance(picture, ground) / dominance(ground, ground), 0, 1))
+    guesses = []
+    for alpha in alphas:
+        a = alpha[..., None]
+        straight = (picture - (1 - a) * ground) / np.maximum(a, 1 / 255)
+        guesses.append((as_levels(straight), as_levels(alpha)))
+    return ground, guesses
+
+
+def _candidates(hashes: list[str], dataset: Path) -> list[tuple[str, int]]:
+    """(key, bits) of the samples whose hash is nearest to one of the hashes."""
+    wanted = [np.uint64(int(value, 16)) for value in hashes]
+    nearest: list[tuple[int, str]] = []
+    for table in _accepted(dataset):
+        rows = table.filter(pc.equal(pc.utf8_length(table["phash"]), 16))
+        there = _numbers(rows["phash"])
+        bits = np.min([np.bitwise_count(there ^ value) for value in wanted], axis=0)
+        chosen = np.argsort(bits, kind="stable")[:COMPARED]
+        keys = rows["key"].take(pa.array(chosen)).to_pylist()
+        nearest = sorted([*nearest, *zip(bits[chosen].tolist(), keys, strict=True)])[:COMPARED]
+    return [(key, distance) for distance, key in nearest]
+
+
+def _numbers(phashes: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """Hashes of 16 hex digits as numbers."""
+    digits = np.array(phashes.to_pylist(), "S16").view(np.uint8).reshape(-1, 16)
+    nibbles = np.where(digits > ord("9"), digits - (ord("a") - 10), digits - ord("0")).astype(np.uint8)
+    return np.ascontiguousarray(nibbles[:, ::2] << 4 | nibbles[:, 1::2]).view(">u8").ravel().astype(np.uint64)
+
+
+def _difference(shown: _Shown, stored: Stored, ground: Floats, guess: Matte) -> tuple[str, float, float]:
+    """Which member the picture shows, by how much it differs where either shows an object, and how much there is to
+    see there: RMS levels between picture and sample, and between sample and bare ground.
+    """
+    alpha = as_unit(stored.alpha)
+    laid = _thumb(composite(as_unit(stored.foreground), alpha, ground))
+    alphas = _thumb(alpha), _thumb(as_unit(guess))
+    object_here = np.maximum(*alphas) > 0.05
+    if shown.alpha is not None:
+        picture = _thumb(composite(as_unit(shown.colour), as_unit(shown.alpha), ground))
+        difference = max(_rms(laid, picture, object_here), _rms(*alphas, object_here))
+        return "fg", difference, max(_rms(laid, ground, object_here), _rms(alphas[0], np.float32(0), object_here))
+    picture, as_stored = _thumb(as_unit(shown.colour)), _thumb(as_unit(stored.rgb))
+    near, far = _rms(as_stored, picture, object_here), _rms(laid, picture, object_here)
+    if near <= far + 1:
+        return "rgb", near, _rms(as_stored, ground, object_here)
+    return "fg", far, _rms(laid, ground, object_here)
+
+
+def _thumb(picture: Floats) -> Floats:
+    return np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _rms(one: Floats, other: Floats | np.float32, where: NDArray[np.bool_]) -> float:
+    """In levels; infinite where there is nothing to compare."""
+    return float(np.sqrt(np.mean((one - other)[where] ** 2))) * 255 if where.any() else np.inf

@@ -1,0 +1,72 @@
+"""An object and its matte, set into a square on a screen of one pure colour: the last step of every such source."""
+
+from dataclasses import dataclass, replace
+
+from numpy.random import default_rng
+
+from factory.equation import constant_plate
+from factory.errors import UsageError
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.greenscreen.compositing import paint_on_screen
+from factory.sample import Matte, Origin, Picture, Request, Sample
+from factory.sources.files.framing import Sides, framed, mirrored, moved_within
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramingSettings:
+    """How objects are framed. Part of the plan.
+
+    margin: smallest and largest share of the frame left free beside the object's longer side, drawn per sample.
+    wander: 0 keeps objects centred, 1 lets them go as far as the smallest margin.
+    flip: probability of a mirrored object.
+    """
+
+    size: int = 128
+    key: KeyName = "green"
+    margin: tuple[float, float] = (0.05, 0.14)
+    wander: float = 0.6
+    flip: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse what no plan should hold."""
+        if self.size < 16 or self.size > 4096:
+            raise UsageError(f"size is {self.size}: choose 16 to 4096 pixels")
+        if not 0 <= self.margin[0] <= self.margin[1] < 0.5:
+            raise UsageError(f"margin is {self.margin}: give two shares of the frame, rising, from 0 to below 0.5")
+
+
+def painted(
+    request: Request,
+    origin: Origin,
+    foreground: Picture,
+    alpha: Matte,
+    framing: FramingSettings,
+    *,
+    flush: Sides = frozenset(),
+    pose: int | None = None,
+) -> Sample:
+    """The object in a square on the pure key colour: margin, position and mirroring drawn from a seed.
+
+    foreground: (H, W, 3) straight colour; alpha: (H, W), not empty.  origin: its key_rgb is set here.
+    flush: the sides by which the source picture cuts the object (`framing.cut_sides(alpha)` for photographs and
+    frames; none for cut-outs). The object stays flush with the same side of the square, so that no cut edge floats in
+    the air.  Raises DataError("cut") where that cannot be (see `framing.framed`).
+    pose: the seed; the request's own where it is None.
+    """
+    random = default_rng(request.seed if pose is None else pose)
+    margin, flip = random.uniform(*framing.margin), random.random() < framing.flip
+    across, down = (float(way) for way in random.uniform(-1, 1, 2) * framing.wander)
+    if flip:
+        foreground, alpha, flush = foreground[:, ::-1], alpha[:, ::-1], mirrored(flush)
+    foreground, alpha = framed(foreground, alpha, framing.size, margin, flush)
+    across, down = across * flush.isdisjoint({"left", "right"}), down * flush.isdisjoint({"top", "bottom"})
+    foreground, alpha = moved_within(foreground, alpha, across, down, framing.margin[0])
+    screen = KEY_COLOURS[framing.key]
+    return Sample(
+        request=request,
+        origin=replace(origin, key_rgb=screen),
+        rgb=paint_on_screen(foreground, alpha, screen),
+        alpha=alpha,
+        foreground=foreground,
+        plate=constant_plate(screen),
+    )

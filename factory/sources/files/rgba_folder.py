@@ -1,0 +1,126 @@
+"""Folders of pictures with an alpha channel (PNG, WebP) as a source of samples on a screen."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from factory.errors import DataError, UsageError
+from factory.sample import Matte, Origin, Picture, Request, Sample
+from factory.sources.captioning.names import name_from_path, with_article
+from factory.sources.files.on_screen import FramingSettings, painted
+from factory.sources.files.planned import files_below, read_as_planned
+from factory.sources.files.rgba import decode, probe
+
+SUFFIXES = {".png", ".webp"}
+Row: TypeAlias = dict[str, str | int]
+
+
+def first_look(path: Path) -> Row:
+    """What a plan freezes of a file: size (bytes), sha256, width, height, and error_kind and error ("" where there is
+    nothing wrong). Decodes no pixels.
+    """
+    try:
+        data = path.read_bytes()
+    except PermissionError:
+        raise UsageError(f"{path} may not be read: change its permissions or take it out of the folder") from None
+    width, height, error = probe(data)
+    return Row(
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        width=width,
+        height=height,
+        error_kind=error.kind if error else "",
+        error=str(error) if error else "",
+    )
+
+
+def list_items(
+    folder: Path,
+    look: Callable[[Sequence[str]], Sequence[Row]],
+    *,
+    include: Sequence[str] = ("**/*",),
+    captions: Literal["file", "folder"] = "file",
+    licence: str = "",
+    attribution: str = "",
+) -> list[Row]:
+    """Plan the folder: one row per included picture at any depth, sorted by its relative path (POSIX separators).
+
+    Every row has path, class_name, caption, licence, attribution, and what `first_look` says of it. A picture that
+    cannot be used is listed as well: the worker finds the same fault and it becomes a row of the manifest. Hidden
+    files are skipped.
+    look: relative paths → a `first_look` at each.
+    include: glob patterns for the whole relative path, see `matches`.
+    captions: take the name of an object from its file or from the folder it lies in.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder: give a folder of PNG or WebP pictures with alpha")
+    found = sorted(files_below(folder, SUFFIXES))
+    if not found:
+        raise UsageError(f"{folder} holds no PNG or WebP file: give a folder of pictures with alpha")
+    paths = [path for path in found if any(matches(path, pattern) for pattern in include)]
+    rows, folder_name = [], folder.resolve().name
+    for path, seen in zip(paths, look(paths), strict=True):
+        name = name_from_path(folder_name, path, captions)
+        told = Row(class_name=name, caption=with_article(name), licence=licence, attribution=attribution)
+        rows.append(Row(path=path) | seen | told)
+    return rows
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether a glob pattern covers a whole relative path: `*` stays in its folder, `**` is any number of folders.
+
+    As PurePosixPath.full_match, which Python has from 3.13 on.
+    """
+    return _parts_match(path.split("/"), pattern.split("/"))
+
+
+def _parts_match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return _parts_match(parts, pattern[1:]) or (bool(parts) and _parts_match(parts[1:], pattern))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _parts_match(parts[1:], pattern[1:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RgbaSettings(FramingSettings):
+    """How objects are framed, and the name the folder goes by in every sample. Part of the plan."""
+
+    source: str = "rgba_folder"
+
+
+@dataclass(frozen=True, slots=True)
+class RgbaFolder:
+    """A finite source: the request's `item` is a row of `list_items(folder)`."""
+
+    folder: Path
+    settings: RgbaSettings
+
+    def __call__(self, requests: Sequence[Request]) -> Sequence[Sample | DataError]:
+        """One composited sample per request, or the fault of its picture. A changed file raises InputChanged."""
+        return [self._sample_or_fault(request) for request in requests]
+
+    def _sample_or_fault(self, request: Request) -> Sample | DataError:
+        data = read_as_planned(self.folder / str(request.item["path"]), str(request.item["sha256"]))
+        try:
+            foreground, alpha = decode(data)
+        except DataError as fault:
+            return fault
+        return self._sample(request, foreground, alpha)
+
+    def _sample(self, request: Request, foreground: Picture, alpha: Matte) -> Sample:
+        row = request.item
+        origin = Origin(
+            kind="composited",
+            class_name=str(row["class_name"]),
+            caption=str(row["caption"]),
+            source=self.settings.source,
+            item=str(row["path"]),
+            licence=str(row["licence"]),
+            attribution=str(row["attribution"]),
+            soft_alpha=bool(((alpha > 0) & (alpha < 255)).any()),
+        )
+        return painted(request, origin, foreground, alpha, self.settings)

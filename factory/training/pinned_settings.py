@@ -1,0 +1,47 @@
+"""A training folder belongs to the settings it was started with."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from factory.diffusion.train.settings import FREE, TrainSettings
+from factory.errors import UsageError
+from factory.shards.commit import write_json
+
+SETTINGS_FILE = "settings.json"
+
+
+def pin_settings(settings: TrainSettings, out: Path) -> None:
+    """Write the settings into a new folder; in a started one those that decide weights must be the same.
+
+    A field that the file lacks, because an earlier version wrote it, had its default.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / SETTINGS_FILE
+    if not file.is_file():
+        write_json(file, dataclasses.asdict(settings), out)
+        return
+    pinned = TypeAdapter(TrainSettings).validate_json(file.read_bytes())
+    differing = [name for name in differing_fields(pinned, settings) if name.partition(".")[0] not in FREE]
+    if differing:
+        raise UsageError(
+            f"{out} was started with other settings ({', '.join(differing)}): use another --out, or the old ones, "
+            f"which {file.name} there holds"
+        )
+
+
+def differing_fields(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    """Dotted names of the fields in which two records differ, for people: "phases.1.lr"."""
+    if dataclasses.is_dataclass(old) and type(old) is type(new):
+        pairs = {field.name: (getattr(old, field.name), getattr(new, field.name)) for field in dataclasses.fields(old)}
+    elif isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
+        pairs = {str(index): pair for index, pair in enumerate(zip(old, new, strict=True))}
+    else:
+        pairs = {}
+        if old != new:
+            yield name
+    for inner, (left, right) in pairs.items():
+        yield from differing_fields(left, right, f"{name}.{inner}" if name else inner)
