@@ -53,7 +53,7 @@ from factory.shards.layout import Layout
 from factory.shards.reader import read_members
 from factory.sources.files.framing import pad_colour
 from factory.sources.files.on_screen import FramingSettings
-from factory.sources.procedural import CLASSES, render
+from factory.sources.procedural.render import CLASSES, render
 
 MUST = 1.6  # with two workers on two cores
 GROWTH = 1.1  # of a process's memory over a run

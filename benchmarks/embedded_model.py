@@ -25,17 +25,17 @@ import numpy as np
 from figures import exit_code, shown, within
 from numpy.typing import NDArray
 
+from factory.diffusion.model_files import EMBEDDED
 from factory.diffusion.vocabulary import read_vocabulary
-from factory.jobs.prompt_planning import EMBEDDED_MODEL
-from factory.jobs.recipes import GenerateRecipe
+from factory.jobs.generate import GenerateRecipe
 from factory.review.contact_sheet import contact_sheet
 from factory.run.execute import execute
 from factory.sample import Matte, Picture, Request, Sample
 from factory.shards.layout import Layout
 from factory.shards.manifest import read_manifest
 from factory.shards.reader import Stored, read_samples
-from factory.sources.procedural import ProceduralObjects, ProceduralSettings
 from factory.sources.procedural.palette import COLOURS
+from factory.sources.procedural.source import ProceduralObjects, ProceduralSettings
 
 ATTEMPTS = 200
 CLASSES = 20
@@ -49,7 +49,7 @@ DRAWN = 1200  # objects from which the colours' means are taken, and as many to 
 def main() -> int:
     """Generate, count, print."""
     parser = argparse.ArgumentParser(description="GSG and acceptance of the embedded model")
-    parser.add_argument("--model", type=Path, default=EMBEDDED_MODEL, help="model folder")
+    parser.add_argument("--model", type=Path, default=EMBEDDED, help="model folder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheet", type=Path, default=Path(tempfile.gettempdir()) / "embedded_model.png")
     arguments = parser.parse_args()

@@ -25,14 +25,17 @@ from factory.diffusion.vocabulary import screen_prompt
 from factory.engine.crew import Done, News, Ready
 from factory.engine.drive import Drive
 from factory.engine.line import Line
-from factory.engine.local import Job
 from factory.engine.lock import hold
+from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan
 from factory.errors import DataError
-from factory.jobs import lines
-from factory.jobs import prepare as planning
-from factory.jobs.recipes import GenerateRecipe, set_dotted
-from factory.run.execute import hire_crew, settle
+from factory.jobs import generate
+from factory.jobs.generate import GenerateRecipe
+from factory.jobs.prepare import prepare
+from factory.jobs.recipes import set_dotted
+from factory.review.thumbnails import rejection_thumbnail
+from factory.run.hire import hire_crew
+from factory.run.settle import settle
 from factory.sample import Request, Sample
 from factory.shards.layout import Layout
 
@@ -89,7 +92,7 @@ class Race:
 
     def build(self, plan: Plan, root: Path) -> Line:
         """The line of the product, its source overheard."""
-        line = lines.build(plan, root)
+        line = generate.line(plan, root)
         source = line.sources["diffumatting"]
         assert isinstance(source, DiffuMattingSource)
         self.source = Eavesdropper(source)
@@ -163,9 +166,9 @@ def run(arguments: argparse.Namespace, out: Path) -> tuple[Plan, Race]:
     layout, race, run_id = Layout(out), Race(), "benchmark"
     out.mkdir(parents=True)
     with hold(layout.lock, run_id):
-        plan = settle(layout, planning.prepare(recipe), recipe, run_id)
-        job = Job(root=out.resolve(), run=run_id, plan=plan, build=race.build)
-        crew, workers = hire_crew(recipe, job, plan.shards, race.hear)
+        plan = settle(layout, prepare(recipe), recipe, run_id)
+        order = WorkOrder(root=out.resolve(), run=run_id, plan=plan, build=race.build, thumbnail=rejection_thumbnail)
+        crew, workers = hire_crew(recipe, order, plan.shards, race.hear, wants_gpus=True)
         Drive(crew, range(plan.shards), workers, race.hear).run()
     return plan, race
 

@@ -24,12 +24,12 @@ from pathlib import Path
 from figures import exit_code, within
 
 from factory.cli.app import app as cli
+from factory.diffusion.model_files import EMBEDDED
 from factory.engine.events import read_events
 from factory.engine.line import Line
 from factory.engine.plan import Plan, Shard
 from factory.errors import DataError, Interrupted
-from factory.jobs import lines
-from factory.jobs.prompt_planning import EMBEDDED_MODEL
+from factory.jobs import generate
 from factory.run.execute import execute as run
 from factory.sample import Request, Sample
 from factory.shards.commit import CommitRecord, FileRecord
@@ -44,7 +44,7 @@ PROBE = "--probe"  # this script as the command under test
 def main() -> int:
     """Plan in an empty folder, then go on in the large one; print."""
     parser = argparse.ArgumentParser(description="how long a large run takes to plan and to go on")
-    parser.add_argument("--model", type=Path, default=EMBEDDED_MODEL, help="model folder")
+    parser.add_argument("--model", type=Path, default=EMBEDDED, help="model folder")
     parser.add_argument("--n", type=int, default=10_000_000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "factory-plan-resume")
     arguments = parser.parse_args()
@@ -90,7 +90,7 @@ def probe(arguments: list[str]) -> None:
 
     def overheard(plan: Plan, root: Path) -> Line:
         driver, began, worked = peak_megabytes(), time.monotonic(), time.process_time()
-        line = lines.build(plan, root)
+        line = generate.line(plan, root)
         loading, loading_work = time.monotonic() - began, time.process_time() - worked
 
         def tell(requests: Sequence[Request]) -> Sequence[Sample | DataError]:

@@ -25,9 +25,9 @@ from figures import exit_code, shown
 from factory.engine.crew import Done, News
 from factory.engine.drive import Drive
 from factory.engine.line import Line
-from factory.engine.local import Job
 from factory.engine.lock import hold
 from factory.engine.on_ray import RayCrew
+from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.equation import constant_plate
 from factory.review.thumbnails import rejection_thumbnail
@@ -90,7 +90,9 @@ def steady_rate(workers: int, shards_each: int, wait: float) -> float:
     with tempfile.TemporaryDirectory() as folder:
         root, run = Path(folder), "benchmark"
         with hold(Layout(root).lock, run):
-            crew = RayCrew(Job(root=root, run=run, plan=plan, build=build), workers, 0.0)
+            crew = RayCrew(
+                WorkOrder(root=root, run=run, plan=plan, build=build, thumbnail=rejection_thumbnail), workers, 0.0
+            )
             Drive(crew, range(shards), workers, hear).run()
     first, last = 2 * workers - 1, (shards_each - 1) * workers - 1
     return (last - first) / (moments[last] - moments[first])
@@ -107,7 +109,6 @@ def build(plan: Plan, root: Path) -> Line:
         sources={"grey": grey_squares},
         stages={"wait": wait},
         admission=lambda: lambda sample: None,
-        thumbnail=rejection_thumbnail,
         encode=encode,
     )
 

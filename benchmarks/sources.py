@@ -10,7 +10,7 @@ import time
 import cv2
 from figures import exit_code, shown
 
-from factory.sources.procedural import CLASSES, render
+from factory.sources.procedural.render import CLASSES, render
 
 REQUIRED = 100.0  # samples/s
 SIZE = 128

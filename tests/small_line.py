@@ -14,7 +14,6 @@ from factory.engine.plan import Plan, Segment
 from factory.equation import constant_plate, residual
 from factory.errors import DataError
 from factory.greenscreen.compositing import paint_on_screen
-from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Origin, Rejection, Request, Sample, Scores
 from factory.shards.encoding import encode
 
@@ -92,6 +91,5 @@ def build(plan: Plan, root: Path) -> Line:
         sources={"discs": source},
         stages={"misbehave": misbehave, "picky": picky},
         admission=lambda: lambda sample: None,
-        thumbnail=rejection_thumbnail,
         encode=encode,
     )

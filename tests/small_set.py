@@ -9,14 +9,16 @@ import numpy as np
 
 from factory.engine.drive import Drive
 from factory.engine.line import Line
-from factory.engine.local import InProcessCrew, Job, ProcessCrew
+from factory.engine.local import InProcessCrew, ProcessCrew
 from factory.engine.lock import hold
+from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.equation import constant_plate, plate_picture, residual
 from factory.errors import DataError
+from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Origin, Rejection, Request, Sample, Scores
 from factory.shards.commit import CommitRecord, valid_commits, write_json
-from factory.shards.encoding import encode, encode_png
+from factory.shards.encoding import encode
 from factory.shards.layout import Layout
 
 SIZE = 48
@@ -85,7 +87,6 @@ def build(plan: Plan, root: Path) -> Line:
         sources={"drawn": _all},
         stages={"score": score},
         admission=lambda: lambda sample: None,
-        thumbnail=lambda rejection: encode_png(rejection.sample.rgb),
         encode=encode,
     )
 
@@ -96,7 +97,7 @@ def make_shards(root: Path, plan: Plan, shards: Sequence[int], workers: int = 1)
     root.mkdir(parents=True, exist_ok=True)
     write_json(layout.plan, plan.to_json(), layout.scratch)
     with hold(layout.lock, "test"):
-        job = Job(root=root, run="test", plan=plan, build=build)
-        crew = InProcessCrew(job, lambda working: None) if workers == 1 else ProcessCrew(job)
+        order = WorkOrder(root=root, run="test", plan=plan, build=build, thumbnail=rejection_thumbnail)
+        crew = InProcessCrew(order, lambda working: None) if workers == 1 else ProcessCrew(order)
         Drive(crew, shards, workers, lambda news: None).run()
     return list(valid_commits(layout, plan.fingerprint))

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from small_clips import encode
 
-from factory.jobs.recipes import BuildRecipe, parse, read_yaml
-from factory.review.inspect import verify_set
+from factory.jobs.build import BuildRecipe
+from factory.jobs.recipes import read_yaml
+from factory.jobs.registry import parse
+from factory.review.verify import verify_set
 from factory.run.execute import execute
 from factory.run.result import Result
 from factory.shards.layout import Layout

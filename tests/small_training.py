@@ -12,8 +12,9 @@ import numpy as np
 from factory.diffusion.train.settings import NetworkSettings, Phase, TrainingFolder, TrainSettings
 from factory.engine.drive import Drive
 from factory.engine.line import Line
-from factory.engine.local import InProcessCrew, Job
+from factory.engine.local import InProcessCrew
 from factory.engine.lock import hold
+from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.equation import constant_plate
 from factory.errors import DataError
@@ -97,7 +98,6 @@ def build(plan: Plan, root: Path) -> Line:
         sources={"drawn": _all},
         stages={},
         admission=lambda: lambda sample: None,
-        thumbnail=rejection_thumbnail,
         encode=encode,
     )
 
@@ -110,7 +110,10 @@ def make_set(root: Path, slots: int = 48) -> Path:
     root.mkdir(parents=True)
     write_json(layout.plan, plan.to_json(), layout.scratch)
     with hold(layout.lock, "test"):
-        crew = InProcessCrew(Job(root=root, run="test", plan=plan, build=build), lambda working: None)
+        crew = InProcessCrew(
+            WorkOrder(root=root, run="test", plan=plan, build=build, thumbnail=rejection_thumbnail),
+            lambda working: None,
+        )
         Drive(crew, range(plan.shards), 1, lambda news: None).run()
     records = list(valid_commits(layout, plan.fingerprint))
     finalise(layout, records)

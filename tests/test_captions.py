@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from factory.engine.drive import Drive
 from factory.engine.inputs import InputTable, content_hash, write_inputs
 from factory.engine.line import Build, Line
-from factory.engine.local import InProcessCrew, Job
+from factory.engine.local import InProcessCrew
 from factory.engine.lock import hold
+from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.errors import DataError, UsageError
 from factory.jobs.input_set import read_set
+from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Request, Sample
 from factory.shards.commit import write_json
 from factory.shards.layout import Layout
@@ -59,8 +61,8 @@ def _make(root: Path, plan: Plan, build: Build) -> Path:
     layout = Layout(root)
     write_json(layout.plan, plan.to_json(), layout.scratch)
     with hold(layout.lock, "test"):
-        job = Job(root=root, run="test", plan=plan, build=build)
-        Drive(InProcessCrew(job, lambda working: None), range(plan.shards), 1, lambda news: None).run()
+        order = WorkOrder(root=root, run="test", plan=plan, build=build, thumbnail=rejection_thumbnail)
+        Drive(InProcessCrew(order, lambda working: None), range(plan.shards), 1, lambda news: None).run()
     return root
 
 

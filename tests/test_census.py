@@ -24,10 +24,7 @@ def make_plan(known: Mapping[str, Mapping[str, Any]] = KNOWN) -> Plan:
         Segment(source="drawn-0", split="validation", slots=2, attempts=5),
         Segment(source="public-1", split="train", slots=10, table="public-1", rows=10),
     )
-    settings = {"census": known} if known else {}
-    return Plan(
-        job="build-green100k", seed=1, shard_size=4, batch_size=2, threads=1, segments=segments, settings=settings
-    )
+    return Plan(job="build-green100k", seed=1, shard_size=4, batch_size=2, threads=1, segments=segments, census=known)
 
 
 def record(plan: Plan, shard: int, attempts: int, accepted: int, **outcomes: Any) -> CommitRecord:

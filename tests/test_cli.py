@@ -274,7 +274,7 @@ def test_a_damaged_plan_is_one_sentence_wherever_it_is_read(refused: Callable[..
 def test_the_doctor_lists_a_missing_model_among_the_rest(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("factory.review.inspect.EMBEDDED_MODEL", tmp_path / "absent")
+    monkeypatch.setattr("factory.diffusion.model_files.EMBEDDED", tmp_path / "absent")
     code, out, _ = run("doctor")
     assert code == 0
     assert f"embedded model: {tmp_path / 'absent'} is not a model folder" in out

@@ -17,12 +17,14 @@ from small_line import build, make_plan
 from factory.engine.drive import Drive
 from factory.engine.events import Diary, read_events
 from factory.engine.inputs import HOLE, InputTable, content_hash, make_table, write_inputs
-from factory.engine.local import InProcessCrew, Job, ProcessCrew
+from factory.engine.local import InProcessCrew, ProcessCrew
 from factory.engine.lock import hold
 from factory.engine.on_ray import _how_it_ended
+from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment, differences, sample_seed
 from factory.engine.progress import LiveLine, Tally
 from factory.errors import MachineError, UsageError
+from factory.review.thumbnails import rejection_thumbnail
 from factory.shards.commit import valid_commits, write_json
 from factory.shards.layout import Layout
 from factory.shards.manifest import read_manifest
@@ -38,9 +40,9 @@ def run(root: Path, plan: Plan, workers: int = 1, run_id: str = "run") -> Drive:
     root.mkdir(parents=True, exist_ok=True)
     done = {record.shard for record in valid_commits(Layout(root), plan.fingerprint)}
     missing = [number for number in range(plan.shards) if number not in done]
-    job = Job(root=root, run=run_id, plan=plan, build=build)
+    order = WorkOrder(root=root, run=run_id, plan=plan, build=build, thumbnail=rejection_thumbnail)
     with hold(Layout(root).lock, run_id):
-        crew = InProcessCrew(job, silent) if workers == 1 else ProcessCrew(job)
+        crew = InProcessCrew(order, silent) if workers == 1 else ProcessCrew(order)
         drive = Drive(crew, missing, workers, silent)
         drive.run()
     return drive
@@ -122,8 +124,8 @@ def test_a_record_whose_tar_is_damaged_counts_as_absent_and_is_made_again(
 
 
 def test_a_worker_whose_folder_belongs_to_another_run_publishes_nothing(tmp_path: Path) -> None:
-    job = Job(root=tmp_path, run="old", plan=make_plan(), build=build)
-    worker = job.start()
+    order = WorkOrder(root=tmp_path, run="old", plan=make_plan(), build=build, thumbnail=rejection_thumbnail)
+    worker = order.start()
     Layout(tmp_path).lock.write_text("new")
     with pytest.raises(MachineError, match="another run"):
         worker.run(0, lambda progress: None)
@@ -133,7 +135,7 @@ def test_a_worker_whose_folder_belongs_to_another_run_publishes_nothing(tmp_path
 
 def test_a_worker_publishes_nothing_into_another_plan(tmp_path: Path) -> None:
     layout, plan = Layout(tmp_path), make_plan()
-    worker = Job(root=tmp_path, run="run", plan=plan, build=build).start()
+    worker = WorkOrder(root=tmp_path, run="run", plan=plan, build=build, thumbnail=rejection_thumbnail).start()
     layout.lock.write_text("run")
     write_json(layout.plan, replace(plan, seed=6).to_json(), layout.scratch)
     with pytest.raises(MachineError, match="now another plan"):
@@ -145,16 +147,17 @@ def test_a_worker_publishes_nothing_into_another_plan(tmp_path: Path) -> None:
 
 def test_two_workers_may_make_the_same_shard_at_once(tmp_path: Path, reference: Mapping[str, str]) -> None:
     Layout(tmp_path).lock.write_text("run")
-    job = Job(root=tmp_path, run="run", plan=make_plan(), build=build)
+    order = WorkOrder(root=tmp_path, run="run", plan=make_plan(), build=build, thumbnail=rejection_thumbnail)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda worker: worker.run(0, silent), [job.start(), job.start()]))
+        list(pool.map(lambda worker: worker.run(0, silent), [order.start(), order.start()]))
     made = hashes(tmp_path)
     assert made == {name: reference[name] for name in made}
     assert len(made) == 3
 
 
 def test_a_worker_whose_driver_is_gone_ends_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    crew = ProcessCrew(Job(root=tmp_path, run="run", plan=make_plan(), build=build))
+    order = WorkOrder(root=tmp_path, run="run", plan=make_plan(), build=build, thumbnail=rejection_thumbnail)
+    crew = ProcessCrew(order)
     Layout(tmp_path).lock.write_text("run")
     crew.hire()
     while not crew.listen(1):

@@ -25,9 +25,9 @@ from spoilt_sources import spoilt_clips, spoilt_cut_outs, spoilt_pairs
 
 from factory.engine.lock import hold
 from factory.errors import InputChanged, UsageError
-from factory.jobs import prepare as planning
+from factory.jobs.prepare import prepare
 from factory.jobs.recipes import read_yaml
-from factory.review.inspect import verify_set
+from factory.review.verify import verify_set
 from factory.run.execute import carry_out, execute
 from factory.shards import lookup
 from factory.shards.layout import Layout
@@ -212,7 +212,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_file_that_changes_after_planning_is_named(mixed: Path, tmp_path: Path, name: str) -> None:
     run = asked(mixed, tmp_path / "set")
-    prepared = planning.prepare(run)
+    prepared = prepare(run)
     CHANGES[name](tmp_path / name)
     run.out.mkdir()
     with hold(Layout(run.out).lock, "run"), pytest.raises(InputChanged, match=name):

@@ -18,14 +18,16 @@ from factory.diffusion.train.settings import TrainingFolder
 from factory.diffusion.vocabulary import Vocabulary, write_vocabulary
 from factory.engine.inputs import HOLE
 from factory.errors import InputChanged, UsageError
-from factory.jobs import lines
-from factory.jobs import prepare as planning
+from factory.jobs import generate
+from factory.jobs.build import BuildRecipe
+from factory.jobs.filter import FilterRecipe
+from factory.jobs.generate import WARNINGS, GenerateRecipe
 from factory.jobs.input_set import read_set
-from factory.jobs.prompt_planning import WARNINGS
-from factory.jobs.recipes import BuildRecipe, FilterRecipe, GenerateRecipe, RefineRecipe
+from factory.jobs.prepare import prepare
+from factory.jobs.refine import RefineRecipe
 from factory.quality.gates import GateSettings
 from factory.quality.scores import ScoreSettings
-from factory.run.execute import settle
+from factory.run.settle import settle
 from factory.sample import Request, Sample
 from factory.shards import finalise
 from factory.shards.commit import valid_commits
@@ -33,8 +35,10 @@ from factory.shards.duplicates import DuplicateSearch
 from factory.shards.export import export
 from factory.shards.layout import Layout
 from factory.shards.reader import read_samples
-from factory.sources.files.rgba_folder import RgbaSettings, matches
-from factory.sources.procedural import CLASSES, ProceduralSettings
+from factory.sources.files.planned import matches
+from factory.sources.files.rgba_folder import RgbaSettings
+from factory.sources.procedural.render import CLASSES
+from factory.sources.procedural.source import ProceduralSettings
 from factory.sources.stored import StoredSamples
 
 LOOSE = ("--set", "gates.duplicate_distance=14")  # so that some samples of different shards count as duplicates
@@ -119,67 +123,67 @@ def test_a_changed_prompt_is_named(model: Path, tmp_path: Path) -> None:
     prompts, layout = tmp_path / "p.txt", Layout(tmp_path / "set")
     prompts.write_text("a red feather\na blue leaf\n")
     recipe = generation(model, prompts, layout.root)
-    plan = settle(layout, planning.prepare(recipe), recipe, "first")
-    assert settle(layout, planning.prepare(recipe), recipe, "again") == plan
+    plan = settle(layout, prepare(recipe), recipe, "first")
+    assert settle(layout, prepare(recipe), recipe, "again") == plan
     prompts.write_text("a red feather\na blue lamp\n")
     with pytest.raises(UsageError, match="changed in prompts: a blue lamp, a blue leaf"):
-        settle(layout, planning.prepare(recipe), recipe, "other")
+        settle(layout, prepare(recipe), recipe, "other")
     prompts.write_text("a red feather\n" + "".join(f"a thing with number {n}\n" for n in range(9)))
     with pytest.raises(UsageError, match="and 7 more"):
-        settle(layout, planning.prepare(recipe), recipe, "others")
+        settle(layout, prepare(recipe), recipe, "others")
 
 
 def test_damaged_frozen_inputs_are_written_again(model: Path, tmp_path: Path) -> None:
     prompts, layout = tmp_path / "p.txt", Layout(tmp_path / "set")
     prompts.write_text("a red feather\na blue leaf\n")
     recipe = generation(model, prompts, layout.root)
-    settle(layout, planning.prepare(recipe), recipe, "first")
+    settle(layout, prepare(recipe), recipe, "first")
     frozen = layout.inputs / "prompts.arrow"
     whole = frozen.read_bytes()
     frozen.write_bytes(whole[:100])
-    settle(layout, planning.prepare(recipe), recipe, "again")
+    settle(layout, prepare(recipe), recipe, "again")
     assert frozen.read_bytes() == whole
 
 
 def test_other_weights_are_another_plan(model: Path, tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("a red feather\n")
     other = Path(shutil.copytree(model, tmp_path / "other"))
-    plan = planning.prepare(generation(model, tmp_path / "p.txt", tmp_path)).plan
-    same = planning.prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
+    plan = prepare(generation(model, tmp_path / "p.txt", tmp_path)).plan
+    same = prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
     assert same.fingerprint == plan.fingerprint, "a model may be moved"
     config = other / "scheduler" / "scheduler_config.json"
     config.write_text(config.read_text() + " ")
-    changed = planning.prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
+    changed = prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
     assert changed.fingerprint != plan.fingerprint
 
 
 def test_a_worker_refuses_a_model_that_is_not_the_planned_one(model: Path, tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("a red feather\n")
     other = Path(shutil.copytree(model, tmp_path / "other"))
-    plan = planning.prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
-    assert lines.build(plan, tmp_path).sources.keys() == {"diffumatting"}
+    plan = prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
+    assert generate.line(plan, tmp_path).sources.keys() == {"diffumatting"}
     config = other / "scheduler" / "scheduler_config.json"
     config.write_text(config.read_text() + " ")
     with pytest.raises(InputChanged, match=f"{other} is not the model"):
-        lines.build(plan, tmp_path)
+        generate.line(plan, tmp_path)
 
 
 def test_the_licence_is_the_plans_not_what_the_readme_says_later(model: Path, tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("a red feather\n")
     other = Path(shutil.copytree(model, tmp_path / "other"))
-    plan = planning.prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
+    plan = prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan
     (other / "README.md").write_text("---\nlicense: other\n---\n")
-    (sample,) = lines.build(plan, tmp_path).sources["diffumatting"](
+    (sample,) = generate.line(plan, tmp_path).sources["diffumatting"](
         [Request(key="0000000000", slot=0, attempt=0, seed=1, item={"prompt": "a red feather"})]
     )
     assert isinstance(sample, Sample)
     assert sample.origin.licence == "mit"
-    assert planning.prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan.fingerprint != plan.fingerprint
+    assert prepare(generation(other, tmp_path / "p.txt", tmp_path)).plan.fingerprint != plan.fingerprint
 
 
 def test_a_size_the_networks_cannot_halve_is_refused_while_planning(model: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"sampler.size 30 does not fit this model: take a multiple of 4"):
-        planning.prepare(GenerateRecipe(model=str(model), sampler={"size": 30}, out=tmp_path))
+        prepare(GenerateRecipe(model=str(model), sampler={"size": 30}, out=tmp_path))
 
 
 def drawing(tmp_path: Path, **entry: Any) -> BuildRecipe:
@@ -196,7 +200,7 @@ def test_a_class_that_cannot_be_drawn_leaves_no_plan_behind(tmp_path: Path) -> N
 def test_the_plan_holds_every_parameter_of_sources_and_stages(pictures: Path, tmp_path: Path) -> None:
     folder = {"type": "rgba_folder", "path": pictures}
     recipe = BuildRecipe.model_validate({"out": tmp_path, "sources": [{"type": "procedural", "n": 4}, folder]})
-    settings = planning.prepare(recipe).plan.settings
+    settings = prepare(recipe).plan.settings
     sources = [settings["sources"][name]["settings"] for name in ("procedural-0", "rgba_folder-1")]
     kinds = (ProceduralSettings, RgbaSettings, ScoreSettings, GateSettings)
     for kind, frozen in zip(kinds, [*sources, settings["scores"], settings["gates"]], strict=True):
@@ -226,20 +230,20 @@ def test_only_included_pictures_are_planned(pictures: Path, tmp_path: Path) -> N
     (pictures / "nested").mkdir()
     picture(pictures / "nested" / "disc 9.png", 9)
     entry = {"type": "rgba_folder", "path": pictures, "include": ["**/disc 9.png", "disc [12].png"]}
-    table = planning.prepare(BuildRecipe.model_validate({"out": tmp_path, "sources": [entry]})).tables["rgba_folder-0"]
+    table = prepare(BuildRecipe.model_validate({"out": tmp_path, "sources": [entry]})).tables["rgba_folder-0"]
     assert table["path"].to_pylist() == ["disc 1.png", "disc 2.png", "nested/disc 9.png"]
     entry["include"] = ["disc 9.png"]
     with pytest.raises(UsageError, match=r"no PNG or WebP picture that matches disc 9\.png"):
-        planning.prepare(BuildRecipe.model_validate({"out": tmp_path, "sources": [entry]}))
+        prepare(BuildRecipe.model_validate({"out": tmp_path, "sources": [entry]}))
 
 
 def test_the_screens_prefix_is_no_unknown_word(model: Path, tmp_path: Path) -> None:
     taught = Path(shutil.copytree(model, tmp_path / "model"))
     write_vocabulary(Vocabulary(words=("a", "red", "feather"), classes=("feather",), colours=("red",)), taught)
     (tmp_path / "p.txt").write_text("green screen, a red feather\nGreen Screen , a red feather\n")
-    assert planning.prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks == []
+    assert prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks == []
     (tmp_path / "p.txt").write_text("green screen, a green feather\n")
-    (remark,) = planning.prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
+    (remark,) = prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
     assert "does not know the word 'green'" in remark
 
 
@@ -248,11 +252,11 @@ def test_words_that_a_small_model_never_saw_are_told_but_not_by_the_thousand(mod
     words = ("a", "red", "feather", "owl")
     write_vocabulary(Vocabulary(words=words, classes=("feather", "owl"), colours=("red",)), taught)
     (tmp_path / "p.txt").write_text("a red fether\n")
-    (remark,) = planning.prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
+    (remark,) = prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
     assert remark == "the model does not know the word 'fether'; the nearest it knows: feather."
     strangers = [f"a red {chr(97 + n // 26)}{chr(97 + n % 26)}q\n" for n in range(500)]
     (tmp_path / "p.txt").write_text("".join(strangers))
-    remarks = planning.prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
+    remarks = prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
     assert len(remarks) == WARNINGS + 1
     assert remarks[-1] == "the model does not know 495 more words of these prompts."
 
@@ -325,34 +329,34 @@ def test_an_unfinished_set_gives_what_it_has(parent: Path, tmp_path: Path) -> No
     for shard in (1, 7):
         layout.commit(shard).unlink()  # its part lies there still: so it looks after a kill just before the commit
     with pytest.raises(UsageError, match=r"--drop-duplicates: .* is not finished"):
-        planning.prepare(FilterRecipe(data=copy, out=tmp_path / "new", drop_duplicates=True))
-    prepared = planning.prepare(RefineRecipe(data=copy, out=tmp_path / "new"))
+        prepare(FilterRecipe(data=copy, out=tmp_path / "new", drop_duplicates=True))
+    prepared = prepare(RefineRecipe(data=copy, out=tmp_path / "new"))
     assert "only its 8 of 10 shards are taken" in prepared.remarks[0]
     table = prepared.tables["samples-0"]
     taken = {key for key, hole in zip(table["key"].to_pylist(), table[HOLE].to_pylist(), strict=True) if not hole}
     assert taken == {key for key in keys(parent) if int(key[:6]) not in {1, 7}}
     shutil.rmtree(layout.commits)
     with pytest.raises(UsageError, match="no finished shard"):
-        planning.prepare(RefineRecipe(data=copy, out=tmp_path / "new"))
+        prepare(RefineRecipe(data=copy, out=tmp_path / "new"))
 
 
 def test_the_manifest_and_its_parts_plan_the_same(parent: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(parent, tmp_path / "copy"))
-    whole = planning.prepare(RefineRecipe(data=copy, out=tmp_path / "new")).plan
+    whole = prepare(RefineRecipe(data=copy, out=tmp_path / "new")).plan
     Layout(copy).finished.unlink()
-    assert planning.prepare(RefineRecipe(data=copy, out=tmp_path / "new")).plan.inputs == whole.inputs
+    assert prepare(RefineRecipe(data=copy, out=tmp_path / "new")).plan.inputs == whole.inputs
 
 
 def test_a_set_keeps_its_own_gates_but_for_those_asked(parent: Path, tmp_path: Path) -> None:
     own = read_set(parent).plan.settings["gates"]
     assert own["duplicate_distance"] == 14
     for recipe in (RefineRecipe, FilterRecipe):
-        plan = planning.prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": 0.2})).plan
+        plan = prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": 0.2})).plan
         assert plan.settings["gates"] == own | {"coverage_min": 0.2}
         with pytest.raises(UsageError, match="gates has no field coverage_mni: take gsg_max"):
-            planning.prepare(recipe(data=parent, out=tmp_path, gates={"coverage_mni": 0.2}))
+            prepare(recipe(data=parent, out=tmp_path, gates={"coverage_mni": 0.2}))
         with pytest.raises(UsageError, match="wrong gates settings: coverage_min"):
-            planning.prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": "much"}))
+            prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": "much"}))
 
 
 def test_stored_samples_are_read_in_any_order(parent: Path) -> None:

@@ -10,10 +10,10 @@ from PIL import Image
 
 from factory.engine.survey import Memory, Surveyor
 from factory.errors import DataError, UsageError
-from factory.jobs.looks import look_at_files
 from factory.sample import Request, Sample
 from factory.sources.files.benchmark_images import excluded, hash_images, load_hashes
 from factory.sources.files.matte_pairs import MattePairs, MattePairSettings
+from factory.sources.files.planned import look_at_files
 from factory.sources.public import REGISTRY, Row, list_pairs, public_set, row_of
 
 

@@ -15,8 +15,9 @@ from report_page import read_page
 from factory.engine.drive import Drive
 from factory.engine.events import Diary
 from factory.engine.line import Line
-from factory.engine.local import InProcessCrew, Job
+from factory.engine.local import InProcessCrew
 from factory.engine.lock import hold
+from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.equation import constant_plate
 from factory.errors import DataError, MachineError, UsageError
@@ -105,7 +106,6 @@ class Build:
             sources={"shapes": lambda requests: draw(requests, self.height, self.width)},
             stages={"judge": judge},
             admission=lambda: lambda sample: None,
-            thumbnail=rejection_thumbnail,
             encode=encode,
         )
 
@@ -140,9 +140,12 @@ def make_set(root: Path, slots: int, shard_size: int, build: Build) -> Path:
         settings={"gates": gates},
     )
     write_json(layout.plan, plan.to_json(), layout.scratch)
-    layout.recipe.write_text(f"job: generate\n# {EVIL}\n")
+    layout.recipe.write_text(f"order: generate\n# {EVIL}\n")
     with hold(layout.lock, "test"):
-        crew = InProcessCrew(Job(root=root, run="test", plan=plan, build=build), lambda progress: None)
+        crew = InProcessCrew(
+            WorkOrder(root=root, run="test", plan=plan, build=build, thumbnail=rejection_thumbnail),
+            lambda progress: None,
+        )
         Drive(crew, range(plan.shards), 1, lambda news: None).run()
     return root
 

@@ -6,7 +6,7 @@ import pytest
 from program import LOCAL, factory, hashes
 from small_sources import asked, coded, cut_outs, fates, film, made, manifest, pair, put, recipe, shape
 
-from factory.review.inspect import plan_text
+from factory.review.outlook import plan_text
 from factory.run.execute import execute
 
 

@@ -7,15 +7,9 @@ import pytest
 from factory.equation import residual
 from factory.errors import UsageError
 from factory.sample import DRAWN, Request, Sample
-from factory.sources.procedural import (
-    CLASSES,
-    COLOURS,
-    VOCABULARY,
-    ProceduralObjects,
-    ProceduralSettings,
-    Rendered,
-    render,
-)
+from factory.sources.procedural.palette import COLOURS
+from factory.sources.procedural.render import CLASSES, VOCABULARY, Rendered, render
+from factory.sources.procedural.source import ProceduralObjects, ProceduralSettings
 
 TRANSLUCENT = ("bottle", "bubble", "jellyfish", "light bulb", "wine glass", "flame", "smoke")
 

@@ -17,9 +17,10 @@ from factory.equation import residual
 from factory.errors import DataError, InputChanged, UsageError
 from factory.sample import Request, Sample
 from factory.sources.captioning.names import name_from_path, with_article
+from factory.sources.entry import Row
 from factory.sources.files.framing import framed, moved_within, pad_colour, resized
 from factory.sources.files.rgba import decode
-from factory.sources.files.rgba_folder import RgbaFolder, RgbaSettings, Row, first_look
+from factory.sources.files.rgba_folder import RgbaFolder, RgbaSettings, first_look
 from factory.sources.files.rgba_folder import list_items as list_looked_at
 
 

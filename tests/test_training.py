@@ -23,7 +23,7 @@ from factory.diffusion.train.settings import Phase
 from factory.diffusion.train.trainer import train
 from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import MachineError, UsageError
-from factory.jobs.recipes import TrainRecipe
+from factory.jobs.train import JOB, TrainRecipe
 from factory.run.train import execute_training
 
 torch.set_num_threads(1)  # workers multiply, not threads
@@ -244,12 +244,12 @@ def test_training_from_the_command_line_writes_its_recipe_once(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = TrainRecipe(out=tmp_path / "out", train=small_settings(data, phases=ONE_STEP))
-    model = execute_training(recipe)
+    model = execute_training(JOB, recipe)
     assert "training is finished" in capsys.readouterr().err
     written = (tmp_path / "out" / "recipe.yaml").read_bytes()
     changed = recipe.model_copy(update={"train": small_settings(data, phases=ONE_STEP, seed=4)})
     with pytest.raises(UsageError, match=r"\(seed\)"):
-        execute_training(changed)
+        execute_training(JOB, changed)
     assert (tmp_path / "out" / "recipe.yaml").read_bytes() == written
     assert model_folder.load(model)
 

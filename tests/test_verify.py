@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from factory.engine.inputs import content_hash, make_table, write_inputs
-from factory.review.inspect import verify_set
+from factory.review.verify import verify_set
 from factory.shards.commit import write_json
 from factory.shards.encoding import encode_png
 from factory.shards.layout import Layout

@@ -8,24 +8,22 @@ from typing import Annotated, Literal
 
 import typer
 
-looking_app = typer.Typer(rich_markup_mode="markdown")
-captions_app = typer.Typer(no_args_is_help=True, help="Captions out to a table for people to correct, and back.")
-looking_app.add_typer(captions_app, name="captions")
+from factory.cli.flags import DataSet, Debug
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+looking_app = typer.Typer(rich_markup_mode="markdown")
 
 
 @looking_app.command()
-def status(data: Annotated[Path, typer.Argument(help="A data set folder.")], debug: Debug = False) -> None:
+def status(data: DataSet, debug: Debug = False) -> None:
     """Say how far a run is, from its folder alone (also while it runs elsewhere). `factory status runs/objects`."""
-    from factory.review.inspect import status_text
+    from factory.review.status import status_text
 
     typer.echo(status_text(data))
 
 
 @looking_app.command()
 def show(
-    data: Annotated[Path, typer.Argument(help="A data set folder.")],
+    data: DataSet,
     key: Annotated[str, typer.Argument(help="A sample's key, for example 0000000003.")],
     picture: Annotated[
         Path | None, typer.Option(help="Folder for the picture; the data set's report/ if not given.")
@@ -42,7 +40,7 @@ def show(
 
 @looking_app.command()
 def verify(
-    data: Annotated[Path, typer.Argument(help="A data set folder.")],
+    data: DataSet,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     debug: Debug = False,
 ) -> None:
@@ -50,7 +48,7 @@ def verify(
 
     `factory verify runs/objects --workers 8`
     """
-    from factory.review.inspect import verify_set
+    from factory.review.verify import verify_set
 
     with _counting("shards verified") as progress:
         faults = verify_set(data, workers, progress)
@@ -67,7 +65,7 @@ def verify(
 
 
 @looking_app.command()
-def report(data: Annotated[Path, typer.Argument(help="A data set folder.")], debug: Debug = False) -> None:
+def report(data: DataSet, debug: Debug = False) -> None:
     """Write report/index.html and the contact sheet again. `factory report runs/objects`."""
     from factory.review.report import write_report
 
@@ -76,7 +74,7 @@ def report(data: Annotated[Path, typer.Argument(help="A data set folder.")], deb
 
 @looking_app.command()
 def export(
-    data: Annotated[Path, typer.Argument(help="A data set folder.")],
+    data: DataSet,
     to: Annotated[str, typer.Option(help="`folder` (fg/, alpha/, merged/) or `rgba` (one PNG with alpha a sample).")],
     out: Annotated[Path, typer.Option(help="A new folder.")],
     split: Annotated[str, typer.Option(help="Which split.")] = "train",
@@ -153,25 +151,10 @@ def hash_images(
         typer.echo(line)
 
 
-@captions_app.command("export")
-def export_captions(
-    data: Annotated[Path, typer.Argument(help="A data set folder.")],
-    table: Annotated[Path, typer.Argument(help="A new .csv or .parquet.")],
-    debug: Debug = False,
-) -> None:
-    """Write every sample's key and caption to a table, to be corrected by hand.
-
-    `factory captions export runs/green captions.csv`
-    """
-    from factory.sources.captioning.corrections import export as export_table
-
-    typer.echo(f"{export_table(data, table):,} captions in {table}")
-
-
 @looking_app.command()
 def doctor(debug: Debug = False) -> None:
     """Say what this machine offers: versions, GPUs, memory, disk, the embedded model. `factory doctor`."""
-    from factory.review.inspect import doctor_text
+    from factory.cli.doctor import doctor_text
 
     typer.echo(doctor_text())
 

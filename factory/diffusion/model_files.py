@@ -3,22 +3,19 @@
 Light on purpose: planning and the command line use it, and torch is seconds away.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
-from safetensors import SafetensorError, safe_open
 
 from factory.errors import UsageError
-from factory.models.fingerprint import files_fingerprint
+from factory.models.folder import check_weights, files_fingerprint, is_hub_name, read_json
 
+EMBEDDED = Path(__file__).parents[1] / "embedded" / "model"  # ships with the package
 INDEX = "model_index.json"
 PARTS = ("unet", "vae", "text_encoder", "matting_head")  # the subfolders with weights
 FOLDERS = (*PARTS, "tokenizer", "scheduler")
-PICKLED = {".bin", ".ckpt", ".pt", ".pth"}
 
 
 def resolve(name: str) -> Path:
@@ -26,7 +23,7 @@ def resolve(name: str) -> Path:
     folder = Path(name)
     if folder.is_dir():
         return folder
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not folder.parent.exists():
+    if is_hub_name(name):
         raise UsageError(
             f"--model {name}: there is no such folder, and nothing is downloaded unasked; if it is a model on the "
             f"Hugging Face hub, run `hf download {name} --local-dir {folder.name}` and give that folder"
@@ -66,30 +63,5 @@ def check(folder: Path) -> None:
             mend = "train one with `factory train`" if name == "matting_head" else "copy the model again, whole"
             raise UsageError(f"{folder} has no {name}/: {mend}")
     for name in PARTS:
-        weights = sorted((folder / name).glob("*.safetensors"))
-        pickled = sorted(path for path in (folder / name).iterdir() if path.suffix in PICKLED)
-        if pickled and not weights:
-            raise UsageError(f"{pickled[0]} is pickled and could run code: convert it to safetensors and remove it")
-        if not weights:
-            raise UsageError(f"{folder / name} has no weights (*.safetensors): copy the model again, whole")
-        for path in weights:
-            _check_weights(path)
+        check_weights(folder / name)
     read_json(folder / INDEX)
-
-
-def _check_weights(path: Path) -> None:
-    try:
-        with safe_open(path, framework="np"):
-            pass
-    except SafetensorError as error:
-        raise UsageError(f"{path} is cut short or not a safetensors file ({error}): copy it again") from error
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file of the folder; missing or broken is a UsageError that names it."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} is missing: copy the model again, whole") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON ({error}): copy it again") from error

@@ -20,9 +20,10 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from factory.diffusion.matting_head import MattingHead
-from factory.diffusion.model_files import FOLDERS, INDEX, PARTS, PICKLED, check, read_json
+from factory.diffusion.model_files import FOLDERS, INDEX, PARTS, check
 from factory.diffusion.train.losses import Prediction
 from factory.errors import UsageError
+from factory.models.folder import PICKLED, read_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

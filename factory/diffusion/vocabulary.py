@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from factory.diffusion.model_files import read_json
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
+from factory.models.folder import read_json
 
 VOCABULARY_FILE = "vocabulary.json"
 

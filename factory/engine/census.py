@@ -1,9 +1,8 @@
 """What became of each source's items: found, used, turned down, and how that compares with the paper's count."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from factory.engine.plan import Plan
 from factory.shards.commit import CommitRecord
@@ -40,7 +39,7 @@ class SourceCount:
 def census(plan: Plan, records: Sequence[CommitRecord]) -> list[SourceCount]:
     """One count per source of the plan, in its order; sources that the recipe says nothing about have their name."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    known: Mapping[str, Mapping[str, Any]] = plan.settings.get("census", {})
+    known = plan.census
     for record in records:
         segment = plan.shard(record.shard).segment
         endless = segment.attempts > 1  # there bad data costs an attempt, not an item

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from factory.engine.plan import Plan
-from factory.sample import Admission, Rejection, Sample, Source, Stage
+from factory.sample import Admission, Sample, Source, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,13 +15,11 @@ class Line:
 
     sources: by the name the plan's segments use.  stages: by name (the commit record counts seconds by it).
     admission: makes the gate with a memory of one shard.
-    thumbnail: PNG bytes of a rejected sample, for people.
     """
 
     sources: Mapping[str, Source]
     stages: Mapping[str, Stage]
     admission: Callable[[], Admission]
-    thumbnail: Callable[[Rejection], bytes]
     encode: Callable[[Sample], tuple[dict[str, bytes], dict[str, object]]]
     device: str = "cpu"
 

@@ -7,43 +7,22 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import Any
 
 from factory.engine.crew import Died, Done, Failed, News, Ready, Working
-from factory.engine.line import Build
-from factory.engine.plan import Plan
-from factory.engine.threads import pin_threads, worker_environment
+from factory.engine.order import WorkOrder
+from factory.engine.threads import worker_environment
 from factory.engine.worker import ShardWorker
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """All that a worker needs to start; small enough to send anywhere."""
-
-    root: Path
-    run: str
-    plan: Plan
-    build: Build
-    finishing_threads: int = 1
-
-    def start(self) -> ShardWorker:
-        """Build the line in this process."""
-        pin_threads(self.plan.threads)
-        line = self.build(self.plan, self.root)
-        pin_threads(self.plan.threads)  # again: libraries that the line just loaded
-        return ShardWorker(self.root, self.run, self.plan, line, self.finishing_threads)
 
 
 class InProcessCrew:
     """One worker, in the driver's own process: the easiest to debug."""
 
-    def __init__(self, job: Job, on_progress: Callable[[Working], None]) -> None:
-        self._job = job
+    def __init__(self, order: WorkOrder, on_progress: Callable[[Working], None]) -> None:
+        self._order = order
         self._on_progress = on_progress
         self._worker: ShardWorker | None = None
         self._shards: deque[int] = deque()
@@ -59,7 +38,7 @@ class InProcessCrew:
     def listen(self, seconds: float) -> list[News]:
         try:
             if self._worker is None:
-                self._worker = self._job.start()
+                self._worker = self._order.start()
                 return [Ready(0, self._worker.device)]
             shard = self._shards.popleft()
             return [Done(0, self._worker.run(shard, lambda progress: self._on_progress(Working(0, progress))))]
@@ -71,7 +50,7 @@ class InProcessCrew:
             self._worker.close()
 
 
-def _serve(job: Job, connection: Connection) -> None:
+def _serve(order: WorkOrder, connection: Connection) -> None:
     """A worker process: makes the shards it is sent until its driver hangs up."""
 
     def tell(kind: str, value: Any) -> None:
@@ -79,7 +58,7 @@ def _serve(job: Job, connection: Connection) -> None:
             connection.send((kind, value))
 
     try:
-        worker = job.start()
+        worker = order.start()
         tell("ready", worker.device)
         while True:
             with _leaving_with_the_driver():
@@ -110,17 +89,17 @@ def portable(error: Exception) -> Exception:
 class ProcessCrew:
     """Worker processes on this machine."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, order: WorkOrder) -> None:
+        self._order = order
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
         self._hired = 0
 
     def hire(self) -> int:
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(self._job, there), daemon=True)
+        process = self._context.Process(target=_serve, args=(self._order, there), daemon=True)
         before = dict(os.environ)
-        os.environ.update(worker_environment(self._job.plan.threads))  # libraries read it while they load
+        os.environ.update(worker_environment(self._order.plan.threads))  # libraries read it while they load
         resource_tracker.ensure_running()  # its own start would unblock the signals again
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:

@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, NodeDiedError, RayError, RayTaskError
 
 from factory.engine.crew import Died, Done, Failed, News, Ready, Working
-from factory.engine.local import Job
+from factory.engine.order import WorkOrder
 from factory.engine.software import software
 from factory.engine.threads import worker_environment
 from factory.engine.worker import Progress, ShardWorker
@@ -34,21 +34,21 @@ class _Actor:
         self._worker: ShardWorker | None = None
         self._progress: Progress | None = None
 
-    def start(self, job: Job, token: str, expected: dict[str, str]) -> tuple[str, str]:
+    def start(self, order: WorkOrder, token: str, expected: dict[str, str]) -> tuple[str, str]:
         """Prove that this node sees the output folder and runs the same software, then build the line.
 
         Returns the node's id and the device.
         """
-        seen = job.root / ".tmp" / job.run / "token"
+        seen = order.root / ".tmp" / order.run / "token"
         if not seen.exists() or seen.read_text() != token:
             raise UsageError(
-                f"node {socket.gethostname()} does not see {job.root}: put --out on a file system all nodes share."
+                f"node {socket.gethostname()} does not see {order.root}: put --out on a file system all nodes share."
             )
         if dict(software()) != expected:
             raise UsageError(
                 f"node {socket.gethostname()} runs other software than the driver: use one image on all nodes."
             )
-        self._worker = job.start()
+        self._worker = order.start()
         return str(ray.get_runtime_context().get_node_id()), self._worker.device
 
     def run(self, shard: int) -> CommitRecord:
@@ -118,9 +118,9 @@ def _how_it_ended(error: RayError) -> str:
 class RayCrew:
     """Actors of one run."""
 
-    def __init__(self, job: Job, workers: int, gpus_per_worker: float) -> None:
-        self._job = job
-        threads = job.plan.threads
+    def __init__(self, order: WorkOrder, workers: int, gpus_per_worker: float) -> None:
+        self._order = order
+        threads = order.plan.threads
         # More CPU workers than cores are let in on purpose (tests, tiny machines): they share what there is.
         cpus = min(float(threads), ray.cluster_resources().get("CPU", 1.0) / workers)
         environment = worker_environment(threads)
@@ -135,9 +135,9 @@ class RayCrew:
             "runtime_env": {"env_vars": environment},
         }
         self._class: Any = ray.remote(_Actor)
-        self._job_ref = ray.put(job)
+        self._order_ref = ray.put(order)
         self._token = os.urandom(16).hex()
-        scratch = job.root / ".tmp" / job.run
+        scratch = order.root / ".tmp" / order.run
         scratch.mkdir(parents=True, exist_ok=True)
         (scratch / "token").write_text(self._token)
         self._actors: dict[int, Any] = {}
@@ -152,7 +152,7 @@ class RayCrew:
         self._hired += 1
         actor = self._class.options(**self._options).remote()
         self._actors[number] = actor
-        self._calls[actor.start.remote(self._job_ref, self._token, dict(software()))] = (number, "start")
+        self._calls[actor.start.remote(self._order_ref, self._token, dict(software()))] = (number, "start")
         return number
 
     def give(self, worker: int, shard: int) -> None:

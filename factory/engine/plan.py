@@ -49,7 +49,7 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The frozen run. All but `places`, `software` and, in the settings, `census` enters the fingerprint."""
+    """The frozen run. All but `census`, `places` and `software` enters the fingerprint."""
 
     schema_version: int = SCHEMA_VERSION
     job: str
@@ -59,6 +59,7 @@ class Plan:
     threads: int
     segments: tuple[Segment, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)  # sources, stages and gates, for the builder
+    census: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # source → what to count it against
     inputs: Mapping[str, str] = field(default_factory=dict)  # table → hash of its content
     weights: Mapping[str, str] = field(default_factory=dict)  # model → hash of its files
     places: Mapping[str, str] = field(default_factory=dict)  # where models and inputs lie on this machine
@@ -117,8 +118,7 @@ class Plan:
     def deciding(self) -> dict[str, Any]:
         """What the fingerprint is made of: no byte of a shard depends on paths, titles and counts."""
         content = self.to_json()
-        del content["places"], content["software"]
-        content["settings"].pop("census", None)
+        del content["census"], content["places"], content["software"]
         return content
 
     def to_json(self) -> dict[str, Any]:
@@ -130,13 +130,18 @@ class Plan:
         if data.get("schema_version") != SCHEMA_VERSION:
             found = data.get("schema_version")
             raise UsageError(f"plan.json has schema {found}, this factory reads {SCHEMA_VERSION}: use a new --out.")
-        return cls(**{**data, "segments": tuple(Segment(**segment) for segment in data["segments"])})
+        settings = dict(data["settings"])
+        census = data.get("census", settings.pop("census", {}))  # at first it stood among the settings
+        segments = tuple(Segment(**segment) for segment in data["segments"])
+        return cls(**{**data, "settings": settings, "census": census, "segments": segments})
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan in a file. Raises UsageError where it is damaged or of another schema."""
+    """The plan of a data set. Raises UsageError where there is none, or it is damaged or of another schema."""
     try:
         return Plan.from_json(json.loads(path.read_bytes()))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path.parent} is not a data set made by factory: it has no {path.name}.") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{path} is damaged ({error}): restore it, or use a new --out.") from error
 

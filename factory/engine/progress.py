@@ -94,14 +94,17 @@ def _clock(seconds: float) -> str:
 
 
 class LiveLine:
-    """Prints what `text` says: rewritten in place on a terminal, a line every ten seconds elsewhere.
+    """Prints what `text` says: rewritten in place on a terminal, a line now and then elsewhere.
 
-    patience: seconds in which nothing is shown; what ends before leaves no line.
+    patience: seconds in which nothing is shown; what ends before leaves no line.  every: seconds between lines.
     """
 
-    def __init__(self, text: Callable[[], str], out: TextIO, patience: float = 0.0) -> None:
+    def __init__(
+        self, text: Callable[[], str], out: TextIO, patience: float = 0.0, every: float = LINE_SECONDS
+    ) -> None:
         self._text = text
         self._out = out
+        self._every = every
         self._quiet_until = time.monotonic() + patience
         self._shown = 0.0
         self._terminal = out.isatty()
@@ -109,7 +112,7 @@ class LiveLine:
     def show(self) -> None:
         """Refresh if it is time."""
         now = time.monotonic()
-        if now < self._quiet_until or now - self._shown < (0.2 if self._terminal else LINE_SECONDS):
+        if now < self._quiet_until or now - self._shown < (0.2 if self._terminal else self._every):
             return
         self._shown = now
         self._write(f"\r\033[K{self._text()}" if self._terminal else f"{self._text()}\n")

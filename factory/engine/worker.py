@@ -101,11 +101,21 @@ def what_failed(error: OSError, place: Path) -> str:
 class ShardWorker:
     """Holds the built line (models, open tables) and makes shards with it, in whatever process it lives."""
 
-    def __init__(self, root: Path, run: str, plan: Plan, line: Line, finishing_threads: int = 1) -> None:
+    def __init__(
+        self,
+        root: Path,
+        run: str,
+        plan: Plan,
+        line: Line,
+        *,
+        thumbnail: Callable[[Rejection], bytes],
+        finishing_threads: int = 1,
+    ) -> None:
         self._layout = Layout(root)
         self._run = run
         self._plan = plan
         self._line = line
+        self._thumbnail = thumbnail
         self._scratch = self._layout.scratch / run / uuid4().hex  # a lost worker may still be at the same shard
         self._tables = {
             segment.table: InputTable(self._layout.inputs / f"{segment.table}.arrow")
@@ -235,7 +245,7 @@ class ShardWorker:
         if seen < THUMBNAILS_PER_REASON:
             request = rejection.sample.request
             name = f"{request.key}-{request.attempt}.{rejection.reason}"
-            state.thumbnails[(rejection.reason, seen)] = (name, self._line.thumbnail(rejection))
+            state.thumbnails[(rejection.reason, seen)] = (name, self._thumbnail(rejection))
 
     def _publish(self, state: OpenShard, attempts: int, started: float) -> CommitRecord:
         """First the tar, then part and rejected pictures, last the record: it is the commit point."""

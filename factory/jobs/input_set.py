@@ -1,28 +1,40 @@
-"""An existing data set as the input of refine and filter: its plan, its tars, its accepted samples by slot."""
+"""An existing data set as a job's input: its plan, its tars, its accepted samples by slot, its corrected captions."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from factory.engine.inputs import HOLE, make_table
-from factory.engine.plan import Plan, read_plan
+from factory.engine.draft import Draft
+from factory.engine.inputs import HOLE, InputTable, make_table
+from factory.engine.plan import Plan, Segment, read_plan
 from factory.errors import UsageError
+from factory.jobs.base import DerivedSet
+from factory.quality.gates import GateSettings
+from factory.settings import changed, settings
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.finalise import content_digest, read_finished
 from factory.shards.layout import Layout
+from factory.shards.marking import MarkingSettings
+from factory.sources.captioning import corrections
+from factory.sources.stored import StoredSamples
 
+SAMPLES = "samples"  # tables of an input set, one a segment
 NO_KEYS = pa.array([], pa.string())
 KEY_DIGITS = 10
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputSet:
-    """What refine and filter take over.
+    """What refine, filter and captions take over.
 
     plan: the one the set was made by.
     tars: row k has the name and SHA-256 of shard k's tar, "" where it has none.
@@ -38,7 +50,7 @@ class InputSet:
 def read_set(data: Path, without: pa.Array = NO_KEYS) -> InputSet:
     """Read the records and manifest of a set, finished or not.  without: keys of samples to leave out."""
     layout = Layout(data)
-    plan = _plan(layout)
+    plan = read_plan(layout.plan)
     records = list(valid_commits(layout, plan.fingerprint))
     if not records:
         raise UsageError(f"{data} has no finished shard yet: run its command first.")
@@ -57,7 +69,7 @@ def read_set(data: Path, without: pa.Array = NO_KEYS) -> InputSet:
 def duplicates(data: Path) -> pa.Array:
     """Keys that finalisation marked as duplicates of another shard's sample. Needs a finished set."""
     layout = Layout(data)
-    records = list(valid_commits(layout, _plan(layout).fingerprint))
+    records = list(valid_commits(layout, read_plan(layout.plan).fingerprint))
     if not _is_finalised(layout, records):
         raise UsageError(f"--drop-duplicates: {data} is not finished, so its duplicates are unknown: finish it first.")
     if not layout.manifest.exists():
@@ -66,12 +78,6 @@ def duplicates(data: Path) -> pa.Array:
         )
     marked = pq.read_table(layout.manifest, columns=["key"], filters=pc.field("duplicate_of") != "")
     return marked["key"].combine_chunks()
-
-
-def _plan(layout: Layout) -> Plan:
-    if not layout.plan.exists():
-        raise UsageError(f"{layout.root} is not a data set made by factory: it has no plan.json.")
-    return read_plan(layout.plan)
 
 
 def _accepted(layout: Layout, records: Sequence[CommitRecord]) -> pa.Table:
@@ -100,3 +106,44 @@ def _by_slot(accepted: pa.Table, first: int, slots: int) -> pa.Table:
     keys = np.full(slots, "", f"U{KEY_DIGITS}")
     keys[place[ours]] = accepted["key"].filter(pa.array(ours)).to_numpy()
     return pa.table({HOLE: keys == "", "key": keys})
+
+
+def derive(recipe: DerivedSet, given: InputSet, gates: Mapping[str, Any]) -> Draft:
+    """Shard k maps to shard k and keys are kept: one table row per slot, holes where the set has none.
+
+    gates: what differs from the set's own.
+    """
+    draft = Draft(shard_size=given.plan.shard_size, remarks=list(given.remarks))
+    draft.settings = {
+        "input": {"fingerprint": given.plan.fingerprint},
+        "gates": asdict(changed("gates", _own(given, "gates", GateSettings), gates)),
+        "marking": asdict(changed("marking", _own(given, "marking", MarkingSettings), recipe.marking)),
+    }
+    draft.places["input"] = str(recipe.data.resolve())
+    draft.tables["tars"] = given.tars
+    for number, (old, table) in enumerate(zip(given.plan.segments, given.samples, strict=True)):
+        name = f"{SAMPLES}-{number}"
+        draft.tables[name] = table
+        draft.segments.append(Segment(source="dataset", split=old.split, slots=old.slots, table=name, rows=old.slots))
+    return draft
+
+
+def _own(given: InputSet, group: str, kind: type[S]) -> S:
+    """A group of settings as the set itself was made with."""
+    return settings(kind, given.plan.settings.get(group, {}))
+
+
+def open_stored(plan: Plan, root: Path) -> StoredSamples:
+    """The samples of the set that a plan was derived from, in a worker."""
+    return StoredSamples(Path(plan.places["input"]), InputTable(Layout(root).inputs / "tars.arrow").table)
+
+
+def hand_on_changes(recipe: DerivedSet, corrected: Sequence[corrections.Correction] = (), by: str = "") -> None:
+    """Who changed which caption, and when, stays with a set through all sets that are made of it.
+
+    A run that goes on leaves the record as the first one wrote it.
+    """
+    if (recipe.out / corrections.CHANGES).exists():
+        return
+    if corrected or corrections.read_changes(recipe.data).num_rows:
+        corrections.write_changes(recipe.data, recipe.out, corrected, by, datetime.now(UTC))

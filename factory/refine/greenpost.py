@@ -34,7 +34,7 @@ from factory.greenscreen.keying import (
 )
 from factory.greenscreen.kmeans import dominant_colours
 from factory.greenscreen.plates import estimate_plate, open_to_border, scaled, sure_background
-from factory.sample import Matte, Picture, Sample
+from factory.sample import Matte, Picture, Sample, Stage
 
 Floats = NDArray[np.float32]
 
@@ -51,6 +51,10 @@ class GreenPostSettings:
     belief: float = 0.15  # … and up to which it is believed fully
     black_point: float = 3.0  # noise of the screen, in standard deviations, that counts as clean screen
     despill_width: float = 3.0  # pixels at 512 beside fractional α in which spill is capped
+
+    def stage(self, _device: str) -> Stage:
+        """GreenPost with these settings; numpy and OpenCV do its work, on any device's host."""
+        return lambda sample: green_post(sample, self)
 
 
 class Key(NamedTuple):

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from factory.engine.census import SourceCount, census
 from factory.engine.events import read_events
 from factory.engine.plan import Plan, read_plan
-from factory.errors import UsageError
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.layout import Layout
 from factory.shards.manifest import SCORES
@@ -126,10 +125,7 @@ class Digest:
 
 def read_digest(layout: Layout) -> Digest:
     """Raises UsageError where the folder holds no run."""
-    try:
-        plan = read_plan(layout.plan)
-    except FileNotFoundError as error:
-        raise UsageError(f"{layout.root} holds no plan.json: give a folder that a factory run wrote.") from error
+    plan = read_plan(layout.plan)
     records = list(valid_commits(layout, plan.fingerprint))
     table, whole = _read_table(layout, records, plan.seed)
     return Digest(plan, records, _quarantined(layout, records), table, whole)

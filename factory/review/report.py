@@ -19,6 +19,7 @@ from factory.review.facts import definition, in_words
 from factory.review.histogram import histogram
 from factory.review.refusals import Refused, failures, refusals
 from factory.review.sources import are_told_apart, labels, of_the_papers, total
+from factory.review.units import duration, size
 from factory.shards.layout import Layout
 from factory.shards.lookup import find, read_row
 from factory.shards.manifest import SCORES
@@ -136,22 +137,3 @@ def _render(context: Mapping[str, Any]) -> str:
     )
     environment.filters |= {"duration": duration, "size": size, "in_words": in_words, "definition": definition}
     return environment.get_template("report.html.j2").render(context)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the two largest fitting units."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def size(count: float) -> str:
-    """Bytes in decimal units."""
-    unit = "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if count < 1000:
-            break
-        count, unit = count / 1000, larger
-    return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"

@@ -1,45 +1,45 @@
-"""Recipe → a trained model, with a live line: the training counterpart of run/execute.py."""
+"""Recipe → a trained model, with a live line: the training counterpart of execute.py."""
 
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from factory.diffusion.train.trainer import Progress, train
 from factory.engine.lock import hold
-from factory.jobs.recipes import TrainRecipe, to_yaml
-from factory.run.execute import check_out, interruptible, say_on_stderr, writable
-from factory.training.pinned_settings import pin_settings
+from factory.engine.progress import LiveLine
+from factory.jobs.base import Recipe, Training
+from factory.jobs.recipes import to_yaml
+from factory.run.folder import check_out, interruptible, say_on_stderr, writable
+from factory.training.pinned_settings import SETTINGS_FILE
+from factory.training.progress import TrainingProgress
 
 LINE_SECONDS = 30.0  # between lines where the output is no terminal
 
 
 class TrainingLine:
-    """One live line on a terminal, a line now and then elsewhere."""
+    """The live line of a training."""
 
     def __init__(self) -> None:
-        self._shown = 0.0
-        self._terminal = sys.stderr.isatty()
+        self._text = ""
+        self._line = LiveLine(lambda: self._text, sys.stderr, every=LINE_SECONDS)
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingProgress) -> None:
         """Show where the training stands."""
         if progress.finished:
-            say_on_stderr(("\n" if self._terminal else "") + "training is finished")
+            if self._text:
+                self._line.end()
+            say_on_stderr("training is finished")
             return
-        now = time.monotonic()
-        if now - self._shown < (0.5 if self._terminal else LINE_SECONDS):
-            return
-        self._shown = now
         losses = " · ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
         place = f"{progress.phase} {progress.step:,}/{progress.steps:,}"
-        text = f"{place} · {progress.images_per_second:.0f} images/s · {losses}"
-        sys.stderr.write(f"\r\033[K{text}" if self._terminal else f"{text}\n")
-        sys.stderr.flush()
+        self._text = f"{place} · {progress.images_per_second:.0f} images/s · {losses}"
+        self._line.show()
 
 
-def execute_training(recipe: TrainRecipe) -> Path:
+def execute_training(job: Training[Any], recipe: Recipe) -> Path:
     """Train, or go on where a killed training stopped; returns the model folder."""
-    out = check_out(recipe.out, "settings.json")
+    out = check_out(recipe.out, SETTINGS_FILE)
     with writable(out), hold(out / ".lock", f"training {time.strftime('%Y-%m-%d %H:%M')}"), interruptible():
-        pin_settings(recipe.train, out)  # refuses other settings before anything is written
+        job.pin(recipe)
         (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
-        return train(recipe.train, out, TrainingLine())
+        return job.train(recipe, TrainingLine())

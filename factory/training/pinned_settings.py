@@ -1,22 +1,22 @@
 """A training folder belongs to the settings it was started with."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from factory.diffusion.train.settings import FREE, TrainSettings
 from factory.errors import UsageError
 from factory.shards.commit import write_json
 
 SETTINGS_FILE = "settings.json"
 
 
-def pin_settings(settings: TrainSettings, out: Path) -> None:
+def pin_settings(settings: Any, out: Path, *, free: Collection[str]) -> None:
     """Write the settings into a new folder; in a started one those that decide weights must be the same.
 
+    settings: a frozen dataclass.  free: its fields that decide no weight.
     A field that the file lacks, because an earlier version wrote it, had its default.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -24,8 +24,8 @@ def pin_settings(settings: TrainSettings, out: Path) -> None:
     if not file.is_file():
         write_json(file, dataclasses.asdict(settings), out)
         return
-    pinned = TypeAdapter(TrainSettings).validate_json(file.read_bytes())
-    differing = [name for name in differing_fields(pinned, settings) if name.partition(".")[0] not in FREE]
+    pinned: Any = TypeAdapter(type(settings)).validate_json(file.read_bytes())
+    differing = [name for name in differing_fields(pinned, settings) if name.partition(".")[0] not in free]
     if differing:
         raise UsageError(
             f"{out} was started with other settings ({', '.join(differing)}): use another --out, or the old ones, "

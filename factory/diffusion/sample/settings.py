@@ -4,9 +4,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
-from factory.diffusion.model_files import read_json
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.models.folder import read_json
 
 Sampler = Literal["ddim", "dpm++2m"]
 Start = Literal["marginal", "noise"]

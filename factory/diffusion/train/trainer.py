@@ -8,7 +8,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from factory.diffusion import model_folder
-from factory.diffusion.model_files import read_json
 from factory.diffusion.model_folder import Components
 from factory.diffusion.train import autoencoder as autoencoder_training
 from factory.diffusion.train import data as training_data
@@ -27,37 +25,27 @@ from factory.diffusion.train import report as training_report
 from factory.diffusion.train.autoencoder import AutoencoderTask
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.generation import GenerationTask
-from factory.diffusion.train.settings import Phase, TrainSettings
+from factory.diffusion.train.settings import FREE, Phase, TrainSettings
 from factory.engine.software import software
 from factory.errors import MachineError, UsageError
-from factory.models.precision import device_name, uses_bf16
+from factory.models.device import device_name, uses_bf16
+from factory.models.folder import read_json
 from factory.shards.commit import publish, write_json
 from factory.training.ema import MovingAverage
 from factory.training.pinned_settings import pin_settings
+from factory.training.progress import TrainingProgress
 
 FINISHED_FILE = "finished.json"
 PART = {"head": "matting_head"}  # where a module's folder has another name
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands; `step` of `steps` in phase `phase`."""
-
-    phase: str
-    step: int
-    steps: int
-    losses: dict[str, float]
-    images_per_second: float
-    finished: bool = False
-
-
-def train(settings: TrainSettings, out: Path, progress: Callable[[Progress], None]) -> Path:
+def train(settings: TrainSettings, out: Path, progress: Callable[[TrainingProgress], None]) -> Path:
     """Train what `settings` say in the folder `out`, or go on there; returns the model folder.
 
     Where the weights are finished they are left alone, and what is missing beside them is added. Other settings than
     those the folder was started with are refused.
     """
-    pin_settings(settings, out)
+    pin_settings(settings, out, free=FREE)
     finished = out / FINISHED_FILE
     if not finished.is_file():
         torch.set_num_threads(settings.threads)
@@ -71,7 +59,7 @@ def train(settings: TrainSettings, out: Path, progress: Callable[[Progress], Non
     elif {"device", "software"} - read_json(finished).keys():  # finished by a version that did not record them
         write_json(finished, machine(settings) | read_json(finished), out)
     publication.complete(settings, out)
-    progress(Progress("finished", 0, 0, {}, 0.0, finished=True))
+    progress(TrainingProgress("finished", 0, 0, {}, 0.0, finished=True))
     return out / "model"
 
 
@@ -106,7 +94,7 @@ def learning_rate(base: float, phase: Phase, step: int) -> float:
 class Run:
     """The networks, their averages and the place in the phases: what `state.pt` keeps."""
 
-    def __init__(self, settings: TrainSettings, out: Path, progress: Callable[[Progress], None]) -> None:
+    def __init__(self, settings: TrainSettings, out: Path, progress: Callable[[TrainingProgress], None]) -> None:
         self.settings, self.out, self.progress = settings, out, progress
         self.device = training_device(settings)
         self.data = training_data.unpack(settings.data, settings.size, out / "cache")
@@ -249,7 +237,7 @@ class Run:
             )
         record = {"phase": self.phase, "name": phase.name, "step": self.step, "losses": losses}
         training_report.append_log(self.out / "log.jsonl", record)
-        self.progress(Progress(phase.name, self.step, phase.steps, losses, images_per_second))
+        self.progress(TrainingProgress(phase.name, self.step, phase.steps, losses, images_per_second))
 
     def draw(self, phase: Phase, trained: dict[str, nn.Module]) -> None:
         """Curves, and pictures of the averaged weights."""

@@ -151,8 +151,6 @@ def write_changes(data: Path, out: Path, corrections: Sequence[Correction], by: 
 def _parts(data: Path) -> Iterator[pa.Table]:
     """COLUMNS of the accepted samples, one table per finished shard, in key order."""
     layout = Layout(data)
-    if not layout.plan.exists():
-        raise UsageError(f"{data} is not a data set made by factory: it has no plan.json.")
     records = list(valid_commits(layout, read_plan(layout.plan).fingerprint))
     if not records:
         raise UsageError(f"{data} has no finished shard yet: run its command first.")

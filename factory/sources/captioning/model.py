@@ -3,17 +3,13 @@
 Light on purpose: planning uses it, and torch is seconds away.
 """
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from safetensors import SafetensorError, safe_open
-
 from factory.errors import UsageError
-from factory.models.fingerprint import files_fingerprint
+from factory.models.folder import check_weights, files_fingerprint, is_hub_name, read_json
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -22,7 +18,6 @@ SHARDS = "model.safetensors.index.json"
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 DECIDING = (".safetensors", ".json", ".txt", ".model", ".jinja")  # weights, configurations, vocabularies, templates
-PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +53,7 @@ def resolve(model: str) -> Path:
     folder = Path(model)
     if folder.is_dir():
         return folder
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", model) or folder.parent.exists():
+    if not is_hub_name(model):
         raise UsageError(f"captions: there is no folder {model}; give a model's folder, or its name on the hub")
     return _downloaded(model)
 
@@ -93,7 +88,7 @@ def check(folder: Path) -> None:
     """Refuse what would fail later in someone else's words, or run someone else's code."""
     if not (folder / CONFIG).is_file():
         raise UsageError(f"{folder} is not a captioning model: there is no {CONFIG} in it")
-    kind = _read_json(folder / CONFIG).get("model_type")
+    kind = _read_object(folder / CONFIG).get("model_type")
     if not isinstance(kind, str):
         raise UsageError(f"{folder / CONFIG} names no `model_type`: give the folder of a transformers model")
     if not any((folder / name).is_file() for name in PROCESSORS):
@@ -104,34 +99,16 @@ def check(folder: Path) -> None:
         if not any((place / name).is_file() for name in TOKENIZERS):  # transformers would go on with an empty one
             raise UsageError(f"{place} has no tokenizer ({TOKENIZERS[0]}): copy the model again, whole")
     index = folder / SHARDS
-    weights = sorted(folder.glob("*.safetensors"))
     if index.is_file():
-        shards = sorted({str(name) for name in _read_json(index).get("weight_map", {}).values()})
+        shards = sorted({str(name) for name in _read_object(index).get("weight_map", {}).values()})
         missing = [name for name in shards if not (folder / name).is_file()]
         if missing:
             raise UsageError(f"{folder} lacks {missing[0]} and so part of its weights: copy the model again, whole")
-    pickled = sorted(path for path in folder.iterdir() if path.suffix in PICKLED)
-    if not weights and pickled:
-        raise UsageError(f"{pickled[0]} is pickled and could run code: convert the model to safetensors")
-    if not weights:
-        raise UsageError(f"{folder} has no weights (*.safetensors): copy the model again, whole")
-    for path in weights:
-        _check_weights(path)
+    check_weights(folder)
 
 
-def _check_weights(path: Path) -> None:
-    try:
-        with safe_open(path, framework="np"):
-            pass
-    except SafetensorError as error:
-        raise UsageError(f"{path} is cut short or not a safetensors file ({error}): copy it again") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON ({error}): copy it again") from error
+def _read_object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
     if not isinstance(content, dict):
         raise UsageError(f"{path} is not a JSON object: copy it again")
     return content

@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError
 from factory.sample import CAPTURED, Matte, Origin, Picture, Request, Sample
 from factory.sources.clips.colour import luma_of, upright
 from factory.sources.clips.keyed import SHARD_DIGITS, clip_row, pose_of
-from factory.sources.clips.probe import ClipProbe, chosen, described, upright_rgb
+from factory.sources.clips.probe import CLIP_LOOK, ClipProbe, chosen, described, upright_rgb
 from factory.sources.clips.reader import ClipReader, Row, colours_in, geometry_in, named_moment, one_ahead
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.clips.video_file import VideoFile
 from factory.sources.files.framing import cut_sides
 from factory.sources.files.on_screen import FramingSettings, painted
-from factory.sources.files.planned import digest
+from factory.sources.files.planned import CRASH, digest, item_of
 
 CODED_NOISE = 2  # levels of alpha that lossy coding adds to plain black and takes from plain white
 
@@ -68,6 +69,34 @@ def probe_pair(foreground: Path, alpha: Path, settings: ClipSettings) -> PairPro
             foreground=unread[0], alpha=unread[1], error_kind="size", error=f"foreground and alpha differ: {sizes}"
         )
     return PairProbe(foreground=probes[0], alpha=probes[1])
+
+
+def look_at_pairs(
+    surveyor: Surveyor, root: Path, pairs: Sequence[tuple[str, str]], settings: ClipSettings
+) -> list[PairProbe]:
+    """One probe per pair (foreground, alpha) of clips below a folder, asked through a surveyor."""
+    items = [item_of(root, *pair) for pair in pairs]
+    question = f"pair {CLIP_LOOK} {asdict(settings)}"
+    answers = surveyor("pairs of clips", question, _Look(settings), items, crashed=_crashed)
+    return [PairProbe.from_json(answer) for answer in answers]
+
+
+@dataclass(frozen=True)
+class _Look:
+    settings: ClipSettings
+
+    def __call__(self, foreground: str, alpha: str) -> Answer:
+        return probe_pair(Path(foreground), Path(alpha), self.settings).to_json()
+
+
+def _crashed(foreground: str, alpha: str) -> Answer:
+    return unread_pair(*CRASH).to_json()
+
+
+def unread_pair(kind: str, sentence: str) -> PairProbe:
+    """The probe of a pair that cannot be used."""
+    nothing = ClipProbe(size=-1, sha256="")
+    return PairProbe(foreground=nothing, alpha=nothing, error_kind=kind, error=sentence)
 
 
 def _check_length(frames: int, mattes: int) -> None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import cv2
 import numpy as np
 
+from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError, UsageError
 from factory.greenscreen.keyer.clean_plate import Picture16, clean_plate
 from factory.greenscreen.keyer.screen import Screen, find_screen
 from factory.sources.clips.colour import Colours, Floats, colours_of, to_rgb, upright
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.clips.video_file import Stamps, VideoFile
-from factory.sources.files.planned import digest, files_below
-from factory.sources.files.rgba_folder import matches
+from factory.sources.files.planned import CRASH, digest, files_below, item_of, matches
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -29,6 +29,7 @@ SUFFIXES = {
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv"),
     *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
 }
+CLIP_LOOK = 2  # version of what is asked of clips: earlier answers do not know `halved`, nor drawn screens
 LOOKED_AT = 9  # frames, spread over the clip, from which screen and plate are found
 LONG_SIDE = 1920  # of those frames while they are held together
 Row: TypeAlias = dict[str, Any]
@@ -242,3 +243,23 @@ def unpacked(plate: bytes) -> Picture16:
     """The plate in a probe's PNG."""
     picture = cv2.imdecode(np.frombuffer(plate, np.uint8), cv2.IMREAD_UNCHANGED)
     return np.asarray(picture, np.uint16)[..., ::-1]
+
+
+def look_at_clips(surveyor: Surveyor, root: Path, paths: Sequence[str], settings: ClipSettings) -> list[ClipProbe]:
+    """One probe per clip, asked through a surveyor."""
+    question = f"clip {CLIP_LOOK} {asdict(settings)}"
+    answers = surveyor("clips", question, _Look(settings), [item_of(root, path) for path in paths], crashed=_crashed)
+    return [ClipProbe.from_json(answer) for answer in answers]
+
+
+@dataclass(frozen=True)
+class _Look:
+    settings: ClipSettings
+
+    def __call__(self, path: str) -> Answer:
+        return probe_clip(Path(path), self.settings).to_json()
+
+
+def _crashed(path: str) -> Answer:
+    size, sha256 = digest(Path(path))
+    return ClipProbe(size=size, sha256=sha256, error_kind=CRASH[0], error=CRASH[1]).to_json()

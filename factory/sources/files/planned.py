@@ -1,11 +1,18 @@
-"""Reading an input file and making sure that it is still the one that was planned."""
+"""Input files: found below a folder, hashed for a plan, read only while they are those that were planned."""
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from factory.errors import InputChanged, UsageError
+from wcmatch import glob
+
+from factory.engine.survey import Answer, Item, Surveyor
+from factory.errors import InputChanged, MachineError, UsageError
+
+ABSENT = -1, ""
+FEW = 10_000  # files that are hashed without help: it takes seconds
+CRASH = "crash", "reading it ended the process that did it"
 
 
 def files_below(folder: Path, suffixes: Collection[str], depth: int = -1) -> Iterator[str]:
@@ -33,6 +40,37 @@ def _refuse(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):  # no folder holds no files
         reason = f"the folder {error.filename} cannot be read ({error.strerror})"
         raise UsageError(f"{reason}: change its permissions, or take it out.") from error
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether a glob pattern covers a whole relative path: `*` stays in its folder, `**` is any number of folders.
+
+    As PurePosixPath.full_match, which Python has from 3.13 on.
+    """
+    return glob.globmatch(path, pattern, flags=glob.GLOBSTAR | glob.DOTGLOB | glob.CASE)
+
+
+def item_of(root: Path, *paths: str) -> Item:
+    """Files below a folder, to be looked at together by a surveyor."""
+    return tuple(str((root / path).resolve()) for path in paths)
+
+
+def look_at_files(surveyor: Surveyor, root: Path, paths: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of files below a folder; (−1, "") where there is none."""
+    present = [path for path in dict.fromkeys(paths) if (root / path).is_file()]
+    answers = surveyor("files", "hash", _hash, [item_of(root, path) for path in present], crashed=no_hash, few=FEW)
+    found = {path: (answer["size"], answer["sha256"]) for path, answer in zip(present, answers, strict=True)}
+    return dict.fromkeys(paths, ABSENT) | found
+
+
+def _hash(path: str) -> Answer:
+    size, sha256 = digest(Path(path))
+    return {"size": size, "sha256": sha256}
+
+
+def no_hash(path: str) -> Answer:
+    """What a surveyor gets for a file over which the process that read it died."""
+    raise MachineError(f"{path} {CRASH[1]}: is its disk sound?")
 
 
 def digest(path: Path) -> tuple[int, str]:

@@ -1,21 +1,75 @@
-"""Folders of pictures with an alpha channel (PNG, WebP) as a source of samples on a screen."""
+"""Folders of pictures with an alpha channel (PNG, WebP): entry, planner and reader of the source."""
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
+from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError, UsageError
 from factory.sample import Matte, Origin, Picture, Request, Sample
+from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
+from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
 from factory.sources.files.on_screen import FramingSettings, painted
-from factory.sources.files.planned import files_below, read_as_planned
+from factory.sources.files.planned import FEW, files_below, item_of, matches, no_hash, read_as_planned
 from factory.sources.files.rgba import decode, probe
+from factory.sources.planning import plan_pictures
 
 SUFFIXES = {".png", ".webp"}
-Row: TypeAlias = dict[str, str | int]
+
+
+class RgbaFolderEntry(FiniteEntry):
+    """Pictures with an alpha channel."""
+
+    type: Literal["rgba_folder"] = "rgba_folder"
+    include: tuple[str, ...] = ("**/*",)  # glob patterns below the folder
+    caption_from: Literal["file", "folder"] = "file"
+    licence: str = ""
+    attribution: str = ""
+
+
+def plan(planning: Planning, name: str, entry: RgbaFolderEntry) -> None:
+    """Look at each picture and freeze what is to know of it."""
+    rows = list_items(
+        entry.path,
+        lambda paths: look_at_cutouts(planning.surveyor, entry.path, paths),
+        include=entry.include,
+        captions=entry.caption_from,
+        licence=entry.licence,
+        attribution=entry.attribution,
+    )
+    if not rows:
+        wanted = ", ".join(entry.include)
+        if not entry.optional:
+            raise UsageError(f"{entry.path} holds no PNG or WebP picture that matches {wanted}: mend `include`.")
+        planning.draft.remarks.append(
+            f"{entry.path} holds no picture that matches {wanted}: its source is passed over."
+        )
+        return
+    title, _ = entry.known_as()
+    own = RgbaSettings(size=planning.size, key=planning.key, source=title)
+    source = {"type": entry.type, "settings": asdict(own)}
+    plan_pictures(planning, name, entry, source, [row | {"source": title} for row in rows], title=title)
+
+
+def open_source(planned: PlannedSource) -> "RgbaFolder":
+    """The source in a worker."""
+    return RgbaFolder(planned.folder, settings(RgbaSettings, planned.settings["settings"]))
+
+
+KIND = SourceKind(RgbaFolderEntry, plan, {"rgba_folder": open_source})
+
+
+def look_at_cutouts(surveyor: Surveyor, root: Path, paths: Sequence[str]) -> list[Answer]:
+    """A first look at each picture, asked through a surveyor."""
+    items = [item_of(root, path) for path in paths]
+    return surveyor("pictures", "cut-out", _cutout, items, crashed=no_hash, few=FEW)
+
+
+def _cutout(path: str) -> Answer:
+    return dict(first_look(Path(path)))
 
 
 def first_look(path: Path) -> Row:
@@ -67,22 +121,6 @@ def list_items(
         told = Row(class_name=name, caption=with_article(name), licence=licence, attribution=attribution)
         rows.append(Row(path=path) | seen | told)
     return rows
-
-
-def matches(path: str, pattern: str) -> bool:
-    """Whether a glob pattern covers a whole relative path: `*` stays in its folder, `**` is any number of folders.
-
-    As PurePosixPath.full_match, which Python has from 3.13 on.
-    """
-    return _parts_match(path.split("/"), pattern.split("/"))
-
-
-def _parts_match(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return _parts_match(parts, pattern[1:]) or (bool(parts) and _parts_match(parts[1:], pattern))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _parts_match(parts[1:], pattern[1:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What training computes on, and where it multiplies in bfloat16."""
+"""What models compute on, and where it multiplies in bfloat16."""
 
 import platform
 from contextlib import AbstractContextManager
@@ -35,3 +35,8 @@ def device_name(device: torch.device) -> str:
     lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def best_device() -> tuple[str, str]:
+    """What a worker computes on, for torch ("cuda", "cpu") and for the shard's record (the GPU's name, or "cpu")."""
+    return ("cuda", torch.cuda.get_device_name()) if torch.cuda.is_available() else ("cpu", "cpu")

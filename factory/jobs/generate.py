@@ -1,30 +1,50 @@
-"""GenerateRecipe → draft: the model, its sampler, the prompts."""
+"""Prompts in, samples out: the job `generate`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from factory.diffusion import model_files
 from factory.diffusion.sample.settings import SamplerSettings, default_settings
 from factory.diffusion.vocabulary import Vocabulary, read_vocabulary, screen_prompt, unknown_words, words_of
-from factory.engine.draft import Draft, changed
+from factory.engine.draft import Draft
 from factory.engine.inputs import make_table
-from factory.engine.plan import Segment
-from factory.errors import UsageError
+from factory.engine.line import Line
+from factory.engine.plan import Plan, Segment
+from factory.engine.survey import Memory
+from factory.errors import InputChanged, UsageError
 from factory.greenscreen.colours import KeyName
-from factory.jobs.recipes import GenerateRecipe
+from factory.jobs.base import Job, NewSet
+from factory.jobs.line import matting_line
+from factory.models.folder import read_json
 from factory.quality.scores import ScoreSettings
+from factory.refine.refiners import Refiners, planned
+from factory.settings import changed, settings
 from factory.sources.prompts import PromptList, expand, read_prompts
 
 SMALL_MODEL_TEMPLATE = "{a} {colour} {class}"  # how the embedded model's training captions are formed
-WARNINGS = 5  # of unknown words
 BIG_MODEL_TEMPLATE = "a photo of {a} {class}"
-EMBEDDED_MODEL = Path(__file__).parents[1] / "embedded" / "model"
+WARNINGS = 5  # of unknown words
 
 
-def plan_prompts(recipe: GenerateRecipe, draft: Draft) -> None:
-    """Raises UsageError for a model, a list or settings that cannot be used."""
-    folder = model_files.resolve(recipe.model) if recipe.model else EMBEDDED_MODEL
+class GenerateRecipe(NewSet, Refiners):
+    """Prompts in, samples out."""
+
+    job: Literal["generate"] = "generate"
+    prompts: str = ""  # a file (txt, csv, jsonl, parquet), "-" for stdin, "" for the model's own classes
+    template: str = ""  # for class names: "{a} {class}", "{a} {colour} {class}"; "" takes the model's
+    n: Annotated[int, Field(ge=1)] = 32
+    model: str = ""  # a model folder; "" is the embedded one
+    sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own sampler settings
+
+
+def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
+    """The model, its sampler, the prompts. Raises UsageError for what of them cannot be used."""
+    draft = Draft()
+    folder = model_files.resolve(recipe.model) if recipe.model else model_files.EMBEDDED
     known = read_vocabulary(folder)
     model_files.check(folder)
     sampler = changed("sampler", default_settings(folder), recipe.sampler)
@@ -47,13 +67,35 @@ def plan_prompts(recipe: GenerateRecipe, draft: Draft) -> None:
     draft.settings = {
         "licence": model_files.licence(folder),
         "sampler": asdict(sampler),
-        "greenpost": asdict(recipe.greenpost),
+        **planned(recipe),
         "scores": asdict(ScoreSettings()),
         "gates": asdict(recipe.gates),
         "marking": asdict(recipe.marking),
     }
     draft.weights["diffumatting"] = model_files.fingerprint(folder)
     draft.places["diffumatting"] = str(folder.resolve())
+    return draft
+
+
+def line(plan: Plan, _root: Path) -> Line:
+    """The sampler on this worker's device, then the stages of every line."""
+    from factory.diffusion.sample.source import DiffuMattingSource  # noqa: PLC0415  (torch takes seconds)
+    from factory.models.device import best_device  # noqa: PLC0415
+
+    device, recorded = best_device()
+    sampler = settings(SamplerSettings, plan.settings["sampler"])
+    folder = Path(plan.places["diffumatting"])
+    model = DiffuMattingSource(folder, sampler, plan.batch_size, device, licence=plan.settings["licence"])
+    if model.model != plan.weights["diffumatting"]:
+        raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
+    return matting_line(plan, {"diffumatting": model}, recorded, device)
+
+
+def _runs_a_model(_recipe: GenerateRecipe) -> bool:
+    return True
+
+
+JOB = Job(GenerateRecipe, plan, line, runs_a_model=_runs_a_model)
 
 
 def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
@@ -85,7 +127,7 @@ def _unknown_words(prompts: Sequence[str], key: KeyName, known: Vocabulary) -> l
 
 def _check_size(folder: Path, sampler: SamplerSettings) -> None:
     """Refuse a size that the networks cannot halve evenly, before a worker loads them. 0 is the model's own size."""
-    configs = {part: model_files.read_json(folder / part / "config.json") for part in ("vae", "unet")}
+    configs = {part: read_json(folder / part / "config.json") for part in ("vae", "unet")}
     try:
         halvings = sum(len(config["block_out_channels"]) - 1 for config in configs.values())
     except (KeyError, TypeError) as error:

@@ -1,0 +1,49 @@
+"""Flags that several commands have, and how flags become the fields of a recipe."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+Out: TypeAlias = Annotated[Path | None, typer.Option(help="Folder of the data set. The same command again resumes it.")]
+Seed: TypeAlias = Annotated[int | None, typer.Option(help="Seed of the run: equal seeds give equal bytes.", min=0)]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Workers; 0: one per GPU, else one per core; `--executor local`: one in all.", min=0),
+]
+Executor: TypeAlias = Annotated[str | None, typer.Option(help="`ray` (default) or `local`: this machine, without Ray.")]
+ShardSize: TypeAlias = Annotated[int | None, typer.Option(help="Samples per shard, the unit of work and of resume.")]
+Batch: TypeAlias = Annotated[
+    int | None, typer.Option(help="Samples painted at once. Part of the plan: it changes pixels.")
+]
+Threads: TypeAlias = Annotated[
+    int | None, typer.Option(help="Threads per worker. Part of the plan: it changes pixels.")
+]
+Gpus: TypeAlias = Annotated[int | None, typer.Option(help="GPUs to use; -1 takes all the cluster has.", min=-1)]
+WaitForGpus: TypeAlias = Annotated[float | None, typer.Option(help="Seconds to wait for a cluster that grows.", min=0)]
+AllowShort: TypeAlias = Annotated[bool, typer.Option("--allow-short", help="Missing samples are no failure.")]
+AcceptSoftware: TypeAlias = Annotated[
+    bool, typer.Option("--accept-software", help="Go on under other versions of libraries.")
+]
+Set: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--set", help="Any other field of the recipe: `a.b=1`. Repeatable.")
+]
+DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+GsgMax: TypeAlias = Annotated[
+    float | None, typer.Option(help="Gate: largest distance of the screen from its pure colour (0–441).")
+]
+CoverageMin: TypeAlias = Annotated[
+    float | None, typer.Option(help="Gate: smallest share of the picture the object covers (0–1).")
+]
+CoverageMax: TypeAlias = Annotated[
+    float | None, typer.Option(help="Gate: largest share of the picture the object covers (0–1).")
+]
+DataSet: TypeAlias = Annotated[Path, typer.Argument(help="A data set folder.")]
+
+
+def put(fields: dict[str, Any], **given: Any) -> None:
+    """Take over the flags that were given; for the others stays what the recipe or the schema says."""
+    for name, value in given.items():
+        if value is not None and value is not False:
+            fields[name] = str(value) if isinstance(value, Path) else value

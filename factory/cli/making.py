@@ -1,0 +1,223 @@
+"""Commands that make a data set. Everything heavy is imported inside its command."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from factory.cli.flags import (
+    AcceptSoftware,
+    AllowShort,
+    Batch,
+    CoverageMax,
+    CoverageMin,
+    Debug,
+    DryRun,
+    Executor,
+    Gpus,
+    GsgMax,
+    Out,
+    Seed,
+    Set,
+    ShardSize,
+    Threads,
+    WaitForGpus,
+    Workers,
+    put,
+)
+from factory.cli.running import recipe_fields, run_recipe
+
+making_app = typer.Typer(rich_markup_mode="markdown")
+
+
+@making_app.command()
+def generate(
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            help="txt, csv, jsonl or parquet list of prompts or class names, `-` for standard input, "
+            "or a list that ships (`factory recipes`)."
+        ),
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", help="Accepted samples to make.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model folder; the embedded one if not given.")] = None,
+    template: Annotated[str | None, typer.Option(help="Caption of a class name: `{a} {colour} {class}`.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="`dpm++2m` or `ddim`.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What not to paint.")] = None,
+    batch: Batch = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Tries to fill a slot before it is left empty.")] = None,
+    gsg_max: GsgMax = None,
+    coverage_min: CoverageMin = None,
+    coverage_max: CoverageMax = None,
+    gpus: Gpus = None,
+    wait_for_gpus: WaitForGpus = None,
+    out: Out = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    shard_size: ShardSize = None,
+    threads: Threads = None,
+    allow_short: AllowShort = False,
+    accept_software: AcceptSoftware = False,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Prompts in, verified shards of picture, alpha and foreground out.
+
+    `factory generate` · 32 samples of the embedded model's own classes
+
+    `factory generate --prompts classes.txt --n 10000 --out runs/objects`
+
+    `echo "a red feather" | factory generate --prompts - --n 8 --out runs/feathers --executor local`
+    """
+    own: dict[str, Any] = {}
+    gates: dict[str, Any] = {}
+    put(own, steps=steps, guidance=guidance, sampler=sampler, negative_prompt=negative_prompt)
+    put(gates, gsg_max=gsg_max, coverage_min=coverage_min, coverage_max=coverage_max)
+    fields: dict[str, Any] = {"job": "generate", "out": "runs/generate", "sampler": own, "gates": gates}
+    put(fields, prompts=prompts, n=n, model=model, template=template, max_attempts=max_attempts)
+    put(fields, batch=batch, gpus=gpus, wait_for_gpus=wait_for_gpus, out=out, seed=seed, workers=workers)
+    put(fields, executor=executor, shard_size=shard_size, threads=threads)
+    put(fields, allow_short=allow_short, accept_software=accept_software)
+    run_recipe(fields, assignments, dry_run)
+
+
+@making_app.command("build-green100k")
+def build_green100k(
+    recipe: Annotated[
+        Path | None, typer.Argument(help="Recipe, a file or one that ships; tiny-green if not given.")
+    ] = None,
+    out: Out = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    shard_size: ShardSize = None,
+    threads: Threads = None,
+    allow_short: AllowShort = False,
+    accept_software: AcceptSoftware = False,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Assemble a training set: objects with known alpha on a pure screen.
+
+    `factory build-green100k` · drawn objects, nothing needed
+
+    `factory build-green100k pipelines/green100k.yaml` · clips and public mattes, see docs/green100k.md
+
+    `factory build-green100k my-recipe.yaml --out runs/green --workers 8`
+    """
+    fields = recipe_fields(recipe or Path("pipelines/tiny-green.yaml"), "build-green100k")
+    put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)
+    put(fields, allow_short=allow_short, accept_software=accept_software)
+    run_recipe(fields, assignments, dry_run)
+
+
+@making_app.command()
+def refine(
+    data: Annotated[Path, typer.Argument(help="A data set made by factory.")],
+    gsg_max: GsgMax = None,
+    out: Out = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    threads: Threads = None,
+    allow_short: AllowShort = False,
+    accept_software: AcceptSoftware = False,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Make new mattes for an existing set with GreenPost; keys stay.
+
+    `factory refine runs/objects --out runs/objects-refined --set greenpost.black_point=4`
+    """
+    gates: dict[str, Any] = {}
+    put(gates, gsg_max=gsg_max)
+    fields: dict[str, Any] = {"job": "refine", "data": str(data), "out": f"{data}-refined", "gates": gates}
+    put(fields, out=out, seed=seed, workers=workers, executor=executor, threads=threads)
+    put(fields, allow_short=allow_short, accept_software=accept_software)
+    run_recipe(fields, assignments, dry_run)
+
+
+@making_app.command("filter")
+def filter_set(
+    data: Annotated[Path, typer.Argument(help="A data set made by factory.")],
+    drop_duplicates: Annotated[
+        bool, typer.Option("--drop-duplicates", help="Also drop near-duplicates of samples in other shards.")
+    ] = False,
+    gsg_max: GsgMax = None,
+    coverage_min: CoverageMin = None,
+    coverage_max: CoverageMax = None,
+    out: Out = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    threads: Threads = None,
+    allow_short: AllowShort = False,
+    accept_software: AcceptSoftware = False,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Keep the samples of an existing set that pass stricter (or other) gates; keys stay.
+
+    `factory filter runs/objects --gsg-max 3 --out runs/objects-strict`
+
+    `factory filter runs/objects --drop-duplicates --set gates.coverage_min=0.1`
+    """
+    gates: dict[str, Any] = {}
+    put(gates, gsg_max=gsg_max, coverage_min=coverage_min, coverage_max=coverage_max)
+    fields: dict[str, Any] = {"job": "filter", "data": str(data), "out": f"{data}-filtered", "gates": gates}
+    put(fields, drop_duplicates=drop_duplicates, out=out, seed=seed, workers=workers, executor=executor)
+    put(fields, threads=threads, allow_short=allow_short, accept_software=accept_software)
+    run_recipe(fields, assignments, dry_run)
+
+
+@making_app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of any job: a file, or one that ships.")],
+    out: Out = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    shard_size: ShardSize = None,
+    threads: Threads = None,
+    allow_short: AllowShort = False,
+    accept_software: AcceptSoftware = False,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Run a recipe. `factory run pipelines/tiny-green.yaml --out runs/green`."""
+    fields = recipe_fields(recipe)
+    put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)
+    put(fields, allow_short=allow_short, accept_software=accept_software)
+    run_recipe(fields, assignments, dry_run)
+
+
+@making_app.command()
+def plan(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of a data set: a file, or one that ships.")],
+    out: Out = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    shard_size: ShardSize = None,
+    threads: Threads = None,
+    allow_short: AllowShort = False,
+    accept_software: AcceptSoftware = False,
+    assignments: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Say what a recipe would make, and what a resume would still do; write nothing.
+
+    `factory plan pipelines/tiny-green.yaml` · with flags instead of a recipe: `factory generate … --dry-run`
+    """
+    fields = recipe_fields(recipe)
+    put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)
+    put(fields, allow_short=allow_short, accept_software=accept_software)
+    run_recipe(fields, assignments, dry_run=True)

@@ -1,0 +1,51 @@
+"""From a recipe's fields to what it makes: the one way all commands that make something take."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from factory.errors import UsageError
+
+
+def recipe_fields(path: Path, job: str = "") -> dict[str, Any]:
+    """The fields of a recipe file, or of one that ships.  job: what it must be a recipe of; "" takes any."""
+    from factory.jobs.recipes import find_recipe, read_yaml
+
+    path = find_recipe(path)
+    fields = read_yaml(path)
+    if "job" not in fields:
+        raise UsageError(f"{path} does not say what it is a recipe of: write `job: {job or 'build-green100k'}` in it.")
+    if job and fields["job"] != job:
+        raise UsageError(f"{path} is a recipe of job {fields['job']!r}, not {job!r}: use `factory run {path}`.")
+    fields.setdefault("out", f"runs/{path.stem}")
+    return fields
+
+
+def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: bool) -> None:
+    """Run what the fields and `--set` assignments say, print how it ended, and leave with its exit code."""
+    from factory.jobs.base import RunSettings
+    from factory.jobs.recipes import set_dotted
+    from factory.jobs.registry import parse, training_of
+
+    for assignment in assignments or ():
+        set_dotted(fields, assignment)
+    recipe = parse(fields)
+    if (training := training_of(recipe)) is not None:
+        if dry_run:
+            raise UsageError("a training has no dry run: see its recipe.")
+        from factory.run.train import execute_training
+
+        typer.echo(f"model: {execute_training(training, recipe)}")
+        return
+    assert isinstance(recipe, RunSettings)  # as every recipe of a job that makes a data set
+    if dry_run:
+        from factory.review.outlook import plan_text
+
+        typer.echo(plan_text(recipe))
+        return
+    from factory.run.execute import execute
+
+    result = execute(recipe)
+    typer.echo(result.text())
+    raise typer.Exit(result.exit_code(recipe.allow_short))

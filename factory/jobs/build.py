@@ -1,0 +1,135 @@
+"""A training set, objects with known alpha on a pure screen: the job `build-green100k`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from factory.engine.draft import Draft
+from factory.engine.line import Line
+from factory.engine.plan import Plan
+from factory.engine.survey import Memory, Surveyor
+from factory.errors import InputChanged, UsageError
+from factory.greenscreen.colours import KeyName
+from factory.jobs.base import Job, NewSet
+from factory.jobs.line import matting_line
+from factory.quality.scores import ScoreSettings
+from factory.sample import Source
+from factory.settings import settings
+from factory.shards.layout import Layout
+from factory.sources.captioning import model as caption_model
+from factory.sources.captioning.captioned import Captioned
+from factory.sources.captioning.model import CaptionSettings
+from factory.sources.entry import FiniteEntry, PlannedSource, Planning
+from factory.sources.files.benchmark_images import load_hashes
+from factory.sources.kinds import KIND_OF, READERS, AnyEntry
+from factory.sources.planning import count
+
+
+class BuildRecipe(NewSet):
+    """The training set: objects with known alpha on a pure screen."""
+
+    job: Literal["build-green100k"] = "build-green100k"
+    size: Annotated[int, Field(ge=16, le=4096)] = 512
+    key: KeyName = "green"
+    sources: Annotated[tuple[AnyEntry, ...], Field(min_length=1)]
+    exclude: tuple[Path, ...] = ()  # lists of file hashes to keep out, beside the list of benchmark images that ships
+    captioner: CaptionSettings = CaptionSettings()  # without a model captions come from tables and file names
+
+
+def plan(recipe: BuildRecipe, memory: Memory) -> Draft:
+    """What lies in each source and what of it is used. Raises UsageError for one that is not what the recipe says."""
+    draft = Draft()
+    draft.settings = {
+        "size": recipe.size,
+        "sources": {},
+        "excluded": {},
+        "scores": asdict(ScoreSettings()),
+        "gates": asdict(recipe.gates),
+        "marking": asdict(recipe.marking),
+    }
+    planning = Planning(
+        size=recipe.size,
+        key=recipe.key,
+        seed=recipe.seed,
+        shard_size=recipe.shard_size,
+        max_attempts=recipe.max_attempts,
+        surveyor=Surveyor(recipe.executor, recipe.workers, memory),
+        draft=draft,
+        kept_out=load_hashes(recipe.exclude),
+    )
+    finite = [entry for entry in recipe.sources if isinstance(entry, FiniteEntry)]
+    absent = [entry for entry in finite if _is_absent(entry)]
+    if absent:
+        places = ", ".join(str(entry.path) for entry in absent)
+        draft.remarks.append(f"absent or empty, and passed over, as the recipe allows: {places}.")
+    for files in finite:
+        if recipe.out.resolve().is_relative_to(files.path.resolve()):
+            raise UsageError(f"--out {recipe.out} lies in the source {files.path}: give a folder outside of it.")
+    for number, entry in enumerate(recipe.sources):
+        name = f"{entry.type}-{number}"
+        if isinstance(entry, FiniteEntry) and _is_absent(entry):
+            title, paper = entry.known_as()
+            count(draft, name, entry, title=title, found=0, paper=paper)  # it stands beside the paper's count as well
+        else:
+            KIND_OF[type(entry)].plan(planning, name, entry)
+    _plan_captioner(recipe, draft)
+    return draft
+
+
+def _is_absent(entry: FiniteEntry) -> bool:
+    if entry.path.is_dir():
+        return entry.optional and all(path.name.startswith(".") for path in entry.path.iterdir())
+    if entry.path.exists():
+        raise UsageError(f"the recipe's {entry.path} is a file: name the folder that it lies in.")
+    if not entry.optional:
+        raise UsageError(
+            f"the recipe's folder {entry.path} does not exist: mend its path, or mark it `optional: true`."
+        )
+    return True
+
+
+def _plan_captioner(recipe: BuildRecipe, draft: Draft) -> None:
+    """The captioning model by place and hash; its prompt and beams as they are."""
+    if not recipe.captioner.model:
+        return
+    folder = caption_model.resolve(recipe.captioner.model)
+    caption_model.check(folder)
+    draft.settings["captioner"] = {**asdict(recipe.captioner), "model": ""}
+    draft.weights["captioner"] = caption_model.fingerprint(folder)
+    draft.places["captioner"] = str(folder.resolve())
+
+
+def line(plan: Plan, root: Path) -> Line:
+    """The recipe's sources, captioned where a model is named, then the stages of every line."""
+    inputs = Layout(root).inputs
+    sources = {
+        name: READERS[own["type"]](PlannedSource(name, own, Path(plan.places.get(name, ".")), inputs))
+        for name, own in plan.settings["sources"].items()
+    }
+    if "captioner" not in plan.settings:
+        return matting_line(plan, sources)
+    captioned, device = _captioned(plan, sources)
+    return matting_line(plan, captioned, device)
+
+
+def _captioned(plan: Plan, sources: Mapping[str, Source]) -> tuple[Mapping[str, Source], str]:
+    """The sources with a model that captions their samples, and the device it runs on."""
+    from factory.models.device import best_device  # noqa: PLC0415  (torch takes seconds)
+    from factory.sources.captioning.captioner import Captioner  # noqa: PLC0415
+
+    device, recorded = best_device()
+    folder = Path(plan.places["captioner"])
+    captioner = Captioner(folder, settings(CaptionSettings, plan.settings["captioner"]), device)
+    if captioner.fingerprint != plan.weights["captioner"]:
+        raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
+    return {name: Captioned(source, captioner) for name, source in sources.items()}, recorded
+
+
+def _runs_a_model(recipe: BuildRecipe) -> bool:
+    return bool(recipe.captioner.model)
+
+
+JOB = Job(BuildRecipe, plan, line, runs_a_model=_runs_a_model)

@@ -1,0 +1,39 @@
+"""New mattes for an existing set: the job `refine`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from factory.engine.draft import Draft
+from factory.engine.line import Line
+from factory.engine.plan import Plan
+from factory.engine.survey import Memory
+from factory.jobs.base import DerivedSet, Job
+from factory.jobs.input_set import derive, hand_on_changes, open_stored, read_set
+from factory.jobs.line import matting_line
+from factory.quality.scores import ScoreSettings
+from factory.refine.refiners import Refiners, planned
+
+
+class RefineRecipe(DerivedSet, Refiners):
+    """GreenPost over an existing set: same keys, new mattes."""
+
+    job: Literal["refine"] = "refine"
+    gates: dict[str, Any] = Field(default_factory=dict)  # what differs from the set's own gates
+
+
+def plan(recipe: RefineRecipe, _memory: Memory) -> Draft:
+    """Raises UsageError where the set or the settings cannot be used."""
+    draft = derive(recipe, read_set(recipe.data), recipe.gates)
+    draft.settings |= {**planned(recipe), "scores": asdict(ScoreSettings())}
+    return draft
+
+
+def line(plan: Plan, root: Path) -> Line:
+    """The stored samples through every stage."""
+    return matting_line(plan, {"dataset": open_stored(plan, root)})
+
+
+JOB = Job(RefineRecipe, plan, line, lay_beside=hand_on_changes)

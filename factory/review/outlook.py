@@ -1,0 +1,83 @@
+"""What a run of a recipe would do now: shards, bytes, time, what a resume would still make. Nothing is written."""
+
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from factory.engine.census import census
+from factory.engine.draft import Prepared
+from factory.engine.inputs import HOLE
+from factory.engine.plan import Plan, Segment, differences, read_plan
+from factory.engine.survey import Memory
+from factory.jobs.base import RunSettings
+from factory.jobs.prepare import prepare
+from factory.models.folder import read_json
+from factory.review.units import size
+from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.layout import Layout
+
+BYTES_PER_PIXEL = 2.5  # rgb + fg + alpha as PNG, measured on the embedded model's and on composited sets
+
+
+def plan_text(recipe: RunSettings) -> str:
+    """What a run of this recipe would do now; nothing is written."""
+    prepared = prepare(recipe, Memory(Layout(recipe.out).survey, keeps=False))
+    plan, layout = prepared.plan, Layout(recipe.out)
+    lines = [*prepared.remarks, f"{plan.job} → {recipe.out}"]
+    for count in census(plan, []):
+        segments = [segment for segment in plan.segments if segment.source == count.name]
+        tries = f", up to {segments[0].attempts} attempts each" if segments and segments[0].attempts > 1 else ""
+        wanted = " and ".join(f"{_samples(prepared, segment):,} samples for {segment.split}" for segment in segments)
+        found = f", of {count.found:,} found" if count.found >= 0 else ""
+        paper = f"; the paper took {count.paper:,}" if count.paper else ""
+        lines.append(f"  {count.title}: {wanted or 'nothing'}{tries}{found}{paper}")
+    samples = sum(_samples(prepared, segment) for segment in plan.segments)
+    lines.append(f"  {samples:,} samples in {plan.shards:,} shards of {plan.shard_size}")
+    records: list[CommitRecord] = []
+    if layout.plan.exists():
+        stored = read_plan(layout.plan)
+        if stored.fingerprint != plan.fingerprint:
+            lines.append(f"  refused: the folder was started with {'; '.join(differences(stored, plan))}")
+            return "\n".join(lines)
+        records = list(valid_commits(layout, plan.fingerprint))
+    lines += _forecast(plan, records)
+    lines.append(f"  fingerprint {plan.fingerprint[:16]}")
+    return "\n".join(lines)
+
+
+def _samples(prepared: Prepared, segment: Segment) -> int:
+    """How many samples a segment asks for: its slots but those of holes."""
+    table = prepared.tables.get(segment.table)
+    if table is None or HOLE not in table.column_names:
+        return segment.slots
+    return segment.slots - int(pc.sum(table[HOLE]).as_py()) * (segment.slots // segment.rows)
+
+
+def _forecast(plan: Plan, records: list[CommitRecord]) -> list[str]:
+    """Bytes and time, extrapolated from the shards that are done where there are some."""
+    left = plan.shards - len(records)
+    lines = [f"  {len(records):,} shards are done, {left:,} would be made"] if records else []
+    accepted = sum(record.accepted for record in records)
+    if accepted:
+        bytes_each = sum(record.tar.bytes for record in records) / accepted
+        seconds = sum(record.seconds["total"] for record in records) / len(records)
+        lines.append(f"  about {size(bytes_each * plan.slots)} in all, {size(bytes_each)} a sample, as measured so far")
+        lines.append(f"  about {seconds * left / 3600:.1f} worker-hours left, {seconds:.0f} s a shard")
+        return lines
+    if side := _side(plan):
+        bytes_each = side**2 * BYTES_PER_PIXEL
+        lines.append(f"  about {size(bytes_each * plan.slots)} (an estimate: {BYTES_PER_PIXEL} bytes a pixel)")
+    lines.append("  time and exact size: known after the first shard; run `factory plan` again then")
+    return lines
+
+
+def _side(plan: Plan) -> int:
+    """Pixels of a picture's side; 0 where the input decides."""
+    if plan.job != "generate":
+        return int(plan.settings.get("size", 0))
+    if side := int(plan.settings["sampler"]["size"]):
+        return side
+    model = Path(plan.places["diffumatting"])
+    latent = read_json(model / "unet" / "config.json")["sample_size"]
+    levels = len(read_json(model / "vae" / "config.json")["block_out_channels"])
+    return int(latent) << (levels - 1)  # each level but the first halves the side

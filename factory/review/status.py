@@ -1,0 +1,53 @@
+"""How far a run is, read from its folder alone."""
+
+from collections import Counter
+from pathlib import Path
+
+from factory.engine.census import census, table
+from factory.engine.events import read_events
+from factory.engine.plan import read_plan
+from factory.review.sources import are_told_apart
+from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.layout import Layout
+
+
+def status_text(data: Path) -> str:
+    """How far a run is, read from its folder alone."""
+    layout = Layout(data)
+    plan = read_plan(layout.plan)
+    records = list(valid_commits(layout, plan.fingerprint))
+    accepted = sum(record.accepted for record in records)
+    attempts = sum(record.attempts for record in records)
+    lines = [
+        f"{data}: {plan.job}, {len(records):,} of {plan.shards:,} shards, {accepted:,} of {plan.slots:,} samples"
+        + (f", {accepted / attempts:.0%} of the attempts accepted" if attempts else "")
+    ]
+    counts = census(plan, records)
+    if are_told_apart(counts):
+        lines += [f"  {line}" for line in table(counts)]
+    for title, reasons in (("rejected", _total(records, "rejected")), ("failed", _total(records, "failed"))):
+        if reasons:
+            lines.append(f"  {title}: " + ", ".join(f"{name} {count:,}" for name, count in reasons.most_common()))
+    events = list(read_events(layout.events))
+    runs = [event for event in events if event["event"] == "started"]
+    deaths = sum(event["event"] == "death" for event in events)
+    lines.append(f"  {len(runs)} run{'s' if len(runs) != 1 else ''}, {deaths} worker deaths")
+    committed = {record.shard for record in records}
+    poisoned = {event["shard"]: event["reason"] for event in events if event["event"] == "quarantined"}
+    for shard, reason in sorted(poisoned.items()):
+        if shard not in committed:
+            lines.append(f"  shard {shard} is quarantined ({reason}); a rerun tries it again")
+    if len(records) < plan.shards:
+        lines.append("  not finished: run its command again to go on")
+    elif not layout.finished.exists():
+        lines.append("  all shards are made, not finalised: run its command again")
+    else:
+        lines.append(f"  finished; report: {layout.report / 'index.html'}")
+    return "\n".join(lines)
+
+
+def _total(records: list[CommitRecord], field: str) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for record in records:
+        total.update(getattr(record, field))
+    return total

@@ -1,0 +1,79 @@
+"""What the planners of finite sources share: the census, the drawing of items, captions, one segment."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from factory.engine.draft import Draft
+from factory.engine.inputs import make_table
+from factory.engine.plan import Segment
+from factory.sources.captioning.table import read_caption_table, with_captions
+from factory.sources.entry import FiniteEntry, Planning, Row
+from factory.sources.files.benchmark_images import excluded
+
+
+def plan_pictures(
+    planning: Planning,
+    name: str,
+    entry: FiniteEntry,
+    source: Mapping[str, Any],
+    rows: Sequence[Row],
+    *,
+    title: str,
+    paper: int = 0,
+) -> None:
+    """A source of single pictures: excluded ones go, captions come in, one segment.
+
+    source: its settings in the plan.  title: for people.  paper: images that the paper took of it.
+    """
+    draft = planning.draft
+    allowed, dropped = excluded(rows, planning.kept_out)
+    _note_excluded(draft, dropped)
+    count(draft, name, entry, title=title, found=len(rows), left_out=len(rows) - len(allowed), paper=paper)
+    if not allowed:
+        draft.remarks.append(f"{title}: all of its {len(rows):,} pictures are on a list of images to keep out.")
+        return
+    chosen = drawn(planning, entry, [row["path"] for row in allowed])
+    kept = [row for row in allowed if row["path"] in chosen]
+    draft.settings["sources"][name] = source
+    draft.places[name] = str(entry.path.resolve())
+    draft.tables[name] = make_table(captioned(draft, entry, kept))
+    slots = len(kept) * entry.repeat
+    draft.segments.append(Segment(source=name, split="train", slots=slots, table=name, rows=len(kept)))
+
+
+def count(
+    draft: Draft, name: str, entry: FiniteEntry, *, title: str, found: int, left_out: int = 0, paper: int = 0
+) -> None:
+    """Enter a source into the plan's census."""
+    draft.census[name] = {
+        "title": title,
+        "found": found,
+        "excluded": left_out,
+        "paper": entry.paper or paper,
+        "allowed": entry.allowed_failures,
+    }
+
+
+def drawn(planning: Planning, entry: FiniteEntry, paths: Sequence[str]) -> set[str]:
+    """Those of a source's items that are taken: by a hash, so that others hardly change the choice."""
+    if not 0 < entry.at_most < len(paths):
+        return set(paths)
+    ranked = sorted(paths, key=lambda path: sha256(f"{planning.seed}:{path}".encode()).digest())
+    return set(ranked[: entry.at_most])
+
+
+def captioned(draft: Draft, entry: FiniteEntry, rows: Sequence[Row]) -> list[Row]:
+    """The rows with the captions of the entry's table, where it names one."""
+    if entry.captions is None:
+        return list(rows)
+    told = with_captions(rows, read_caption_table(entry.captions))
+    draft.remarks += told.remarks
+    return told.rows
+
+
+def _note_excluded(draft: Draft, dropped: Mapping[str, int]) -> None:
+    counts = draft.settings["excluded"]
+    for benchmark, number in dropped.items():
+        counts[benchmark] = counts.get(benchmark, 0) + number
+        draft.remarks.append(f"kept out: {number:,} image{'s' if number > 1 else ''} of the benchmark {benchmark}.")

@@ -1,0 +1,46 @@
+"""Drawn objects in a recipe: as many as you like, nothing needed."""
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from factory.engine.plan import Segment
+from factory.sample import Source
+from factory.settings import settings
+from factory.sources.entry import Entry, PlannedSource, Planning, SourceKind
+
+# The painters are imported where they are used: their meshes take a second to make.
+
+
+class ProceduralEntry(Entry):
+    """Drawn objects, as many as you like."""
+
+    type: Literal["procedural"] = "procedural"
+    n: Annotated[int, Field(ge=1)]
+    validation: Annotated[int, Field(ge=0)] = 0  # of further samples for the validation split
+    classes: tuple[str, ...] = ()  # () is all
+
+
+def plan(planning: Planning, name: str, entry: ProceduralEntry) -> None:
+    """Everything that decides a drawing, "all classes" spelled out: a later version may know more."""
+    from factory.sources.procedural.render import CLASSES  # noqa: PLC0415
+    from factory.sources.procedural.source import ProceduralSettings  # noqa: PLC0415
+
+    own = ProceduralSettings(size=planning.size, key=planning.key, classes=entry.classes or CLASSES)
+    planning.draft.settings["sources"][name] = {"type": entry.type, "settings": asdict(own)}
+    planning.draft.census[name] = {"title": "drawn objects"}
+    for split, slots in (("train", entry.n), ("validation", entry.validation)):
+        if slots:
+            segment = Segment(source=name, split=split, slots=slots, attempts=planning.max_attempts)
+            planning.draft.segments.append(segment)
+
+
+def open_source(planned: PlannedSource) -> Source:
+    """The source in a worker."""
+    from factory.sources.procedural.source import ProceduralObjects, ProceduralSettings  # noqa: PLC0415
+
+    return ProceduralObjects(settings(ProceduralSettings, planned.settings["settings"]))
+
+
+KIND = SourceKind(ProceduralEntry, plan, {"procedural": open_source})
