@@ -8,8 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import REPOSITORY
 
+from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import UsageError
+from factory.prompt_planning import EMBEDDED_MODEL
 from factory.sources.prompts import LONGEST, fill, is_class_name, read_prompts
 
 TEMPLATE = "a photo of {a} {class}"
@@ -167,3 +170,17 @@ def test_the_article_looks_at_what_follows_it() -> None:
 )
 def test_what_counts_as_a_class_name(text: str, verdict: bool) -> None:
     assert is_class_name(text) is verdict
+
+
+def test_the_shipped_class_list_is_whole() -> None:
+    """Each line is a class in plain letters, none stands there twice, and the embedded model's are all in it."""
+    path = REPOSITORY / "prompts" / "classes.txt"
+    read = read_prompts(str(path), TEMPLATE)
+    classes = [row["class"] for row in read.rows]
+    known = read_vocabulary(EMBEDDED_MODEL)
+    assert read.remarks == []
+    assert path.read_bytes().isascii()
+    assert "" not in classes
+    assert len(classes) > 500
+    assert known is not None
+    assert set(known.classes) <= set(classes)
