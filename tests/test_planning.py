@@ -254,11 +254,38 @@ def test_words_that_a_small_model_never_saw_are_told_but_not_by_the_thousand(mod
     (tmp_path / "p.txt").write_text("a red fether\n")
     (remark,) = prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
     assert remark == "the model does not know the word 'fether'; the nearest it knows: feather."
-    strangers = [f"a red {chr(97 + n // 26)}{chr(97 + n % 26)}q\n" for n in range(500)]
-    (tmp_path / "p.txt").write_text("".join(strangers))
+    strangers = [f"a red {word}q" for word in ("z", "b", "c", "d", "e", "f")]
+    (tmp_path / "p.txt").write_text("\n".join(strangers[:WARNINGS]))
     remarks = prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
-    assert len(remarks) == WARNINGS + 1
-    assert remarks[-1] == "the model does not know 495 more words of these prompts."
+    assert [remark.split("'")[1] for remark in remarks] == ["bq", "cq", "dq", "eq", "zq"]
+    (tmp_path / "p.txt").write_text("\n".join(strangers))
+    (remark,) = prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
+    assert remark == (
+        "the model knows none of these prompts: it was never taught 'zq', 'bq', 'cq', …, and paints them poorly: "
+        "train a bigger model for them, or name one with --model."
+    )
+
+
+def test_a_small_model_says_how_much_of_a_long_list_it_knows(model: Path, tmp_path: Path) -> None:
+    taught = Path(shutil.copytree(model, tmp_path / "model"))
+    words = ("a", "an", "red", "blue", "feather", "owl", "fox", "net")
+    palette = {"feather": ("red", "blue"), "owl": ("red", "blue")}
+    classes = ("feather", "owl")
+    write_vocabulary(Vocabulary(words=words, classes=classes, colours=("red", "blue"), palette=palette), taught)
+    strangers = [f"{chr(97 + n // 26)}{chr(97 + n % 26)}q" for n in range(600)]
+    (tmp_path / "p.txt").write_text(
+        "\n".join([*strangers[:2], "# birds", "owl", "a blue fox", *strangers[2:], "feather"])
+    )
+    recipe = generation(taught, tmp_path / "p.txt", tmp_path)
+    (remark,) = prepare(recipe).remarks
+    assert remark == (
+        "the model knows the words of 3 of these 603 prompts (owl, a blue fox, feather); it was never taught those "
+        "of the other 600, for example 'aaq', 'abq', 'acq', and paints these poorly: "
+        "train a bigger model for them, or name one with --model."
+    )
+    (tmp_path / "p.txt").write_text("owl\nnet\nfox\nfeather\na red owl with one or two or three things\n")
+    (remark,) = prepare(recipe).remarks
+    assert "4 of these 5 prompts (owl, net, fox, …); it was never taught those of the other 1, for" in remark
 
 
 @pytest.fixture(scope="module")

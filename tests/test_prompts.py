@@ -8,9 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import REPOSITORY
 
+from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import UsageError
-from factory.sources.prompts import fill, is_class_name, read_prompts
+from factory.prompt_planning import EMBEDDED_MODEL
+from factory.sources.prompts import LONGEST, fill, is_class_name, read_prompts
 
 TEMPLATE = "a photo of {a} {class}"
 
@@ -44,6 +47,32 @@ def test_what_is_passed_over_is_said(tmp_path: Path) -> None:
     assert "repeated line 3 passed over" in second
 
 
+def test_headings_and_comments_are_no_prompts(tmp_path: Path) -> None:
+    path = tmp_path / "p.txt"
+    path.write_bytes(b"\xef\xbb\xbf# birds\r\nowl\r\n  #eagle\r\n# birds\r\na cup with a #1\r\n\r\nOwl\r\n#\r\n")
+    read = read_prompts(str(path), TEMPLATE)
+    assert [row["prompt"] for row in read.rows] == ["a photo of an owl", "a cup with a #1"]
+    empty, repeated = read.remarks
+    assert "empty line 6 passed over" in empty
+    assert "repeated line 7 passed over" in repeated
+    path.write_text("# owl\n# eagle\n")
+    with pytest.raises(UsageError, match="holds no prompt"):
+        read_prompts(str(path), TEMPLATE)
+    path.write_text(f"# {'-' * LONGEST}\nowl\n# {'x' * LONGEST}\n{'x' * 9_999}\n")
+    with pytest.raises(UsageError, match="line 4 has 9,999 characters"):
+        read_prompts(str(path), TEMPLATE)
+
+
+def test_comments_are_of_plain_text_only(tmp_path: Path) -> None:
+    expected = ["# of a hash tag", "an owl"]
+    assert prompts_in(tmp_path / "p.csv", b"prompt\n# of a hash tag\nan owl\n") == expected
+    assert prompts_in(tmp_path / "p.jsonl", b'"# of a hash tag"\n{"prompt": "an owl"}\n') == expected
+    pq.write_table(pa.table({"prompt": expected}), tmp_path / "p.parquet")
+    assert [row["prompt"] for row in read_prompts(str(tmp_path / "p.parquet"), TEMPLATE).rows] == expected
+    with pytest.raises(UsageError, match="line 2 is not JSON"):
+        prompts_in(tmp_path / "p.jsonl", b'"an owl"\n# birds\n')
+
+
 def test_letters_of_all_the_world_are_kept(tmp_path: Path) -> None:
     strange = ["ein grüner Käfer auf dem Blatt", "一只红色的羽毛 在 桌子 上", "a 🪶 on a table, soft light"]
     assert prompts_in(tmp_path / "p.txt", "\n".join(strange).encode()) == strange
@@ -75,7 +104,7 @@ def test_csv_jsonl_and_parquet(tmp_path: Path) -> None:
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("ein Käfer auf Eis\n".encode())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("# Käfer\nein Käfer auf Eis\n".encode())))
     assert [row["prompt"] for row in read_prompts("-", TEMPLATE).rows] == ["ein Käfer auf Eis"]
 
 
@@ -141,3 +170,17 @@ def test_the_article_looks_at_what_follows_it() -> None:
 )
 def test_what_counts_as_a_class_name(text: str, verdict: bool) -> None:
     assert is_class_name(text) is verdict
+
+
+def test_the_shipped_class_list_is_whole() -> None:
+    """Each line is a class in plain letters, none stands there twice, and the embedded model's are all in it."""
+    path = REPOSITORY / "prompts" / "classes.txt"
+    read = read_prompts(str(path), TEMPLATE)
+    classes = [row["class"] for row in read.rows]
+    known = read_vocabulary(EMBEDDED_MODEL)
+    assert read.remarks == []
+    assert path.read_bytes().isascii()
+    assert "" not in classes
+    assert len(classes) > 500
+    assert known is not None
+    assert set(known.classes) <= set(classes)

@@ -1,6 +1,6 @@
 """Prompts in, samples out: the job `generate`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,11 +23,13 @@ from factory.models.folder import read_json
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, planned
 from factory.settings import changed, settings
+from factory.shipped_files import find_shipped
 from factory.sources.prompts import PromptList, expand, read_prompts
 
 SMALL_MODEL_TEMPLATE = "{a} {colour} {class}"  # how the embedded model's training captions are formed
+WARNINGS = 5  # of unknown words; for more of them one remark about the whole list
+NAMED = 3  # prompts and words that it names
 BIG_MODEL_TEMPLATE = "a photo of {a} {class}"
-WARNINGS = 5  # of unknown words
 
 
 class GenerateRecipe(NewSet, Refiners):
@@ -52,7 +54,7 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     prompts = _prompts(recipe, known)
     draft.remarks += prompts.remarks
     if known is not None:
-        draft.remarks += _unknown_words([row["prompt"] for row in prompts.rows], sampler.key, known)
+        draft.remarks += _unknown_words(prompts.rows, sampler.key, known)
     draft.tables["prompts"] = make_table(prompts.rows)
     draft.segments.append(
         Segment(
@@ -103,26 +105,48 @@ def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
     template = recipe.template or (SMALL_MODEL_TEMPLATE if known else BIG_MODEL_TEMPLATE)
     palette = known.palette if known else {}
     if recipe.prompts:
-        return read_prompts(recipe.prompts, template, palette)
+        own = recipe.prompts == "-" or Path(recipe.prompts).exists()
+        listed = None if own else find_shipped("prompts", recipe.prompts)
+        return read_prompts(recipe.prompts if listed is None else str(listed), template, palette)
     if known is None:
         raise UsageError("--prompts is missing: this model knows no list of classes, so say what to paint.")
     return expand(enumerate(known.classes, 1), "the model's class list", template, palette)
 
 
-def _unknown_words(prompts: Sequence[str], key: KeyName, known: Vocabulary) -> list[str]:
-    """A warning for the first words that the model has never seen, and how many more there are.
+def _unknown_words(rows: Iterable[Mapping[str, str]], key: KeyName, known: Vocabulary) -> list[str]:
+    """A warning for each word that the model has never seen; if there are many, what it knows of the list.
 
     The screen's prefix is no word of a prompt, typed or not.
     """
-    bodies = (screen_prompt(prompt, key).removeprefix(screen_prompt("", key)) for prompt in prompts)
-    strangers = sorted({word for body in bodies for word in words_of(body)} - set(known.words))
-    remarks = [
-        f"the model does not know the word {word!r}" + (f"; the nearest it knows: {', '.join(near)}." if near else ".")
-        for word, near in unknown_words(" ".join(strangers[:WARNINGS]), known)
-    ]
+    prefix, words = screen_prompt("", key), set(known.words)
+    strangers: dict[str, None] = {}  # in the list's order
+    taught: dict[str, bool] = {}  # line of the list → every word is known; a class in ten colours is one line
+    for row in rows:
+        body = screen_prompt(row["prompt"], key).removeprefix(prefix)
+        strange = [word for word in words_of(body) if word not in words]
+        strangers.update(dict.fromkeys(strange))
+        line = row["class"] or row["prompt"]
+        taught[line] = taught.get(line, True) and not strange
     if len(strangers) > WARNINGS:
-        remarks.append(f"the model does not know {len(strangers) - WARNINGS:,} more words of these prompts.")
-    return remarks
+        return [_share(taught, list(strangers))]
+    return [
+        f"the model does not know the word {word!r}" + (f"; the nearest it knows: {', '.join(near)}." if near else ".")
+        for word, near in unknown_words(" ".join(sorted(strangers)), known)
+    ]
+
+
+def _share(taught: Mapping[str, bool], strangers: Sequence[str]) -> str:
+    """One sentence for a list with many unknown words: how much of it the model knows, and what to do."""
+    known = [line for line, whole in taught.items() if whole]
+    words = ", ".join(repr(word) for word in strangers[:NAMED])
+    mend = "train a bigger model for them, or name one with --model."
+    if not known:
+        return f"the model knows none of these prompts: it was never taught {words}, …, and paints them poorly: {mend}"
+    named = ", ".join(known[:NAMED]) + (", …" if len(known) > NAMED else "")
+    return (
+        f"the model knows the words of {len(known):,} of these {len(taught):,} prompts ({named}); it was never taught "
+        f"those of the other {len(taught) - len(known):,}, for example {words}, and paints these poorly: {mend}"
+    )
 
 
 def _check_size(folder: Path, sampler: SamplerSettings) -> None:

@@ -1,7 +1,8 @@
 """Prompt lists: txt, csv, jsonl, parquet or standard input → rows of prompt, class and caption.
 
 One prompt or class name per line. A class name (up to three words, no article in front) is expanded by the caption
-template; anything else is taken as it stands, braces included.
+template; anything else is taken as it stands, braces included. In plain text (txt, standard input) a line that begins
+with # is a heading or comment and no prompt; tables and JSON have none.
 """
 
 import io
@@ -129,7 +130,10 @@ def _lines(source: str, name: str) -> Iterator[tuple[int, str]]:
     except pa.ArrowException as error:
         raise UsageError(f"{name} is not a readable {suffix[1:]} file ({' '.join(str(error).split())}).") from error
     for number, line in enumerate(io.StringIO(text, newline=None), 1):
-        yield number, _json_prompt(line, name, number) if suffix == ".jsonl" and line.strip() else line
+        if suffix == ".jsonl":
+            yield number, _json_prompt(line, name, number) if line.strip() else line
+        elif not line.lstrip().startswith("#"):
+            yield number, line
 
 
 def _read(source: str, name: str) -> bytes:
