@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NO_BENCHMARKS = {"__main__.py", "figures.py", "keyer_sheet.py"}
+NO_BENCHMARKS = {"__main__.py", "figures.py", "gpu_product.py", "gpu_rows.py", "keyer_sheet.py", "on_gpu.py"}
 
 
 def main() -> int:

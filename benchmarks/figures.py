@@ -1,5 +1,8 @@
 """How every benchmark says its figures: a line each, with the peer or the limit it is held against."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 
 def shown(name: str, value: str, peer: str, ratio: float, must: float) -> bool:
     """Print one figure from one run; returns whether the ratio reaches what it must."""
@@ -16,3 +19,18 @@ def within(name: str, value: float, limit: float, unit: str) -> bool:
 def exit_code(*reached: bool) -> int:
     """0 if every figure reached what it must, else 1."""
     return 0 if all(reached) else 1
+
+
+class Measured(NamedTuple):
+    """What was found: in words for a table, and the numbers alone."""
+
+    text: str
+    numbers: dict[str, float]
+
+
+class Row(NamedTuple):
+    """A figure that is still to be measured, and what it must reach."""
+
+    figure: str
+    must: str
+    measure: Callable[[], Measured]
