@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-NO_BENCHMARKS = {"__main__.py", "figures.py", "gpu_product.py", "gpu_rows.py", "keyer_sheet.py", "on_gpu.py"}
+NO_BENCHMARKS = {
+    *("__main__.py", "figures.py", "keyer_sheet.py"),
+    *("edge_examples.py", "learn_edges.py"),  # they train the keyer's networks
+    *("gpu_product.py", "gpu_rows.py", "on_gpu.py"),  # they need a GPU
+}
 
 
 def main() -> int:

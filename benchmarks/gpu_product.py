@@ -18,22 +18,22 @@ from factory.diffusion.model_folder import Components
 from factory.diffusion.sample.source import DiffuMattingSource
 from factory.diffusion.train import networks
 from factory.diffusion.train.settings import NetworkSettings
-from factory.engine.draft import Draft
 from factory.engine.inputs import write_inputs
 from factory.engine.line import Line
 from factory.engine.plan import Plan
+from factory.engine.survey import Memory
 from factory.engine.threads import pin_threads
 from factory.engine.worker import ShardWorker
 from factory.errors import DataError
 from factory.greenscreen.colours import KEY_COLOURS
 from factory.greenscreen.compositing import paint_on_screen
-from factory.jobs import lines
-from factory.jobs.prompt_planning import plan_prompts
-from factory.jobs.recipes import GenerateRecipe
+from factory.jobs import generate
+from factory.jobs.generate import GenerateRecipe
 from factory.quality.gates import GateSettings
+from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Matte, Picture, Request, Sample, make_key
 from factory.shards.layout import Layout
-from factory.sources.procedural import CLASSES, render
+from factory.sources.procedural.render import CLASSES, render
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 NAMES = ("red feather", "blue leaf", "glass bubble", "grey net", "white smoke", "green wire", "black lace", "old wheel")
@@ -54,8 +54,7 @@ def make_plan(model: Path, root: Path, shard: int, batch: int, steps: int) -> Pl
         sampler={"steps": steps},
         gates=GateSettings(duplicate_distance=-1),
     )
-    draft = Draft()
-    plan_prompts(recipe, draft)
+    draft = generate.plan(recipe, Memory(None))
     Layout(root).inputs.mkdir()
     for name, table in draft.tables.items():
         write_inputs(table, Layout(root).inputs / f"{name}.arrow")
@@ -75,7 +74,7 @@ def make_plan(model: Path, root: Path, shard: int, batch: int, steps: int) -> Pl
 def make_line(plan: Plan, root: Path) -> tuple[Line, DiffuMattingSource]:
     """The product's own, which loads the model, and that model."""
     pin_threads(plan.threads)
-    line = lines.build(plan, root)
+    line = generate.line(plan, root)
     source = line.sources["diffumatting"]
     assert isinstance(source, DiffuMattingSource)
     return line, source
@@ -85,7 +84,8 @@ def make_worker(plan: Plan, line: Line, source: "Dressed", root: Path) -> ShardW
     """One that shows the line drawn objects."""
     Layout(root).lock.write_text(RUN)  # it asks whose folder this is
     dressed = replace(line, sources={"diffumatting": source})
-    return ShardWorker(root, RUN, plan, dressed, finishing_threads=os.cpu_count() or 1)
+    threads = os.cpu_count() or 1
+    return ShardWorker(root, RUN, plan, dressed, thumbnail=rejection_thumbnail, finishing_threads=threads)
 
 
 def requests(slots: Sequence[int]) -> list[Request]:

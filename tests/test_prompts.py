@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import REPOSITORY
+from factory.prompt_planning import EMBEDDED_MODEL
 
 from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import UsageError
-from factory.prompt_planning import EMBEDDED_MODEL
 from factory.sources.prompts import LONGEST, fill, is_class_name, read_prompts
 
 TEMPLATE = "a photo of {a} {class}"

@@ -1,12 +1,15 @@
 """Commands for the recipes and prompt lists that ship."""
 
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated
 
 import typer
 
 from factory.cli.flags import Debug
 from factory.errors import UsageError
+
+SUMMARY = 100  # characters of a line
 
 recipes_app = typer.Typer(
     invoke_without_command=True, rich_markup_mode="markdown", help="Recipes and prompt lists that ship: list, copy."
@@ -23,12 +26,12 @@ def recipes(context: typer.Context) -> None:
         return
     from factory.shipped_files import shipped, summary
 
-    for title, kind in (("recipes", "pipelines"), ("prompt lists", "prompts")):
-        files = shipped("pipelines" if kind == "pipelines" else "prompts")
+    for title, files in (("recipes", shipped("pipelines")), ("prompt lists", shipped("prompts"))):
         width = max(len(path.name) for path in files)
         typer.echo(f"{title}:")
         for path in files:
-            typer.echo(f"  {path.name:<{width}}  {summary(path)}".rstrip())
+            told = shorten(summary(path), SUMMARY, placeholder=" …")
+            typer.echo(f"  {path.name:<{width}}  {told}".rstrip())
     typer.echo("`factory recipes copy NAME` puts one into this folder, to be changed.")
 
 
