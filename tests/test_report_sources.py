@@ -15,8 +15,9 @@ from program import factory
 from report_page import Page, read_page
 
 from factory.engine.census import SourceCount
+from factory.quality.gates import limits_by_score
 from factory.review.choice import EACH_SOURCE, choose
-from factory.review.digest import gate_limits, read_digest
+from factory.review.digest import read_digest
 from factory.review.report import THUMBNAILS, write_report
 from factory.review.show import show
 from factory.review.sources import are_told_apart, labels, of_the_papers, total
@@ -179,10 +180,10 @@ def test_the_report_over_several_sources_is_the_same_when_written_again(built: B
 
 
 def test_objects_set_on_their_screen_are_judged_by_their_own_border_limit() -> None:
-    settings = {"gates": {"border_max": 0.01, "flush_max": 0.75, "coverage_min": 0.1, "duplicate_distance": 4}}
-    assert gate_limits(settings, {"generated"})["border"] == [("max", 0.01)]
-    assert gate_limits(settings, {"composited", "keyed"})["border"] == [("max", 0.75)]
-    assert gate_limits(settings, {"generated"}).keys() == {"border", "coverage"}
+    gates = {"border_max": 0.01, "flush_max": 0.75, "coverage_min": 0.1, "duplicate_distance": 4}
+    assert limits_by_score(gates, {"generated"})["border"] == [("max", 0.01)]
+    assert limits_by_score(gates, {"composited", "keyed"})["border"] == [("max", 0.75)]
+    assert limits_by_score(gates, {"generated"}).keys() == {"border", "coverage"}
 
 
 def test_one_source_without_a_paper_needs_no_table_and_no_name() -> None:

@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 from factory.engine.census import SourceCount, census
 from factory.engine.events import read_events
 from factory.engine.plan import Plan, read_plan
+from factory.quality.gate import Side
+from factory.quality.gates import limits_by_score
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.layout import Layout
 from factory.shards.manifest import SCORES
@@ -75,9 +76,11 @@ class Digest:
         return self.plan.shard(shard).segment.source
 
     @cached_property
-    def limits(self) -> dict[str, list[tuple[str, float]]]:
+    def limits(self) -> dict[str, list[tuple[Side, float]]]:
         """The gates' limits that these kinds of samples are judged by."""
-        return gate_limits(self.plan.settings, set(pc.unique(self.table["kind"]).to_pylist()) - {""})
+        return limits_by_score(
+            self.plan.settings.get("gates", {}), set(pc.unique(self.table["kind"]).to_pylist()) - {""}
+        )
 
     @cached_property
     def bytes(self) -> int:
@@ -160,22 +163,3 @@ def count_groups(plan: Plan, records: Sequence[CommitRecord], what: Literal["rej
             source = plan.shard(record.shard).segment.source
             total.update({(source, reason): count for reason, count in counts.items()})
     return total
-
-
-def gate_limits(settings: Mapping[str, Any], kinds: AbstractSet[str]) -> dict[str, list[tuple[str, float]]]:
-    """Score → its gates' limits as ("min" or "max", value), from the plan's settings, for samples of these kinds.
-
-    A gate's field is the score's name, or its end, and the side: `gsg_max`, `spread_max` for `screen_spread`. The
-    border alone has two: objects that were set on their screen may be flush with it.
-    """
-    gates = dict(settings.get("gates", {}))
-    flush = gates.pop("flush_max", None)
-    if flush is not None and "generated" not in kinds:
-        gates["border_max"] = flush
-    limits: dict[str, list[tuple[str, float]]] = {}
-    for name, value in gates.items():
-        stem, _, side = name.rpartition("_")
-        for score in SCORES:
-            if side in ("min", "max") and (score == stem or score.endswith(f"_{stem}")):
-                limits.setdefault(score, []).append((side, float(value)))
-    return limits

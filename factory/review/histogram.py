@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.quality.gate import Side
+
 WIDTH, HEIGHT = 320.0, 120.0  # of the plot, in SVG units
 BINS = 40
 TAIL = 0.5  # percent of the values on each side that may fall outside the drawn range
@@ -25,7 +27,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Mark:
     """A gate's limit: `x` in the plot, `anchor` keeps its label inside; far off, only the label points to it."""
 
     x: float
@@ -40,7 +42,7 @@ class Histogram:
 
     name: str
     bars: tuple[Bar, ...]
-    limits: tuple[Limit, ...]
+    limits: tuple[Mark, ...]
     low: str
     high: str
     median: str
@@ -49,7 +51,7 @@ class Histogram:
 
 
 def histogram(
-    name: str, accepted: NDArray[np.float32], rejected: NDArray[np.float32], limits: Sequence[tuple[str, float]]
+    name: str, accepted: NDArray[np.float32], rejected: NDArray[np.float32], limits: Sequence[tuple[Side, float]]
 ) -> Histogram | None:
     """None where no attempt has the score. limits: ("min" or "max", value)."""
     values = np.concatenate([accepted, rejected])
@@ -67,7 +69,7 @@ def histogram(
     return Histogram(
         name=name,
         bars=tuple(_bars(edges, counts[0], counts[1], scale)),
-        limits=tuple(_limit(side, value, (value - low) / (high - low)) for side, value in limits),
+        limits=tuple(_mark(side, value, (value - low) / (high - low)) for side, value in limits),
         low=number(low),
         high=number(high),
         median=number(float(np.median(accepted))) if accepted.size else "",
@@ -97,10 +99,10 @@ def _bars(
     return bars
 
 
-def _limit(side: str, value: float, share: float) -> Limit:
+def _mark(side: Side, value: float, share: float) -> Mark:
     text = f"{side} {number(value)}"
     if share < 0:
-        return Limit(0.0, False, f"← {text}", "start")
+        return Mark(0.0, False, f"← {text}", "start")
     if share > 1:
-        return Limit(WIDTH, False, f"{text} →", "end")
-    return Limit(share * WIDTH, True, text, "end" if share > 0.5 else "start")
+        return Mark(WIDTH, False, f"{text} →", "end")
+    return Mark(share * WIDTH, True, text, "end" if share > 0.5 else "start")

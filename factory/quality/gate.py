@@ -1,0 +1,79 @@
+"""What a gate is: one measure of a sample against one limit, with a reason that is counted and a sentence."""
+
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from factory.sample import Sample
+
+Side: TypeAlias = Literal["min", "max"]
+EVERY_KIND = frozenset({"generated", "keyed", "composited"})
+PAINTED = frozenset({"generated"})
+SET_ON_A_SCREEN = EVERY_KIND - PAINTED
+
+
+def _nothing(_sample: Sample, _settings: Any) -> str:
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """reason: a short word.  says: what is measured, as the sentence with the numbers begins.
+
+    measure: of a sample, finished or as it lies in a set; −1 is not judged.  score: which score it is, "" where the
+    manifest has no column for it.  kinds: `Origin.kind` of the samples that are judged.
+    mend: what the user can do, the end of the sentence; told the sample and the GateSettings.
+    """
+
+    reason: str
+    says: str
+    measure: Callable[[Sample], float]
+    score: str = ""
+    kinds: frozenset[str] = EVERY_KIND
+    mend: Callable[[Sample, Any], str] = _nothing
+
+
+def on_score(
+    reason: str,
+    score: str,
+    says: str,
+    *,
+    kinds: frozenset[str] = EVERY_KIND,
+    mend: Callable[[Sample, Any], str] = _nothing,
+) -> Gate:
+    """A gate on a recorded score."""
+    measure = attrgetter(f"scores.{score}")
+    return Gate(reason=reason, says=says, measure=measure, score=score, kinds=kinds, mend=mend)
+
+
+def at_most(limit: float, gate: Gate) -> Any:
+    """A field of GateSettings: what the gate measures may be this large."""
+    return field(default=limit, metadata={"gate": gate, "side": "max"})
+
+
+def at_least(limit: float, gate: Gate) -> Any:
+    """A field of GateSettings: what the gate measures must be this large."""
+    return field(default=limit, metadata={"gate": gate, "side": "min"})
+
+
+class Limit(NamedTuple):
+    """A gate with the limit that the settings have for it."""
+
+    gate: Gate
+    side: Side
+    value: float
+
+    def broken_by(self, value: float) -> bool:
+        """Whether the value is a measured one and lies beyond the limit."""
+        within = value >= self.value if self.side == "min" else value <= self.value
+        return value >= 0 and not within
+
+    def __str__(self) -> str:
+        return f"at least {self.value:g}" if self.side == "min" else f"at most {self.value:g}"
+
+
+def limits(gates: Any) -> dict[str, Limit]:
+    """All limits of a settings dataclass by the names of its fields, in their order."""
+    gated: list[Field[Any]] = [one for one in fields(gates) if "gate" in one.metadata]
+    return {one.name: Limit(one.metadata["gate"], one.metadata["side"], getattr(gates, one.name)) for one in gated}
