@@ -85,9 +85,8 @@ def limits_by_score(planned: Mapping[str, Any], kinds: AbstractSet[str]) -> dict
 
     planned: the gates in a plan; an older one may lack some.
     """
-    own = settings(
-        GateSettings, {field.name: planned[field.name] for field in fields(GateSettings) if field.name in planned}
-    )
+    known = {field.name for field in fields(GateSettings)} & planned.keys()
+    own = settings(GateSettings, {name: planned[name] for name in known})
     found: dict[str, list[tuple[Side, float]]] = {}
     for name, limit in limits(own).items():
         if name in known and limit.gate.score and limit.gate.kinds & kinds:
