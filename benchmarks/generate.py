@@ -25,7 +25,6 @@ from factory.diffusion.vocabulary import screen_prompt
 from factory.engine.crew import Done, News, Ready
 from factory.engine.drive import Drive
 from factory.engine.line import Line
-from factory.engine.lock import hold
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan
 from factory.errors import DataError
@@ -38,6 +37,7 @@ from factory.run.hire import hire_crew
 from factory.run.settle import settle
 from factory.sample import Request, Sample
 from factory.shards.layout import Layout
+from factory.shards.lock import hold
 
 MUST = {"cpu": 0.95, "cuda": 0.97}
 

@@ -25,7 +25,6 @@ from figures import exit_code, shown
 from factory.engine.crew import Done, News
 from factory.engine.drive import Drive
 from factory.engine.line import Line
-from factory.engine.lock import hold
 from factory.engine.on_ray import RayCrew
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
@@ -34,6 +33,7 @@ from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Origin, Request, Sample
 from factory.shards.encoding import encode
 from factory.shards.layout import Layout
+from factory.shards.lock import hold
 
 MUST = 0.95
 SLOTS = 8  # samples in a shard

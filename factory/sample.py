@@ -6,7 +6,7 @@ reader of the shard will see. Inside a room, mathematics is done in float32 in 0
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,7 @@ class Sample:
     plate: PlateCoefficients = ()  # the clean screen behind the object
     scores: Scores = field(default_factory=Scores)
     phash: str = ""  # 64-bit perceptual hash, 16 hex digits
+    layers: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)  # further members that the job declares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +111,24 @@ Source: TypeAlias = Callable[[Sequence[Request]], Sequence[Sample | DataError]]
 Stage: TypeAlias = Callable[[Sample], Sample | Rejection]
 """Improves or judges one sample. Pure: the same sample gives the same bytes. May raise DataError."""
 
+
+@runtime_checkable
+class BatchStage(Protocol):
+    """A stage that wants many samples at once: a network that refines, or one that follows a video.
+
+    device: what it computes on, such as "cpu" or the GPU's name.
+    """
+
+    device: str
+
+    def begin(self) -> "BatchStep":
+        """A step for one shard, with whatever state it needs from the shard's beginning on."""
+        ...
+
+
+BatchStep: TypeAlias = Callable[[Sequence[Sample]], Sequence[Sample | Rejection | DataError]]
+"""Improves or judges what is left of a batch, in slot order; the batches of a shard come in their order. Pads by itself
+what must be of one size. Bad samples are returned as DataErrors, not raised."""
+
 Admission: TypeAlias = Callable[[Sample], Rejection | None]
 """A gate with a memory of one shard (near-duplicates). Called in slot order; remembers what it admits."""
-
-
-def make_key(shard: int, index: int) -> str:
-    """Unique in the set, no dots (webdataset splits there), sortable as text."""
-    return f"{shard:06d}{index:04d}"

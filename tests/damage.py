@@ -32,7 +32,7 @@ def found(root: Path) -> set[tuple[str, str]]:
 
 
 def record_of(root: Path, shard: int) -> CommitRecord:
-    record = read_commit(Layout(root).commit(shard))
+    record = read_commit(Layout(root).commit(shard).read_bytes())
     assert record is not None
     return record
 

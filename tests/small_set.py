@@ -10,16 +10,17 @@ import numpy as np
 from factory.engine.drive import Drive
 from factory.engine.line import Line
 from factory.engine.local import InProcessCrew, ProcessCrew
-from factory.engine.lock import hold
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.equation import constant_plate, plate_picture, residual
 from factory.errors import DataError
 from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Origin, Rejection, Request, Sample, Scores
-from factory.shards.commit import CommitRecord, valid_commits, write_json
+from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.durable import write_json
 from factory.shards.encoding import encode
 from factory.shards.layout import Layout
+from factory.shards.lock import hold
 
 SIZE = 48
 GREEN = (0.0, 255.0, 0.0)

@@ -13,7 +13,6 @@ from factory.diffusion.train.settings import NetworkSettings, Phase, TrainingFol
 from factory.engine.drive import Drive
 from factory.engine.line import Line
 from factory.engine.local import InProcessCrew
-from factory.engine.lock import hold
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.equation import constant_plate
@@ -21,10 +20,12 @@ from factory.errors import DataError
 from factory.greenscreen.compositing import paint_on_screen
 from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Origin, Request, Sample
-from factory.shards.commit import valid_commits, write_json
+from factory.shards.commit import valid_commits
+from factory.shards.durable import write_json
 from factory.shards.encoding import encode
 from factory.shards.finalise import finalise, mark_finished
 from factory.shards.layout import Layout
+from factory.shards.lock import hold
 
 SIZE = 16
 GREEN = (0, 255, 0)
@@ -127,9 +128,10 @@ def quiet(progress: object) -> None:
 
 def train_in_child(settings: TrainSettings, out: Path, die_at: tuple[str, int] | None = None) -> None:
     """What a child process runs. It kills itself after this step of this phase, before that is drawn or saved."""
-    from factory.diffusion.train.trainer import Progress, train
+    from factory.diffusion.train.trainer import train
+    from factory.training.progress import TrainingProgress
 
-    def hear(progress: Progress) -> None:
+    def hear(progress: TrainingProgress) -> None:
         if (progress.phase, progress.step) == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 

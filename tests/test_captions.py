@@ -18,15 +18,15 @@ from factory.engine.drive import Drive
 from factory.engine.inputs import InputTable, content_hash, write_inputs
 from factory.engine.line import Build, Line
 from factory.engine.local import InProcessCrew
-from factory.engine.lock import hold
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.errors import DataError, UsageError
 from factory.jobs.input_set import read_set
 from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Request, Sample
-from factory.shards.commit import write_json
+from factory.shards.durable import write_json
 from factory.shards.layout import Layout
+from factory.shards.lock import hold
 from factory.shards.reader import read_samples
 from factory.sources.captioning.captioned import Recaptioned
 from factory.sources.captioning.corrections import (

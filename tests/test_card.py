@@ -15,11 +15,12 @@ from small_set import make_shards, small_plan
 
 from factory.sample import CAPTURED, DRAWN, GENERATED
 from factory.shards import croissant as croissant_file
-from factory.shards.card import Census, SourceLine, SplitCount, dataset_card
+from factory.shards.card import Contents, SourceLine, SplitCount, dataset_card
 from factory.shards.commit import CommitRecord, FileRecord
 from factory.shards.croissant import croissant
 from factory.shards.finalise import FinishSettings, finalise, is_finished, mark_finished
 from factory.shards.layout import Layout
+from factory.shards.members import MATTING
 from factory.shards.reader import Stored, read_samples
 from factory.shards.schema import features
 
@@ -42,8 +43,8 @@ def finish(root: Path, settings: FinishSettings) -> None:
     mark_finished(Layout(root), records_of(root), settings)
 
 
-def census(**source_types: int) -> Census:
-    made = Census(splits={"train": SplitCount(shards=1, samples=sum(source_types.values()), bytes=9)})
+def census(**source_types: int) -> Contents:
+    made = Contents(splits={"train": SplitCount(shards=1, samples=sum(source_types.values()), bytes=9)})
     for term, count in source_types.items():
         kind = "generated" if term == "generated" else "composited"
         made.origins[kind, term, "MIT"] += count
@@ -62,7 +63,7 @@ def test_the_hubs_own_parser_reads_the_card_back(finished_set: Path) -> None:
     assert data["license"] == "cc0-1.0"
     assert data["size_categories"] == ["n<1K"]
     assert data["task_categories"] == ["image-segmentation"]
-    assert data["dataset_info"]["features"] == features()
+    assert data["dataset_info"]["features"] == features(MATTING)
     assert [entry["split"] for entry in data["configs"][0]["data_files"]] == ["train", "validation"]
 
 
@@ -91,7 +92,7 @@ def test_a_set_of_one_source_has_no_table_of_the_paper(finished_set: Path) -> No
     ],
 )
 def test_the_tags_follow_from_what_is_inside(
-    made: Census, synthetic: bool, source: Sequence[str], annotated: Sequence[str]
+    made: Contents, synthetic: bool, source: Sequence[str], annotated: Sequence[str]
 ) -> None:
     card = DatasetCard(dataset_card(made, "Set", (), {}))
     data = card.data.to_dict()
@@ -192,6 +193,6 @@ def test_of_very_many_tars_only_the_indexes_are_named(monkeypatch: pytest.Monkey
     records = records_of(root)
     index = FileRecord(name="shardindex.json", bytes=3, sha256="0" * 64)
     monkeypatch.setattr(croissant_file, "TARS_LISTED", len(records) - 1)
-    content = json.loads(croissant(Census(), records, [index], "Many", ""))
+    content = json.loads(croissant(Contents(), records, [index], "Many", ""))
     assert [entry["@id"] for entry in content["distribution"]] == ["shardindex.json"]
     assert content["recordSet"] == []

@@ -18,15 +18,16 @@ from factory.engine.drive import Drive
 from factory.engine.events import Diary, read_events
 from factory.engine.inputs import HOLE, InputTable, content_hash, make_table, write_inputs
 from factory.engine.local import InProcessCrew, ProcessCrew
-from factory.engine.lock import hold
 from factory.engine.on_ray import _how_it_ended
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment, differences, sample_seed
 from factory.engine.progress import LiveLine, Tally
 from factory.errors import MachineError, UsageError
 from factory.review.thumbnails import rejection_thumbnail
-from factory.shards.commit import valid_commits, write_json
+from factory.shards.commit import valid_commits
+from factory.shards.durable import write_json
 from factory.shards.layout import Layout
+from factory.shards.lock import hold
 from factory.shards.manifest import read_manifest
 from factory.shards.reader import read_samples
 

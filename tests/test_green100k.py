@@ -23,7 +23,6 @@ from small_sources import (
 )
 from spoilt_sources import spoilt_clips, spoilt_cut_outs, spoilt_pairs
 
-from factory.engine.lock import hold
 from factory.errors import InputChanged, UsageError
 from factory.jobs.prepare import prepare
 from factory.jobs.recipes import read_yaml
@@ -31,6 +30,7 @@ from factory.review.verify import verify_set
 from factory.run.execute import carry_out, execute
 from factory.shards import lookup
 from factory.shards.layout import Layout
+from factory.shards.lock import hold
 from factory.sources.captioning.corrections import read_changes
 
 BUILD = "build-green100k"

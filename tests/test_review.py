@@ -16,7 +16,6 @@ from factory.engine.drive import Drive
 from factory.engine.events import Diary
 from factory.engine.line import Line
 from factory.engine.local import InProcessCrew
-from factory.engine.lock import hold
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.equation import constant_plate
@@ -32,10 +31,12 @@ from factory.review.report import THUMBNAILS, write_report
 from factory.review.show import show
 from factory.review.thumbnails import GAP, SPRITE_MARGIN, rejection_thumbnail, sprite, strip
 from factory.sample import Matte, Origin, Picture, Rejection, Request, Sample, Scores
-from factory.shards.commit import valid_commits, write_json
+from factory.shards.commit import valid_commits
+from factory.shards.durable import write_json
 from factory.shards.encoding import decode_png, encode
 from factory.shards.finalise import finalise
 from factory.shards.layout import Layout
+from factory.shards.lock import hold
 from factory.shards.lookup import attempts, find, read_row
 from factory.shards.manifest import read_manifest
 from factory.shards.reader import Stored, read_samples
@@ -350,14 +351,18 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="factory run"):
+    with pytest.raises(UsageError, match=r"is not a data set made by factory: it has no plan\.json"):
         write_report(tmp_path)
 
 
 @pytest.mark.parametrize(("height", "width", "pane"), [(64, 64, PANE), (48, 64, PANE), (50, 70, 140), (512, 512, PANE)])
 def test_the_contact_sheet_has_a_cell_for_each_sample(tmp_path: Path, height: int, width: int, pane: int) -> None:
     samples = [
-        Stored(f"{i:010d}", *painted("ball", i, height, width), {"caption": f"a ball, number {i} " + "long " * 60})
+        Stored(
+            f"{i:010d}",
+            dict(zip(("rgb", "alpha", "fg"), painted("ball", i, height, width), strict=True)),
+            {"caption": f"a ball, number {i} " + "long " * 60},
+        )
         for i in range(5)
     ]
     contact_sheet(samples, tmp_path / "sheet.png", "Five balls", columns=2)

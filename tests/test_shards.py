@@ -28,7 +28,8 @@ from factory.shards.encoding import decode_png
 from factory.shards.export import export
 from factory.shards.finalise import FinishSettings, finalise, is_finished, mark_finished
 from factory.shards.layout import Layout
-from factory.shards.manifest import FINAL_SCHEMA
+from factory.shards.manifest import final_schema
+from factory.shards.members import MATTING
 from factory.shards.reader import read_members, read_samples
 from factory.shards.writer import ShardWriter
 
@@ -131,7 +132,7 @@ def test_the_finished_set_is_the_same_for_any_workers_and_order(finished_set: Pa
 
 def test_the_manifest_has_every_attempt_and_marks_duplicates_across_shards(finished_set: Path) -> None:
     table = pq.read_table(finished_set / "manifest.parquet")
-    assert table.schema.equals(FINAL_SCHEMA)
+    assert table.schema.equals(final_schema(MATTING))
     rows = table.to_pylist()
     assert [(row["key"], row["attempt"]) for row in rows] == sorted((row["key"], row["attempt"]) for row in rows)
     states = [row["status"] for row in rows]

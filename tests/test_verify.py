@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from factory.engine.inputs import content_hash, make_table, write_inputs
 from factory.review.verify import verify_set
-from factory.shards.commit import write_json
+from factory.shards.durable import write_json
 from factory.shards.encoding import encode_png
 from factory.shards.layout import Layout
 from factory.shards.reader import read_members

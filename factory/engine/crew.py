@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from factory.engine.worker import Progress
+from factory.engine.worker import ShardProgress
 from factory.shards.commit import CommitRecord
 
 
@@ -20,7 +20,7 @@ class Working:
     """A worker is so far with its shard."""
 
     worker: int
-    progress: Progress
+    progress: ShardProgress
 
 
 @dataclass(frozen=True, slots=True)

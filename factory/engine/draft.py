@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from factory.engine.plan import Plan, Segment
+from factory.shards.members import Members
 
 
 @dataclass
@@ -29,4 +30,5 @@ class Draft:
     places: dict[str, str] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    members: Members = ()  # of an input set; () takes those that the job declares
     shard_size: int = 0  # > 0: taken from an input set

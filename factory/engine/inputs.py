@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+
+from factory.shards.durable import appearing
 
 TELLING = ("path", "prompt", "tar")  # columns that name a row to people, where a table has them
 HOLE = "hole"  # a table may have this boolean column: no request is made for such a row
@@ -31,12 +32,9 @@ def make_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def write_inputs(table: pa.Table, path: Path) -> None:
-    """Arrow IPC without compression: any row is read without touching the others. Forced to the disk."""
-    with path.open("wb") as file:
-        with pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
-        file.flush()
-        os.fsync(file.fileno())
+    """Arrow IPC without compression: any row is read without touching the others."""
+    with appearing(path) as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
 
 
 def read_frozen(path: Path) -> pa.Table | None:

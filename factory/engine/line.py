@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import TypeAlias
 
 from factory.engine.plan import Plan
-from factory.sample import Admission, Sample, Source, Stage
+from factory.sample import Admission, BatchStage, Sample, Source, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """What happens to a sample, in order: source → stages → admission → encoding.
 
-    sources: by the name the plan's segments use.  stages: by name (the commit record counts seconds by it).
+    sources: by the name the plan's segments use.  stages: by name (the commit record counts seconds by it); of one
+    sample or of a batch, as each is.
     admission: makes the gate with a memory of one shard.
     """
 
     sources: Mapping[str, Source]
-    stages: Mapping[str, Stage]
+    stages: Mapping[str, Stage | BatchStage]
     admission: Callable[[], Admission]
     encode: Callable[[Sample], tuple[dict[str, bytes], dict[str, object]]]
     device: str = "cpu"

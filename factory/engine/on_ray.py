@@ -18,7 +18,7 @@ from factory.engine.crew import Died, Done, Failed, News, Ready, Working
 from factory.engine.order import WorkOrder
 from factory.engine.software import software
 from factory.engine.threads import worker_environment
-from factory.engine.worker import Progress, ShardWorker
+from factory.engine.worker import ShardProgress, ShardWorker
 from factory.errors import UsageError
 from factory.shards.commit import CommitRecord
 
@@ -32,7 +32,7 @@ class _Actor:
 
     def __init__(self) -> None:
         self._worker: ShardWorker | None = None
-        self._progress: Progress | None = None
+        self._progress: ShardProgress | None = None
 
     def start(self, order: WorkOrder, token: str, expected: dict[str, str]) -> tuple[str, str]:
         """Prove that this node sees the output folder and runs the same software, then build the line.
@@ -58,10 +58,10 @@ class _Actor:
         finally:
             self._progress = None
 
-    def _note(self, progress: Progress) -> None:
+    def _note(self, progress: ShardProgress) -> None:
         self._progress = progress
 
-    def progress(self) -> Progress | None:
+    def progress(self) -> ShardProgress | None:
         return self._progress
 
 

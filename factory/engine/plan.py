@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from factory.errors import UsageError
+from factory.keys import MAX_SHARD_SIZE, MAX_SHARDS
+from factory.shards import members
+from factory.shards.members import MATTING, Members
 
 SCHEMA_VERSION = 1
-MAX_SHARD_SIZE = 10_000  # four digits of the key
-MAX_SHARDS = 1_000_000  # six digits of the key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class Plan:
     threads: int
     segments: tuple[Segment, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)  # sources, stages and gates, for the builder
+    members: Members = MATTING  # of each sample, as its job declares them
     census: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # source → what to count it against
     inputs: Mapping[str, str] = field(default_factory=dict)  # table → hash of its content
     weights: Mapping[str, str] = field(default_factory=dict)  # model → hash of its files
@@ -119,6 +121,8 @@ class Plan:
         """What the fingerprint is made of: no byte of a shard depends on paths, titles and counts."""
         content = self.to_json()
         del content["census"], content["places"], content["software"]
+        if self.members == MATTING:  # as in all sets that were made before jobs declared them
+            del content["members"]
         return content
 
     def to_json(self) -> dict[str, Any]:
@@ -133,7 +137,8 @@ class Plan:
         settings = dict(data["settings"])
         census = data.get("census", settings.pop("census", {}))  # at first it stood among the settings
         segments = tuple(Segment(**segment) for segment in data["segments"])
-        return cls(**{**data, "settings": settings, "census": census, "segments": segments})
+        declared = members.from_json(data["members"]) if "members" in data else MATTING
+        return cls(**{**data, "settings": settings, "census": census, "segments": segments, "members": declared})
 
 
 def read_plan(path: Path) -> Plan:

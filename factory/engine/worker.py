@@ -15,13 +15,14 @@ from typing import IO, Any, TypeAlias
 from uuid import uuid4
 
 from factory.engine.inputs import InputTable
+from factory.engine.legs import Leg, Passing, Singly, begin, go, go_singly
 from factory.engine.line import Line
-from factory.engine.lock import owned_by
 from factory.engine.plan import Plan, Shard, read_plan, sample_seed
 from factory.engine.software import software
 from factory.errors import DataError, MachineError
-from factory.sample import Admission, Rejection, Request, Sample, make_key
-from factory.shards.commit import CommitRecord, FileRecord, commit, digest_file, publish
+from factory.keys import make_key, shard_name
+from factory.sample import Admission, Rejection, Request, Sample
+from factory.shards.commit import CommitRecord, FileRecord, commit, digest_file
 from factory.shards.layout import Layout
 from factory.shards.manifest import accepted_row, extent_columns, failed_row, rejected_row, write_table
 from factory.shards.writer import ShardWriter
@@ -32,7 +33,7 @@ THUMBNAILS_PER_REASON = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ShardProgress:
     """How far an open shard is."""
 
     shard: int
@@ -41,15 +42,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """A sample that passed all stages, encoded."""
+class Encoded:
+    """A sample that passed all stages, as it will lie in the shard."""
 
     sample: Sample
     members: Mapping[str, bytes]
     meta: Mapping[str, Any]
 
 
-Outcome: TypeAlias = Finished | Rejection | DataError
+Outcome: TypeAlias = Encoded | Rejection | DataError
 Timed: TypeAlias = tuple[Outcome, Mapping[str, float]]  # with the seconds spent by stage
 Pending: TypeAlias = tuple[Request, Future[Timed]]
 
@@ -61,6 +62,8 @@ class OpenShard:
     shard: Shard
     admit: Admission
     spool: IO[bytes]
+    legs: Sequence[Leg] = ()  # that each batch goes before its samples are finished
+    finishing: Singly = field(default_factory=dict)  # the stages that are left then
     rows: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)  # by (slot, attempt)
     filled: dict[int, tuple[Request, dict[str, tuple[int, int]]]] = field(default_factory=dict)  # by slot: spooled at
     thumbnails: dict[tuple[str, int], tuple[str, bytes]] = field(default_factory=dict)
@@ -68,21 +71,20 @@ class OpenShard:
     failed: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def progress(self) -> Progress:
+    def progress(self) -> ShardProgress:
         """Attempts whose outcome is known."""
-        return Progress(self.shard.number, len(self.rows), len(self.filled))
+        return ShardProgress(self.shard.number, len(self.rows), len(self.filled))
 
-    def keep(self, finished: Finished) -> None:
+    def keep(self, encoded: Encoded) -> None:
         """Spool the members and let go of the pictures; the tar is written in key order when the shard is full."""
-        request = finished.sample.request
+        request = encoded.sample.request
         places = {}
-        for extension, body in finished.members.items():
+        for extension, body in encoded.members.items():
             places[extension] = (self.spool.tell(), len(body))
             self.spool.write(body)
         self.filled[request.slot] = (request, places)
-        self.rows[request.slot, request.attempt] = accepted_row(
-            finished.sample, self.shard.segment.split, finished.meta
-        )
+        row = accepted_row(encoded.sample, self.shard.segment.split, encoded.meta)
+        self.rows[request.slot, request.attempt] = row
 
     def members(self, places: Mapping[str, tuple[int, int]]) -> dict[str, bytes]:
         """The spooled bytes of one sample."""
@@ -112,6 +114,7 @@ class ShardWorker:
         finishing_threads: int = 1,
     ) -> None:
         self._layout = Layout(root)
+        self._store = self._layout.store
         self._run = run
         self._plan = plan
         self._line = line
@@ -125,7 +128,7 @@ class ShardWorker:
         self._pool = ThreadPoolExecutor(finishing_threads, thread_name_prefix="finish")
         self._software = software()
 
-    def run(self, number: int, report: Callable[[Progress], None]) -> CommitRecord:
+    def run(self, number: int, report: Callable[[ShardProgress], None]) -> CommitRecord:
         """Make and commit shard `number`; `report` is told after each batch.
 
         Raises MachineError (or whatever the machine raised) with nothing published but garbage that a rerun overwrites.
@@ -135,7 +138,7 @@ class ShardWorker:
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
             with tempfile.SpooledTemporaryFile(SPOOL_BYTES, mode="w+b", dir=str(self._scratch)) as spool:
-                state = OpenShard(shard, self._line.admission(), spool)
+                state = OpenShard(shard, self._line.admission(), spool, *begin(self._line.stages))
                 attempts = self._fill(state, report)
                 record = self._publish(state, attempts, started)
         except OSError as error:
@@ -153,7 +156,7 @@ class ShardWorker:
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def _fill(self, state: OpenShard, report: Callable[[Progress], None]) -> int:
+    def _fill(self, state: OpenShard, report: Callable[[ShardProgress], None]) -> int:
         """All rounds; returns the number of attempts made."""
         made = 0
         open_requests = self._requests(state.shard, range(state.shard.slots), 0)
@@ -191,33 +194,31 @@ class ShardWorker:
         return requests
 
     def _start(self, state: OpenShard, batch: Sequence[Request]) -> list[Pending]:
-        """Make the raw samples here, hand each to the finishing threads."""
+        """Make the raw samples and go their earlier legs here, hand each to the finishing threads."""
         started = time.monotonic()
         samples = self._line.sources[state.shard.segment.source](batch)
         state.seconds["source"] += time.monotonic() - started
+        passing = [Passing(sample) for sample in samples]
+        for leg in state.legs:
+            go(leg, passing, self._pool)
         return [
-            (request, self._pool.submit(self._finish, sample)) for request, sample in zip(batch, samples, strict=True)
+            (request, self._pool.submit(self._finish, state.finishing, one))
+            for request, one in zip(batch, passing, strict=True)
         ]
 
-    def _finish(self, sample: Sample | DataError) -> Timed:
-        """Stages and encoding of one sample, in a finishing thread."""
-        seconds: dict[str, float] = {}
-        if isinstance(sample, DataError):
+    def _finish(self, stages: Singly, passing: Passing) -> Timed:
+        """The last stages and the encoding of one sample, in a finishing thread."""
+        go_singly(stages, passing)
+        sample, seconds = passing.outcome, passing.seconds
+        if not isinstance(sample, Sample):
             return sample, seconds
+        started = time.monotonic()
         try:
-            for name, stage in self._line.stages.items():
-                started = time.monotonic()
-                result = stage(sample)
-                seconds[name] = time.monotonic() - started
-                if isinstance(result, Rejection):
-                    return result, seconds
-                sample = result
-            started = time.monotonic()
             members, meta = self._line.encode(sample)
-            seconds["encode"] = time.monotonic() - started
         except DataError as error:
             return error, seconds
-        return Finished(sample, members, meta), seconds
+        seconds["encode"] = time.monotonic() - started
+        return Encoded(sample, members, meta), seconds
 
     def _take_up(self, state: OpenShard, batch: Sequence[Pending]) -> None:
         """Record a batch's outcomes in slot order."""
@@ -226,10 +227,10 @@ class ShardWorker:
             outcome, seconds = future.result()
             for name, value in seconds.items():
                 state.seconds[name] += value
-            if isinstance(outcome, Finished):
+            if isinstance(outcome, Encoded):
                 outcome = state.admit(outcome.sample) or outcome
             place = (request.slot, request.attempt)
-            if isinstance(outcome, Finished):
+            if isinstance(outcome, Encoded):
                 state.keep(outcome)
             elif isinstance(outcome, Rejection):
                 state.rows[place] = rejected_row(outcome.sample, split, outcome.reason, outcome.detail)
@@ -250,7 +251,8 @@ class ShardWorker:
     def _publish(self, state: OpenShard, attempts: int, started: float) -> CommitRecord:
         """First the tar, then part and rejected pictures, last the record: it is the commit point."""
         shard, split = state.shard, state.shard.segment.split
-        tar, part, rejected = (self._scratch / f"{shard.number:06d}.{kind}" for kind in ("tar", "parquet", "rejected"))
+        name = shard_name(shard.number)
+        tar, part, rejected = (self._scratch / f"{name}.{kind}" for kind in ("tar", "parquet", "rejected"))
         for leftover in (tar, part, rejected):
             leftover.unlink(missing_ok=True)
         writing = time.monotonic()
@@ -259,7 +261,7 @@ class ShardWorker:
                 request, places = state.filled[slot]
                 extents = writer.add(request.key, state.members(places))
                 state.rows[slot, request.attempt] |= extent_columns(extents)
-        write_table([state.rows[place] for place in sorted(state.rows)], part)
+        write_table([state.rows[place] for place in sorted(state.rows)], self._plan.members, part)
         with ShardWriter(rejected) as thumbnails:
             for name, picture in sorted(state.thumbnails.values()):
                 thumbnails.add(name, {"png": picture})
@@ -268,10 +270,10 @@ class ShardWorker:
         rejected_name = self._layout.rejected_tar(shard.number).name if state.thumbnails else ""
         self._check_ownership(shard.number)
         if tar_name:
-            publish(tar, self._layout.data / tar_name)
-        publish(part, self._layout.part(shard.number))
+            self._store.publish(tar, self._layout.data / tar_name)
+        self._store.publish(part, self._layout.part(shard.number))
         if rejected_name:
-            publish(rejected, self._layout.rejected / rejected_name)
+            self._store.publish(rejected, self._layout.rejected / rejected_name)
         state.seconds["write"] += time.monotonic() - writing
         state.seconds["total"] = time.monotonic() - started
         record = CommitRecord(
@@ -299,7 +301,7 @@ class ShardWorker:
 
     def _check_ownership(self, shard: int) -> None:
         """An actor can outlive its killed driver: it must not publish into a folder that another run holds."""
-        if not owned_by(self._layout.lock, self._run):
+        if not self._store.is_leased_to(self._layout.lock, self._run):
             raise MachineError(f"shard {shard} was given up: the folder now belongs to another run.")
         plan = self._layout.plan
         if plan.exists() and read_plan(plan).fingerprint != self._plan.fingerprint:

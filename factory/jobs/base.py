@@ -16,6 +16,7 @@ from factory.engine.survey import Memory
 from factory.quality.gates import GateSettings
 from factory.settings import Strict
 from factory.shards.marking import MarkingSettings
+from factory.shards.members import MATTING, Members
 from factory.training.progress import TrainingProgress
 
 
@@ -74,6 +75,7 @@ class Job(Generic[R]):
 
     plan: reads and hashes every input; remembers what it saw of files.  Raises UsageError.
     line: the production line of a plan, built in a worker. Importable by name, for it travels to other processes.
+    members: what lies in a shard of each sample.
     runs_a_model: whether workers want GPUs.
     lay_beside: writes what belongs to the set beside its shards, under the folder's lock, each time the run starts.
     """
@@ -81,6 +83,7 @@ class Job(Generic[R]):
     recipe: type[R]
     plan: Callable[[R, Memory], Draft]
     line: Build
+    members: Members = MATTING
     runs_a_model: Callable[[R], bool] = _never
     lay_beside: Callable[[R], None] = _nothing
 

@@ -16,6 +16,7 @@ from factory.engine.inputs import HOLE, InputTable, make_table
 from factory.engine.plan import Plan, Segment, read_plan
 from factory.errors import UsageError
 from factory.jobs.base import DerivedSet
+from factory.keys import KEY_DIGITS
 from factory.quality.gates import GateSettings
 from factory.settings import changed, settings
 from factory.shards.commit import CommitRecord, valid_commits
@@ -27,7 +28,6 @@ from factory.sources.stored import StoredSamples
 
 SAMPLES = "samples"  # tables of an input set, one a segment
 NO_KEYS = pa.array([], pa.string())
-KEY_DIGITS = 10
 
 S = TypeVar("S")
 
@@ -113,7 +113,7 @@ def derive(recipe: DerivedSet, given: InputSet, gates: Mapping[str, Any]) -> Dra
 
     gates: what differs from the set's own.
     """
-    draft = Draft(shard_size=given.plan.shard_size, remarks=list(given.remarks))
+    draft = Draft(members=given.plan.members, shard_size=given.plan.shard_size, remarks=list(given.remarks))
     draft.settings = {
         "input": {"fingerprint": given.plan.fingerprint},
         "gates": asdict(changed("gates", _own(given, "gates", GateSettings), gates)),

@@ -29,6 +29,6 @@ def matting_line(plan: Plan, sources: Mapping[str, Source], device: str = "cpu",
         sources=sources,
         stages=stages,
         admission=lambda: NearDuplicates(gates),
-        encode=lambda sample: encode(sample, marking),
+        encode=lambda sample: encode(sample, marking, plan.members),
         device=device,
     )

@@ -22,7 +22,8 @@ def prepare(recipe: RunSettings, memory: Memory = NO_MEMORY) -> Prepared:
 
     Raises UsageError for whatever is wrong with the inputs.
     """
-    draft = job_of(recipe).plan(recipe, memory)
+    job = job_of(recipe)
+    draft = job.plan(recipe, memory)
     if not any(segment.slots for segment in draft.segments):
         reasons = [*draft.remarks[:NAMED_REASONS], "…"][: len(draft.remarks)]
         raise UsageError(" ".join(["there is nothing to make: every source is empty.", *reasons]))
@@ -36,6 +37,7 @@ def prepare(recipe: RunSettings, memory: Memory = NO_MEMORY) -> Prepared:
         threads=recipe.threads,
         segments=tuple(draft.segments),
         settings=_plain(draft.settings),
+        members=draft.members or job.members,
         census=_plain(draft.census),
         inputs={name: content_hash(table) for name, table in draft.tables.items()},
         weights=draft.weights,

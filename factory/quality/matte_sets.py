@@ -2,7 +2,6 @@
 
 import io
 import struct
-import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from PIL import Image
 from factory.errors import DataError, UsageError
 from factory.sample import Matte
 from factory.shards.layout import Layout
+from factory.shards.reader import member_extents
 
 ALPHA = "alpha.png"  # the extension of a sample's alpha in a tar
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)  # what Pillow raises
@@ -48,22 +48,12 @@ def find_mattes(root: Path) -> dict[str, Place]:
 def _alphas(root: Path, tar: Path) -> Iterator[tuple[str, Place]]:
     """Every alpha of one tar. Only headers are read."""
     try:
-        with tarfile.open(tar, "r:") as archive:
-            for info in archive:
-                key, _, extension = info.name.partition(".")
+        with tar.open("rb") as file:
+            for key, extension, extent in member_extents(tar, file):
                 if extension == ALPHA:
-                    yield key, Place(tar, info.offset_data, info.size)
-            _check_end(tar, archive.offset)
-    except (tarfile.TarError, OSError) as error:
+                    yield key, Place(tar, extent.offset, extent.size)
+    except (DataError, OSError) as error:
         raise UsageError(f"{tar} cannot be read ({error}): `factory verify {root}` says more.") from error
-
-
-def _check_end(tar: Path, offset: int) -> None:
-    """Tarfile takes a cut header for the archive's end."""
-    with tar.open("rb") as file:
-        file.seek(offset)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError(f"no member and no end at byte {offset}")
 
 
 def _pictures(folder: Path) -> dict[str, Place]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from factory.engine.census import SourceCount, census
 from factory.engine.events import read_events
 from factory.engine.plan import Plan, read_plan
+from factory.keys import SHARD_DIGITS
 from factory.quality.gate import Side
 from factory.quality.gates import limits_by_score
 from factory.shards.commit import CommitRecord, valid_commits
@@ -68,7 +69,7 @@ class Digest:
         places = {count.name: place for place, count in enumerate(self.counts)}
         shards = [-(-segment.slots // self.plan.shard_size) for segment in self.plan.segments]
         of_shard = np.repeat([places[segment.source] for segment in self.plan.segments], shards)
-        numbers = pc.utf8_slice_codeunits(self.table["key"], 0, 6).cast(pa.int64()).to_numpy()
+        numbers = pc.utf8_slice_codeunits(self.table["key"], 0, SHARD_DIGITS).cast(pa.int64()).to_numpy()
         return np.asarray(of_shard[numbers], np.int64)
 
     def source_of_shard(self, shard: int) -> str:

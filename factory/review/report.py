@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from factory.errors import DataError, MachineError
+from factory.keys import shard_of
 from factory.review.cards import Card, accepted_card, rejected_card
 from factory.review.choice import GROUPS, choose
 from factory.review.contact_sheet import contact_sheet
@@ -20,6 +21,7 @@ from factory.review.histogram import histogram
 from factory.review.refusals import Refused, failures, refusals
 from factory.review.sources import are_told_apart, labels, of_the_papers, total
 from factory.review.units import duration, size
+from factory.shards.durable import write_durably
 from factory.shards.layout import Layout
 from factory.shards.lookup import find, read_row
 from factory.shards.manifest import SCORES
@@ -51,7 +53,7 @@ def write_report(root: Path) -> Path:
     chosen = choose(digest, THUMBNAILS - len(beside))
 
     def card_of(key: str) -> Card:
-        label = names[digest.source_of_shard(int(key[:6]))]
+        label = names[digest.source_of_shard(shard_of(key))]
         return accepted_card(_read(root, key), label, [*chosen[key], label] if label else chosen[key], thumbs)
 
     with ThreadPoolExecutor(min(DRAWERS, os.cpu_count() or 1)) as pool:
@@ -62,13 +64,11 @@ def write_report(root: Path) -> Path:
         title = f"{root.resolve().name} · {len(on_the_sheet)} of {digest.accepted:,} samples: picture, alpha, cut-out"
         contact_sheet(on_the_sheet, layout.report / "contact_sheet.png", title)
     page = layout.report / "index.html"
-    unfinished = page.with_suffix(".html.tmp")
     context = _context(layout, digest, cards, refused) | {
         "has_sheet": bool(on_the_sheet),
         "items": [card.item() for card in [*cards, *beside]],
     }
-    unfinished.write_text(_render(context), encoding="utf-8")
-    unfinished.replace(page)
+    write_durably(page, _render(context).encode())
     return page
 
 

@@ -6,17 +6,22 @@ from pathlib import Path
 from factory.engine.inputs import content_hash, read_frozen
 from factory.engine.plan import Plan, read_plan
 from factory.shards.layout import Layout
-from factory.shards.verify import Fault, Progress, silent
+from factory.shards.verify import Count, Fault, silent
 from factory.shards.verify import verify as verify_shards
 
 
-def verify_set(data: Path, workers: int, progress: Progress = silent) -> list[Fault]:
+def verify_set(data: Path, workers: int, progress: Count = silent) -> list[Fault]:
     """All faults of a data set: of what it was to be made from, then of what was made."""
     layout = Layout(data)
     plan = read_plan(layout.plan)
     faults = list(_check_inputs(plan, layout))
     return faults + verify_shards(
-        data, shards=plan.shards, fingerprint=plan.fingerprint, workers=workers, progress=progress
+        data,
+        shards=plan.shards,
+        fingerprint=plan.fingerprint,
+        members=plan.members,
+        workers=workers,
+        progress=progress,
     )
 
 

@@ -11,7 +11,6 @@ from factory.engine.crew import Died, Done, News, Ready
 from factory.engine.draft import Prepared
 from factory.engine.drive import Drive
 from factory.engine.events import Diary
-from factory.engine.lock import hold
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan
 from factory.engine.progress import LiveLine, Tally
@@ -45,7 +44,7 @@ def execute(recipe: RunSettings, say: Say = say_on_stderr) -> Result:
         prepared = look_and_plan(recipe, Layout(out))
         for remark in prepared.remarks:
             say(remark)
-        with writable(out), hold(Layout(out).lock, run):
+        with writable(out), Layout(out).store.lease(Layout(out).lock, run):
             result = carry_out(recipe, prepared, run, say)
     return replace(result, seconds=time.monotonic() - started)
 
@@ -146,7 +145,7 @@ def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) ->
     if is_finished(layout, records, settings):
         return False
     say(f"finalising {len(records):,} shards")
-    finalise(layout, records, settings)
+    finalise(layout, records, settings, plan.members)
     write_report(layout.root)
     mark_finished(layout, records, settings)
     return True

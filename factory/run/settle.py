@@ -10,7 +10,7 @@ from factory.engine.plan import Plan, differences, read_plan
 from factory.errors import UsageError
 from factory.jobs.base import RunSettings
 from factory.jobs.recipes import to_yaml
-from factory.shards.commit import publish, write_durably, write_json
+from factory.shards.durable import json_bytes
 from factory.shards.layout import Layout
 
 NAMED_CHANGES = 3  # changed items that an error names; the rest it counts
@@ -40,11 +40,11 @@ def settle(layout: Layout, prepared: Prepared, recipe: RunSettings, run: str) ->
         freeze_inputs(layout, prepared, scratch)
         if stored.census != plan.census:  # more failures are allowed now, or another count is compared
             stored = replace(stored, census=plan.census)
-            write_json(layout.plan, stored.to_json(), scratch)
+            layout.store.write(layout.plan, json_bytes(stored.to_json()), scratch)
         return replace(stored, places=plan.places)
     freeze_inputs(layout, prepared, scratch)
-    write_durably(layout.recipe, to_yaml(recipe).encode(), scratch)
-    write_json(layout.plan, plan.to_json(), scratch)
+    layout.store.write(layout.recipe, to_yaml(recipe).encode(), scratch)
+    layout.store.write(layout.plan, json_bytes(plan.to_json()), scratch)
     return plan
 
 
@@ -66,4 +66,4 @@ def freeze_inputs(layout: Layout, prepared: Prepared, scratch: Path) -> None:
         frozen = read_frozen(path)
         if frozen is None or content_hash(frozen) != prepared.plan.inputs[name]:
             write_inputs(rows, scratch / path.name)
-            publish(scratch / path.name, path)
+            layout.store.publish(scratch / path.name, path)

@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from factory.engine.lock import hold
 from factory.engine.progress import LiveLine
 from factory.jobs.base import Recipe, Training
 from factory.jobs.recipes import to_yaml
 from factory.run.folder import check_out, interruptible, say_on_stderr, writable
+from factory.shards.lock import hold
 from factory.training.pinned_settings import SETTINGS_FILE
 from factory.training.progress import TrainingProgress
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from factory.sample import DRAWN, GENERATED
 from factory.shards.commit import CommitRecord
 from factory.shards.indexes import MAIN_SPLIT
+from factory.shards.members import MATTING, Members
 from factory.shards.schema import features
 
 # The hub's identifiers are SPDX's in lower case; other licences go by name and link.
@@ -39,9 +40,10 @@ class SplitCount:
 
 
 @dataclass
-class Census:
+class Contents:
     """Counts of the accepted samples, taken shard by shard."""
 
+    members: Members = MATTING
     splits: dict[str, SplitCount] = field(default_factory=dict)
     origins: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (kind, source, licence)
     source_types: Counter[str] = field(default_factory=Counter)  # IPTC's terms
@@ -86,7 +88,7 @@ class Census:
         return self.source_types[GENERATED] + self.source_types[DRAWN] > 0
 
 
-def dataset_card(census: Census, title: str, sources: Sequence[SourceLine], excluded: Mapping[str, int]) -> str:
+def dataset_card(contents: Contents, title: str, sources: Sequence[SourceLine], excluded: Mapping[str, int]) -> str:
     """The whole README.md; the same text for the same samples.
 
     excluded: benchmark → pictures left out because they are its own.
@@ -102,35 +104,41 @@ def dataset_card(census: Census, title: str, sources: Sequence[SourceLine], excl
         autoescape=False,  # Markdown; the filter `cell` keeps foreign text in its place
     )
     environment.filters["cell"] = _cell
-    splits = sorted(census.splits, key=lambda name: (name != MAIN_SPLIT, name))
-    attributions = sorted(census.attributions - {""})
+    splits = sorted(contents.splits, key=lambda name: (name != MAIN_SPLIT, name))
+    attributions = sorted(contents.attributions - {""})
     body = environment.get_template("card.md.j2").render(
         title=title,
-        census=census,
+        contents=contents,
         splits=splits,
         first_split=splits[0] if splits else MAIN_SPLIT,
-        origins=sorted(census.origins.items()),
+        origins=sorted(contents.origins.items()),
         sources=sources,
         excluded=sorted(excluded.items()),
-        source_types=sorted(census.source_types.items()),
-        classes=len(census.classes - {""}),
-        sizes=sorted(census.sizes.items()),
+        source_types=sorted(contents.source_types.items()),
+        classes=len(contents.classes - {""}),
+        sizes=sorted(contents.sizes.items()),
         attributions=attributions[:_LISTED],
         further_attributions=max(0, len(attributions) - _LISTED),
     )
-    return str(DatasetCard(f"---\n{_front_matter(census, splits, title)}\n---\n{body}"))
+    return str(DatasetCard(f"---\n{_front_matter(contents, splits, title)}\n---\n{body}"))
 
 
-def _front_matter(census: Census, splits: list[str], title: str) -> str:
+def _front_matter(contents: Contents, splits: list[str], title: str) -> str:
     """What the hub and its loader read."""
     from huggingface_hub import DatasetCardData  # noqa: PLC0415  (only finalisation needs it)
 
-    with_samples = [split for split in splits if census.splits[split].samples]
+    with_samples = [split for split in splits if contents.splits[split].samples]
     data_files = [{"split": split, "path": f"data/{split}-*.tar"} for split in with_samples]
-    licence: dict[str, Any] = _licence(census)
-    kinds = {kind for kind, _, _ in census.origins}
-    found = kinds & {"composited"} and set(census.source_types) - {GENERATED, DRAWN}
-    tags = ["image-matting", "alpha-matte", "green-screen", *(["synthetic"] if census.synthetic else []), "webdataset"]
+    licence: dict[str, Any] = _licence(contents)
+    kinds = {kind for kind, _, _ in contents.origins}
+    found = kinds & {"composited"} and set(contents.source_types) - {GENERATED, DRAWN}
+    tags = [
+        "image-matting",
+        "alpha-matte",
+        "green-screen",
+        *(["synthetic"] if contents.synthetic else []),
+        "webdataset",
+    ]
     data = DatasetCardData(
         **licence,
         pretty_name=title,
@@ -138,16 +146,16 @@ def _front_matter(census: Census, splits: list[str], title: str) -> str:
         source_datasets=["extended" if found else "original"],
         task_categories=["image-segmentation"],
         tags=tags,
-        size_categories=[next((name for bound, name in _SIZES if census.samples < bound), "n>10M")],
+        size_categories=[next((name for bound, name in _SIZES if contents.samples < bound), "n>10M")],
         configs=[{"config_name": "default", "data_files": data_files}] if data_files else None,
-        dataset_info={"features": features()},
+        dataset_info={"features": features(contents.members)},
     )
     return str(data.to_yaml())
 
 
-def _licence(census: Census) -> dict[str, str]:
+def _licence(contents: Contents) -> dict[str, str]:
     """The hub's licence fields: a known one if all samples share it, else `other` and a pointer to the table."""
-    licences = {licence for _, _, licence in census.origins}
+    licences = {licence for _, _, licence in contents.origins}
     only = next(iter(licences)).lower() if len(licences) == 1 else ""
     if only in _HUB_LICENCES:
         return {"license": only}

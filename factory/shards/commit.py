@@ -1,4 +1,4 @@
-"""Durable publication: temp file → fsync → rename → fsync of the folder; a shard's JSON record is its commit point."""
+"""A shard's record: what happened to it, and its commit point. Where the record lies, the shard is done."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
+from factory.shards.durable import json_bytes
 from factory.shards.layout import Layout
 
 SCHEMA_VERSION = 1
@@ -77,65 +77,17 @@ def digest_file(path: Path, name: str) -> FileRecord:
         return FileRecord(name=name, bytes=file.tell(), sha256=digest.hexdigest())
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make renames inside a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those it lies in, durably: a power cut must not take it with all that is inside."""
-    if not folder.is_dir():
-        make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        fsync_folder(folder.parent)
-
-
-def publish(temporary: Path, final: Path) -> None:
-    """Move a finished, already fsynced file to its final name; atomic on one file system."""
-    make_folder(final.parent)
-    temporary.replace(final)
-    fsync_folder(final.parent)
-
-
-def write_durably(path: Path, data: bytes, scratch: Path) -> None:
-    """Write a small file so that a reader sees all of it or nothing, even after a power cut."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    temporary = scratch / f"{path.name}.{uuid4().hex}.tmp"
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    publish(temporary, path)
-
-
-def write_json(path: Path, value: Any, scratch: Path) -> None:
-    """Canonical, indented JSON, written durably."""
-    write_durably(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode(), scratch)
-
-
 def commit(layout: Layout, record: CommitRecord, scratch: Path) -> None:
     """Publish the record: from here on the shard is done."""
-    write_json(layout.commit(record.shard), asdict(record), scratch)
+    layout.store.write(layout.commit(record.shard), json_bytes(asdict(record)), scratch)
 
 
-def read_commit(path: Path) -> CommitRecord | None:
-    """The record in a file; None where it is torn or of another schema: the shard then counts as absent."""
+def read_commit(data: bytes) -> CommitRecord | None:
+    """The record in a file's bytes; None where it is torn or of another schema: the shard then counts as absent."""
     try:
-        return CommitRecord.from_json(json.loads(path.read_bytes()))
+        return CommitRecord.from_json(json.loads(data))
     except (ValueError, TypeError, KeyError):
         return None
-
-
-def sizes(folder: Path) -> dict[str, int]:
-    """File name → size of all files in a folder, in one pass ({} where it does not exist)."""
-    if not folder.is_dir():
-        return {}
-    with os.scandir(folder) as entries:
-        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
 
 
 def valid_commits(layout: Layout, fingerprint: str) -> Iterator[CommitRecord]:
@@ -143,17 +95,11 @@ def valid_commits(layout: Layout, fingerprint: str) -> Iterator[CommitRecord]:
 
     A foreign, torn or unbacked record counts as absent: its shard is made again.
     """
-    commits, folders = layout.commits, (layout.data, layout.parts, layout.rejected)
-    for name in sorted(sizes(commits)):
-        record = read_commit(commits / name)
-        if record is None or record.fingerprint != fingerprint or name != f"{record.shard:06d}.json":
+    store, folders = layout.store, (layout.data, layout.parts, layout.rejected)
+    for name in sorted(store.sizes(layout.commits)):
+        record = read_commit(store.read(layout.commits / name))
+        if record is None or record.fingerprint != fingerprint or name != layout.commit(record.shard).name:
             continue
-        if all(map(_lies_there, folders, (record.tar, record.part, record.rejected_tar))):
+        files = zip(folders, (record.tar, record.part, record.rejected_tar), strict=True)
+        if all(not file.name or store.size(folder / file.name) == file.bytes for folder, file in files):
             yield record
-
-
-def _lies_there(folder: Path, file: FileRecord) -> bool:
-    try:
-        return not file.name or (folder / file.name).stat().st_size == file.bytes
-    except FileNotFoundError:
-        return False

@@ -11,14 +11,15 @@ from typing import Any
 import pyarrow as pa
 
 from factory import __version__
-from factory.shards.card import Census
+from factory.keys import KEY_DIGITS
+from factory.shards.card import Contents
 from factory.shards.commit import CommitRecord, FileRecord
-from factory.shards.encoding import MEMBERS
-from factory.shards.manifest import FINAL_SCHEMA
+from factory.shards.manifest import final_schema
+from factory.shards.members import JSON, Members, extensions
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 TARS_LISTED = 10_000  # about 6 MB; above that a reader takes the tars' names from the wids indexes
-_KEY = r"^(?:.*/)?(\d{10})\."
+_KEY = rf"^(?:.*/)?(\d{{{KEY_DIGITS}}})\."
 _TYPES: Mapping[pa.DataType, str] = {
     pa.string(): "sc:Text",
     pa.bool_(): "sc:Boolean",
@@ -27,12 +28,7 @@ _TYPES: Mapping[pa.DataType, str] = {
     pa.int64(): "cr:Int64",
     pa.float32(): "cr:Float32",
 }
-_CONTENTS: Mapping[str, str] = {
-    "rgb.png": "The picture I on its screen: 8-bit sRGB.",
-    "alpha.png": "The alpha matte: 8-bit grey, linear coverage; 0 and 255 mean exactly 0 and 1.",
-    "fg.png": "The foreground's straight colour F: 8-bit sRGB, despilled, defined everywhere.",
-    "json": "The sample's metadata, one fixed schema: the dataset_info of README.md declares it.",
-}
+_METADATA = "The sample's metadata, one fixed schema: the dataset_info of README.md declares it."
 # The context that the specification prints; a reader compares it.
 _CONTEXT: Mapping[str, Any] = {
     "@language": "en",
@@ -60,7 +56,7 @@ _CONTEXT: Mapping[str, Any] = {
 
 
 def croissant(
-    census: Census, records: Sequence[CommitRecord], files: Sequence[FileRecord], title: str, published: str
+    contents: Contents, records: Sequence[CommitRecord], files: Sequence[FileRecord], title: str, published: str
 ) -> bytes:
     """The file's text; the same for the same samples.
 
@@ -71,38 +67,40 @@ def croissant(
     for record in with_tar if len(with_tar) <= TARS_LISTED else []:
         tars.setdefault(record.split, []).append(record.tar)
     manifests = [file.name for file in files if file.name.endswith(".parquet")]
-    licences = sorted({licence for _, _, licence in census.origins} - {""})
+    words = {member.extension: member.contents for member in contents.members} | {JSON: _METADATA}
+    told = {name: words[name] for name in extensions(contents.members)}
+    licences = sorted({licence for _, _, licence in contents.origins} - {""})
     content = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
         "name": title,
-        "description": f"{census.samples:,} pairs of picture and alpha matte for training image matting, with the "
+        "description": f"{contents.samples:,} pairs of picture and alpha matte for training image matting, with the "
         "straight foreground colour and metadata, in WebDataset shards. Join the record sets of a split by their key.",
         "license": licences or ["unknown"],
         "version": "1.0.0",
         "citeAs": f"@misc{{dataset, title={{{title}}}, note={{made with matting-factory {__version__}}}}}",
         "datePublished": published,
         "keywords": ["image matting", "alpha matte", "green screen"],
-        **_responsible(census),
+        **_responsible(contents),
         "distribution": [
             *(_file_object(file, file.name, _encoding(file.name)) for file in files),
             *(_file_object(tar, f"data/{tar.name}", "application/x-tar") for group in tars.values() for tar in group),
-            *(_file_set(split, member, group) for split, group in tars.items() for member in MEMBERS),
+            *(_file_set(split, name, group) for split, group in tars.items() for name in told),
         ],
         "recordSet": [
-            *map(_manifest, manifests),
-            *(_record_set(split, member) for split in tars for member in MEMBERS),
+            *(_manifest(name, contents.members) for name in manifests),
+            *(_record_set(split, name, description) for split in tars for name, description in told.items()),
         ],
     }
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _responsible(census: Census) -> dict[str, Any]:
+def _responsible(contents: Contents) -> dict[str, Any]:
     """Croissant's vocabulary for responsible AI: how the data came about, and what not to expect of it."""
-    kinds = {kind for kind, _, _ in census.origins}
+    kinds = {kind for kind, _, _ in contents.origins}
     ways = {
-        "generated": ("Software", f"{census.generated:,} pictures were painted by a diffusion model"),
+        "generated": ("Software", f"{contents.generated:,} pictures were painted by a diffusion model"),
         "keyed": ("Video", "footage before a screen was keyed"),
         "composited": ("Existing datasets", "foregrounds with a known alpha were set on a screen"),
     }
@@ -143,12 +141,12 @@ def _file_set(split: str, member: str, tars: Sequence[FileRecord]) -> dict[str, 
         "@id": f"{split}-{member}",
         "name": f"{split}-{member}",
         "containedIn": [{"@id": f"data/{tar.name}"} for tar in tars],
-        "encodingFormat": "application/json" if member == "json" else "image/png",
+        "encodingFormat": "application/json" if member == JSON else "image/png",
         "includes": f"*.{member}",
     }
 
 
-def _record_set(split: str, member: str) -> dict[str, Any]:
+def _record_set(split: str, member: str, description: str) -> dict[str, Any]:
     """Key and content of one kind of member.
 
     The JSON comes as text: its fields stand in the manifest, and mlcroissant reads no JSON out of an archive.
@@ -161,18 +159,18 @@ def _record_set(split: str, member: str) -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
-        "description": _CONTENTS[member],
+        "description": description,
         "key": {"@id": f"{name}/key"},
         "field": [
             _field(f"{name}/key", "sc:Text", key),
             _field(f"{name}/text", "sc:Text", content)
-            if member == "json"
+            if member == JSON
             else _field(f"{name}/image", "sc:ImageObject", content),
         ],
     }
 
 
-def _manifest(file: str) -> dict[str, Any]:
+def _manifest(file: str, members: Members) -> dict[str, Any]:
     """A record per attempt, of all splits, with every field of the JSON that can be filtered by."""
     name = "manifest"
     return {
@@ -186,7 +184,7 @@ def _manifest(file: str) -> dict[str, Any]:
                 _TYPES[column.type],
                 {"fileObject": {"@id": file}, "extract": {"column": column.name}},
             )
-            for column in FINAL_SCHEMA
+            for column in final_schema(members)
         ],
     }
 

@@ -14,10 +14,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.keys import MAX_SHARD_SIZE
+
 KeyPairs: TypeAlias = NDArray[np.int64]  # (M, 2): a sample's key, and that of the sample it repeats
 
 HASH_BITS = 64
-MAX_SHARD_SIZE = 10_000  # the last four digits of a key count inside its shard
 
 
 class DuplicateSearch:

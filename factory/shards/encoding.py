@@ -1,7 +1,8 @@
-"""A sample as its four members: KEY.alpha.png, KEY.fg.png, KEY.json, KEY.rgb.png."""
+"""A sample as the bytes of its members: a PNG each, and the JSON."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
-from factory.sample import Matte, Picture, Sample
+from factory.sample import Sample
 from factory.shards.marking import MarkingSettings, mark_members
+from factory.shards.members import JSON, MATTING, Members
 
 PLAIN_MARKS = MarkingSettings()
-MEMBERS = ("alpha.png", "fg.png", "json", "rgb.png")
+IN_WORDS = {"rgb": "picture", "fg": "foreground"}
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
@@ -43,10 +45,10 @@ def pixel_hash(picture: NDArray[np.uint8]) -> str:
     return hashlib.sha256(picture.tobytes()).hexdigest()
 
 
-def metadata(sample: Sample, rgb: Picture, alpha: Matte, foreground: Picture) -> dict[str, Any]:
-    """The sample's JSON: one fixed schema, every field always present and typed, never null."""
+def metadata(sample: Sample, pictures: Mapping[str, NDArray[np.uint8]]) -> dict[str, Any]:
+    """The sample's JSON: one fixed schema, every field always present and typed, never null.  pictures: by member."""
     origin = sample.origin
-    height, width = alpha.shape
+    height, width = sample.rgb.shape[:2]
     return {
         "ai_generated": origin.ai_generated,
         "attempt": sample.request.attempt,
@@ -57,7 +59,7 @@ def metadata(sample: Sample, rgb: Picture, alpha: Matte, foreground: Picture) ->
         "compositing": "srgb",
         "digital_source_type": origin.digital_source_type,
         "foreground": origin.foreground,
-        "hashes": {"alpha": pixel_hash(alpha), "fg": pixel_hash(foreground), "rgb": pixel_hash(rgb)},
+        "hashes": {name: pixel_hash(picture) for name, picture in pictures.items()},
         "height": height,
         "item": origin.item,
         "key": sample.request.key,
@@ -84,22 +86,24 @@ def metadata(sample: Sample, rgb: Picture, alpha: Matte, foreground: Picture) ->
     }
 
 
-def encode(sample: Sample, marking: MarkingSettings = PLAIN_MARKS) -> tuple[dict[str, bytes], dict[str, Any]]:
+def encode(
+    sample: Sample, marking: MarkingSettings = PLAIN_MARKS, members: Members = MATTING
+) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The members of a finished sample, each picture with its mark, and its metadata.
 
     Raises DataError where a picture is missing or odd-sized.
     """
-    rgb, alpha, foreground = sample.rgb, sample.alpha, sample.foreground
-    if alpha is None or foreground is None:
-        raise DataError("unfinished", "the sample has no alpha or no foreground")
-    if not rgb.shape[:2] == alpha.shape == foreground.shape[:2]:
-        shapes = f"picture {rgb.shape[:2]}, alpha {alpha.shape}, foreground {foreground.shape[:2]}"
-        raise DataError("size", f"sizes differ: {shapes}")
-    meta = metadata(sample, rgb, alpha, foreground)
-    members = {
-        "alpha.png": encode_png(alpha),
-        "fg.png": encode_png(foreground),
-        "json": json.dumps(meta, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode(),
-        "rgb.png": encode_png(rgb),
-    }
-    return mark_members(members, meta, marking), meta
+    pictures: dict[str, NDArray[np.uint8]] = {}
+    for member in members:
+        pixels = member.pixels(sample)
+        if pixels is None:
+            what = "alpha or no foreground" if member in MATTING else member.name
+            raise DataError("unfinished", f"the sample has no {what}")
+        pictures[member.name] = pixels
+    if len({picture.shape[:2] for picture in pictures.values()}) > 1:
+        shapes = (f"{IN_WORDS.get(name, name)} {picture.shape[:2]}" for name, picture in pictures.items())
+        raise DataError("size", f"sizes differ: {', '.join(shapes)}")
+    meta = metadata(sample, pictures)
+    bodies = {member.extension: encode_png(pictures[member.name]) for member in members}
+    bodies[JSON] = json.dumps(meta, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return mark_members(bodies, meta, marking), meta

@@ -20,22 +20,16 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from factory.errors import MachineError
-from factory.shards.card import Census, SourceLine, dataset_card
-from factory.shards.commit import (
-    CommitRecord,
-    FileRecord,
-    digest_file,
-    fsync_folder,
-    publish,
-    sizes,
-    write_durably,
-    write_json,
-)
+from factory.keys import key_of_number
+from factory.shards.card import Contents, SourceLine, dataset_card
+from factory.shards.commit import CommitRecord, FileRecord, digest_file
 from factory.shards.croissant import croissant
 from factory.shards.duplicates import DuplicateSearch, KeyPairs
-from factory.shards.indexes import INDEX_COLUMNS, dali_index, shard_indexes
+from factory.shards.durable import json_bytes
+from factory.shards.indexes import dali_index, shard_indexes
 from factory.shards.layout import Layout
-from factory.shards.manifest import FINAL_SCHEMA, ROWS_IN_ONE_FILE, UNREADABLE
+from factory.shards.manifest import DUPLICATE_OF, ROWS_IN_ONE_FILE, UNREADABLE, final_schema
+from factory.shards.members import MATTING, Members
 
 SCHEMA_VERSION = 1
 ROW_GROUP = 65_536  # rows; a part each would make the file's footer larger than its data
@@ -68,7 +62,7 @@ DEFAULTS = FinishSettings()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class FinishedSet:
     """finished.json: what a finished set was made from, and the files that span its shards.
 
     shards: content_digest of the records.  files: by name, in the set's folder.
@@ -94,10 +88,10 @@ def content_digest(records: Sequence[CommitRecord]) -> str:
     return digest.hexdigest()
 
 
-def read_finished(layout: Layout) -> Finished | None:
+def read_finished(layout: Layout) -> FinishedSet | None:
     """The content of finished.json; None where it is absent, torn or of another schema."""
     try:
-        finished = TypeAdapter(Finished).validate_json(layout.finished.read_bytes())
+        finished = TypeAdapter(FinishedSet).validate_json(layout.finished.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
     return finished if finished.schema_version == SCHEMA_VERSION else None
@@ -108,18 +102,23 @@ def is_finished(layout: Layout, records: Sequence[CommitRecord], settings: Finis
     finished = read_finished(layout)
     if finished is None or finished.settings != settings or finished.shards != content_digest(records):
         return False
-    on_disk = sizes(layout.root)
+    on_disk = layout.store.sizes(layout.root)
     whole = all(on_disk.get(name) == file.bytes for name, file in finished.files.items())
     return (
         whole
         and layout.card.exists()
         and layout.croissant.exists()
-        and set(sizes(layout.index)) >= index_names(layout, records)
+        and layout.store.sizes(layout.index).keys() >= index_names(layout, records)
     )
 
 
-def finalise(layout: Layout, records: Sequence[CommitRecord], settings: FinishSettings = DEFAULTS) -> None:
-    """Make the finished set of these committed shards (valid ones, in shard order).
+def finalise(
+    layout: Layout,
+    records: Sequence[CommitRecord],
+    settings: FinishSettings = DEFAULTS,
+    members: Members = MATTING,
+) -> None:
+    """Make the finished set of these committed shards (valid ones, in shard order).  members: of their samples.
 
     Call it under the folder's lock and with no worker alive: files that no record names are removed.
     `mark_finished` follows, when whatever else belongs to a finished set is written too.
@@ -130,25 +129,25 @@ def finalise(layout: Layout, records: Sequence[CommitRecord], settings: FinishSe
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     single = rows_of(records) <= ROWS_IN_ONE_FILE
-    census = Census()
+    contents = Contents(members)
     search = DuplicateSearch()
     for record, part in zip(records, _parts(layout, records), strict=True):
         accepted = part.filter(pc.equal(part["status"], "accepted"))
-        census.count(record, accepted)
+        contents.count(record, accepted)
         if single:  # only the one manifest has a column for duplicates
             search.take(accepted["key"].to_pylist(), accepted["phash"].to_pylist())
         if record.tar.name:
-            _replace(layout.idx(record.shard, record.split), dali_index(accepted.select(INDEX_COLUMNS)), scratch)
+            _replace(layout, layout.idx(record.shard, record.split), dali_index(accepted, members), scratch)
     for name, data in shard_indexes(records).items():
-        _replace(layout.root / name, data, scratch)
+        _replace(layout, layout.root / name, data, scratch)
     if single:
-        _write_manifest(layout, records, search.found(settings.duplicate_distance), scratch)
+        _write_manifest(layout, records, members, search.found(settings.duplicate_distance), scratch)
     else:
         layout.manifest.unlink(missing_ok=True)
-    card = dataset_card(census, settings.title, settings.sources, settings.excluded)
-    _replace(layout.card, card.encode(), scratch)
+    card = dataset_card(contents, settings.title, settings.sources, settings.excluded)
+    _replace(layout, layout.card, card.encode(), scratch)
     files = [digest_file(layout.root / name, name) for name in _spanning(layout, records)]
-    _replace(layout.croissant, croissant(census, records, files, settings.title, _day(records)), scratch)
+    _replace(layout, layout.croissant, croissant(contents, records, files, settings.title, _day(records)), scratch)
     shutil.rmtree(scratch)
 
 
@@ -156,8 +155,8 @@ def mark_finished(layout: Layout, records: Sequence[CommitRecord], settings: Fin
     """Write finished.json: from here on a run in this folder has nothing to do."""
     names = [*_spanning(layout, records), layout.croissant.name]
     files = {name: digest_file(layout.root / name, name) for name in names}
-    finished = Finished(shards=content_digest(records), settings=settings, files=files)
-    write_json(layout.finished, asdict(finished), layout.scratch)
+    finished = FinishedSet(shards=content_digest(records), settings=settings, files=files)
+    layout.store.write(layout.finished, json_bytes(asdict(finished)), layout.scratch)
 
 
 def _spanning(layout: Layout, records: Sequence[CommitRecord]) -> list[str]:
@@ -175,15 +174,10 @@ def remove_stale(layout: Layout, records: Sequence[CommitRecord]) -> None:
     }
     folders = {"data": layout.data, "parts": layout.parts, "rejected": layout.rejected, "index": layout.index}
     for kind, folder in folders.items():
-        stale = [name for name in sizes(folder) if _OURS[kind].fullmatch(name) and name not in named[kind]]
-        for name in stale:
-            (folder / name).unlink()
-        if stale:
-            fsync_folder(folder)
+        stale = [name for name in layout.store.sizes(folder) if _OURS[kind].fullmatch(name) and name not in named[kind]]
+        layout.store.remove(folder / name for name in stale)
     indexes = set(shard_indexes(records))
-    for old in layout.root.glob("shardindex*.json"):
-        if old.name not in indexes:
-            old.unlink()
+    layout.store.remove(old for old in layout.root.glob("shardindex*.json") if old.name not in indexes)
 
 
 def index_names(layout: Layout, records: Sequence[CommitRecord]) -> set[str]:
@@ -209,10 +203,10 @@ def _day(records: Sequence[CommitRecord]) -> str:
     return datetime.fromtimestamp(last, UTC).date().isoformat()
 
 
-def _replace(path: Path, data: bytes, scratch: Path) -> None:
-    """Write a file durably unless it already holds just this."""
-    if not path.exists() or path.read_bytes() != data:
-        write_durably(path, data, scratch)
+def _replace(layout: Layout, path: Path, data: bytes, scratch: Path) -> None:
+    """Publish a file unless it already holds just this."""
+    if layout.store.size(path) != len(data) or layout.store.read(path) != data:
+        layout.store.write(path, data, scratch)
 
 
 def merged(parts: Iterable[pa.Table], duplicates: KeyPairs) -> Iterator[pa.Table]:
@@ -227,14 +221,16 @@ def merged(parts: Iterable[pa.Table], duplicates: KeyPairs) -> Iterator[pa.Table
         yield pa.concat_tables(waiting).combine_chunks()
 
 
-def _write_manifest(layout: Layout, records: Sequence[CommitRecord], duplicates: KeyPairs, scratch: Path) -> None:
+def _write_manifest(
+    layout: Layout, records: Sequence[CommitRecord], members: Members, duplicates: KeyPairs, scratch: Path
+) -> None:
     temporary = scratch / layout.manifest.name
-    with pq.ParquetWriter(temporary, FINAL_SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(temporary, final_schema(members), compression="zstd") as writer:
         for chunk in merged(_parts(layout, records), duplicates):
             writer.write_table(chunk)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
-    publish(temporary, layout.manifest)
+    layout.store.publish(temporary, layout.manifest)
 
 
 def _with_duplicates(part: pa.Table, duplicates: KeyPairs) -> pa.Table:
@@ -242,7 +238,7 @@ def _with_duplicates(part: pa.Table, duplicates: KeyPairs) -> pa.Table:
     first, last = np.searchsorted(duplicates[:, 0], [int(keys[0]), int(keys[-1]) + 1]) if keys else (0, 0)
     originals = dict(duplicates[first:last].tolist())
     column = [
-        f"{originals[int(key)]:010d}" if status == "accepted" and int(key) in originals else ""
+        key_of_number(originals[int(key)]) if status == "accepted" and int(key) in originals else ""
         for key, status in zip(keys, states, strict=True)
     ]
-    return part.append_column(FINAL_SCHEMA.field("duplicate_of"), pa.array(column, pa.string()))
+    return part.append_column(DUPLICATE_OF, pa.array(column, pa.string()))

@@ -6,27 +6,25 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from factory.shards.commit import CommitRecord
-from factory.shards.encoding import MEMBERS
-from factory.shards.manifest import EXTENTS
+from factory.shards.manifest import extents
+from factory.shards.members import Members, column, extensions
 
-INDEX_COLUMNS = ("key", *EXTENTS)
 MAIN_SPLIT = "train"
 
 
-def dali_index(accepted: pa.Table) -> bytes:
+def dali_index(accepted: pa.Table, members: Members) -> bytes:
     """NVIDIA DALI's text index v1.2 of one tar: a line a sample, of `extension offset size name` for each member.
 
-    accepted: the INDEX_COLUMNS of the shard's accepted rows, in key order.
+    accepted: the shard's accepted rows, in key order.
     """
-    columns = {name: accepted[name].to_pylist() for name in INDEX_COLUMNS}
+    columns = {name: accepted[name].to_pylist() for name in ("key", *extents(members))}
     lines = [f"v1.2 {accepted.num_rows}"]
     for row, key in enumerate(columns["key"]):
-        members = []
-        for member in MEMBERS:
-            column = member.replace(".", "_")
-            offset, size = columns[f"{column}_offset"][row], columns[f"{column}_size"][row]
-            members.append(f"{member} {offset} {size} {key}.{member}")
-        lines.append(" ".join(members))
+        places = []
+        for name in extensions(members):
+            offset, size = columns[column(name, "offset")][row], columns[column(name, "size")][row]
+            places.append(f"{name} {offset} {size} {key}.{name}")
+        lines.append(" ".join(places))
     return ("\n".join(lines) + "\n").encode()
 
 

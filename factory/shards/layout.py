@@ -3,12 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory.keys import shard_name
+from factory.shards.store import Store, open_store
+
 
 @dataclass(frozen=True)
 class Layout:
     """Paths inside one data set folder."""
 
     root: Path
+
+    @property
+    def store(self) -> Store:
+        """Where these paths are published."""
+        return open_store(self.root)
 
     @property
     def plan(self) -> Path:
@@ -81,16 +89,16 @@ class Layout:
         return self.root / "finished.json"
 
     def tar(self, shard: int, split: str) -> Path:
-        return self.data / f"{split}-{shard:06d}.tar"
+        return self.data / f"{split}-{shard_name(shard)}.tar"
 
     def part(self, shard: int) -> Path:
-        return self.parts / f"part-{shard:06d}.parquet"
+        return self.parts / f"part-{shard_name(shard)}.parquet"
 
     def commit(self, shard: int) -> Path:
-        return self.commits / f"{shard:06d}.json"
+        return self.commits / f"{shard_name(shard)}.json"
 
     def rejected_tar(self, shard: int) -> Path:
-        return self.rejected / f"{shard:06d}.tar"
+        return self.rejected / f"{shard_name(shard)}.tar"
 
     def idx(self, shard: int, split: str) -> Path:
-        return self.index / f"{split}-{shard:06d}.idx"
+        return self.index / f"{split}-{shard_name(shard)}.idx"

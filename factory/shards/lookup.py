@@ -1,7 +1,5 @@
 """One sample out of millions: its manifest rows by key, its pictures by one range read per member."""
 
-import os
-import re
 from bisect import bisect_left
 from pathlib import Path
 from typing import Any
@@ -10,10 +8,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.errors import UsageError
-from factory.shards.encoding import MEMBERS
+from factory.keys import is_key, shard_of
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, decode
 
+OFFSET = "_offset"  # at the end of a column: where a member's bytes begin
 NEIGHBOURS = 2  # named on each side of a key that is not there
 
 
@@ -23,9 +22,9 @@ def attempts(root: Path, key: str) -> list[dict[str, Any]]:
     Only the key's own shard is read. Raises UsageError with the nearest keys where there is none.
     """
     layout = Layout(root)
-    if not re.fullmatch(r"\d{10}", key):
+    if not is_key(key):
         raise UsageError(f"{key!r} is no key: give the 10 digits before a member's first dot, such as 0000000003.")
-    part = layout.part(int(key[:6]))
+    part = layout.part(shard_of(key))
     file = part if part.exists() else layout.manifest
     rows: list[dict[str, Any]] = []
     if file.exists():
@@ -47,21 +46,18 @@ def find(root: Path, key: str) -> dict[str, Any]:
 
 def read_row(root: Path, row: dict[str, Any]) -> Stored:
     """The pictures and metadata of an accepted row. Raises DataError where the bytes there are no sample."""
-    tar = Layout(root).tar(row["shard"], row["split"])
+    layout = Layout(root)
+    tar = layout.tar(row["shard"], row["split"])
+    ends = [name.removesuffix(OFFSET) for name in row if name.endswith(OFFSET)]
     try:
-        descriptor = os.open(tar, os.O_RDONLY)
+        bodies = {
+            name.replace("_", "."): layout.store.read(tar, row[f"{name}_offset"], row[f"{name}_size"]) for name in ends
+        }
     except FileNotFoundError as error:
         raise UsageError(
             f"{tar} is missing: `factory verify {root}` names what else is, running again remakes it."
         ) from error
-    try:
-        members = {}
-        for member in MEMBERS:
-            column = member.replace(".", "_")
-            members[member] = os.pread(descriptor, row[f"{column}_size"], row[f"{column}_offset"])
-    finally:
-        os.close(descriptor)
-    return decode(row["key"], members)
+    return decode(row["key"], bodies)
 
 
 def _nearest(layout: Layout, key: str) -> str:
@@ -69,7 +65,7 @@ def _nearest(layout: Layout, key: str) -> str:
     if not layout.parts.is_dir():
         return ": it has no manifest"
     parts = sorted(layout.parts.glob("part-*.parquet"))
-    place = bisect_left(parts, layout.part(int(key[:6])))
+    place = bisect_left(parts, layout.part(shard_of(key)))
     keys: set[str] = set()
     for part in parts[max(0, place - 1) : place + 2]:
         keys.update(pq.read_table(part, columns=["key"])["key"].to_pylist())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from factory.errors import DataError
+from factory.keys import shard_of
 from factory.sample import Request, Sample, Scores
-from factory.shards.encoding import MEMBERS
+from factory.shards.members import Members, column, extensions
 from factory.shards.writer import Extent
 
 ROWS_IN_ONE_FILE = 5_000_000  # above this the manifest stays a folder of parts
 SCORES = tuple(field.name for field in fields(Scores))
-EXTENTS = tuple(f"{member.replace('.', '_')}_{what}" for member in MEMBERS for what in ("offset", "size"))
+DUPLICATE_OF = pa.field("duplicate_of", pa.string())  # only in the manifest of a finished set
 
-SCHEMA = pa.schema(
+_COLUMNS = pa.schema(
     [
         ("key", pa.string()),
         ("shard", pa.int32()),
@@ -46,25 +48,42 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
         *((name, pa.float32()) for name in SCORES),
         ("phash", pa.string()),
-        ("rgb_sha256", pa.string()),
-        ("alpha_sha256", pa.string()),
-        ("fg_sha256", pa.string()),
-        *((name, pa.int64()) for name in EXTENTS),
     ]
 )
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what pyarrow raises for a damaged Parquet file
-FINAL_SCHEMA = SCHEMA.append(pa.field("duplicate_of", pa.string()))
 
-_NOTHING: dict[str, Any] = {
-    field.name: "" if field.type == pa.string() else False if field.type == pa.bool_() else -1 for field in SCHEMA
-}
+
+@cache
+def extents(members: Members) -> tuple[str, ...]:
+    """The columns that say where the bytes of a sample's members lie."""
+    return tuple(column(name, what) for name in extensions(members) for what in ("offset", "size"))
+
+
+@cache
+def schema(members: Members) -> pa.Schema:
+    """The columns of a part: the same for all sets, then for each member a hash of its pixels and its place."""
+    hashes = [pa.field(f"{member.name}_sha256", pa.string()) for member in members]
+    places = [pa.field(name, pa.int64()) for name in extents(members)]
+    return pa.schema([*_COLUMNS, *hashes, *places])
+
+
+def final_schema(members: Members) -> pa.Schema:
+    """The columns of a finished set's manifest."""
+    return schema(members).append(DUPLICATE_OF)
+
+
+@cache
+def _nothing(members: Members) -> dict[str, Any]:
+    """A row in which nothing is known."""
+    empty: dict[pa.DataType, Any] = {pa.string(): "", pa.bool_(): False}
+    return {field.name: empty.get(field.type, -1) for field in schema(members)}
 
 
 def _request_columns(request: Request, split: str) -> dict[str, Any]:
     item = request.item.get("path") or request.item.get("key") or ""
     return {
         "key": request.key,
-        "shard": int(request.key[:6]),
+        "shard": shard_of(request.key),
         "slot": request.slot,
         "attempt": request.attempt,
         "seed": request.seed,
@@ -101,22 +120,22 @@ def accepted_row(sample: Sample, split: str, meta: Mapping[str, Any]) -> dict[st
     """The row of a sample that will lie in the shard; `extent_columns` follow when it does."""
     hashes = {f"{name}_sha256": value for name, value in meta["hashes"].items()}
     columns = _request_columns(sample.request, split) | _sample_columns(sample) | hashes
-    return _NOTHING | columns | {"status": "accepted"}
+    return columns | {"status": "accepted"}
 
 
 def extent_columns(extents: Mapping[str, Extent]) -> dict[str, int]:
     """Where a sample's members lie, by the names of the manifest's columns."""
     places = {}
     for member, extent in extents.items():
-        places[f"{member.replace('.', '_')}_offset"] = extent.offset
-        places[f"{member.replace('.', '_')}_size"] = extent.size
+        places[column(member, "offset")] = extent.offset
+        places[column(member, "size")] = extent.size
     return places
 
 
 def rejected_row(sample: Sample, split: str, reason: str, detail: str) -> dict[str, Any]:
     """The row of an attempt that a gate turned down."""
     columns = _request_columns(sample.request, split) | _sample_columns(sample)
-    return _NOTHING | columns | {"status": "rejected", "reason": reason, "detail": detail}
+    return columns | {"status": "rejected", "reason": reason, "detail": detail}
 
 
 def failed_row(request: Request, split: str, error: DataError) -> dict[str, Any]:
@@ -129,12 +148,13 @@ def failed_row(request: Request, split: str, error: DataError) -> dict[str, Any]
         "source": item.get("source"),
     }
     columns = _request_columns(request, split) | {name: value for name, value in named.items() if value}
-    return _NOTHING | columns | {"status": "failed", "reason": error.kind, "detail": str(error)}
+    return columns | {"status": "failed", "reason": error.kind, "detail": str(error)}
 
 
-def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def write_table(rows: Sequence[Mapping[str, Any]], members: Members, path: Path) -> None:
     """Write one part; the bytes depend on the rows and pyarrow's version alone."""
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), path, compression="zstd")
+    whole = [{**_nothing(members), **row} for row in rows]
+    pq.write_table(pa.Table.from_pylist(whole, schema=schema(members)), path, compression="zstd")
 
 
 def read_manifest(parts: Path, manifest: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -143,4 +163,4 @@ def read_manifest(parts: Path, manifest: Path, columns: Sequence[str] | None = N
     if manifest.exists():
         return pq.read_table(manifest, columns=wanted)
     tables = [pq.read_table(part, columns=wanted) for part in sorted(parts.glob("part-*.parquet"))]
-    return pa.concat_tables(tables) if tables else SCHEMA.empty_table().select(wanted or SCHEMA.names)
+    return pa.concat_tables(tables) if tables else _COLUMNS.empty_table().select(wanted or _COLUMNS.names)

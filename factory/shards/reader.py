@@ -2,26 +2,41 @@
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from factory.errors import DataError, UsageError
 from factory.sample import Matte, Picture
-from factory.shards.encoding import MEMBERS, decode_png
+from factory.shards.encoding import decode_png
 from factory.shards.layout import Layout
+from factory.shards.members import JSON, MATTING, Pixels, extensions
+from factory.shards.writer import Extent
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A sample as it lies in a shard."""
+    """A sample as it lies in a shard.  pictures: by member, "rgb", "alpha", "fg" and what else the set holds."""
 
     key: str
-    rgb: Picture
-    alpha: Matte
-    foreground: Picture
+    pictures: Mapping[str, Pixels]
     meta: dict[str, Any]
+
+    @property
+    def rgb(self) -> Picture:
+        """(H, W, 3), the picture on its screen."""
+        return self.pictures["rgb"]
+
+    @property
+    def alpha(self) -> Matte:
+        """(H, W), linear coverage."""
+        return self.pictures["alpha"]
+
+    @property
+    def foreground(self) -> Picture:
+        """(H, W, 3), straight colour."""
+        return self.pictures["fg"]
 
 
 def read_members(tar: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -40,14 +55,29 @@ def read_members(tar: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
                     key, members = stem, {}
                 body = archive.extractfile(info)
                 members[extension] = body.read() if body is not None else b""
-            _check_end(archive)
+            check_end(archive)
     except (tarfile.TarError, EOFError) as error:
         raise DataError("broken_tar", f"{tar.name} is not a whole tar archive ({error})") from error
     if members:
         yield key, members
 
 
-def _check_end(archive: tarfile.TarFile) -> None:
+def member_extents(tar: Path, file: IO[bytes]) -> Iterator[tuple[str, str, Extent]]:
+    """(key, extension, place) of each member of an open tar, in the order they lie there. Only headers are read.
+
+    Raises DataError("broken_tar") where the archive ends early or is none.
+    """
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            for info in archive:
+                key, _, extension = info.name.partition(".")
+                yield key, extension, Extent(info.offset_data, info.size)
+            check_end(archive)
+    except (tarfile.TarError, EOFError) as error:
+        raise DataError("broken_tar", f"{tar.name} is not a whole tar archive ({error})") from error
+
+
+def check_end(archive: tarfile.TarFile) -> None:
     """Tarfile stops at a damaged or cut header as if the archive ended there."""
     file = archive.fileobj
     assert file is not None  # it is open
@@ -58,16 +88,15 @@ def _check_end(archive: tarfile.TarFile) -> None:
 
 def decode(key: str, members: dict[str, bytes]) -> Stored:
     """The pictures and metadata of one sample. Raises DataError where a member is missing or broken."""
-    missing = [name for name in MEMBERS if name not in members]
+    missing = [name for name in extensions(MATTING) if name not in members]
     if missing:
         raise DataError("missing_member", f"sample {key} has no {', '.join(missing)}")
     try:
-        meta = json.loads(members["json"])
+        meta = json.loads(members[JSON])
     except ValueError as error:
         raise DataError("undecodable", f"the JSON of sample {key} is broken ({error})") from error
-    return Stored(
-        key, decode_png(members["rgb.png"]), decode_png(members["alpha.png"]), decode_png(members["fg.png"]), meta
-    )
+    names = [name.removesuffix(".png") for name in members if name.endswith(".png")]
+    return Stored(key, {name: decode_png(members[f"{name}.png"]) for name in names}, meta)
 
 
 def shards_of(root: Path, split: str) -> list[Path]:

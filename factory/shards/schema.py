@@ -10,10 +10,11 @@ from dataclasses import fields
 from typing import Any, TypeAlias
 
 from factory.sample import Scores
+from factory.shards.members import JSON, Members, extensions
 
 Kind: TypeAlias = type | list[Any] | Mapping[str, Any]  # a list's one element is the kind of its items
 
-METADATA: Mapping[str, Kind] = {
+_METADATA: Mapping[str, Kind] = {
     "ai_generated": bool,
     "attempt": int,
     "attribution": str,
@@ -23,7 +24,7 @@ METADATA: Mapping[str, Kind] = {
     "compositing": str,
     "digital_source_type": str,
     "foreground": str,
-    "hashes": {"alpha": str, "fg": str, "rgb": str},
+    "hashes": {},  # of each member that is a picture
     "height": int,
     "item": str,
     "key": str,
@@ -47,7 +48,12 @@ METADATA: Mapping[str, Kind] = {
 _ARROW_NAMES: Mapping[type, str] = {bool: "bool", int: "int64", float: "float64", str: "string"}
 
 
-def misfits(value: Any, kind: Kind = METADATA, name: str = "") -> Iterator[str]:
+def metadata_schema(members: Members) -> Mapping[str, Kind]:
+    """Field → kind of value, for samples with these members."""
+    return {**_METADATA, "hashes": dict.fromkeys(sorted(member.name for member in members), str)}
+
+
+def misfits(value: Any, kind: Kind, name: str = "") -> Iterator[str]:
     """What is wrong with a sample's JSON, one clause a field: "scores.gsg is missing", "seed is int, not str"."""
     if isinstance(kind, Mapping):
         if not isinstance(value, dict):
@@ -85,12 +91,12 @@ def _named(name: str, kind: Kind) -> dict[str, Any]:
     return {"name": name, **(feature if isinstance(feature, dict) else {"dtype": feature})}
 
 
-def features() -> list[dict[str, Any]]:
+def features(members: Members) -> list[dict[str, Any]]:
     """The columns of a shard as Hugging Face's webdataset loader names them, for the card's dataset_info."""
-    pictures = [{"name": name, "dtype": "image"} for name in ("alpha.png", "fg.png", "rgb.png")]
+    pictures = [{"name": name, "dtype": "image"} for name in extensions(members) if name != JSON]
     return [
         {"name": "__key__", "dtype": "string"},
         {"name": "__url__", "dtype": "string"},
         *pictures,
-        _named("json", METADATA),
+        _named(JSON, metadata_schema(members)),
     ]

@@ -16,27 +16,37 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from factory.errors import MachineError
-from factory.shards.commit import CommitRecord, read_commit, sizes
+from factory.keys import key_of_number
+from factory.shards.commit import CommitRecord, read_commit
 from factory.shards.duplicates import DuplicateSearch
 from factory.shards.finalise import content_digest, index_names, read_finished, rows_of
 from factory.shards.indexes import shard_indexes
 from factory.shards.layout import Layout
-from factory.shards.manifest import FINAL_SCHEMA, ROWS_IN_ONE_FILE, UNREADABLE
+from factory.shards.manifest import ROWS_IN_ONE_FILE, UNREADABLE, final_schema
+from factory.shards.members import MATTING, Members
 from factory.shards.verify_shard import Fault, check_shard, some
 
-__all__ = ["Fault", "Progress", "silent", "verify"]
+__all__ = ["Count", "Fault", "silent", "verify"]
 
-Progress = Callable[[int, int], None]  # shards checked, shards in all
+Count = Callable[[int, int], None]  # shards checked, shards in all
 
 
 def silent(done: int, total: int) -> None:
     """Nobody watches."""
 
 
-def verify(root: Path, *, fingerprint: str, shards: int, workers: int = 1, progress: Progress = silent) -> list[Fault]:
+def verify(
+    root: Path,
+    *,
+    fingerprint: str,
+    shards: int,
+    members: Members = MATTING,
+    workers: int = 1,
+    progress: Count = silent,
+) -> list[Fault]:
     """All faults of a data set folder; an empty list means that it is whole.
 
-    fingerprint, shards: of the folder's plan.  workers: processes (1 checks in this one).
+    fingerprint, shards, members: of the folder's plan.  workers: processes (1 checks in this one).
     """
     layout = Layout(root)
     records, faults = _read_records(layout, fingerprint, shards)
@@ -44,10 +54,10 @@ def verify(root: Path, *, fingerprint: str, shards: int, workers: int = 1, progr
     faults += _check_finished(layout, records)
     manifest = None
     if layout.manifest.exists():
-        unusable = list(_check_schema(layout.manifest))
+        unusable = list(_check_schema(layout.manifest, members))
         faults += unusable or _check_manifest(layout, records)
         manifest = None if unusable else layout.manifest
-    for done, found in enumerate(_check_shards(root, manifest, records, workers), start=1):
+    for done, found in enumerate(_check_shards(root, manifest, members, records, workers), start=1):
         faults += found
         progress(done, len(records))
     return faults
@@ -56,8 +66,8 @@ def verify(root: Path, *, fingerprint: str, shards: int, workers: int = 1, progr
 def _read_records(layout: Layout, fingerprint: str, shards: int) -> tuple[list[CommitRecord], list[Fault]]:
     """The records to check, in shard order, and what is wrong with commits/ itself."""
     records, faults = [], []
-    present = sizes(layout.commits)
-    expected = {f"{number:06d}.json": number for number in range(shards)}
+    present = layout.store.sizes(layout.commits)
+    expected = {layout.commit(number).name: number for number in range(shards)}
     for name, number in expected.items():
         place = f"commits/{name}"
         if name not in present:
@@ -65,7 +75,7 @@ def _read_records(layout: Layout, fingerprint: str, shards: int) -> tuple[list[C
                 Fault(place, "missing_shard", f"shard {number} was not committed: run the set's command again")
             )
             continue
-        record = _read_record(layout.commits / name)
+        record = _read_record(layout.store.read(layout.commits / name))
         if record is None:
             faults.append(Fault(place, "unreadable", "it is not a commit record"))
         elif record.fingerprint != fingerprint:
@@ -81,13 +91,13 @@ def _read_records(layout: Layout, fingerprint: str, shards: int) -> tuple[list[C
     return records, faults
 
 
-def _read_record(path: Path) -> CommitRecord | None:
+def _read_record(data: bytes) -> CommitRecord | None:
     """The record, if also each field has its type."""
     try:
-        TypeAdapter(CommitRecord).validate_json(path.read_bytes(), strict=True)
+        TypeAdapter(CommitRecord).validate_json(data, strict=True)
     except ValidationError:
         return None
-    return read_commit(path)
+    return read_commit(data)
 
 
 def _check_folders(layout: Layout, records: Sequence[CommitRecord]) -> Iterator[Fault]:
@@ -106,9 +116,9 @@ def _check_folders(layout: Layout, records: Sequence[CommitRecord]) -> Iterator[
 
 
 def _check_shards(
-    root: Path, manifest: Path | None, records: Sequence[CommitRecord], workers: int
+    root: Path, manifest: Path | None, members: Members, records: Sequence[CommitRecord], workers: int
 ) -> Iterator[list[Fault]]:
-    check = partial(check_shard, root, manifest)
+    check = partial(check_shard, root, manifest, members)
     if workers == 1 or len(records) < 2:
         yield from map(check, records)
         return
@@ -149,13 +159,13 @@ def _check_finished(layout: Layout, records: Sequence[CommitRecord]) -> Iterator
             yield Fault(path.name, "index", "it does not list just the committed shards of its split")
 
 
-def _check_schema(manifest: Path) -> Iterator[Fault]:
+def _check_schema(manifest: Path, members: Members) -> Iterator[Fault]:
     try:
         schema = pq.read_schema(manifest)
     except UNREADABLE as error:
         yield Fault(manifest.name, "unreadable", f"it is not a readable Parquet file ({error})")
         return
-    if not schema.equals(FINAL_SCHEMA):
+    if not schema.equals(final_schema(members)):
         yield Fault(manifest.name, "columns", "its columns are not those of a finished manifest")
 
 
@@ -190,7 +200,7 @@ def _check_duplicates(table: pa.Table, distance: int, place: str) -> list[Fault]
         search.take(accepted["key"].to_pylist(), accepted["phash"].to_pylist())
     except ValueError:
         return [Fault(place, "duplicates", "its keys or perceptual hashes are no numbers")]
-    expected = {f"{key:010d}": f"{original:010d}" for key, original in search.found(distance)}
+    expected = {key_of_number(key): key_of_number(original) for key, original in search.found(distance)}
     marked = table.filter(pc.not_equal(table["duplicate_of"], ""))
     found = dict(zip(marked["key"].to_pylist(), marked["duplicate_of"].to_pylist(), strict=True))
     wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))

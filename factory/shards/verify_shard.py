@@ -14,14 +14,16 @@ import pyarrow.parquet as pq
 
 from factory.equation import TERMS, residual
 from factory.errors import DataError
+from factory.keys import is_key, shard_of
 from factory.shards.commit import CommitRecord, FileRecord
-from factory.shards.encoding import MEMBERS, pixel_hash
-from factory.shards.indexes import INDEX_COLUMNS, dali_index
+from factory.shards.encoding import pixel_hash
+from factory.shards.indexes import dali_index
 from factory.shards.layout import Layout
-from factory.shards.manifest import SCHEMA, SCORES, UNREADABLE
+from factory.shards.manifest import SCORES, UNREADABLE, schema
 from factory.shards.marking import SOURCE_TYPE, SYSTEM, SYSTEM_VERSION, read_marks
+from factory.shards.members import Members, column, extensions
 from factory.shards.reader import Stored, decode
-from factory.shards.schema import misfits
+from factory.shards.schema import metadata_schema, misfits
 from factory.shards.tar_check import Member, walk
 from factory.shards.writer import Extent
 
@@ -33,7 +35,6 @@ _COLUMNS = {  # manifest column → place in the sample's JSON
     **{name: (name,) for name in ("attribution", "soft_alpha", "model", "width", "height", "phash")},
     **{name: (name,) for name in ("ai_generated", "digital_source_type", "foreground", "colour")},
     **{name: ("scores", name) for name in SCORES},
-    **{f"{name}_sha256": ("hashes", name) for name in ("rgb", "alpha", "fg")},
 }
 
 
@@ -51,8 +52,9 @@ class Fault:
 
 @dataclass(slots=True)
 class _Contents:
-    """What was found in a tar, for the comparison with the manifest."""
+    """What was found in a tar, for the comparison with the manifest.  members: declared."""
 
+    members: Members
     extents: dict[str, dict[str, Extent]] = field(default_factory=dict)  # key → extension → place
     metas: dict[str, dict[str, Any]] = field(default_factory=dict)  # key → JSON, where it is as it should be
 
@@ -62,10 +64,10 @@ def some(keys: list[str]) -> str:
     return ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
 
 
-def check_shard(root: Path, manifest: Path | None, record: CommitRecord) -> list[Fault]:
+def check_shard(root: Path, manifest: Path | None, members: Members, record: CommitRecord) -> list[Fault]:
     """All faults of one shard: its files, its tar's samples, its part, its rows in the manifest, its index.
 
-    manifest: the set's one file, or None where there is none to compare with.
+    manifest: the set's one file, or None where there is none to compare with.  members: that each sample must have.
     """
     layout = Layout(root)
     faults: list[Fault] = []
@@ -76,17 +78,17 @@ def check_shard(root: Path, manifest: Path | None, record: CommitRecord) -> list
             (layout.rejected, record.rejected_tar),
         ):
             faults += _check_file(folder, file)
-        contents = _Contents()
+        contents = _Contents(members)
         if record.tar.name and (layout.data / record.tar.name).exists():
             faults += _check_tar(layout.data / record.tar.name, record, contents)
-        part = _read_part(layout.parts / record.part.name, faults)
+        part = _read_part(layout.parts / record.part.name, members, faults)
         if part is not None:
             faults += _check_part(part, f"manifest/{record.part.name}", record, contents)
-            faults += _check_index(layout, part, record)
+            faults += _check_index(layout, part, members, record)
             if manifest is not None:
                 faults += _check_manifest(manifest, part, record)
     except Exception as error:  # noqa: BLE001  (damage takes any shape: it is named, and the other shards are checked)
-        name = f"commits/{record.shard:06d}.json"
+        name = f"commits/{layout.commit(record.shard).name}"
         faults.append(Fault(name, "unreadable", f"the shard cannot be checked ({type(error).__name__}: {error})"))
     return faults
 
@@ -140,33 +142,37 @@ def _check_sample(place: str, members: list[Member], record: CommitRecord, conte
     contents.extents[key] = {
         name: Extent(member.offset, len(member.body)) for name, member in zip(names, members, strict=True)
     }
-    if len(key) != 10 or not key.isdecimal() or int(key[:6]) != record.shard:
+    if not is_key(key) or shard_of(key) != record.shard:
         yield Fault(key, "key", f"it is no key of shard {record.shard}, in whose tar it lies")
-    if tuple(names) != MEMBERS:
-        yield Fault(key, "members", f"its members are {', '.join(names)}, not {', '.join(MEMBERS)}")
+    declared = extensions(contents.members)
+    if tuple(names) != declared:
+        yield Fault(key, "members", f"its members are {', '.join(names)}, not {', '.join(declared)}")
     try:
         stored = decode(key, {name: member.body for name, member in zip(names, members, strict=True)})
     except DataError as error:
         yield Fault(key, error.kind, str(error))
         return
-    clauses = list(misfits(stored.meta))
+    clauses = list(misfits(stored.meta, metadata_schema(contents.members)))
     if clauses:
         yield Fault(key, "schema", f"its JSON is not as it should be: {'; '.join(clauses)}")
         return
     contents.metas[key] = stored.meta
-    yield from _check_pictures(stored)
+    yield from _check_pictures(stored, contents.members)
     for name, member in zip(names, members, strict=True):
         if name.endswith(".png"):
             yield from _check_mark(stored, name, member.body)
 
 
-def _check_pictures(stored: Stored) -> Iterator[Fault]:
+def _check_pictures(stored: Stored, members: Members) -> Iterator[Fault]:
     """Sizes, pixel hashes and the compositing equation, against a JSON that fits the schema."""
     key, meta = stored.key, stored.meta
     if meta["key"] != key:
         yield Fault(key, "key", f"its JSON is that of {meta['key']}")
-    for name, picture in (("rgb", stored.rgb), ("alpha", stored.alpha), ("fg", stored.foreground)):
-        if picture.ndim != (2 if name == "alpha" else 3):
+    for member in members:
+        name, picture = member.name, stored.pictures.get(member.name)
+        if picture is None:
+            continue  # named already
+        if picture.ndim != (2 if member.channels == 1 else 3):
             yield Fault(key, "channels", f"{name}.png is {'grey' if picture.ndim == 2 else 'RGB'}")
             return
         if picture.shape[:2] != (meta["height"], meta["width"]):
@@ -198,7 +204,7 @@ def _check_mark(stored: Stored, name: str, png: bytes) -> Iterator[Fault]:
         yield Fault(stored.key, "mark", f"{name} does not say of itself in {', '.join(wrong)} what its JSON says")
 
 
-def _read_part(path: Path, faults: list[Fault]) -> pa.Table | None:
+def _read_part(path: Path, members: Members, faults: list[Fault]) -> pa.Table | None:
     if not path.exists():
         return None  # named already
     try:
@@ -208,7 +214,7 @@ def _read_part(path: Path, faults: list[Fault]) -> pa.Table | None:
     except UNREADABLE as error:
         faults.append(Fault(f"manifest/{path.name}", "unreadable", f"it is not a readable Parquet file ({error})"))
         return None
-    if not part.schema.equals(SCHEMA):
+    if not part.schema.equals(schema(members)):
         faults.append(Fault(f"manifest/{path.name}", "columns", "its columns are not those of a manifest"))
         return None
     return part
@@ -252,9 +258,9 @@ def _count(value: int | Mapping[str, int]) -> str:
 
 def _wrong_extents(row: Mapping[str, Any], extents: Mapping[str, Extent]) -> Iterator[str]:
     for name, extent in extents.items():
-        column = name.replace(".", "_")
-        if (row.get(f"{column}_offset"), row.get(f"{column}_size")) != (extent.offset, extent.size):
-            yield f"{column}_offset/size"
+        offset, size = column(name, "offset"), column(name, "size")
+        if (row.get(offset), row.get(size)) != (extent.offset, extent.size):
+            yield f"{offset}/size"
 
 
 def _wrong_columns(row: Mapping[str, Any], meta: Mapping[str, Any] | None) -> Iterator[str]:
@@ -262,10 +268,11 @@ def _wrong_columns(row: Mapping[str, Any], meta: Mapping[str, Any] | None) -> It
         return
     if str(row["seed"]) != meta["seed"]:
         yield "seed"
-    for column, (outer, *inner) in _COLUMNS.items():
+    hashes = {f"{name}_sha256": ("hashes", name) for name in meta["hashes"]}
+    for name, (outer, *inner) in {**_COLUMNS, **hashes}.items():
         value = meta[outer][inner[0]] if inner else meta[outer]
-        if row[column] != (float(np.float32(value)) if isinstance(value, float) else value):
-            yield column
+        if row[name] != (float(np.float32(value)) if isinstance(value, float) else value):
+            yield name
 
 
 def _check_manifest(manifest: Path, part: pa.Table, record: CommitRecord) -> Iterator[Fault]:
@@ -277,25 +284,25 @@ def _check_manifest(manifest: Path, part: pa.Table, record: CommitRecord) -> Ite
     except UNREADABLE as error:
         yield Fault(place, "unreadable", f"its rows of shard {record.shard} cannot be read ({error})")
         return
-    if rows.select(SCHEMA.names).equals(part):
+    if rows.select(part.schema.names).equals(part):
         return
     here, there = (Counter(table["key"].to_pylist()) for table in (rows, part))
     for sentence, keys in (("lacks rows of", there - here), ("has rows too many of", here - there)):
         if keys:
             yield Fault(place, "manifest", f"it {sentence} shard {record.shard}: {some(sorted(keys))}")
     if here == there:
-        wrong = [name for name in SCHEMA.names if not rows[name].equals(part[name])]
+        wrong = [name for name in part.schema.names if not rows[name].equals(part[name])]
         yield Fault(
             place, "manifest", f"its rows of shard {record.shard} differ from {record.part.name} in {', '.join(wrong)}"
         )
 
 
-def _check_index(layout: Layout, part: pa.Table, record: CommitRecord) -> Iterator[Fault]:
+def _check_index(layout: Layout, part: pa.Table, members: Members, record: CommitRecord) -> Iterator[Fault]:
     if not record.tar.name or not layout.finished.exists():
         return
     path = layout.idx(record.shard, record.split)
-    accepted = part.filter(pc.equal(part["status"], "accepted")).select(INDEX_COLUMNS)
+    accepted = part.filter(pc.equal(part["status"], "accepted"))
     if not path.exists():
         yield Fault(f"index/{path.name}", "missing", "the file is missing")
-    elif path.read_bytes() != dali_index(accepted):
+    elif path.read_bytes() != dali_index(accepted, members):
         yield Fault(f"index/{path.name}", "index", "it is not the index of its tar")

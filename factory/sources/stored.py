@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tarfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -12,14 +11,14 @@ from typing import IO, Any, TypeAlias
 import pyarrow as pa
 
 from factory.errors import DataError, InputChanged
+from factory.keys import shard_of
 from factory.sample import Origin, Request, Sample, Scores
 from factory.shards.layout import Layout
-from factory.shards.reader import Stored, decode
+from factory.shards.members import OWN
+from factory.shards.reader import Stored, decode, member_extents
+from factory.shards.writer import Extent
 
-SHARD_DIGITS = 6  # of a key
-
-
-Extents: TypeAlias = dict[str, tuple[int, int]]  # extension → offset and size in the tar
+Extents: TypeAlias = dict[str, Extent]  # extension → place in the tar
 
 
 @dataclass
@@ -41,8 +40,9 @@ class StoredSamples:
 
     def _sample(self, request: Request) -> Sample | DataError:
         key = request.key
-        file = self._opened(int(key[:SHARD_DIGITS]))
-        members = {name: os.pread(file.fileno(), size, offset) for name, (offset, size) in self._index[key].items()}
+        file = self._opened(shard_of(key))
+        places = self._index[key].items()
+        members = {name: os.pread(file.fileno(), place.size, place.offset) for name, place in places}
         try:
             return as_sample(decode(key, members), request)
         except DataError as error:
@@ -54,10 +54,9 @@ class StoredSamples:
         if self._file is not None:
             self._file.close()
             self._file = None
-        self._file = _as_planned(
-            Layout(self.root).data / self.tars["tar"][shard].as_py(), self.tars["tar_sha256"][shard].as_py()
-        )
-        self._index = _indexed(self._file)
+        tar = Layout(self.root).data / self.tars["tar"][shard].as_py()
+        self._file = _as_planned(tar, self.tars["tar_sha256"][shard].as_py())
+        self._index = _indexed(tar, self._file)
         self._shard = shard
         return self._file
 
@@ -75,14 +74,12 @@ def _as_planned(path: Path, sha256: str) -> IO[bytes]:
     return file
 
 
-def _indexed(file: IO[bytes]) -> dict[str, Extents]:
-    """Where each sample's members lie. The tar's hash is that of a whole one, so its end need not be checked."""
+def _indexed(path: Path, file: IO[bytes]) -> dict[str, Extents]:
+    """Where each sample's members lie."""
     index: dict[str, Extents] = defaultdict(dict)
     file.seek(0)
-    with tarfile.open(fileobj=file, mode="r:") as archive:
-        for info in archive:
-            key, _, extension = info.name.partition(".")
-            index[key][extension] = (info.offset_data, info.size)
+    for key, extension, extent in member_extents(path, file):
+        index[key][extension] = extent
     return dict(index)
 
 
@@ -99,6 +96,7 @@ def as_sample(stored: Stored, request: Request) -> Sample:
         plate=tuple(tuple(channel) for channel in meta["plate"]),
         scores=Scores(**{name.name: float(meta["scores"].get(name.name, -1.0)) for name in fields(Scores)}),
         phash=meta["phash"],
+        layers={name: picture for name, picture in stored.pictures.items() if name not in OWN},
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from factory.errors import UsageError
-from factory.shards.commit import write_json
+from factory.shards.durable import write_json
 
 SETTINGS_FILE = "settings.json"
 

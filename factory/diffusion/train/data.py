@@ -17,7 +17,7 @@ from transformers import CLIPTokenizer
 
 from factory.diffusion.train.settings import TrainingFolder
 from factory.errors import UsageError
-from factory.shards.commit import write_json
+from factory.shards.durable import write_json
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, read_samples
 

@@ -12,7 +12,7 @@ from factory.diffusion.train import model_card
 from factory.diffusion.train import sets as training_sets
 from factory.diffusion.train.settings import TrainSettings
 from factory.diffusion.vocabulary import VOCABULARY_FILE, Vocabulary, read_vocabulary, words_of, write_vocabulary
-from factory.shards.commit import publish, write_durably, write_json
+from factory.shards.durable import publish, write_durably, write_json
 
 CARD_FILE = "README.md"
 

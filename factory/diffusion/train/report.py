@@ -20,7 +20,7 @@ from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.losses import estimate_z0
 from factory.diffusion.train.settings import TrainSettings
 from factory.sample import Picture
-from factory.shards.commit import write_durably
+from factory.shards.durable import write_durably
 
 PANEL_WIDTH, PANEL_HEIGHT, MARGIN = 900, 220, 60
 INK, PAPER, LINE = (40, 40, 40), 255, (190, 90, 20)  # BGR

@@ -5,7 +5,6 @@ from its last saved state to the very weights of an uninterrupted one (CPU, equa
 """
 
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +29,7 @@ from factory.engine.software import software
 from factory.errors import MachineError, UsageError
 from factory.models.device import device_name, uses_bf16
 from factory.models.folder import read_json
-from factory.shards.commit import publish, write_json
+from factory.shards.durable import appearing, write_json
 from factory.training.ema import MovingAverage
 from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
@@ -141,12 +140,8 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        temporary = self.out / "state.pt.tmp"
-        with temporary.open("wb") as file:
+        with appearing(self.state_file) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        publish(temporary, self.state_file)
 
     def publish(self, model: Path) -> None:
         """Write the averaged weights as a model folder, on a base beside what it left frozen."""

@@ -5,14 +5,11 @@ A data set is never rewritten: the corrections go into a new one, shard by shard
 
 import csv
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,14 +17,14 @@ import pyarrow.parquet as pq
 
 from factory.engine.plan import read_plan
 from factory.errors import UsageError
-from factory.sample import make_key
-from factory.shards.commit import publish, valid_commits
+from factory.keys import KEY_DIGITS
+from factory.shards.commit import valid_commits
+from factory.shards.durable import appearing
 from factory.shards.layout import Layout
 from factory.sources.captioning.edited_table import Row, column_of, read_rows, some
 
 COLUMNS = ("key", "caption", "class", "source", "item")
 FOR_READING = ("class", "source", "item")  # beside a caption, to know which picture it is of
-KEY_DIGITS = len(make_key(0, 0))
 CHANGES = Path("changes") / "captions.parquet"  # in a data set's folder
 HISTORY = pa.schema(
     [
@@ -62,7 +59,7 @@ def export(data: Path, table: Path) -> int:
         raise UsageError(f"{table} exists and may hold corrections: name another table, or remove it.")
     parts = _parts(data)
     try:
-        with _appearing_whole(table) as file:
+        with appearing(table) as file:
             return _write_csv(parts, file) if suffix == ".csv" else _write_parquet(parts, file)
     except OSError as error:
         raise UsageError(f"{table} cannot be written ({error.strerror or error}): choose another place.") from error
@@ -143,7 +140,7 @@ def write_changes(data: Path, out: Path, corrections: Sequence[Correction], by: 
     history = pa.concat_tables([read_changes(data), pa.table(columns, schema=HISTORY)])
     path = out / CHANGES
     if not path.exists() or not read_changes(out).drop_columns("at").equals(history.drop_columns("at")):
-        with _appearing_whole(path) as file:
+        with appearing(path) as file:
             pq.write_table(history, file, compression="zstd")
     return int(history.num_rows)
 
@@ -210,18 +207,3 @@ def _write_parquet(parts: Iterator[pa.Table], file: IO[bytes]) -> int:
             writer.write_table(part)
             written += int(part.num_rows)
     return written
-
-
-@contextmanager
-def _appearing_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is there under its name only when all of it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from factory.greenscreen.keyer.clean_plate import Picture16, plate_at
 from factory.greenscreen.keyer.keyer import key_frame
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.keys import shard_digits
 from factory.sample import EDITED, Origin, Request, Sample
 from factory.sources.clips.colour import Floats
 from factory.sources.clips.probe import ClipProbe, unpacked, upright_rgb
@@ -29,8 +30,6 @@ from factory.sources.clips.reader import (
 )
 from factory.sources.files.framing import cut_sides
 from factory.sources.files.on_screen import FramingSettings, painted
-
-SHARD_DIGITS = 6  # of a key
 
 
 def clip_row(path: str, probe: ClipProbe, *, licence: str = "", attribution: str = "") -> Row:
@@ -83,7 +82,7 @@ def pose_of(clip: str, key: str) -> int:
     """The seed of how a clip's object is framed: one for all its frames in a shard, so that near-identical frames stay
     near-identical pictures, which the gate for duplicates sees.  clip: its hash.  key: a sample's.
     """
-    return int.from_bytes(hashlib.sha256(f"{clip}:{key[:SHARD_DIGITS]}".encode()).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(f"{clip}:{shard_digits(key)}".encode()).digest()[:8], "big")
 
 
 class Clips:
@@ -117,7 +116,7 @@ class Clips:
         if clip["error_kind"]:
             return DataError(clip["error_kind"], clip["error"])
         try:
-            frame = self._reader.frame(clip, item["pts"], item["key_pts"], request.key[:SHARD_DIGITS])
+            frame = self._reader.frame(clip, item["pts"], item["key_pts"], shard_digits(request.key))
             return upright_rgb(frame, geometry_in(clip), colours_in(clip))
         except DataError as fault:
             return fault

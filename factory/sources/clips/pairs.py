@@ -12,9 +12,10 @@ import numpy as np
 
 from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError
+from factory.keys import shard_digits
 from factory.sample import CAPTURED, Matte, Origin, Picture, Request, Sample
 from factory.sources.clips.colour import luma_of, upright
-from factory.sources.clips.keyed import SHARD_DIGITS, clip_row, pose_of
+from factory.sources.clips.keyed import clip_row, pose_of
 from factory.sources.clips.probe import CLIP_LOOK, ClipProbe, chosen, described, upright_rgb
 from factory.sources.clips.reader import ClipReader, Row, colours_in, geometry_in, named_moment, one_ahead
 from factory.sources.clips.settings import ClipSettings
@@ -163,7 +164,7 @@ class ClipPairs:
         return [self._sample(request, pictures) for request, pictures in zip(requests, decoded, strict=True)]
 
     def _decode(self, request: Request) -> tuple[Picture, Matte] | DataError:
-        item, shard = request.item, request.key[:SHARD_DIGITS]
+        item, shard = request.item, shard_digits(request.key)
         pair = self._pairs[item["clip"]]
         if pair["error_kind"]:
             return DataError(pair["error_kind"], pair["error"])

@@ -1,0 +1,68 @@
+"""Files that are whole or not there, even after a power cut: temp file → fsync → rename → fsync of the folder."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from uuid import uuid4
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames inside a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those it lies in, durably: a power cut must not take it with all that is inside."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        fsync_folder(folder.parent)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Move a finished, already fsynced file to its final name; atomic on one file system."""
+    make_folder(final.parent)
+    temporary.replace(final)
+    fsync_folder(final.parent)
+
+
+@contextmanager
+def appearing(path: Path, scratch: Path | None = None) -> Iterator[IO[bytes]]:
+    """A new or replaced file, there under its name only when all of it is on the disk.
+
+    scratch: a folder on the same file system for the unfinished file; beside the finished one if not given.
+    """
+    folder = scratch if scratch is not None else path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{path.name}.{uuid4().hex}.tmp"
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_durably(path: Path, data: bytes, scratch: Path | None = None) -> None:
+    """Write a small file."""
+    with appearing(path, scratch) as file:
+        file.write(data)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Canonical, indented JSON."""
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def write_json(path: Path, value: Any, scratch: Path | None = None) -> None:
+    """Canonical, indented JSON, written durably."""
+    write_durably(path, json_bytes(value), scratch)

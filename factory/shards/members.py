@@ -1,0 +1,65 @@
+"""The members of a sample, declared once for each job: its tars, manifest, indexes and card are written from the
+declaration, and verified against it.
+
+A reader needs no declaration: a tar's names and the manifest's columns say what lies there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.sample import Sample
+
+JSON = "json"  # every sample has its metadata beside its pictures
+OWN = ("rgb", "alpha", "fg")  # members that are fields of a Sample; any other is one of its layers
+Pixels: TypeAlias = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One 8-bit picture of a sample: KEY.NAME.png.
+
+    name: lower-case letters and digits; of a field of the Sample (OWN), or of one of its layers.
+    channels: 1 grey, 3 RGB.  contents: one sentence, for the set's card.
+    """
+
+    name: str
+    channels: Literal[1, 3]
+    contents: str
+
+    @property
+    def extension(self) -> str:
+        """What follows the key in a tar."""
+        return f"{self.name}.png"
+
+    def pixels(self, sample: Sample) -> Pixels | None:
+        """(H, W) or (H, W, 3); None where the sample has no such picture."""
+        own = dict(zip(OWN, (sample.rgb, sample.alpha, sample.foreground), strict=True))
+        return own[self.name] if self.name in own else sample.layers.get(self.name)
+
+
+Members: TypeAlias = tuple[Member, ...]
+
+MATTING: Members = (
+    Member("rgb", 3, "The picture I on its screen: 8-bit sRGB."),
+    Member("alpha", 1, "The alpha matte: 8-bit grey, linear coverage; 0 and 255 mean exactly 0 and 1."),
+    Member("fg", 3, "The foreground's straight colour F: 8-bit sRGB, despilled, defined everywhere."),
+)
+
+
+def extensions(members: Sequence[Member]) -> tuple[str, ...]:
+    """Of all members, the JSON among them, in the order in which they lie in a tar."""
+    return tuple(sorted([*(member.extension for member in members), JSON]))
+
+
+def column(extension: str, what: Literal["offset", "size"]) -> str:
+    """The manifest's column for where a member's bytes lie: "rgb_png_offset"."""
+    return f"{extension.replace('.', '_')}_{what}"
+
+
+def from_json(data: Sequence[Mapping[str, Any]]) -> Members:
+    """The members that a plan declares."""
+    return tuple(Member(**member) for member in data)
