@@ -11,18 +11,21 @@ from pathlib import Path
 from factory.cli.app import app as cli
 from factory.engine.line import Line
 from factory.engine.plan import Plan
-from factory.jobs import lines
-from factory.run.execute import execute as run
+from factory.jobs.base import Job
+from factory.jobs.registry import JOBS
+from factory.keys import shard_of
 from factory.sample import Sample
+
+LINES = {name: job.line for name, job in JOBS.items() if isinstance(job, Job)}
 
 
 def build(plan: Plan, root: Path) -> Line:
     """The plan's own line, poisoned."""
-    line = lines.build(plan, root)
+    line = LINES[plan.job](plan, root)
     poisoned = [int(number) for number in (root.parent / "poison").read_text().split(",") if number]
 
     def poison(sample: Sample) -> Sample:
-        if int(sample.request.key[:6]) in poisoned:
+        if shard_of(sample.request.key) in poisoned:
             os.kill(os.getpid(), signal.SIGKILL)
         return sample
 
@@ -30,5 +33,6 @@ def build(plan: Plan, root: Path) -> Line:
 
 
 if __name__ == "__main__":
-    run.build = build  # type: ignore[attr-defined]
+    for name in LINES:
+        JOBS[name] = replace(JOBS[name], line=build)
     cli.main()

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import REPOSITORY
-from factory.prompt_planning import EMBEDDED_MODEL
 
+from factory.diffusion.model_files import EMBEDDED
 from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import UsageError
 from factory.sources.prompts import LONGEST, fill, is_class_name, read_prompts
@@ -177,7 +177,7 @@ def test_the_shipped_class_list_is_whole() -> None:
     path = REPOSITORY / "prompts" / "classes.txt"
     read = read_prompts(str(path), TEMPLATE)
     classes = [row["class"] for row in read.rows]
-    known = read_vocabulary(EMBEDDED_MODEL)
+    known = read_vocabulary(EMBEDDED)
     assert read.remarks == []
     assert path.read_bytes().isascii()
     assert "" not in classes

@@ -192,7 +192,7 @@ def test_a_set_without_an_accepted_sample_is_finished_too(tmp_path: Path) -> Non
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from factory.shards import commit, finalise
+from factory.shards import durable, finalise, store
 from factory.shards.layout import Layout
 from small_set import make_shards, small_plan
 left = int(sys.argv[2])
@@ -204,7 +204,7 @@ def counting(step):
         left -= 1
         return step(*arguments)
     return wrapped
-commit.publish = finalise.publish = counting(commit.publish)
+durable.publish = store.publish = counting(durable.publish)
 root = Path(sys.argv[1])
 records = make_shards(root, small_plan(), [])
 finalise.finalise(Layout(root), records)

@@ -1,6 +1,6 @@
 """Every job that a recipe may name. A new one is a line here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from itertools import takewhile
 from operator import or_
@@ -21,7 +21,7 @@ ALL: tuple[Job[Any] | Training[Any], ...] = (
     train.JOB,
 )
 
-JOBS: Mapping[str, Job[Any] | Training[Any]] = {name_of(job): job for job in ALL}
+JOBS: dict[str, Job[Any] | Training[Any]] = {name_of(job): job for job in ALL}
 _RECIPES: Any = Annotated[reduce(or_, (job.recipe for job in ALL)), Field(discriminator="job")]
 _ADAPTER: TypeAdapter[Recipe] = TypeAdapter(_RECIPES)
 
