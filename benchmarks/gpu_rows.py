@@ -17,7 +17,7 @@ import diffusers
 import gpu_product
 import numpy as np
 import torch
-from factory.models.precision import device_name
+from factory.models.device import device_name
 from figures import Measured, Row
 from gpu_product import DEVICE, NAMES, Drawn, Dressed, requests
 
