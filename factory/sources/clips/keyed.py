@@ -12,7 +12,7 @@ import numpy as np
 
 from factory.errors import DataError
 from factory.greenscreen.keyer.clean_plate import Picture16, plate_at
-from factory.greenscreen.keyer.keyer import key_frame
+from factory.greenscreen.keyer.frame import key_frame
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.sample import EDITED, Origin, Request, Sample
