@@ -13,7 +13,7 @@ from factory.equation import constant_plate, plate_picture
 from factory.errors import DataError
 from factory.greenscreen.colours import KEY_COLOURS
 from factory.greenscreen.compositing import as_levels, as_unit, composite
-from factory.greenscreen.despill import UNMIXABLE, despill, unmix
+from factory.greenscreen.despill import despill
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import (
     clip_ends,
@@ -25,6 +25,7 @@ from factory.greenscreen.keying import (
 )
 from factory.greenscreen.kmeans import SAMPLE, dominant_colours
 from factory.greenscreen.plates import estimate_plate, scaled, sure_background
+from factory.greenscreen.unmixing import SEEN, spread, unmixed
 
 Floats = NDArray[np.float32]
 SIDE = 12
@@ -210,12 +211,12 @@ def test_clipping_the_ends_leaves_the_middle_alone(alpha: Floats, threshold: flo
 @settings(max_examples=25, deadline=None)
 @given(alpha=alphas, foreground=colours, screen=screens)
 def test_unmixing_undoes_compositing(alpha: Floats, foreground: Floats, screen: Floats) -> None:
-    unmixed = unmix(composite(foreground, alpha, screen), alpha, plate_of(screen))
-    seen = alpha > UNMIXABLE
-    np.testing.assert_allclose(unmixed[seen], foreground[seen], atol=1e-4)
-    assert np.isfinite(unmixed).all()
-    assert unmixed.min() >= 0
-    assert unmixed.max() <= 1
+    found = spread(unmixed(composite(foreground, alpha, screen), alpha, plate_of(screen)), alpha)
+    seen = alpha > SEEN
+    np.testing.assert_allclose(found[seen], foreground[seen], atol=1e-4)
+    assert np.isfinite(found).all()
+    assert found.min() >= 0
+    assert found.max() <= 1
 
 
 @settings(max_examples=25, deadline=None)

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.greenscreen.compositing import as_levels, as_unit
-from factory.greenscreen.despill import UNMIXABLE
-from factory.greenscreen.filling import fill
+from factory.greenscreen.unmixing import spread, straight
 from factory.sample import Matte, Picture
 
 Floats = NDArray[np.float32]
@@ -37,9 +36,7 @@ def unmixed_foreground(picture: Picture, alpha: Matte, background: Picture, long
     size = _within(alpha, longest)
     i, a = _averaged(picture, size), _averaged(alpha, size)
     behind = np.dstack([_averaged_product(255 - alpha, background[..., c], size) for c in range(3)])
-    seen = a > UNMIXABLE
-    exact = np.clip((i - behind) / np.where(seen, a, np.float32(1))[..., None], 0, 1).astype(np.float32)
-    return as_levels(np.where(seen[..., None], exact, fill(exact, np.where(seen, a, np.float32(0))))), as_levels(a)
+    return as_levels(spread(straight(i - behind, a), a)), as_levels(a)
 
 
 def _multilevel(picture: Floats, alpha: Floats) -> Floats:

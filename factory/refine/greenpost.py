@@ -22,7 +22,7 @@ from factory.equation import plate_picture
 from factory.errors import DataError
 from factory.greenscreen.colours import Colour
 from factory.greenscreen.compositing import as_levels, as_unit
-from factory.greenscreen.despill import despill, unmix
+from factory.greenscreen.despill import despill
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keying import (
     clip_ends,
@@ -34,6 +34,7 @@ from factory.greenscreen.keying import (
 )
 from factory.greenscreen.kmeans import dominant_colours
 from factory.greenscreen.plates import estimate_plate, open_to_border, scaled, sure_background
+from factory.greenscreen.unmixing import spread, unmixed
 from factory.sample import Matte, Picture, Sample
 
 Floats = NDArray[np.float32]
@@ -81,7 +82,8 @@ def green_post(sample: Sample, settings: GreenPostSettings) -> Sample:
     # From here on only the 8-bit α counts: the stored colours must fit the stored matte.
     alpha = as_unit(matte)
     band = _near_fractional(matte, scaled(settings.despill_width, matte.shape))
-    foreground = despill(unmix(picture, alpha, screen), band, key.screen, key.own_dominance)
+    seen = spread(unmixed(picture, alpha, screen), alpha)
+    foreground = despill(seen, band, key.screen, key.own_dominance)
     origin = replace(sample.origin, foreground="unmixed")
     return replace(sample, origin=origin, alpha=matte, foreground=as_levels(foreground), plate=plate)
 

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.greenscreen.compositing import unmixed
 from factory.greenscreen.keyer.light import Backdrop, backdrop
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.separation import (
@@ -26,6 +25,7 @@ from factory.greenscreen.keyer.settings import KeyerSettings, Pair
 from factory.greenscreen.keyer.solid import shrunk_by, solid_parts
 from factory.greenscreen.keyer.subsampling import is_subsampled
 from factory.greenscreen.keying import dominance, least_opacity, screen_axis
+from factory.greenscreen.unmixing import unmixed
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.greenscreen.compositing import SEEN, unmixed
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keyer.light import Backdrop
 from factory.greenscreen.keyer.subsampling import LUMA
 from factory.greenscreen.keying import dominance, screen_axis
+from factory.greenscreen.unmixing import unmixed, visible
 
 Floats = NDArray[np.float32]
 
@@ -36,7 +36,7 @@ def recovered_colours(
     """
     coarse = np.asarray(cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
     around = _unspilled(unmixed(small, coarse, behind.plate), behind.plate, behind.strength, behind.colour, spill)
-    around = fill(around, np.asarray(np.where(coarse > SEEN, coarse, 0), np.float32))
+    around = fill(around, visible(coarse))
     size = alpha.shape[1::-1]
     everywhere = np.asarray(cv2.resize(around, size, interpolation=cv2.INTER_LINEAR), np.float32)
     plate, strength, typical = (
