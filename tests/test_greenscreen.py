@@ -23,8 +23,9 @@ from factory.greenscreen.keying import (
     screen_axis,
     screen_share,
 )
-from factory.greenscreen.kmeans import SAMPLE, dominant_colours
+from factory.greenscreen.kmeans import dominant_colours
 from factory.greenscreen.plates import estimate_plate, scaled, sure_background
+from factory.greenscreen.sampling import SAMPLE
 from factory.greenscreen.unmixing import SEEN, spread, unmixed
 
 Floats = NDArray[np.float32]

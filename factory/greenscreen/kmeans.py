@@ -11,11 +11,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.greenscreen.sampling import SAMPLE, evenly_chosen
+
 Floats: TypeAlias = NDArray[np.float64]
 Colours: TypeAlias = Floats  # (N, 3), 8-bit levels
 Weights: TypeAlias = Floats  # (N,)
 
-SAMPLE = 16_381  # a prime: the pixels looked at never fall into columns
 STARTS = 12
 MAX_ROUNDS = 60
 SEED = 0
@@ -27,9 +28,7 @@ def dominant_colours(pixels: NDArray[np.uint8], k: int) -> tuple[Colours, Weight
     pixels: (..., 3) 8-bit, at least one.  Returns (k', 3) centres in levels and (k',) shares that sum to 1, where
     k' < k only if the picture has fewer than k different colours.
     """
-    flat = pixels.reshape(-1, 3)
-    if len(flat) > SAMPLE:
-        flat = flat[np.arange(SAMPLE) * len(flat) // SAMPLE]
+    flat = evenly_chosen(pixels.reshape(-1, 3), SAMPLE)
     quads = np.zeros((len(flat), 4), np.uint8)
     quads[:, :3] = flat
     different, count = np.unique(quads.view(np.uint32), return_counts=True)

@@ -1,5 +1,7 @@
 """The clean plate: what the camera would see of the screen if the object were not there."""
 
+from typing import TypeAlias
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -7,13 +9,17 @@ from numpy.typing import NDArray
 from factory.equation import TERMS, plate_basis
 from factory.errors import DataError
 from factory.greenscreen.kmeans import dominant_colours
+from factory.greenscreen.sampling import evenly_chosen
 from factory.sample import Matte, Picture, PlateCoefficients
+
+Doubles: TypeAlias = NDArray[np.float64]
 
 CLUSTERS = 3  # the object's stray pixels, the screen's dark side, the screen
 BACKGROUND_BELOW = 0.05  # coarse mask under which a pixel may be sure background
 MARGIN = 5  # pixels at 512 that sure background keeps from the object
 ENOUGH = 16  # pixels from which a plate can be told, or 1/200 of the picture if that is more
 EVEN = 3.0  # levels of spread up to which a screen counts as one colour
+RIDGE = 1e-4  # against all terms but the constant: keeps the far side of a half-seen screen from bending away
 FIT_PIXELS = 4096
 FIT_ROUNDS = 6
 
@@ -59,8 +65,7 @@ def estimate_plate(picture: Picture, background: NDArray[np.bool_]) -> tuple[Pla
     if known < max(ENOUGH, background.size // 200):
         share = 100 * known / background.size
         raise DataError("no_screen", f"only {share:.1f} % of the picture lies surely on the screen: too little to key")
-    where = np.flatnonzero(background)
-    where = where[np.arange(min(len(where), FIT_PIXELS)) * len(where) // min(len(where), FIT_PIXELS)]
+    where = evenly_chosen(np.flatnonzero(background), FIT_PIXELS)
     pixels = picture.reshape(-1, 3)[where]
     centre = dominant_colours(pixels, CLUSTERS)[0][0]
     basis = plate_basis(*picture.shape[:2]).reshape(-1, TERMS)[where].astype(np.float64)
@@ -74,9 +79,18 @@ def estimate_plate(picture: Picture, background: NDArray[np.bool_]) -> tuple[Pla
     return tuple(tuple(round(float(c), 4) for c in channel) for channel in coefficients.T), spread
 
 
-def _fit(
-    pixels: NDArray[np.float64], basis: NDArray[np.float64], colour: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
+def least_squares(basis: Doubles, values: Doubles, weight: Doubles | None = None) -> Doubles:
+    """The plate's coefficients (T,) or (T, C) for which basis @ coefficients comes nearest to the values.
+
+    basis: (N, T), constant term first.  values: (N,) or (N, C).  weight: (N,) how much each counts; None for alike.
+    """
+    weighted = basis if weight is None else basis * weight[:, None]
+    mass = len(basis) if weight is None else weight.sum()
+    ridge = RIDGE * mass * np.diag(np.arange(basis.shape[1]) > 0)
+    return np.asarray(np.linalg.solve(weighted.T @ basis + ridge, weighted.T @ values), np.float64)
+
+
+def _fit(pixels: Doubles, basis: Doubles, colour: Doubles) -> tuple[Doubles, float]:
     """Least squares on the pixels that agree with the last round's plate, starting from one colour.
 
     pixels: (N, 3) levels.  basis: (N, T).  Returns (T, 3) coefficients and the robust noise in levels.
@@ -91,10 +105,7 @@ def _fit(
         agree = error.max(axis=1) <= reach
         if np.count_nonzero(agree) < 3 * terms:
             break
-        b = basis[agree]
-        # A whisper of ridge keeps the far side of a half-seen screen from bending away.
-        normal = b.T @ b + 1e-4 * len(b) * np.diag(np.arange(terms) > 0)
-        coefficients = np.linalg.solve(normal, b.T @ pixels[agree])
+        coefficients = least_squares(basis[agree], pixels[agree])
         error = np.abs(pixels - basis @ coefficients)
         spread = float(1.4826 * np.median(error[error.max(axis=1) <= reach], axis=0).max(initial=0.0))
         reach = max(8.0, 4 * spread)

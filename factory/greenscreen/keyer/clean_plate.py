@@ -19,6 +19,8 @@ from factory.greenscreen.filling import fill
 from factory.greenscreen.keyer.light import FILMED
 from factory.greenscreen.keyer.screen import Screen, along_border, evenly, screen_pixels, shrunk
 from factory.greenscreen.keying import screen_axis
+from factory.greenscreen.plates import least_squares
+from factory.greenscreen.sampling import evenly_chosen
 
 Floats = NDArray[np.float32]
 Picture16: TypeAlias = NDArray[np.uint16]  # (h, w, 3), 0..65535 = 0..1
@@ -82,8 +84,7 @@ def _trend(small: Floats, seen: NDArray[np.bool_], screen: Screen) -> tuple[Floa
     of the screen's colour (an expectile) and then keeps to the pixels that agree with it.
     """
     height, width = small.shape[1:3]
-    where = np.flatnonzero(seen)
-    where = where[np.arange(min(len(where), FIT_PIXELS)) * len(where) // min(len(where), FIT_PIXELS)]
+    where = evenly_chosen(np.flatnonzero(seen), FIT_PIXELS)
     pixels = small.reshape(-1, 3)[where].astype(np.float64)
     everywhere = plate_basis(height, width).reshape(height * width, -1)
     basis = everywhere[where % (height * width)].astype(np.float64)
@@ -91,26 +92,17 @@ def _trend(small: Floats, seen: NDArray[np.bool_], screen: Screen) -> tuple[Floa
     amount = pixels @ axis
     weight = np.ones(len(where))
     for _ in range(ENVELOPE_ROUNDS):
-        envelope = basis @ _least_squares(basis, amount, weight)
+        envelope = basis @ least_squares(basis, amount, weight)
         weight = np.where(amount > envelope, ENVELOPE, 1 - ENVELOPE)
     below = np.maximum(envelope - amount, 0)
     agree = np.abs(envelope - amount) <= max(NARROW, float(np.quantile(below, 0.2)))
     for _ in range(FIT_ROUNDS):
-        coefficients = _least_squares(basis, pixels, agree.astype(np.float64))
+        coefficients = least_squares(basis, pixels, agree.astype(np.float64))
         error = np.abs(pixels - basis @ coefficients).max(axis=1)
         spread = float(np.median(error[agree]))
         agree = error <= 1 / 255 + 3 * spread
     trend = (everywhere @ coefficients.astype(np.float32)).reshape(height, width, 3)
     return np.clip(trend, 0, 1), spread
-
-
-def _least_squares(
-    basis: NDArray[np.float64], values: NDArray[np.float64], weight: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    weighted = basis * weight[:, None]
-    # A whisper of ridge keeps the far side of a half-seen screen from bending away.
-    ridge = 1e-4 * weight.sum() * np.diag(np.arange(basis.shape[1]) > 0)
-    return np.asarray(np.linalg.solve(weighted.T @ basis + ridge, weighted.T @ values), np.float64)
 
 
 def plate_at(plate: Picture16, height: int, width: int) -> Floats:
