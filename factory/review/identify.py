@@ -24,6 +24,7 @@ from factory.errors import DataError, UsageError
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.keying import dominance
 from factory.greenscreen.plates import open_to_border
+from factory.greenscreen.resizing import size_within
 from factory.greenscreen.unmixing import straight, unmixed
 from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture
@@ -209,11 +210,9 @@ def _find_near(shown: _Shown, dataset: Path) -> tuple[str, str, int, float] | No
 
 
 def _shrunk(shown: _Shown) -> _Shown:
-    height, width = shown.colour.shape[:2]
-    scale = LONGEST / max(height, width)
-    if scale >= 1:
+    if max(shown.colour.shape[:2]) <= LONGEST:
         return shown
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = size_within(shown.colour.shape, LONGEST)
     if shown.alpha is None:
         return _Shown(cv2.resize(shown.colour, size, interpolation=cv2.INTER_AREA).astype(np.uint8), None)
     a = as_unit(shown.alpha)[..., None]

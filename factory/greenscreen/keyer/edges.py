@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.greenscreen.keyer.evidence import Evidence, enlarged
+from factory.greenscreen.keyer.evidence import Evidence
 from factory.greenscreen.keyer.separation import deviation
 from factory.greenscreen.keyer.solid import shrunk_by
 from factory.greenscreen.keyer.subsampling import LUMA
 from factory.greenscreen.keying import screen_axis
+from factory.greenscreen.resizing import enlarged
 
 Floats = NDArray[np.float32]
 

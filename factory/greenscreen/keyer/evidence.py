@@ -25,6 +25,7 @@ from factory.greenscreen.keyer.settings import KeyerSettings, Pair
 from factory.greenscreen.keyer.solid import shrunk_by, solid_parts
 from factory.greenscreen.keyer.subsampling import is_subsampled
 from factory.greenscreen.keying import dominance, least_opacity, screen_axis
+from factory.greenscreen.resizing import enlarged, resized, size_within
 from factory.greenscreen.unmixing import unmixed
 
 Floats = NDArray[np.float32]
@@ -65,9 +66,7 @@ def evidence(
     picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings, *, halved: bool = False
 ) -> Evidence:
     """All that `key_frame` makes α of, from its arguments. Raises DataError("no_screen")."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, settings.work_size / max(height, width))
-    small = resized(picture, (max(1, round(width * scale)), max(1, round(height * scale))))
+    small = resized(picture, size_within(picture.shape, settings.work_size))
     axis = screen_axis(screen.unit)
     noise = screen.noise / 255 * float(np.sqrt(axis @ axis))
     behind = backdrop(small, resized(plate, small.shape[1::-1]), screen)
@@ -110,18 +109,6 @@ def filmed_of(drawn_and_filmed: Pair, behind: Backdrop) -> float:
     """The value between those for drawn and for filmed screens that this screen calls for."""
     drawn, filmed = drawn_and_filmed
     return drawn + behind.filmed * (filmed - drawn)
-
-
-def resized(picture: Floats, size: tuple[int, ...]) -> Floats:
-    """A picture or field (H, W, …) at another size (width, height): averaged when smaller, interpolated when larger."""
-    way = cv2.INTER_AREA if picture.shape[1] > size[0] else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, size, interpolation=way), np.float32)
-
-
-def enlarged(field: Floats, picture: Floats) -> Floats:
-    """A field (h, w, …) interpolated to the size of a picture (H, W, …)."""
-    height, width = picture.shape[:2]
-    return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _apparent(picture: Floats, behind: Backdrop) -> Floats:

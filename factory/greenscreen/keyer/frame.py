@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.greenscreen.keyer.edges import corrected
-from factory.greenscreen.keyer.evidence import QUIET, Evidence, dirt_on, enlarged, evidence, filmed_of, resized
+from factory.greenscreen.keyer.evidence import QUIET, Evidence, dirt_on, evidence, filmed_of
 from factory.greenscreen.keyer.garbage import wanted
 from factory.greenscreen.keyer.recovery import recovered_colours
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.greenscreen.keyer.solid import shrunk_by
 from factory.greenscreen.keying import clip_ends
+from factory.greenscreen.resizing import enlarged, resized
 
 Floats = NDArray[np.float32]
 

@@ -8,6 +8,7 @@ from factory.greenscreen.filling import fill
 from factory.greenscreen.keyer.light import Backdrop
 from factory.greenscreen.keyer.subsampling import LUMA
 from factory.greenscreen.keying import dominance, screen_axis
+from factory.greenscreen.resizing import enlarged
 from factory.greenscreen.unmixing import unmixed, visible
 
 Floats = NDArray[np.float32]
@@ -37,12 +38,8 @@ def recovered_colours(
     coarse = np.asarray(cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
     around = _unspilled(unmixed(small, coarse, behind.plate), behind.plate, behind.strength, behind.colour, spill)
     around = fill(around, visible(coarse))
-    size = alpha.shape[1::-1]
-    everywhere = np.asarray(cv2.resize(around, size, interpolation=cv2.INTER_LINEAR), np.float32)
-    plate, strength, typical = (
-        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        for field in (behind.plate, behind.strength, typical)
-    )
+    everywhere = enlarged(around, alpha)
+    plate, strength, typical = (enlarged(field, alpha) for field in (behind.plate, behind.strength, typical))
     # From here on only what is seen of the object: most of a frame is screen, and most of an object is opaque.
     seen = np.flatnonzero(alpha > 0)
     a, plate, strength, around = alpha.ravel()[seen], _at(plate, seen), strength.ravel()[seen], _at(everywhere, seen)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
+from factory.greenscreen.resizing import size_within
 
 Floats = NDArray[np.float32]
 
@@ -75,10 +76,10 @@ def evenly(frames: Sequence[Floats], most: int) -> list[Floats]:
 
 def shrunk(picture: Floats, long_side: int) -> Floats:
     """The picture at a long side of at most so many pixels, each the mean of those it stands for."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, long_side / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return picture if scale == 1 else np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+    if max(picture.shape[:2]) <= long_side:
+        return picture
+    size = size_within(picture.shape, long_side)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def screen_pixels(picture: Floats, colour: Floats) -> NDArray[np.bool_]:

@@ -8,9 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from factory.errors import DataError
+from factory.greenscreen.compositing import as_levels
 from factory.sample import CAPTURED, Matte, Origin, Picture, Request, Sample
 from factory.sources.clips.colour import luma_of, upright
 from factory.sources.clips.keyed import SHARD_DIGITS, clip_row, pose_of
@@ -147,7 +146,7 @@ class ClipPairs:
             alpha = upright(luma_of(frame, colours_in(coverage)), g.rotation, g.width, g.height)
         except DataError as fault:
             return fault
-        return np.rint(foreground * 255).astype(np.uint8), clean(np.rint(alpha * 255).astype(np.uint8))
+        return as_levels(foreground), clean(as_levels(alpha))
 
     def _sample(self, request: Request, pictures: tuple[Picture, Matte] | DataError) -> Sample | DataError:
         if isinstance(pictures, DataError):
