@@ -15,7 +15,7 @@ NEARNESS = (
     4.0  # a pyramid cell of which 1/NEARNESS is known needs no help: it is a corner of 2 × 2, or the half of a rim
 )
 DOUBT = 2e-3  # weight of the value 0 against the known ones: where almost nothing is known, the answer is 0
-NOTHING = 1e-6  # weight that only keeps a gap from dividing by 0
+NOTHING = 1e-6  # weight that only keeps a gap from being divided by 0
 
 
 def fill(values: Floats, weights: Floats) -> Floats:
@@ -34,6 +34,16 @@ def around(values: Floats, weights: Floats) -> Floats:
     is of use. A third of the time of `fill`, because no level is made that has no gap left to close.
     """
     return _enlarged(_push_pull(_halved(values), _halved(weights), _closed), weights)
+
+
+def blurred(values: Floats, weights: Floats, sigma: float) -> tuple[Floats, Floats]:
+    """Normalised convolution: the weighted mean of what lies about each place, and how much weight that is.
+
+    values: (H, W, C).  weights: (H, W) in 0..1.  sigma: of the Gaussian, in pixels.  Returns (H, W, C) and (H, W).
+    """
+    mass = np.asarray(cv2.GaussianBlur(weights, (0, 0), sigma), np.float32)
+    total = cv2.GaussianBlur(values * weights[..., None], (0, 0), sigma).reshape(values.shape)
+    return np.asarray(total / np.maximum(mass, NOTHING)[..., None], np.float32), mass
 
 
 def _push_pull(total: Floats, mass: Floats, join: Join) -> Floats:

@@ -18,8 +18,12 @@ Colours: TypeAlias = Floats  # (N, 3), 8-bit levels
 Weights: TypeAlias = Floats  # (N,)
 
 STARTS = 12
-MAX_ROUNDS = 60
+MAX_ROUNDS = 60  # enough for the centres to stand still in almost any picture; an end for all others
+STILL = 0.02  # levels: a centre that moves by less is done, …
+STILL_IN_A_START = 0.5  # … and this is near enough to tell which start is the best
+HEAVY = 1 / 32  # of all pixels: a cell that holds more is cut finer
 SEED = 0
+NOBODY = 1e-9  # weight of a cluster that has run empty: nothing is divided by 0
 
 
 def dominant_colours(pixels: NDArray[np.uint8], k: int) -> tuple[Colours, Weights]:
@@ -46,19 +50,19 @@ def kmeans(points: Colours, weights: Weights, k: int) -> tuple[Colours, Weights]
     if len(cells) < k:
         cells, mass = points, weights
     k = min(k, len(cells))
-    candidates = _lloyd(cells, mass, _starts(cells, mass, k), still=0.5)
+    candidates = _lloyd(cells, mass, _starts(cells, mass, k), still=STILL_IN_A_START)
     cost = _squared_distances(cells, candidates).min(axis=1) @ mass
-    centres = _lloyd(points, weights, candidates[[int(np.argmin(cost))]], still=0.02)
+    centres = _lloyd(points, weights, candidates[[int(np.argmin(cost))]], still=STILL)
     share = np.bincount(_squared_distances(points, centres)[0].argmin(axis=0), weights, k) / weights.sum()
     order = np.argsort(-share, kind="stable")[: np.count_nonzero(share)]
     return centres[0, order], share[order]
 
 
 def _cells(points: Colours, weights: Weights) -> tuple[Colours, Weights]:
-    """Mean colour and weight of each occupied cell: 16 levels a side, 4 where a cell holds over 1/32 of all."""
+    """Mean colour and weight of each occupied cell: 16 levels a side, 4 where a cell is `HEAVY`."""
     whole = points.astype(np.int64)
     wide = (whole >> 4) @ (256, 16, 1)
-    heavy = np.bincount(wide, weights)[wide] > weights.sum() / 32
+    heavy = np.bincount(wide, weights)[wide] > weights.sum() * HEAVY
     cell = np.where(heavy, 4096 + (whole >> 2) @ (4096, 64, 1), wide)
     mass = np.asarray(np.bincount(cell, weights), np.float64)
     occupied = np.flatnonzero(mass)
@@ -69,7 +73,7 @@ def _cells(points: Colours, weights: Weights) -> tuple[Colours, Weights]:
 def _starts(points: Colours, weights: Weights, k: int) -> Floats:
     """(STARTS, k, 3) centres by greedy k-means++ (Arthur & Vassilvitskii 2007): of a few D² draws keep the best."""
     random = np.random.default_rng(SEED)
-    trials = 2 + int(np.log(k))
+    trials = 2 + int(np.log(k))  # as many as scikit-learn's
     between = _squared_distances(points, points[None])[0]  # (N, N)
     rows = np.arange(STARTS)
     chosen = np.empty((STARTS, k), np.int64)
@@ -103,7 +107,7 @@ def _lloyd(points: Colours, weights: Weights, centres: Floats, still: float) -> 
     for _ in range(MAX_ROUNDS):
         label = (_squared_distances(points, centres).argmin(axis=1) + first).ravel()
         mass, *sums = (np.bincount(label, m, sets * k) for m in repeated)
-        means = np.stack(sums, axis=1) / np.maximum(mass, 1e-9)[:, None]
+        means = np.stack(sums, axis=1) / np.maximum(mass, NOBODY)[:, None]
         moved = np.where(mass[:, None] > 0, means, centres.reshape(-1, 3)).reshape(centres.shape)
         move = np.abs(moved - centres).max()
         centres = moved

@@ -17,9 +17,16 @@ Doubles: TypeAlias = NDArray[np.float64]
 CLUSTERS = 3  # the object's stray pixels, the screen's dark side, the screen
 BACKGROUND_BELOW = 0.05  # coarse mask under which a pixel may be sure background
 MARGIN = 5  # pixels at 512 that sure background keeps from the object
-ENOUGH = 16  # pixels from which a plate can be told, or 1/200 of the picture if that is more
+ENOUGH = 16  # pixels from which a plate can be told, …
+LEAST_PART = 200  # … or one in so many of the picture's, if that is more
 EVEN = 3.0  # levels of spread up to which a screen counts as one colour
+SIGMA_OF_MEDIAN = 1.4826  # a normal distribution's σ over the median of its absolute deviations
 RIDGE = 1e-4  # against all terms but the constant: keeps the far side of a half-seen screen from bending away
+WORTHWHILE = 0.8  # of a constant's spread that a curved plate must get below to be taken
+FIRST_REACH = 48.0  # levels from K-Means' colour within which a pixel may be the screen in another light
+LEAST_REACH = 8.0  # levels from the fitted plate that no screen pixel is dropped for
+STRAY = 4  # standard deviations from the fitted plate that are still the screen
+PIXELS_PER_TERM = 3  # under which a polynomial would follow single pixels
 FIT_PIXELS = 4096
 FIT_ROUNDS = 6
 
@@ -62,7 +69,7 @@ def estimate_plate(picture: Picture, background: NDArray[np.bool_]) -> tuple[Pla
     channel.  Raises DataError("no_screen") if too little background is left.
     """
     known = int(np.count_nonzero(background))
-    if known < max(ENOUGH, background.size // 200):
+    if known < max(ENOUGH, background.size // LEAST_PART):
         share = 100 * known / background.size
         raise DataError("no_screen", f"only {share:.1f} % of the picture lies surely on the screen: too little to key")
     where = evenly_chosen(np.flatnonzero(background), FIT_PIXELS)
@@ -72,7 +79,7 @@ def estimate_plate(picture: Picture, background: NDArray[np.bool_]) -> tuple[Pla
     even, spread = _fit(pixels.astype(np.float64), basis[:, :1], centre)
     if spread > EVEN:
         curved, left = _fit(pixels.astype(np.float64), basis, even[0])
-        if left < 0.8 * spread:
+        if left < WORTHWHILE * spread:
             even, spread = curved, left
     coefficients = np.zeros((TERMS, 3))
     coefficients[: len(even)] = even
@@ -98,15 +105,15 @@ def _fit(pixels: Doubles, basis: Doubles, colour: Doubles) -> tuple[Doubles, flo
     terms = basis.shape[1]
     coefficients = np.zeros((terms, 3))
     coefficients[0] = colour
-    reach = 48.0
+    reach = FIRST_REACH
     spread = 0.0
     for _ in range(FIT_ROUNDS):
         error = np.abs(pixels - basis @ coefficients)
         agree = error.max(axis=1) <= reach
-        if np.count_nonzero(agree) < 3 * terms:
+        if np.count_nonzero(agree) < PIXELS_PER_TERM * terms:
             break
         coefficients = least_squares(basis[agree], pixels[agree])
         error = np.abs(pixels - basis @ coefficients)
-        spread = float(1.4826 * np.median(error[error.max(axis=1) <= reach], axis=0).max(initial=0.0))
-        reach = max(8.0, 4 * spread)
+        spread = float(SIGMA_OF_MEDIAN * np.median(error[error.max(axis=1) <= reach], axis=0).max(initial=0.0))
+        reach = max(LEAST_REACH, STRAY * spread)
     return coefficients, spread

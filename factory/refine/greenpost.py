@@ -33,11 +33,19 @@ from factory.greenscreen.keying import (
     screen_share,
 )
 from factory.greenscreen.kmeans import dominant_colours
-from factory.greenscreen.plates import estimate_plate, open_to_border, scaled, sure_background
+from factory.greenscreen.plates import CLUSTERS, estimate_plate, open_to_border, scaled, sure_background
 from factory.greenscreen.unmixing import spread, unmixed
 from factory.sample import Matte, Picture, Sample
 
 Floats = NDArray[np.float32]
+
+BORDER = 8  # pixels at 512 along the border in which the screen's colour is looked for where there is no mask
+LEANING = 0.3  # share of the border's colour that the key must have along its axis; the pure key has 1 on a pure screen
+UNEVEN = 0.1  # by how much a screen that one colour stands for may differ from it (0..1)
+STRAY = 3  # standard deviations of noise that clean screen may lie from its plate, …
+LEVEL = 1 / 255  # … and by how much more, for pictures are rounded
+SURE = 16  # power of the least opacity that a pixel's colour counts with as the object's own
+MOST_CLEAN = 0.15  # α that is called clean screen at the most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,17 +101,17 @@ def key_on_border(picture: Picture, key: Colour) -> Matte:
 
     Raises DataError("no_screen") if that colour does not lean towards the key.
     """
-    width = scaled(8, picture.shape)
+    width = scaled(BORDER, picture.shape)
     sides = (picture[:width], picture[-width:], picture[:, :width], picture[:, -width:])
     border = np.concatenate([side.reshape(-1, 3) for side in sides])
-    colour = (dominant_colours(border, 3)[0][0] / 255).astype(np.float32)
+    colour = (dominant_colours(border, CLUSTERS)[0][0] / 255).astype(np.float32)
     axis = screen_axis(colour)
-    if float(axis @ (np.asarray(key, np.float32) / 255)) <= 0.3:
+    if float(axis @ (np.asarray(key, np.float32) / 255)) <= LEANING:
         r, g, b = (round(float(c) * 255) for c in colour)
         raise DataError("no_screen", f"the picture's border is ({r}, {g}, {b}), not a screen of key colour {key}")
     pixels = as_unit(picture)
     plate = np.broadcast_to(colour, pixels.shape).copy()
-    alpha = np.maximum(colour_difference(screen_share(pixels, plate, axis)), least_opacity(pixels, plate, 0.1))
+    alpha = np.maximum(colour_difference(screen_share(pixels, plate, axis)), least_opacity(pixels, plate, UNEVEN))
     return as_levels(alpha)
 
 
@@ -113,21 +121,21 @@ def _key(picture: Floats, screen: Floats, coarse: Matte, noise: float, settings:
     axis = screen_axis(colour)
     share = screen_share(picture, screen, axis)
     excess = dominance(picture, colour) / dominance(colour, colour)
-    bound = least_opacity(picture, screen, 3 * noise + 1 / 255)
+    bound = least_opacity(picture, screen, STRAY * noise + LEVEL)
 
     trust = np.clip((settings.doubt - excess) / (settings.doubt - settings.belief), 0, 1)
     trust *= trust * (3 - 2 * trust)
     inside = _eroded(coarse > settings.inside * 255, scaled(settings.depth, coarse.shape))
     opaque = trust * inside
-    known = np.maximum(opaque, trust * bound**16)
+    known = np.maximum(opaque, trust * bound**SURE)
 
     own = fill(np.dstack([share, excess]), known)
     own_share, own_excess = own[..., 0], np.maximum(own[..., 1], 0)
     # Grey spokes of a cyan wheel: no foreground may come out with more of the key colour than the object has.
     alpha = np.minimum(colour_difference(share, own_share), colour_difference(excess, own_excess))
     alpha = np.maximum(alpha, bound)
-    threshold = max(settings.black_point * noise * float(np.abs(axis).sum()), 1 / 255)
-    return Key(clip_ends(alpha, min(threshold, 0.15)), opaque, own_excess * dominance(colour, colour), colour)
+    threshold = max(settings.black_point * noise * float(np.abs(axis).sum()), LEVEL)
+    return Key(clip_ends(alpha, min(threshold, MOST_CLEAN)), opaque, own_excess * dominance(colour, colour), colour)
 
 
 def _merge(key: Key, coarse: Matte, settings: GreenPostSettings) -> Floats:

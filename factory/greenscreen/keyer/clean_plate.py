@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from factory.equation import plate_basis
 from factory.errors import DataError
 from factory.greenscreen.compositing import as_levels
-from factory.greenscreen.filling import fill
+from factory.greenscreen.filling import blurred, fill
 from factory.greenscreen.keyer.light import FILMED
 from factory.greenscreen.keyer.screen import Screen, along_border, evenly, screen_pixels, shrunk
 from factory.greenscreen.keying import screen_axis
@@ -28,6 +28,12 @@ Picture16: TypeAlias = NDArray[np.uint16]  # (h, w, 3), 0..65535 = 0..1
 LONG_SIDE = 320
 FRAMES = 24  # frames that a plate is made of, evenly over those given
 SMOOTH = 4.0  # σ in the plate's pixels: what is finer is noise, creases and tracking marks
+NEARBY = 0.05  # of a place's surroundings that must be seen for their mean to stand for it
+TOP = 65535  # the 16-bit level that is 1
+LEVEL = 1 / 255  # what rounding to 8 bit may move a pixel by in the fit, …
+SLACK = 0.25 / 255  # … and what it may move the median over frames by
+STRAY = 3  # multiples of the spread that the screen's own pixels may lie from the polynomial
+LIT = 0.2  # of the screen's pixels are taken to be in its full light, at the least
 MARGIN = 2  # pixels of the plate that sure screen keeps from everything else
 LEAST = 0.01  # of the plate that must be seen on one frame or another
 EVEN = 1.5  # levels of spread about the polynomial up to which a screen has no light of its own beyond it
@@ -53,16 +59,16 @@ def clean_plate(frames: Sequence[Floats], screen: Screen) -> Picture16:
         raise DataError("no_screen", f"only {seen.any(axis=0).mean():.1%} of the picture is surely screen")
     drawn = _drawn_colour(small, seen) if screen.noise < FILMED[0] else None
     if drawn is not None:
-        return np.asarray(np.rint(np.broadcast_to(drawn, small[0].shape) * 65535), np.uint16)
+        return _as_16_bit(np.broadcast_to(drawn, small[0].shape))
     trend, spread = _trend(small, seen, screen)
-    reach = 0.25 / 255 + 3 * spread + UNEVEN * max(0.0, spread - (EVEN + screen.noise) / 255)
+    reach = SLACK + STRAY * spread + UNEVEN * max(0.0, spread - (EVEN + screen.noise) / 255)
     near = np.abs(small - trend).max(axis=-1) <= reach
     seen &= near
     ever = seen.any(axis=0)
     middle = np.zeros_like(trend)
     middle[ever] = np.nanmedian(np.where(seen[..., None], small - trend, np.nan)[:, ever], axis=0)
     plate = trend + smoothed(np.asarray(middle, np.float32), np.asarray(ever, np.float32))
-    return np.asarray(np.rint(np.clip(plate, 0, 1) * 65535), np.uint16)
+    return _as_16_bit(plate)
 
 
 def _drawn_colour(small: Floats, seen: NDArray[np.bool_]) -> Floats | None:
@@ -95,19 +101,23 @@ def _trend(small: Floats, seen: NDArray[np.bool_], screen: Screen) -> tuple[Floa
         envelope = basis @ least_squares(basis, amount, weight)
         weight = np.where(amount > envelope, ENVELOPE, 1 - ENVELOPE)
     below = np.maximum(envelope - amount, 0)
-    agree = np.abs(envelope - amount) <= max(NARROW, float(np.quantile(below, 0.2)))
+    agree = np.abs(envelope - amount) <= max(NARROW, float(np.quantile(below, LIT)))
     for _ in range(FIT_ROUNDS):
         coefficients = least_squares(basis, pixels, agree.astype(np.float64))
         error = np.abs(pixels - basis @ coefficients).max(axis=1)
         spread = float(np.median(error[agree]))
-        agree = error <= 1 / 255 + 3 * spread
+        agree = error <= LEVEL + STRAY * spread
     trend = (everywhere @ coefficients.astype(np.float32)).reshape(height, width, 3)
     return np.clip(trend, 0, 1), spread
 
 
+def _as_16_bit(plate: Floats) -> Picture16:
+    return np.asarray(np.rint(np.clip(plate, 0, 1) * TOP), np.uint16)
+
+
 def plate_at(plate: Picture16, height: int, width: int) -> Floats:
     """The plate in 0..1 at a picture's size. Returns (height, width, 3)."""
-    unit = np.divide(plate, 65535, dtype=np.float32)
+    unit = np.divide(plate, TOP, dtype=np.float32)
     return np.asarray(cv2.resize(unit, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
@@ -120,6 +130,5 @@ def sure_screen(picture: Floats, screen: Screen) -> NDArray[np.bool_]:
 
 def smoothed(values: Floats, weight: Floats) -> Floats:
     """Known values averaged with their neighbours, unknown ones filled from around. (h, w, 3), (h, w)."""
-    mass = cv2.GaussianBlur(weight, (0, 0), SMOOTH)
-    near = cv2.GaussianBlur(values * weight[..., None], (0, 0), SMOOTH) / np.maximum(mass, 1e-6)[..., None]
-    return fill(np.asarray(near, np.float32), np.asarray(mass > 0.05, np.float32))
+    near, mass = blurred(values, weight, SMOOTH)
+    return fill(near, np.asarray(mass > NEARBY, np.float32))

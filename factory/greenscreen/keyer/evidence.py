@@ -31,7 +31,14 @@ from factory.greenscreen.unmixing import unmixed
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-QUIET = 0.004  # σ of α under which there is nothing to smooth
+QUIET = 0.004  # σ of α under which there is nothing to smooth: one level
+STRAY = 3  # standard deviations of noise that clean screen may lie from its plate, …
+UNEVEN = 0.01  # … and by how much more (0..1), for a plate is smooth and a screen has creases
+GRAIN = 1.0  # σ in low-resolution pixels at which opacity is looked at
+SHORT_OF_1 = 1.2  # standard deviations of noise by which a fully opaque pixel may fall short of 1
+ABRUPT = 0.01  # least width of the ramp from mixed to opaque
+TO_SUMMIT = 0.7  # of the way from the least share of a summit to the summit itself, on which a pixel comes to count
+MOST_DIRT = 0.5  # what is denser is no dirt, however hazy the border
 SHADOW = 0.2  # apparent opacity of the darkest shadow on the screen
 DEEP = 3  # pixels inside an object at which an opaque pixel need not be the highest around it
 SUMMIT_SIZE = 15  # pixels across which it must be otherwise
@@ -102,7 +109,7 @@ def _clouds(opaque: Samples, small: Floats, behind: Backdrop, light: float, few:
 
 def dirt_on(screen: Backdrop) -> float:
     """α that may be the screen's own, in the middle of the frame as well as along the border."""
-    return min(DIRT * screen.haze, 0.5)
+    return min(DIRT * screen.haze, MOST_DIRT)
 
 
 def filmed_of(drawn_and_filmed: Pair, behind: Backdrop) -> float:
@@ -122,18 +129,18 @@ def _apparent(picture: Floats, behind: Backdrop) -> Floats:
 def _apparent_opacity(small: Floats, behind: Backdrop, screen: Screen) -> Floats:
     """How much of an object each place shows, as far as a single pixel tells, without noise and shadows."""
     apparent = _apparent(small, behind)
-    bound = least_opacity(small, behind.plate, 3 * screen.noise / 255 + 0.01)
+    bound = least_opacity(small, behind.plate, STRAY * screen.noise / 255 + UNEVEN)
     opacity = np.maximum(apparent, np.where(behind.seen, 0, bound))
     opacity[behind.seen & (apparent < SHADOW)] = 0
-    return np.asarray(cv2.GaussianBlur(opacity, (0, 0), 1), np.float32)
+    return np.asarray(cv2.GaussianBlur(opacity, (0, 0), GRAIN), np.float32)
 
 
 def _own_colours(apparent: Floats, noise: float, behind: Backdrop, settings: KeyerSettings) -> Floats:
     """(H, W) how far a pixel shows the object's own colour and none of the screen's: deep inside, or on a summit."""
     level, summit = filmed_of(settings.opaque, behind), filmed_of(settings.summit, behind)
     smooth = cv2.GaussianBlur(apparent, (3, 3), 0) if noise > 2 * QUIET else apparent
-    opaque = np.square(np.clip((smooth - level) / max(1 - level - 1.2 * noise, 0.01), 0, 1))
+    opaque = np.square(np.clip((smooth - level) / max(1 - level - SHORT_OF_1 * noise, ABRUPT), 0, 1))
     highest = np.maximum(cv2.dilate(smooth, np.ones((SUMMIT_SIZE, SUMMIT_SIZE), np.uint8)), level)
-    relative = np.clip((smooth / highest - summit) / (0.7 * (1 - summit)), 0, 1)
+    relative = np.clip((smooth / highest - summit) / (TO_SUMMIT * (1 - summit)), 0, 1)
     deep = cv2.erode(opaque, np.ones((2 * DEEP + 1, 2 * DEEP + 1), np.uint8))
     return np.asarray(np.maximum(deep, opaque * relative) + LAST_RESORT * opaque, np.float32)

@@ -24,6 +24,9 @@ Floats = NDArray[np.float32]
 
 EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing
 BLOCKS = 0.06  # α that a codec's blocks make of a clean screen, if nothing denser is near
+MOST_CLEAN = 0.2  # α that is called clean screen at the most: from 0.25 on `clip_ends` leaves no α as it is
+WINDOW = (5, 5)  # pixels across that the denoiser looks at
+FLAT = 1e-9  # variance of α that only keeps an even place from being 0 by 0
 GAP_SIZE = 9  # pixels across which a gap is looked for
 # What follows is for α by colour alone, and for α that a network corrected, which so knows better by itself.
 GAP = ((0.15, 0.3), (0.05, 0.15))  # apparent opacity that a pixel lacks: in a solid part, in a gap
@@ -44,7 +47,7 @@ def key_frame(
     alpha = _alpha(seen, picture, settings)
     coding = settings.coding[seen.half] * filmed
     clean = max(settings.black_point * seen.noise, coding, settings.haze * behind.haze, EXACT)
-    alpha = clip_ends(alpha, min(clean, 0.2))
+    alpha = clip_ends(alpha, min(clean, MOST_CLEAN))
     if filmed > 0:  # a drawn screen has no marks, no dirt and no edge
         coarse = resized(alpha, seen.small.shape[1::-1])
         alpha *= enlarged(wanted(coarse, max(dirt_on(behind), BLOCKS)), picture)
@@ -57,11 +60,10 @@ def denoised(alpha: Floats, noise: float) -> Floats:
 
     noise: σ of α.
     """
-    window = (5, 5)
-    mean = cv2.blur(alpha, window)
-    variance = cv2.blur(alpha * alpha, window) - mean * mean
-    gain = np.maximum(variance - np.float32(noise**2), 0) / (variance + np.float32(1e-9))
-    return np.asarray(cv2.blur(gain, window) * alpha + cv2.blur(mean - gain * mean, window), np.float32)
+    mean = cv2.blur(alpha, WINDOW)
+    variance = cv2.blur(alpha * alpha, WINDOW) - mean * mean
+    gain = np.maximum(variance - np.float32(noise**2), 0) / (variance + np.float32(FLAT))
+    return np.asarray(cv2.blur(gain, WINDOW) * alpha + cv2.blur(mean - gain * mean, WINDOW), np.float32)
 
 
 def _alpha(seen: Evidence, picture: Floats, settings: KeyerSettings) -> Floats:

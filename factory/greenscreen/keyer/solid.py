@@ -16,6 +16,8 @@ Mask = NDArray[np.bool_]
 
 CLEAR = 0.12  # apparent opacity up to which a pixel is screen
 WIDTH = 7  # pixels that a plateau is wide at the least: narrower ones are edges
+CERTAIN_WIDTH = 5  # the same of what is opaque beyond doubt
+EVEN_PART = 75  # percentile of a plateau's steepness that must be even: folds and outlines inside it are not
 EDGE = 4  # pixels within which a sharp edge has fallen to the screen
 DEPTH = 0.15  # how far below its middle a plateau may fall
 
@@ -24,9 +26,7 @@ class Plateau(NamedTuple):
     """From which opacity on an even part with a sharp edge is solid, and how even and how sharp that means."""
 
     opacity: float
-    rules: tuple[
-        tuple[float, float], ...
-    ]  # steepness inside (opacity per pixel), and softness outside that goes with it
+    rules: tuple[tuple[float, float], ...]  # steepness inside (opacity per pixel), softness outside that goes with it
     enclosed: float  # softness of the whole edge up to which a part that solid ones enclose is solid too
 
 
@@ -45,7 +45,7 @@ def solid_parts(opacity: Floats, certain: float, least_clear: float) -> Mask:
     zoom = max(opacity.shape) / 512
     width, reach = 2 * round(WIDTH * zoom / 2) + 1, max(2, round(EDGE * zoom))
     slope = zoom * np.hypot(*(cv2.Sobel(opacity, cv2.CV_32F, 1 - i, i, scale=1 / 8) for i in (0, 1)))
-    sure = _opened(opacity >= certain, 5)
+    sure = _opened(opacity >= certain, CERTAIN_WIDTH)
     for plateau in PLATEAUS:
         between = _opened(_opened(opacity >= plateau.opacity, width) & (opacity < certain), width).astype(np.uint8)
         number, label, stats, _ = cv2.connectedComponentsWithStats(between, connectivity=4)
@@ -54,7 +54,7 @@ def solid_parts(opacity: Floats, certain: float, least_clear: float) -> Mask:
             part = (slice(max(top - reach, 0), top + down + reach), slice(max(left - reach, 0), left + across + reach))
             inside, here = label[part] == i, opacity[part]
             outside = here[_grown(inside, reach) & ~_grown(inside, reach - 1)]
-            if _is_solid(plateau, float(np.percentile(slope[part][inside], 75)), outside, least_clear):
+            if _is_solid(plateau, float(np.percentile(slope[part][inside], EVEN_PART)), outside, least_clear):
                 sure[part] |= inside & (here > (certain - DEPTH) * np.median(here[inside]))
     return np.asarray(cv2.morphologyEx(sure.astype(np.uint8), cv2.MORPH_CLOSE, _square(3)) > 0)
 
