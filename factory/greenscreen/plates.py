@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from factory.equation import TERMS, plate_basis
 from factory.errors import DataError
 from factory.greenscreen.kmeans import dominant_colours
+from factory.greenscreen.morphology import eroded, square
 from factory.greenscreen.sampling import evenly_chosen
 from factory.sample import Matte, Picture, PlateCoefficients
 
@@ -38,10 +39,8 @@ def scaled(pixels_at_512: float, shape: tuple[int, ...]) -> int:
 
 def sure_background(coarse: Matte) -> NDArray[np.bool_]:
     """Where the coarse mask is under 5 %, at a distance from everything else and open to the picture's border."""
-    margin = scaled(MARGIN, coarse.shape)
-    kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
-    background = (coarse < BACKGROUND_BELOW * 255).astype(np.uint8)
-    return open_to_border(np.asarray(cv2.erode(background, kernel) > 0))
+    background = coarse < BACKGROUND_BELOW * 255
+    return open_to_border(eroded(background, square(scaled(MARGIN, coarse.shape))))
 
 
 def open_to_border(background: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -33,6 +33,7 @@ from factory.greenscreen.keying import (
     screen_share,
 )
 from factory.greenscreen.kmeans import dominant_colours
+from factory.greenscreen.morphology import dilated, disc, eroded
 from factory.greenscreen.plates import CLUSTERS, estimate_plate, open_to_border, scaled, sure_background
 from factory.greenscreen.unmixing import spread, unmixed
 from factory.sample import Matte, Picture, Sample
@@ -125,7 +126,7 @@ def _key(picture: Floats, screen: Floats, coarse: Matte, noise: float, settings:
 
     trust = np.clip((settings.doubt - excess) / (settings.doubt - settings.belief), 0, 1)
     trust *= trust * (3 - 2 * trust)
-    inside = _eroded(coarse > settings.inside * 255, scaled(settings.depth, coarse.shape))
+    inside = eroded(coarse > settings.inside * 255, disc(scaled(settings.depth, coarse.shape)))
     opaque = trust * inside
     known = np.maximum(opaque, trust * bound**SURE)
 
@@ -140,19 +141,9 @@ def _key(picture: Floats, screen: Floats, coarse: Matte, noise: float, settings:
 
 def _merge(key: Key, coarse: Matte, settings: GreenPostSettings) -> Floats:
     """The mask decides far outside and deep inside, the colour everywhere else, also in what the object encloses."""
-    far = _eroded(coarse < settings.outside * 255, scaled(settings.reach, coarse.shape))
+    far = eroded(coarse < settings.outside * 255, disc(scaled(settings.reach, coarse.shape)))
     return np.where(open_to_border(far), 0, np.maximum(key.alpha, key.opaque))
 
 
 def _near_fractional(matte: Matte, radius: int) -> NDArray[np.bool_]:
-    fractional = ((matte > 0) & (matte < 255)).astype(np.uint8)
-    return np.asarray(cv2.dilate(fractional, _disc(radius)) > 0)
-
-
-def _eroded(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    return np.asarray(cv2.erode(mask.astype(np.uint8), _disc(radius)) > 0)
-
-
-def _disc(radius: int) -> NDArray[np.uint8]:
-    size = 2 * radius + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+    return dilated((matte > 0) & (matte < 255), disc(radius))

@@ -19,6 +19,7 @@ from factory.greenscreen.filling import blurred, fill
 from factory.greenscreen.keyer.light import FILMED
 from factory.greenscreen.keyer.screen import Screen, along_border, evenly, screen_pixels, shrunk
 from factory.greenscreen.keying import screen_axis
+from factory.greenscreen.morphology import eroded, square
 from factory.greenscreen.plates import least_squares
 from factory.greenscreen.sampling import evenly_chosen
 
@@ -123,9 +124,7 @@ def plate_at(plate: Picture16, height: int, width: int) -> Floats:
 
 def sure_screen(picture: Floats, screen: Screen) -> NDArray[np.bool_]:
     """Pixels of the screen's own colour under any light, at a distance from all others."""
-    on_screen = screen_pixels(picture, screen.unit).astype(np.uint8)
-    size = 2 * MARGIN + 1
-    return np.asarray(cv2.erode(on_screen, np.ones((size, size), np.uint8)) > 0)
+    return eroded(screen_pixels(picture, screen.unit), square(MARGIN))
 
 
 def smoothed(values: Floats, weight: Floats) -> Floats:

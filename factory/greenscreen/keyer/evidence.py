@@ -25,6 +25,7 @@ from factory.greenscreen.keyer.settings import KeyerSettings, Pair
 from factory.greenscreen.keyer.solid import shrunk_by, solid_parts
 from factory.greenscreen.keyer.subsampling import is_subsampled
 from factory.greenscreen.keying import dominance, least_opacity, screen_axis
+from factory.greenscreen.morphology import square
 from factory.greenscreen.resizing import enlarged, resized, size_within
 from factory.greenscreen.unmixing import unmixed
 
@@ -41,7 +42,7 @@ TO_SUMMIT = 0.7  # of the way from the least share of a summit to the summit its
 MOST_DIRT = 0.5  # what is denser is no dirt, however hazy the border
 SHADOW = 0.2  # apparent opacity of the darkest shadow on the screen
 DEEP = 3  # pixels inside an object at which an opaque pixel need not be the highest around it
-SUMMIT_SIZE = 15  # pixels across which it must be otherwise
+SUMMIT_REACH = 7  # pixels around over which it must be otherwise
 LAST_RESORT = 0.003  # weight of opaque pixels at the very edge: they count where there are no others
 MIXED = 0.3  # weight of a mixed colour, times its α, against an opaque one's
 DIRT = 6.0  # multiples of the haze along the border up to which α may be the screen's own
@@ -140,7 +141,7 @@ def _own_colours(apparent: Floats, noise: float, behind: Backdrop, settings: Key
     level, summit = filmed_of(settings.opaque, behind), filmed_of(settings.summit, behind)
     smooth = cv2.GaussianBlur(apparent, (3, 3), 0) if noise > 2 * QUIET else apparent
     opaque = np.square(np.clip((smooth - level) / max(1 - level - SHORT_OF_1 * noise, ABRUPT), 0, 1))
-    highest = np.maximum(cv2.dilate(smooth, np.ones((SUMMIT_SIZE, SUMMIT_SIZE), np.uint8)), level)
+    highest = np.maximum(cv2.dilate(smooth, square(SUMMIT_REACH)), level)
     relative = np.clip((smooth / highest - summit) / (TO_SUMMIT * (1 - summit)), 0, 1)
-    deep = cv2.erode(opaque, np.ones((2 * DEEP + 1, 2 * DEEP + 1), np.uint8))
+    deep = cv2.erode(opaque, square(DEEP))
     return np.asarray(np.maximum(deep, opaque * relative) + LAST_RESORT * opaque, np.float32)

@@ -18,6 +18,7 @@ from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.greenscreen.keyer.solid import shrunk_by
 from factory.greenscreen.keying import clip_ends
+from factory.greenscreen.morphology import square
 from factory.greenscreen.resizing import enlarged, resized
 
 Floats = NDArray[np.float32]
@@ -74,7 +75,7 @@ def _alpha(seen: Evidence, picture: Floats, settings: KeyerSettings) -> Floats:
     elif noise > QUIET:
         alpha = denoised(alpha, noise)
     alpha = np.asarray(np.clip(alpha, 0, 1), np.float32)
-    alpha = np.maximum(alpha, cv2.erode(seen.own, np.ones((3, 3), np.uint8)))
+    alpha = np.maximum(alpha, cv2.erode(seen.own, square(1)))
     return _held_out(alpha, seen)
 
 

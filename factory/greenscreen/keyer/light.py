@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from factory.greenscreen.filling import blurred, fill
 from factory.greenscreen.keyer.screen import Screen, along_border, dot, screen_pixels
 from factory.greenscreen.keying import dominance
+from factory.greenscreen.morphology import dilated, square
 from factory.greenscreen.plates import SIGMA_OF_MEDIAN
 
 Floats = NDArray[np.float32]
@@ -22,10 +23,10 @@ DARKEST = 0.5  # … but never below this share of the plate
 SMOOTH = 3.0  # σ in low-resolution pixels of what counts as light; finer things are objects
 CODED = (0.01, 0.05)  # share of the screen beside an object that is purer than the screen: none of it means drawn
 KEPT = 0.25  # share of a place's surroundings that must show the screen for its own light to be kept as it is
-BLACK = 1e-4  # squared length (0..1 per channel) of a plate's colour under which its light cannot be told: 3 levels
+BLACK = 1e-4  # square of the length of a plate's colour (0..1 per channel) under which its light cannot be told
 OBJECT = 0.5  # dominance over the plate's, under which a pixel is the object's …
 UNMIXED = 0.9  # … and from which it is screen alone
-RINGING = 17  # pixels across in which a codec rings about an object: its blocks of 8 to either side
+RINGING = 8  # pixels from an object in which a codec may ring: as wide as its blocks
 LEVEL = 1 / 255  # what rounding makes purer
 MOST_OF_IT = 0.9  # share of the border's clear screen that haze is told from; the rest may be objects' soft edges
 LEAST_CLEAR = 1 / 8  # of the border that must be clear for haze to be told
@@ -76,7 +77,7 @@ def _light(small: Floats, plate: Floats, on_screen: Mask, border: Mask) -> Float
     """(h, w) share of the plate's light that reaches each place of the screen in this frame."""
     share = np.asarray(dot(small, plate) / np.maximum(dot(plate, plate), np.float32(BLACK)), np.float32)
     lit = (on_screen & (share > DARKEST)).astype(np.float32)
-    known = np.asarray(cv2.erode(lit, np.ones((3, 3), np.uint8)), np.float32)  # less the rim, whose pixels are mixed
+    known = np.asarray(cv2.erode(lit, square(1)), np.float32)  # less the rim, whose pixels are mixed
     near, mass = blurred((share - 1)[..., None], known, SMOOTH)
     seen = border & (known > 0)
     if np.count_nonzero(seen) < ENOUGH:
@@ -99,7 +100,7 @@ def _haze(border: Floats) -> float:
 def _coded(small: Floats, plate: Floats, colour: Floats) -> float:
     """0..1: whether the screen beside objects is purer than the clean screen in places, as only ringing makes it."""
     purity = dominance(small, colour) / np.maximum(dominance(plate, colour), WEAKEST)
-    beside = cv2.dilate((purity < OBJECT).astype(np.uint8), np.ones((RINGING, RINGING), np.uint8)) > 0
+    beside = dilated(purity < OBJECT, square(RINGING))
     beside &= purity > UNMIXED
     if not beside.any():
         return 0.0

@@ -8,13 +8,14 @@ from factory.greenscreen.filling import fill
 from factory.greenscreen.keyer.light import Backdrop
 from factory.greenscreen.keyer.subsampling import LUMA
 from factory.greenscreen.keying import dominance, screen_axis
+from factory.greenscreen.morphology import square
 from factory.greenscreen.resizing import enlarged
 from factory.greenscreen.unmixing import unmixed, visible
 
 Floats = NDArray[np.float32]
 
 WARM = 0.2  # factor of what counts as spill on a screen with red in it, which skin and wood share
-EDGE = 5  # pixels across within which α must be 1 for a pixel to lie off the edge
+EDGE = 2  # pixels around within which α must be 1 for a pixel to lie off the edge
 FRACTIONAL = 0.25  # 1 − α from which an edge's colour is fully corrected
 FRINGE = 0.25  # excess of screen colour, against the object's own near by, that is surely a fringe
 
@@ -51,7 +52,7 @@ def recovered_colours(
     belief = certain / (certain + np.square(np.float32(doubt) * (1 - a[mixed])) + np.float32(1e-9))
     exact[mixed] = around[mixed] + belief[:, None] * (exact[mixed] - around[mixed])
     if behind.filmed > 0:
-        lowest = np.asarray(cv2.erode(alpha, np.ones((EDGE, EDGE), np.uint8)), np.float32).ravel()[seen]
+        lowest = np.asarray(cv2.erode(alpha, square(EDGE)), np.float32).ravel()[seen]
         edge = np.flatnonzero(lowest < 1)
         exact[edge] = without_fringe(exact[edge], lowest[edge], _at(typical, seen[edge]), behind.colour)
     everywhere.reshape(-1, 3)[seen] = exact

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
+from factory.greenscreen.morphology import square
 from factory.greenscreen.plates import SIGMA_OF_MEDIAN
 from factory.greenscreen.resizing import size_within
 
@@ -31,7 +32,7 @@ OTHER_LIGHT = 0.25  # distance from the middle colour (0..1 per channel) of what
 COLOURLESS = CHROMA / 3  # distance from grey under which a pixel has no hue
 FAR_HUE = 0.5  # of their weight that hues lose towards `HUE_REACH` from the mode
 LIGHT = 3.0  # σ in pixels of what may be the screen's light; finer things are noise
-CLEAR = 9  # pixels across that are all screen, about a pixel that tells noise: an edge near by would be blurred into it
+CLEAR = 4  # pixels about one that tells noise, which must all be screen: an edge near by would be blurred into it
 ENOUGH = 64  # such places from which it can be told
 BLACK = 1e-6  # squared length of a colour that only keeps black from being divided by
 DARKEST = 0.3  # share of the screen's light in the deepest shadow that is still screen
@@ -60,10 +61,10 @@ def find_screen(frames: Sequence[Floats]) -> Screen:
     small = [shrunk(frame, LOOKED_AT) for frame in chosen]
     borders = np.concatenate([frame[along_border(frame.shape[:2])] for frame in small])
     everything = np.concatenate([frame.reshape(-1, 3) for frame in small])
-    hue, _ = _commonest_hue(borders)
+    hue = _commonest_hue(borders)
     share = [_share(borders, everything, hue)]
     if share[0] < 1:
-        hue, _ = _commonest_hue(everything)
+        hue = _commonest_hue(everything)
         share.append(_share(everything, everything, hue) * ON_BORDER / IN_PICTURE)
     if max(share) < 1:
         raise DataError(
@@ -150,15 +151,14 @@ def along_border(shape: tuple[int, ...], share: float = BORDER) -> NDArray[np.bo
     return border
 
 
-def _commonest_hue(pixels: Floats) -> tuple[float, float]:
-    """The hue (degrees) around which most saturated pixels lie, and their share of all pixels."""
+def _commonest_hue(pixels: Floats) -> float:
+    """The hue (degrees) around which most saturated pixels lie."""
     hue, saturation = _hue_and_saturation(pixels)
     saturated = saturation > SATURATED
     count = np.bincount((hue[saturated] * HUE_BINS / 360).astype(int) % HUE_BINS, minlength=HUE_BINS).astype(float)
     reach = round(HUE_REACH * HUE_BINS / 360)
     near = sum(np.roll(count, shift) * (1 - FAR_HUE * abs(shift) / reach) for shift in range(-reach, reach + 1))
-    mode = (float(np.argmax(near)) + 0.5) * 360 / HUE_BINS
-    return mode, float(np.count_nonzero(_of_hue(pixels, mode))) / len(pixels)
+    return (float(np.argmax(near)) + 0.5) * 360 / HUE_BINS
 
 
 def _of_hue(pixels: Floats, hue: float) -> NDArray[np.bool_]:
@@ -178,7 +178,7 @@ def _noise(frame: Floats, colour: Floats) -> float:
     """σ in levels of what varies faster than light does, on screen pixels that have none but such around them."""
     smooth = np.asarray(cv2.GaussianBlur(frame, (0, 0), LIGHT), np.float32)
     on_screen = screen_pixels(smooth, colour).astype(np.uint8)
-    inside = cv2.erode(on_screen, np.ones((CLEAR, CLEAR), np.uint8), borderValue=0) > 0
+    inside = cv2.erode(on_screen, square(CLEAR), borderValue=0) > 0
     if np.count_nonzero(inside) < ENOUGH:
         return 0.0
     rough = np.abs(frame[inside] - smooth[inside])
