@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NO_BENCHMARKS = {"__main__.py", "figures.py", "keyer_sheet.py"}
+NO_BENCHMARKS = {"__main__.py", "figures.py", "keyer_sheet.py", "keyer_numbers.py"}
 
 
 def main() -> int:

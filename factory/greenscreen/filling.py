@@ -11,9 +11,7 @@ Floats: TypeAlias = NDArray[np.float32]
 # What a level makes of its weighted values (H, W, C), its weights (H, W) and, if it asks, the next coarser level's.
 Join: TypeAlias = Callable[[Floats, Floats, Callable[[], Floats]], Floats]
 
-NEARNESS = (
-    4.0  # a pyramid cell of which 1/NEARNESS is known needs no help: it is a corner of 2 × 2, or the half of a rim
-)
+NEARNESS = 4.0  # a cell of which 1/NEARNESS is known, one pixel of 2 × 2, needs no help from coarser levels
 DOUBT = 2e-3  # weight of the value 0 against the known ones: where almost nothing is known, the answer is 0
 NOTHING = 1e-6  # weight that only keeps a gap from being divided by 0
 

@@ -41,7 +41,7 @@ ABRUPT = 0.01  # least width of the ramp from mixed to opaque
 TO_SUMMIT = 0.7  # of the way from the least share of a summit to the summit itself, on which a pixel comes to count
 MOST_DIRT = 0.5  # what is denser is no dirt, however hazy the border
 SHADOW = 0.2  # apparent opacity of the darkest shadow on the screen
-DEEP = 3  # pixels inside an object at which an opaque pixel need not be the highest around it
+INTERIOR = 3  # pixels inside an object at which an opaque pixel need not be the highest around it
 SUMMIT_REACH = 7  # pixels around over which it must be otherwise
 LAST_RESORT = 0.003  # weight of opaque pixels at the very edge: they count where there are no others
 MIXED = 0.3  # weight of a mixed colour, times its α, against an opaque one's
@@ -143,5 +143,5 @@ def _own_colours(apparent: Floats, noise: float, behind: Backdrop, settings: Key
     opaque = np.square(np.clip((smooth - level) / max(1 - level - SHORT_OF_1 * noise, ABRUPT), 0, 1))
     highest = np.maximum(cv2.dilate(smooth, square(SUMMIT_REACH)), level)
     relative = np.clip((smooth / highest - summit) / (TO_SUMMIT * (1 - summit)), 0, 1)
-    deep = cv2.erode(opaque, square(DEEP))
+    deep = cv2.erode(opaque, square(INTERIOR))
     return np.asarray(np.maximum(deep, opaque * relative) + LAST_RESORT * opaque, np.float32)
