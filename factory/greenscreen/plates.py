@@ -24,12 +24,12 @@ EVEN = 3.0  # levels of spread up to which a screen counts as one colour
 SIGMA_OF_MEDIAN = 1.4826  # a normal distribution's σ over the median of its absolute deviations
 RIDGE = 1e-4  # against all terms but the constant: keeps the far side of a half-seen screen from bending away
 WORTHWHILE = 0.8  # of a constant's spread that a curved plate must get below to be taken
-FIRST_REACH = 48.0  # levels from K-Means' colour within which a pixel may be the screen in another light
-LEAST_REACH = 8.0  # levels from the fitted plate that no screen pixel is dropped for
-STRAY = 4  # standard deviations from the fitted plate that are still the screen
+FIRST_REACH = 48.0  # levels from K-Means' colour up to which a pixel may be screen in another light; 16 or 200 do too
+LEAST_REACH = 8.0  # levels from the fitted plate that no screen pixel is dropped for: noise and rounding
+STRAY = 4  # standard deviations from the fitted plate that are still the screen: all but one of 16,000 of normal noise
 PIXELS_PER_TERM = 3  # under which a polynomial would follow single pixels
-FIT_PIXELS = 4096
-FIT_ROUNDS = 6
+FIT_PIXELS = 4096  # some hundred for each coefficient
+FIT_ROUNDS = 6  # 20 give the same mattes on the scenes of benchmarks/keyer.py
 
 
 def scaled(pixels_at_512: float, shape: tuple[int, ...]) -> int:

@@ -41,11 +41,15 @@ from factory.sample import Matte, Picture, Sample
 Floats = NDArray[np.float32]
 
 BORDER = 8  # pixels at 512 along the border in which the screen's colour is looked for where there is no mask
-LEANING = 0.3  # share of the border's colour that the key must have along its axis; the pure key has 1 on a pure screen
+LEANING = 0.3  # the key along the border colour's axis: itself 1, duller screens more, yellow and cyan 0.5, red −0.5
 UNEVEN = 0.1  # by how much a screen that one colour stands for may differ from it (0..1)
-STRAY = 3  # standard deviations of noise that clean screen may lie from its plate, …
+STRAY = 3  # standard deviations of noise that clean screen may lie from its plate …
 LEVEL = 1 / 255  # … and by how much more, for pictures are rounded
-SURE = 16  # power of the least opacity that a pixel's colour counts with as the object's own
+# A bound of 0.96 counts half, one of 0.75 a hundredth. On the 14 scenes of benchmarks/keyer.py, pure, MSE is × 1.7 with
+# a power of 8, × 1.2 with 32, and × 1.3 where only the mask says what is the object's own.
+SURE = 16  # power of the least opacity with which a pixel's colour counts as the object's own
+# From 0.25 on `clip_ends` would leave no α as it is. Generated screens never come near: it is for noise of a camera's
+# size (the same scenes, studio: MSE × 1.3 with 0.24, but × 0.6 with 0.05).
 MOST_CLEAN = 0.15  # α that is called clean screen at the most
 
 

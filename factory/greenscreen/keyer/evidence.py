@@ -33,7 +33,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 QUIET = 0.004  # σ of α under which there is nothing to smooth: one level
-STRAY = 3  # standard deviations of noise that clean screen may lie from its plate, …
+STRAY = 3  # standard deviations of noise that clean screen may lie from its plate …
 UNEVEN = 0.01  # … and by how much more (0..1), for a plate is smooth and a screen has creases
 GRAIN = 1.0  # σ in low-resolution pixels at which opacity is looked at
 SHORT_OF_1 = 1.2  # standard deviations of noise by which a fully opaque pixel may fall short of 1
@@ -41,13 +41,13 @@ ABRUPT = 0.01  # least width of the ramp from mixed to opaque
 TO_SUMMIT = 0.7  # of the way from the least share of a summit to the summit itself, on which a pixel comes to count
 MOST_DIRT = 0.5  # what is denser is no dirt, however hazy the border
 SHADOW = 0.2  # apparent opacity of the darkest shadow on the screen
-INTERIOR = 3  # pixels inside an object at which an opaque pixel need not be the highest around it
-SUMMIT_REACH = 7  # pixels around over which it must be otherwise
+INTERIOR = 3  # pixels inside an object at which an opaque pixel need not be the highest around it …
+SUMMIT_REACH = 7  # … within so many; did all opaque pixels count as the object's own colour: MSE × 1.6, pure
 LAST_RESORT = 0.003  # weight of opaque pixels at the very edge: they count where there are no others
-MIXED = 0.3  # weight of a mixed colour, times its α, against an opaque one's
+MIXED = 0.3  # weight of a mixed colour, times its α, against an opaque one's; 0: MSE × 1.4, h264
 DIRT = 6.0  # multiples of the haze along the border up to which α may be the screen's own
 ROUNDS = 2  # of unmixing
-ENCLOSED = 0.2  # share of its edge that a plateau on a drawn screen must have in common with the screen
+ENCLOSED = 0.2  # share of its edge that a plateau on a drawn screen must share with clear screen; 0: MSE × 1.2, pure
 
 
 class Evidence(NamedTuple):

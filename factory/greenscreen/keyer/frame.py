@@ -23,8 +23,8 @@ from factory.greenscreen.resizing import enlarged, resized
 
 Floats = NDArray[np.float32]
 
-EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing
-BLOCKS = 0.06  # α that a codec's blocks make of a clean screen, if nothing denser is near
+EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing: not yet half a level
+BLOCKS = 0.06  # α that a codec's blocks make of a clean screen, if nothing denser is near: seen on docs/keyer.png
 MOST_CLEAN = 0.2  # α that is called clean screen at the most: from 0.25 on `clip_ends` leaves no α as it is
 WINDOW = (5, 5)  # pixels across that the denoiser looks at
 FLAT = 1e-9  # variance of α that only keeps an even place from being 0 by 0

@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 WARM = 0.2  # factor of what counts as spill on a screen with red in it, which skin and wood share
 EDGE = 2  # pixels around within which α must be 1 for a pixel to lie off the edge
 FRACTIONAL = 0.25  # 1 − α from which an edge's colour is fully corrected
-FRINGE = 0.25  # excess of screen colour, against the object's own near by, that is surely a fringe
+FRINGE = 0.25  # excess of screen colour over the object near by that is surely a fringe; left: colours 6 % worse, h264
 
 
 def recovered_colours(
