@@ -14,6 +14,7 @@ from factory.greenscreen.unmixing import unmixed, visible
 
 Floats = NDArray[np.float32]
 
+NO_DOUBT = 1e-9  # square of an α that only keeps 0 from being divided by 0
 WARM = 0.2  # factor of what counts as spill on a screen with red in it, which skin and wood share
 EDGE = 2  # pixels around within which α must be 1 for a pixel to lie off the edge
 FRACTIONAL = 0.25  # 1 − α from which an edge's colour is fully corrected
@@ -49,7 +50,7 @@ def recovered_colours(
     exact[mixed] = unmixed(exact[mixed], a[mixed], plate[mixed])
     exact = _unspilled(exact, plate, strength, behind.colour, spill)
     certain = np.square(a[mixed])
-    belief = certain / (certain + np.square(np.float32(doubt) * (1 - a[mixed])) + np.float32(1e-9))
+    belief = certain / (certain + np.square(np.float32(doubt) * (1 - a[mixed])) + np.float32(NO_DOUBT))
     exact[mixed] = around[mixed] + belief[:, None] * (exact[mixed] - around[mixed])
     if behind.filmed > 0:
         lowest = np.asarray(cv2.erode(alpha, square(EDGE)), np.float32).ravel()[seen]
