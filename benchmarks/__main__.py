@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 NO_BENCHMARKS = {
-    *("__main__.py", "figures.py", "keyer_sheet.py"),
+    *("__main__.py", "figures.py", "keyer_numbers.py", "keyer_sheet.py"),
     *("edge_examples.py", "learn_edges.py"),  # they train the keyer's networks
     *("gpu_product.py", "gpu_rows.py", "on_gpu.py"),  # they need a GPU
 }

@@ -17,7 +17,6 @@ import diffusers
 import gpu_product
 import numpy as np
 import torch
-from factory.models.device import device_name
 from figures import Measured, Row
 from gpu_product import DEVICE, NAMES, Drawn, Dressed, requests
 
@@ -32,6 +31,7 @@ from factory.diffusion.train.settings import NetworkSettings, Phase, TrainingFol
 from factory.diffusion.train.trainer import build_optimizer
 from factory.engine.line import Line
 from factory.engine.worker import ShardWorker
+from factory.models.device import device_name
 from factory.shards.commit import CommitRecord
 from factory.training.ema import MovingAverage
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from factory.errors import DataError
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
-from factory.greenscreen.keyer.keyer import key_frame
+from factory.greenscreen.keyer.frame import key_frame
 from factory.greenscreen.keyer.screen import find_screen
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.sources.clips.colour import colours_of, to_rgb

@@ -1,7 +1,7 @@
 """Train the networks that correct α by what neighbours tell (factory/greenscreen/keyer/edge_network.py).
 
     python benchmarks/edge_examples.py half --out FOLDER --n 5000 --seed 1
-    python benchmarks/learn_edges.py half FOLDER --steps 16000 --out factory/greenscreen/edges_half.npz
+    python benchmarks/learn_edges.py half FOLDER --steps 16000 --out factory/greenscreen/keyer/edges_half.npz
 
 and likewise with `drawn`, for drawn screens.
 """

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from factory.greenscreen.compositing import as_levels, as_unit
 from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
-from factory.greenscreen.keyer.keyer import key_frame
+from factory.greenscreen.keyer.frame import key_frame
 from factory.greenscreen.keyer.screen import find_screen
 from factory.greenscreen.keyer.settings import KeyerSettings
 

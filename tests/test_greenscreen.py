@@ -13,8 +13,8 @@ from factory.equation import constant_plate, plate_picture
 from factory.errors import DataError
 from factory.greenscreen.colours import KEY_COLOURS
 from factory.greenscreen.compositing import as_levels, as_unit, composite
-from factory.greenscreen.despill import UNMIXABLE, despill, unmix
-from factory.greenscreen.filling import fill
+from factory.greenscreen.despill import despill
+from factory.greenscreen.filling import around, blurred, fill
 from factory.greenscreen.keying import (
     clip_ends,
     colour_difference,
@@ -23,8 +23,11 @@ from factory.greenscreen.keying import (
     screen_axis,
     screen_share,
 )
-from factory.greenscreen.kmeans import SAMPLE, dominant_colours
-from factory.greenscreen.plates import estimate_plate, scaled, sure_background
+from factory.greenscreen.kmeans import dominant_colours
+from factory.greenscreen.plates import estimate_plate, least_squares, scaled, sure_background
+from factory.greenscreen.resizing import size_within
+from factory.greenscreen.sampling import SAMPLE, evenly_chosen
+from factory.greenscreen.unmixing import SEEN, spread, straight, unmixed
 
 Floats = NDArray[np.float32]
 SIDE = 12
@@ -106,7 +109,58 @@ def test_filling_from_one_pixel_gives_its_value_everywhere() -> None:
     assert filled.min() > 0.3  # one pixel of 561 against the doubt
 
 
+@given(values=colours, weights=alphas, level=units)
+@settings(max_examples=30, deadline=None)
+def test_gaps_are_closed_by_what_is_known_alone(values: Floats, weights: Floats, level: float) -> None:
+    known = (weights > 0.5).astype(np.float32)
+    known[0, 0] = 1
+    flat = around(np.full((SIDE, SIDE, 3), level, np.float32) * known[..., None], known)
+    np.testing.assert_allclose(flat, level, atol=1e-5)
+    there = values[known > 0]
+    closed = around(values * known[..., None], known)
+    assert (closed >= there.min(axis=0) - 1e-5).all()
+    assert (closed <= there.max(axis=0) + 1e-5).all()
+
+
+def test_blurring_sees_only_what_has_weight() -> None:
+    weights = np.zeros((20, 20), np.float32)
+    weights[5:9, 5:9] = 1
+    values = np.where(weights[..., None] > 0, np.float32(0.3), np.float32(77))
+    mean, mass = blurred(values, weights, 2.0)
+    np.testing.assert_allclose(mean[mass > 1e-3], 0.3, atol=1e-4)
+    assert mass.max() < 1
+
+
+# ---- sizes and choices
+
+
+@given(height=st.integers(1, 3000), width=st.integers(1, 3000), longest=st.integers(1, 1000))
+def test_a_picture_within_a_long_side_keeps_its_shape(height: int, width: int, longest: int) -> None:
+    across, down = size_within((height, width, 3), longest)
+    assert max(across, down) == min(longest, max(height, width))
+    assert abs(across * height - down * width) <= max(height, width)  # half a pixel's rounding, either way
+
+
+@given(count=st.integers(1, 500), most=st.integers(1, 200))
+def test_chosen_pixels_are_even_and_different(count: int, most: int) -> None:
+    chosen = evenly_chosen(np.arange(count), most)
+    assert len(chosen) == min(count, most)
+    steps = np.diff(chosen)
+    assert len(steps) == 0 or (steps.min() >= 1 and np.ptp(steps) <= 1)
+
+
 # ---- plates
+
+
+@given(seed=st.integers(0, 99))
+def test_alike_weights_fit_the_plate_that_no_weights_fit(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    basis = np.column_stack([np.ones(50), random.uniform(-1, 1, (50, 5))])
+    values = random.uniform(0, 255, (50, 3))
+    without = least_squares(basis, values)
+    np.testing.assert_allclose(least_squares(basis, values, np.full(50, 0.3)), without, atol=1e-8)
+    truth = random.uniform(0, 255, (6, 3))
+    np.testing.assert_allclose(least_squares(basis, basis @ truth), truth, atol=1)  # the ridge is that light
 
 
 def sky(height: int, width: int, slope: float) -> tuple[tuple[float, ...], ...]:
@@ -210,12 +264,20 @@ def test_clipping_the_ends_leaves_the_middle_alone(alpha: Floats, threshold: flo
 @settings(max_examples=25, deadline=None)
 @given(alpha=alphas, foreground=colours, screen=screens)
 def test_unmixing_undoes_compositing(alpha: Floats, foreground: Floats, screen: Floats) -> None:
-    unmixed = unmix(composite(foreground, alpha, screen), alpha, plate_of(screen))
-    seen = alpha > UNMIXABLE
-    np.testing.assert_allclose(unmixed[seen], foreground[seen], atol=1e-4)
-    assert np.isfinite(unmixed).all()
-    assert unmixed.min() >= 0
-    assert unmixed.max() <= 1
+    found = spread(unmixed(composite(foreground, alpha, screen), alpha, plate_of(screen)), alpha)
+    seen = alpha > SEEN
+    np.testing.assert_allclose(found[seen], foreground[seen], atol=1e-4)
+    assert np.isfinite(found).all()
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+@given(alpha=alphas, foreground=colours)
+@settings(max_examples=25, deadline=None)
+def test_straight_colour_undoes_premultiplying_where_it_can(alpha: Floats, foreground: Floats) -> None:
+    there = alpha > 1 / 255
+    found = straight(foreground * alpha[..., None], alpha, least=1 / 255)
+    np.testing.assert_allclose(found[there], foreground[there], atol=1e-5)
 
 
 @settings(max_examples=25, deadline=None)

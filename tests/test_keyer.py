@@ -25,8 +25,8 @@ from small_screens import (
 
 from factory.greenscreen.compositing import as_unit, composite
 from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
+from factory.greenscreen.keyer.frame import denoised, key_frame
 from factory.greenscreen.keyer.garbage import wanted
-from factory.greenscreen.keyer.keyer import denoised, key_frame
 from factory.greenscreen.keyer.screen import find_screen
 from factory.greenscreen.keyer.separation import Clouds, applied, functional
 from factory.greenscreen.keyer.solid import solid_parts

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from factory.greenscreen.colours import Colour
 from factory.sample import Matte, Picture
 
-SEEN = 0.02  # α from which on a colour can be unmixed
-
 
 def as_unit(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """8-bit levels as float32 in 0..1."""
@@ -31,17 +29,6 @@ def composite(
     """
     a = alpha[..., None]
     return a * foreground + (1 - a) * background
-
-
-def unmixed(
-    picture: NDArray[np.float32], alpha: NDArray[np.float32], background: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """The foreground's straight colours, F = (I − (1 − α)B) / α, clipped to 0..1; noise where α is below `SEEN`.
-
-    picture: (…, 3).  alpha: (…).  background: (…, 3) or (3,).
-    """
-    a = alpha[..., None]
-    return np.asarray(np.clip((picture - (1 - a) * background) / np.maximum(a, SEEN), 0, 1), np.float32)
 
 
 def paint_on_screen(foreground: Picture, alpha: Matte, screen: Colour) -> Picture:

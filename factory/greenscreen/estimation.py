@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.greenscreen.compositing import as_levels, as_unit
-from factory.greenscreen.despill import UNMIXABLE
-from factory.greenscreen.filling import fill
+from factory.greenscreen.resizing import size_within
+from factory.greenscreen.unmixing import spread, straight
 from factory.sample import Matte, Picture
 
 Floats = NDArray[np.float32]
@@ -23,7 +23,7 @@ def estimated_foreground(picture: Picture, alpha: Matte, longest: int) -> tuple[
     over the same areas keeps I = αF + (1 − α)B exact, with F averaged by coverage: thin strands lose nothing but the
     differences of colour inside one new pixel.
     """
-    size = _within(alpha, longest)
+    size = size_within(alpha.shape, longest)
     i, a = _averaged(picture, size), _averaged(alpha, size)
     return as_levels(_multilevel(i, a)), as_levels(a)
 
@@ -34,12 +34,10 @@ def unmixed_foreground(picture: Picture, alpha: Matte, background: Picture, long
     picture, background: (H, W, 3).  alpha: (H, W).  longest: as for `estimated_foreground`; I, α and (1 − α)B are
     averaged, which keeps αF exact.
     """
-    size = _within(alpha, longest)
+    size = size_within(alpha.shape, longest)
     i, a = _averaged(picture, size), _averaged(alpha, size)
     behind = np.dstack([_averaged_product(255 - alpha, background[..., c], size) for c in range(3)])
-    seen = a > UNMIXABLE
-    exact = np.clip((i - behind) / np.where(seen, a, np.float32(1))[..., None], 0, 1).astype(np.float32)
-    return as_levels(np.where(seen[..., None], exact, fill(exact, np.where(seen, a, np.float32(0))))), as_levels(a)
+    return as_levels(spread(straight(i - behind, a), a)), as_levels(a)
 
 
 def _multilevel(picture: Floats, alpha: Floats) -> Floats:
@@ -50,13 +48,6 @@ def _multilevel(picture: Floats, alpha: Floats) -> Floats:
     with _NUMBA:
         numba.set_num_threads(1)
         return np.asarray(estimate_foreground_ml(picture, alpha), np.float32)
-
-
-def _within(alpha: Matte, longest: int) -> tuple[int, int]:
-    """(width, height) of which no side is longer than `longest`."""
-    height, width = alpha.shape
-    scale = min(1.0, longest / max(height, width))
-    return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
 def _averaged(levels: NDArray[np.uint8], size: tuple[int, int]) -> Floats:

@@ -15,7 +15,9 @@ from factory.greenscreen.colours import Colour
 
 Floats = NDArray[np.float32]
 
-MIN_CHROMA = 0.12  # length of a screen's chroma (0..1 per channel) under which nothing can be keyed against it
+MIN_CHROMA = 0.12  # length of a screen's chroma (0..1 per channel) under which noise would be 8 times as large in α
+LEAST_CONTRAST = 0.25  # 1 − e(F) at the least: nearer to the screen's colour, noise is blown up 4 times and no more
+LEAST_ROOM = 0.02  # a plate's distance from black or white at the least: 5 levels beyond it noise is no proof of α
 
 
 def screen_axis(screen: Floats) -> Floats:
@@ -66,8 +68,7 @@ def colour_difference(share: Floats, foreground_share: Floats | float = 0.0) -> 
 
     share: e(I).  foreground_share: e(F), 0 for foregrounds that are grey along the screen's axis.
     """
-    # A foreground near the screen's own colour cannot be keyed; the floor keeps noise from being blown up there.
-    return np.clip((1 - share) / np.maximum(1 - foreground_share, 0.25), 0, 1)
+    return np.clip((1 - share) / np.maximum(1 - foreground_share, LEAST_CONTRAST), 0, 1)
 
 
 def least_opacity(picture: Floats, plate: Floats, tolerance: float) -> Floats:
@@ -77,7 +78,7 @@ def least_opacity(picture: Floats, plate: Floats, tolerance: float) -> Floats:
     """
     difference = picture - plate
     room = np.where(difference > 0, 1 - plate, plate)
-    excess = np.maximum(np.abs(difference) - tolerance, 0) / np.maximum(room, 0.02)
+    excess = np.maximum(np.abs(difference) - tolerance, 0) / np.maximum(room, LEAST_ROOM)
     bound = np.maximum(np.maximum(excess[..., 0], excess[..., 1]), excess[..., 2])
     return np.asarray(np.minimum(bound, 1), np.float32)
 

@@ -11,14 +11,19 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.greenscreen.sampling import SAMPLE, evenly_chosen
+
 Floats: TypeAlias = NDArray[np.float64]
 Colours: TypeAlias = Floats  # (N, 3), 8-bit levels
 Weights: TypeAlias = Floats  # (N,)
 
-SAMPLE = 16_381  # a prime: the pixels looked at never fall into columns
-STARTS = 12
-MAX_ROUNDS = 60
+STARTS = 12  # of 66 pictures one ends over 1 % above the best of 48 starts, with one start twenty do
+MAX_ROUNDS = 60  # the same pictures need 40 at the most; an end for all others
+STILL = 0.02  # levels by which no centre may still move: at 0.1 the main colour would be up to 0.7 off in them, …
+STILL_IN_A_START = 0.5  # … but this is near enough to tell which start is the best
+HEAVY = 1 / 32  # of all pixels: a cell that holds more is cut finer
 SEED = 0
+NOBODY = 1e-9  # weight of a cluster that has run empty: nothing is divided by 0
 
 
 def dominant_colours(pixels: NDArray[np.uint8], k: int) -> tuple[Colours, Weights]:
@@ -27,9 +32,7 @@ def dominant_colours(pixels: NDArray[np.uint8], k: int) -> tuple[Colours, Weight
     pixels: (..., 3) 8-bit, at least one.  Returns (k', 3) centres in levels and (k',) shares that sum to 1, where
     k' < k only if the picture has fewer than k different colours.
     """
-    flat = pixels.reshape(-1, 3)
-    if len(flat) > SAMPLE:
-        flat = flat[np.arange(SAMPLE) * len(flat) // SAMPLE]
+    flat = evenly_chosen(pixels.reshape(-1, 3), SAMPLE)
     quads = np.zeros((len(flat), 4), np.uint8)
     quads[:, :3] = flat
     different, count = np.unique(quads.view(np.uint32), return_counts=True)
@@ -47,19 +50,19 @@ def kmeans(points: Colours, weights: Weights, k: int) -> tuple[Colours, Weights]
     if len(cells) < k:
         cells, mass = points, weights
     k = min(k, len(cells))
-    candidates = _lloyd(cells, mass, _starts(cells, mass, k), still=0.5)
+    candidates = _lloyd(cells, mass, _starts(cells, mass, k), still=STILL_IN_A_START)
     cost = _squared_distances(cells, candidates).min(axis=1) @ mass
-    centres = _lloyd(points, weights, candidates[[int(np.argmin(cost))]], still=0.02)
+    centres = _lloyd(points, weights, candidates[[int(np.argmin(cost))]], still=STILL)
     share = np.bincount(_squared_distances(points, centres)[0].argmin(axis=0), weights, k) / weights.sum()
     order = np.argsort(-share, kind="stable")[: np.count_nonzero(share)]
     return centres[0, order], share[order]
 
 
 def _cells(points: Colours, weights: Weights) -> tuple[Colours, Weights]:
-    """Mean colour and weight of each occupied cell: 16 levels a side, 4 where a cell holds over 1/32 of all."""
+    """Mean colour and weight of each occupied cell: 16 levels a side, 4 where a cell is `HEAVY`."""
     whole = points.astype(np.int64)
     wide = (whole >> 4) @ (256, 16, 1)
-    heavy = np.bincount(wide, weights)[wide] > weights.sum() / 32
+    heavy = np.bincount(wide, weights)[wide] > weights.sum() * HEAVY
     cell = np.where(heavy, 4096 + (whole >> 2) @ (4096, 64, 1), wide)
     mass = np.asarray(np.bincount(cell, weights), np.float64)
     occupied = np.flatnonzero(mass)
@@ -70,7 +73,7 @@ def _cells(points: Colours, weights: Weights) -> tuple[Colours, Weights]:
 def _starts(points: Colours, weights: Weights, k: int) -> Floats:
     """(STARTS, k, 3) centres by greedy k-means++ (Arthur & Vassilvitskii 2007): of a few D² draws keep the best."""
     random = np.random.default_rng(SEED)
-    trials = 2 + int(np.log(k))
+    trials = 2 + int(np.log(k))  # as many as scikit-learn's
     between = _squared_distances(points, points[None])[0]  # (N, N)
     rows = np.arange(STARTS)
     chosen = np.empty((STARTS, k), np.int64)
@@ -104,7 +107,7 @@ def _lloyd(points: Colours, weights: Weights, centres: Floats, still: float) -> 
     for _ in range(MAX_ROUNDS):
         label = (_squared_distances(points, centres).argmin(axis=1) + first).ravel()
         mass, *sums = (np.bincount(label, m, sets * k) for m in repeated)
-        means = np.stack(sums, axis=1) / np.maximum(mass, 1e-9)[:, None]
+        means = np.stack(sums, axis=1) / np.maximum(mass, NOBODY)[:, None]
         moved = np.where(mass[:, None] > 0, means, centres.reshape(-1, 3)).reshape(centres.shape)
         move = np.abs(moved - centres).max()
         centres = moved

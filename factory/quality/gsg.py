@@ -3,7 +3,8 @@
 import numpy as np
 
 from factory.greenscreen.colours import Colour
-from factory.greenscreen.kmeans import SAMPLE, dominant_colours
+from factory.greenscreen.kmeans import dominant_colours
+from factory.greenscreen.sampling import SAMPLE
 from factory.sample import Picture
 
 GSG_K = 5  # the paper does not say; 1 or 2 average object and screen, more than 8 divide the screen itself

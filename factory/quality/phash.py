@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.greenscreen.compositing import as_unit
 from factory.sample import Matte, Picture
 
 SIDE = 32
@@ -19,7 +20,7 @@ FREQUENCIES = np.array(sorted(np.ndindex(8, 8), key=lambda place: (sum(place), p
 
 def perceptual_hash(foreground: Picture, alpha: Matte) -> str:
     """64 bits as 16 hex digits; like pictures differ in few of them.  foreground: straight colour."""
-    a = alpha.astype(np.float32) / 255
+    a = as_unit(alpha)
     ink = cv2.multiply(cv2.merge([a, a, a]), foreground.astype(np.float32) - 128)
     premultiplied = cv2.resize(ink, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     r, g, b = cv2.split(premultiplied)

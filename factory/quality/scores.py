@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from factory.equation import plate_picture, residual
 from factory.greenscreen.colours import Colour
 from factory.greenscreen.keying import dominance, key_channels
+from factory.greenscreen.morphology import disc, eroded, square
 from factory.greenscreen.plates import scaled, sure_background
 from factory.quality.gsg import gsg
 from factory.quality.key_distance import key_distance
@@ -121,9 +122,8 @@ def agreement(alpha: Matte, coarse: Matte, forgiven: float) -> float:
 
     forgiven: pixels at 512.  1 where both are empty.
     """
-    radius = scaled(forgiven, alpha.shape)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    nearest = np.clip(alpha, cv2.erode(coarse, disc), cv2.dilate(coarse, disc))
+    about = disc(scaled(forgiven, alpha.shape))
+    nearest = np.clip(alpha, cv2.erode(coarse, about), cv2.dilate(coarse, about))
     union = int(np.maximum(alpha, nearest).sum(dtype=np.int64))
     return float(np.minimum(alpha, nearest).sum(dtype=np.int64)) / union if union else 1.0
 
@@ -139,9 +139,7 @@ def screen_inside(picture: Picture, coarse: Matte, key: Colour, settings: ScoreS
 
     Such an object's α is keyed away and its foreground looks clean; only the mask knows that it was there.
     """
-    radius = scaled(settings.forgiven, coarse.shape)
-    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
-    deep = cv2.erode((coarse > settings.inside * 255).astype(np.uint8), kernel) > 0
+    deep = eroded(coarse > settings.inside * 255, square(scaled(settings.forgiven, coarse.shape)))
     return float(_key_share(picture[deep], key).mean()) if deep.any() else 0.0
 
 

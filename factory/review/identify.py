@@ -24,6 +24,8 @@ from factory.errors import DataError, UsageError
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.keying import dominance
 from factory.greenscreen.plates import open_to_border
+from factory.greenscreen.resizing import size_within
+from factory.greenscreen.unmixing import straight, unmixed
 from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture
 from factory.shards import lookup
@@ -41,6 +43,7 @@ SHARE = 0.4  # of the object's own contrast with the ground, so that two faint o
 CERTAIN = 3.0  # levels: a copy this close needs no rival
 SIDE = 32  # of the pictures that are compared
 LONGEST = 512  # more pixels than that add nothing to a hash of 32 × 32
+FAINTEST = 1 / 255  # α of a level: a hash weighs colours by α, so those of faint pixels may be noise
 GREY = np.full(3, 0.5, np.float32)
 _COLUMNS = ("key", "status", "phash", "rgb_sha256", "alpha_sha256", "fg_sha256")
 
@@ -207,18 +210,15 @@ def _find_near(shown: _Shown, dataset: Path) -> tuple[str, str, int, float] | No
 
 
 def _shrunk(shown: _Shown) -> _Shown:
-    height, width = shown.colour.shape[:2]
-    scale = LONGEST / max(height, width)
-    if scale >= 1:
+    if max(shown.colour.shape[:2]) <= LONGEST:
         return shown
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = size_within(shown.colour.shape, LONGEST)
     if shown.alpha is None:
         return _Shown(cv2.resize(shown.colour, size, interpolation=cv2.INTER_AREA).astype(np.uint8), None)
     a = as_unit(shown.alpha)[..., None]
     alpha = np.asarray(cv2.resize(a, size, interpolation=cv2.INTER_AREA), np.float32)
     colour = np.asarray(cv2.resize(as_unit(shown.colour) * a, size, interpolation=cv2.INTER_AREA), np.float32)
-    straight = colour / np.maximum(alpha, 1 / 255)[..., None]
-    return _Shown(as_levels(straight), as_levels(alpha))
+    return _Shown(as_levels(straight(colour, alpha, least=FAINTEST)), as_levels(alpha))
 
 
 def _lifted(shown: _Shown) -> tuple[Floats, list[tuple[Picture, Matte]]]:
@@ -237,12 +237,7 @@ def _lifted(shown: _Shown) -> tuple[Floats, list[tuple[Picture, Matte]]]:
     alphas = [apart, np.where(open_to_border(apart < 0.5), apart, 1)]
     if np.ptp(ground) > 0.15:
         alphas.insert(0, 1 - np.clip(dominance(picture, ground) / dominance(ground, ground), 0, 1))
-    guesses = []
-    for alpha in alphas:
-        a = alpha[..., None]
-        straight = (picture - (1 - a) * ground) / np.maximum(a, 1 / 255)
-        guesses.append((as_levels(straight), as_levels(alpha)))
-    return ground, guesses
+    return ground, [(as_levels(unmixed(picture, a, ground, least=FAINTEST)), as_levels(a)) for a in alphas]
 
 
 def _candidates(hashes: list[str], dataset: Path) -> list[tuple[str, int]]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.greenscreen.compositing import composite
+from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.sample import Matte, Picture, Rejection
 from factory.shards.encoding import encode_png
 
@@ -18,7 +18,7 @@ CHECKER_LEVELS = (226, 192)
 CHECKERS = 12  # squares along a pane
 EMPTY_LEVEL = 128  # grey where there is no picture
 REJECTION_SIDE = 128
-FULL = np.float32(255)  # a matte's level that means exactly 1
+FAINTEST = 1 / 255  # α of a level
 
 
 def strip(rgb: Picture, alpha: Matte, foreground: Picture, side: int) -> Picture:
@@ -50,12 +50,8 @@ def pane(picture: Picture | Matte, side: int) -> Picture:
 def pane_over_checkerboard(foreground: Picture, alpha: Matte, side: int) -> Picture:
     """The cut-out object over grey squares. Returns (side, side, 3)."""
     straight, coverage = _fit_straight(foreground, alpha, side)
-    painted = composite(
-        straight.astype(np.float32) / FULL,
-        coverage.astype(np.float32) / FULL,
-        checkerboard(*coverage.shape).astype(np.float32) / FULL,
-    )
-    return pane(np.rint(painted * FULL).astype(np.uint8), side)
+    painted = composite(as_unit(straight), as_unit(coverage), as_unit(checkerboard(*coverage.shape)))
+    return pane(as_levels(painted), side)
 
 
 def checkerboard(height: int, width: int) -> Picture:
@@ -118,5 +114,5 @@ def _fit_straight(foreground: Picture, alpha: Matte, side: int) -> tuple[Picture
         return foreground, alpha
     ink = np.asarray(cv2.multiply(foreground, cv2.merge([alpha] * 3), scale=1 / 255), np.uint8)
     premultiplied = fit(ink, side).astype(np.float32)
-    straight = premultiplied / np.maximum(coverage[..., None].astype(np.float32) / FULL, 1 / FULL)
+    straight = premultiplied / np.maximum(as_unit(coverage)[..., None], FAINTEST)
     return np.rint(np.clip(straight, 0, 255)).astype(np.uint8), coverage

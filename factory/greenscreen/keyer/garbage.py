@@ -4,11 +4,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.greenscreen.morphology import dilated, disc, square
+
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 PRESENT = 0.1  # α from which something is there
-RIM = 11  # pixels across within which what is too faint to belong to anything goes with the garbage
+RIM = 5  # pixels from garbage within which what is too faint to belong to anything goes with it
+ALONE = 11  # pixels in which something denser than dirt must stand for a faint thing to be none
 SOLID = 0.5  # α that a thing must reach somewhere
 FAINT = 0.02  # α from which haze could be seen
 SPECK = 3e-4  # of the frame: the largest mark or speck
@@ -23,13 +26,12 @@ def wanted(alpha: Floats, dirt: float) -> Floats:
     dirt: α that creases, stains and uneven light make of the screen; what is nowhere near anything denser is they.
     """
     present = alpha > PRESENT
-    densest = cv2.dilate(alpha, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
+    densest = cv2.dilate(alpha, square(ALONE))
     garbage = _specks(present) | _haze(alpha) | (densest < dirt)
     garbage |= _intruders(present & ~garbage, alpha)
     garbage |= _haze(np.where(garbage, 0, alpha))  # what hung together with garbage alone
-    rim = cv2.dilate(garbage.astype(np.uint8), np.ones((RIM, RIM), np.uint8)) > 0
-    kept = cv2.dilate((present & ~garbage).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # with its soft edge
-    return np.asarray(~rim | kept, np.float32)
+    kept = dilated(present & ~garbage, square(1))  # with its soft edge
+    return np.asarray(~dilated(garbage, square(RIM)) | kept, np.float32)
 
 
 def _specks(present: Mask) -> Mask:
@@ -39,9 +41,7 @@ def _specks(present: Mask) -> Mask:
     large = large[large > 0]
     if len(large) == 0 or len(large) == number - 1:
         return np.zeros_like(present)
-    reach = 2 * max(1, round(APART * max(present.shape))) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    near = cv2.dilate(np.isin(label, large).astype(np.uint8), disc) > 0
+    near = dilated(np.isin(label, large), disc(max(1, round(APART * max(present.shape)))))
     return np.asarray(present & ~np.isin(label, np.unique(label[near])), np.bool_)
 
 

@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.greenscreen.filling import fill
+from factory.greenscreen.filling import blurred, fill
 from factory.greenscreen.keyer.screen import Screen, along_border, dot, screen_pixels
 from factory.greenscreen.keying import dominance
+from factory.greenscreen.morphology import dilated, square
+from factory.greenscreen.plates import SIGMA_OF_MEDIAN
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -20,6 +22,14 @@ LIGHTS = 8.0  # standard deviations of the border's light that shadow and glare 
 DARKEST = 0.5  # … but never below this share of the plate
 SMOOTH = 3.0  # σ in low-resolution pixels of what counts as light; finer things are objects
 CODED = (0.01, 0.05)  # share of the screen beside an object that is purer than the screen: none of it means drawn
+KEPT = 0.25  # share of a place's surroundings that must show the screen for its own light to be kept as it is
+BLACK = 1e-4  # square of the length of a plate's colour (0..1 per channel) under which its light cannot be told
+OBJECT = 0.5  # dominance over the plate's, under which a pixel is the object's …
+UNMIXED = 0.9  # … and from which it is screen alone
+RINGING = 8  # pixels from an object in which a codec may ring: as wide as its blocks
+LEVEL = 1 / 255  # what rounding makes purer
+MOST_OF_IT = 0.9  # share of the border's clear screen that haze is told from; the rest may be objects' soft edges
+LEAST_CLEAR = 1 / 8  # of the border that must be clear for haze to be told
 WEAKEST = 0.02  # dominance (0..1) that a plate is taken to have at the least
 CLEAN = 0.02  # haze up to which a screen is as clean as they get
 HAZE = 0.25  # apparent opacity of what may still be dirt on the screen
@@ -65,36 +75,36 @@ def _exposed(small: Floats, plate: Floats, seen: Mask) -> Floats:
 
 def _light(small: Floats, plate: Floats, on_screen: Mask, border: Mask) -> Floats:
     """(h, w) share of the plate's light that reaches each place of the screen in this frame."""
-    share = dot(small, plate) / np.maximum(dot(plate, plate), np.float32(1e-4))
-    known = cv2.erode((on_screen & (share > DARKEST)).astype(np.float32), np.ones((3, 3), np.uint8))
-    mass = cv2.GaussianBlur(known, (0, 0), SMOOTH)
-    near = cv2.GaussianBlur((share - 1) * known, (0, 0), SMOOTH) / np.maximum(mass, 1e-6)
+    share = np.asarray(dot(small, plate) / np.maximum(dot(plate, plate), np.float32(BLACK)), np.float32)
+    lit = (on_screen & (share > DARKEST)).astype(np.float32)
+    known = np.asarray(cv2.erode(lit, square(1)), np.float32)  # less the rim, whose pixels are mixed
+    near, mass = blurred((share - 1)[..., None], known, SMOOTH)
     seen = border & (known > 0)
     if np.count_nonzero(seen) < ENOUGH:
         return np.ones_like(share)
-    spread = 1.4826 * float(np.median(np.abs(near[seen] - np.median(near[seen]))))
+    spread = SIGMA_OF_MEDIAN * float(np.median(np.abs(near[seen] - np.median(near[seen]))))
     reach = LIGHTS * max(0.0, spread - EVEN)
     if reach == 0:
         return np.ones_like(share)
-    light = fill(np.asarray(near[..., None], np.float32), np.asarray(np.minimum(1, 4 * mass), np.float32))[..., 0]
+    light = fill(near, np.asarray(np.minimum(1, mass / KEPT), np.float32))[..., 0]
     return np.asarray(1 + np.clip(light, max(-reach, DARKEST - 1), reach), np.float32)
 
 
 def _haze(border: Floats) -> float:
-    """What nine tenths of the border's clear screen stay below. border: (N,) apparent opacity."""
+    """What most of the border's clear screen stays below. border: (N,) apparent opacity."""
     clear = border[border < HAZE]
-    haze = float(np.quantile(clear, 0.9)) if len(clear) > len(border) / 8 else 0.0
+    haze = float(np.quantile(clear, MOST_OF_IT)) if len(clear) > LEAST_CLEAR * len(border) else 0.0
     return haze if haze > CLEAN else 0.0
 
 
 def _coded(small: Floats, plate: Floats, colour: Floats) -> float:
     """0..1: whether the screen beside objects is purer than the clean screen in places, as only ringing makes it."""
     purity = dominance(small, colour) / np.maximum(dominance(plate, colour), WEAKEST)
-    beside = cv2.dilate((purity < 0.5).astype(np.uint8), np.ones((17, 17), np.uint8)) > 0
-    beside &= purity > 0.9
+    beside = dilated(purity < OBJECT, square(RINGING))
+    beside &= purity > UNMIXED
     if not beside.any():
         return 0.0
-    share = float(np.mean(purity[beside] > 1 + 1 / 255))
+    share = float(np.mean(purity[beside] > 1 + LEVEL))
     return _ramp(share, CODED)
 
 

@@ -4,18 +4,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.greenscreen.compositing import SEEN, unmixed
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keyer.light import Backdrop
 from factory.greenscreen.keyer.subsampling import LUMA
 from factory.greenscreen.keying import dominance, screen_axis
+from factory.greenscreen.morphology import square
+from factory.greenscreen.resizing import enlarged
+from factory.greenscreen.unmixing import unmixed, visible
 
 Floats = NDArray[np.float32]
 
+NO_DOUBT = 1e-9  # square of an α that only keeps 0 from being divided by 0
 WARM = 0.2  # factor of what counts as spill on a screen with red in it, which skin and wood share
-EDGE = 5  # pixels across within which α must be 1 for a pixel to lie off the edge
+EDGE = 2  # pixels around within which α must be 1 for a pixel to lie off the edge
 FRACTIONAL = 0.25  # 1 − α from which an edge's colour is fully corrected
-FRINGE = 0.25  # excess of screen colour, against the object's own near by, that is surely a fringe
+FRINGE = 0.25  # excess of screen colour over the object near by that is surely a fringe; left: colours 6 % worse, h264
 
 
 def recovered_colours(
@@ -36,13 +39,9 @@ def recovered_colours(
     """
     coarse = np.asarray(cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
     around = _unspilled(unmixed(small, coarse, behind.plate), behind.plate, behind.strength, behind.colour, spill)
-    around = fill(around, np.asarray(np.where(coarse > SEEN, coarse, 0), np.float32))
-    size = alpha.shape[1::-1]
-    everywhere = np.asarray(cv2.resize(around, size, interpolation=cv2.INTER_LINEAR), np.float32)
-    plate, strength, typical = (
-        np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        for field in (behind.plate, behind.strength, typical)
-    )
+    around = fill(around, visible(coarse))
+    everywhere = enlarged(around, alpha)
+    plate, strength, typical = (enlarged(field, alpha) for field in (behind.plate, behind.strength, typical))
     # From here on only what is seen of the object: most of a frame is screen, and most of an object is opaque.
     seen = np.flatnonzero(alpha > 0)
     a, plate, strength, around = alpha.ravel()[seen], _at(plate, seen), strength.ravel()[seen], _at(everywhere, seen)
@@ -51,10 +50,10 @@ def recovered_colours(
     exact[mixed] = unmixed(exact[mixed], a[mixed], plate[mixed])
     exact = _unspilled(exact, plate, strength, behind.colour, spill)
     certain = np.square(a[mixed])
-    belief = certain / (certain + np.square(np.float32(doubt) * (1 - a[mixed])) + np.float32(1e-9))
+    belief = certain / (certain + np.square(np.float32(doubt) * (1 - a[mixed])) + np.float32(NO_DOUBT))
     exact[mixed] = around[mixed] + belief[:, None] * (exact[mixed] - around[mixed])
     if behind.filmed > 0:
-        lowest = np.asarray(cv2.erode(alpha, np.ones((EDGE, EDGE), np.uint8)), np.float32).ravel()[seen]
+        lowest = np.asarray(cv2.erode(alpha, square(EDGE)), np.float32).ravel()[seen]
         edge = np.flatnonzero(lowest < 1)
         exact[edge] = without_fringe(exact[edge], lowest[edge], _at(typical, seen[edge]), behind.colour)
     everywhere.reshape(-1, 3)[seen] = exact

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
+from factory.greenscreen.morphology import square
+from factory.greenscreen.plates import SIGMA_OF_MEDIAN
+from factory.greenscreen.resizing import size_within
 
 Floats = NDArray[np.float32]
 
@@ -25,6 +28,13 @@ FLESH = (335.0, 48.0)  # degrees of hue, through red: skin, wood and brick, neve
 SKY = (190.0, 250.0, 0.55)  # degrees of hue, and the saturation from which it is no sky
 TEXTURE = 9.0  # levels of noise from which a surface is no screen but grass, leaves or brick
 STRAY = 0.35  # share of the screen's chroma by which its pixels may stray from its colour, lighter or darker
+OTHER_LIGHT = 0.25  # distance from the middle colour (0..1 per channel) of what the mean is not taken of
+COLOURLESS = CHROMA / 3  # distance from grey under which a pixel has no hue
+FAR_HUE = 0.5  # of their weight that hues lose towards `HUE_REACH` from the mode
+LIGHT = 3.0  # σ in pixels of what may be the screen's light; finer things are noise
+CLEAR = 4  # pixels about one that tells noise, which must all be screen: an edge near by would be blurred into it
+ENOUGH = 64  # such places from which it can be told
+BLACK = 1e-6  # squared length of a colour that only keeps black from being divided by
 DARKEST = 0.3  # share of the screen's light in the deepest shadow that is still screen
 
 
@@ -51,10 +61,10 @@ def find_screen(frames: Sequence[Floats]) -> Screen:
     small = [shrunk(frame, LOOKED_AT) for frame in chosen]
     borders = np.concatenate([frame[along_border(frame.shape[:2])] for frame in small])
     everything = np.concatenate([frame.reshape(-1, 3) for frame in small])
-    hue, _ = _commonest_hue(borders)
+    hue = _commonest_hue(borders)
     share = [_share(borders, everything, hue)]
     if share[0] < 1:
-        hue, _ = _commonest_hue(everything)
+        hue = _commonest_hue(everything)
         share.append(_share(everything, everything, hue) * ON_BORDER / IN_PICTURE)
     if max(share) < 1:
         raise DataError(
@@ -75,10 +85,10 @@ def evenly(frames: Sequence[Floats], most: int) -> list[Floats]:
 
 def shrunk(picture: Floats, long_side: int) -> Floats:
     """The picture at a long side of at most so many pixels, each the mean of those it stands for."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, long_side / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return picture if scale == 1 else np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+    if max(picture.shape[:2]) <= long_side:
+        return picture
+    size = size_within(picture.shape, long_side)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def screen_pixels(picture: Floats, colour: Floats) -> NDArray[np.bool_]:
@@ -86,7 +96,7 @@ def screen_pixels(picture: Floats, colour: Floats) -> NDArray[np.bool_]:
 
     picture: (..., 3) in 0..1.  colour: the screen's, (3,) or of the picture's shape.  Returns (...).
     """
-    light = dot(picture, colour) / np.maximum(dot(colour, colour), np.float32(1e-6))
+    light = dot(picture, colour) / np.maximum(dot(colour, colour), np.float32(BLACK))
     away = np.abs(picture - light[..., None] * colour)
     stray = np.maximum(np.maximum(away[..., 0], away[..., 1]), away[..., 2])
     reach = STRAY * chroma_length(colour) * np.minimum(1, light + DARKEST)
@@ -129,7 +139,7 @@ def _mean_colour(pixels: Floats, hue: float) -> Floats:
     """(3,) mean over the pixels of this hue, less those of quite another light."""
     of_hue = pixels[_of_hue(pixels, hue)]
     middle = np.median(of_hue, axis=0)
-    near = of_hue[np.abs(of_hue - middle).max(axis=1) < 0.25]
+    near = of_hue[np.abs(of_hue - middle).max(axis=1) < OTHER_LIGHT]
     return np.asarray(near.mean(axis=0) if len(near) else middle, np.float32)
 
 
@@ -141,15 +151,14 @@ def along_border(shape: tuple[int, ...], share: float = BORDER) -> NDArray[np.bo
     return border
 
 
-def _commonest_hue(pixels: Floats) -> tuple[float, float]:
-    """The hue (degrees) around which most saturated pixels lie, and their share of all pixels."""
+def _commonest_hue(pixels: Floats) -> float:
+    """The hue (degrees) around which most saturated pixels lie."""
     hue, saturation = _hue_and_saturation(pixels)
     saturated = saturation > SATURATED
     count = np.bincount((hue[saturated] * HUE_BINS / 360).astype(int) % HUE_BINS, minlength=HUE_BINS).astype(float)
     reach = round(HUE_REACH * HUE_BINS / 360)
-    near = sum(np.roll(count, shift) * (1 - 0.5 * abs(shift) / reach) for shift in range(-reach, reach + 1))
-    mode = (float(np.argmax(near)) + 0.5) * 360 / HUE_BINS
-    return mode, float(np.count_nonzero(_of_hue(pixels, mode))) / len(pixels)
+    near = sum(np.roll(count, shift) * (1 - FAR_HUE * abs(shift) / reach) for shift in range(-reach, reach + 1))
+    return (float(np.argmax(near)) + 0.5) * 360 / HUE_BINS
 
 
 def _of_hue(pixels: Floats, hue: float) -> NDArray[np.bool_]:
@@ -162,15 +171,15 @@ def _hue_and_saturation(pixels: Floats) -> tuple[Floats, Floats]:
     """(N,) hue in degrees and (N,) saturation, 0 for what is too grey or too dark to have a hue."""
     column = np.ascontiguousarray(pixels.reshape(-1, 1, 3))
     hsv = np.asarray(cv2.cvtColor(column, cv2.COLOR_RGB2HSV), np.float32).reshape(-1, 3)
-    return hsv[:, 0], np.asarray(np.where(chroma_length(pixels) < CHROMA / 3, 0, hsv[:, 1]), np.float32)
+    return hsv[:, 0], np.asarray(np.where(chroma_length(pixels) < COLOURLESS, 0, hsv[:, 1]), np.float32)
 
 
 def _noise(frame: Floats, colour: Floats) -> float:
     """σ in levels of what varies faster than light does, on screen pixels that have none but such around them."""
-    smooth = np.asarray(cv2.GaussianBlur(frame, (0, 0), 3), np.float32)
+    smooth = np.asarray(cv2.GaussianBlur(frame, (0, 0), LIGHT), np.float32)
     on_screen = screen_pixels(smooth, colour).astype(np.uint8)
-    inside = cv2.erode(on_screen, np.ones((9, 9), np.uint8), borderValue=0) > 0
-    if np.count_nonzero(inside) < 64:
+    inside = cv2.erode(on_screen, square(CLEAR), borderValue=0) > 0
+    if np.count_nonzero(inside) < ENOUGH:
         return 0.0
     rough = np.abs(frame[inside] - smooth[inside])
-    return float(1.4826 * np.median(rough, axis=0).max() * 255)
+    return float(SIGMA_OF_MEDIAN * np.median(rough, axis=0).max() * 255)

@@ -19,12 +19,17 @@ Floats = NDArray[np.float32]
 
 SCALES = ((2.0, 1.0), (6.0, 0.1))  # σ in low-resolution pixels, and weight, at which opaque colours are gathered …
 FAR = (24.0, 0.01)  # … and where none of these finds any
-PRIOR_SPREAD = 0.07  # σ of a foreground's chroma of which nothing is known, about grey
-PRIOR_LIGHT = 0.6  # … and of its light: a functional that knows nothing does not look at light
-SHADE = 0.06  # σ by which an object's colours are brighter or darker as a whole, as they are in light and shade
-CAMERA = 0.015  # σ that colours have at the least
+PRIOR_GREY = 0.5  # mean of a foreground of which nothing is known
+PRIOR_SPREAD = 0.07  # σ of a foreground's chroma of which nothing is known, about grey; 0.2: MSE × 1.1, pure and h264
+PRIOR_LIGHT = 0.6  # … and of its light: a functional that knows nothing does not look at light; 0.1: MSE × 1.1, h264
+SHADE = 0.06  # σ by which an object's colours are brighter or darker as a whole; 0: Grad × 1.07, pure
+CAMERA = 0.015  # σ that colours have at the least: four levels
 SAME = np.array([1, 0, 0, 1, 0, 1], np.float32)  # the identity; the matrix of ones has 1 in all six entries
-NEAREST = 0.06  # least effective distance of foreground and screen, 0..1
+# Where nothing is known these divide, and only keep it from being by 0.
+NOTHING, NOTHING_GATHERED = 1e-6, 1e-9  # weight of samples in a pixel, and of those gathered about it
+BLACK = 1e-3  # light of a mean colour
+SINGULAR = 1e-12  # length of a functional
+NEAREST = 0.06  # least effective distance of foreground and screen, 0..1: nearer, noise would be blown up 16 times
 
 
 class Clouds(NamedTuple):
@@ -45,7 +50,7 @@ def sampled(picture: Floats, weight: Floats, size: tuple[int, int]) -> Samples:
     """A picture's colours at a size (width, height). picture: (H, W, 3) in 0..1.  weight: (H, W) in 0..1."""
     mass = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
     total = cv2.resize(picture * weight[..., None], size, interpolation=cv2.INTER_AREA)
-    return Samples(np.asarray(total / np.maximum(mass, 1e-6)[..., None], np.float32), mass)
+    return Samples(np.asarray(total / np.maximum(mass, NOTHING)[..., None], np.float32), mass)
 
 
 def gathered(samples: Samples, scale: float = 1.0) -> Floats:
@@ -63,13 +68,13 @@ def foreground_clouds(sums: Floats, light: float, doubt: float) -> Clouds:
     doubt: gathered weight at which the samples count as much as the prior.
     """
     known = sums[..., 9]
-    average = sums[..., :9] / np.maximum(known, 1e-9)[..., None]
+    average = sums[..., :9] / np.maximum(known, NOTHING_GATHERED)[..., None]
     trust = (known / (known + np.float32(doubt)))[..., None]
     seen = np.ascontiguousarray(average[..., :3], np.float32)
     prior = PRIOR_SPREAD**2 * SAME + np.float32(PRIOR_LIGHT**2)
     spread = trust * (average[..., 3:] - _products(seen)) + (1 - trust) * prior
-    mean = np.asarray(0.5 + trust * (seen - 0.5), np.float32)
-    shade = SHADE * mean / (np.sqrt(dot(mean, mean) / 3) + np.float32(1e-3))[..., None]
+    mean = np.asarray(PRIOR_GREY + trust * (seen - PRIOR_GREY), np.float32)
+    shade = SHADE * mean / (np.sqrt(dot(mean, mean) / 3) + np.float32(BLACK))[..., None]
     spread += CAMERA**2 * SAME + np.float32(light**2) + _products(np.asarray(shade, np.float32))
     return Clouds(mean, np.asarray(spread, np.float32))
 
@@ -102,7 +107,7 @@ def functional(clouds: Clouds, plate: Floats) -> Floats:
     length = dot(w, difference)
     # A foreground of the screen's own colour cannot be told from it: the floor keeps w from growing without limit.
     least = np.sqrt(dot(w, w)) * np.float32(NEAREST)
-    unit = np.asarray(w / np.maximum(length, np.maximum(least, 1e-12))[..., None], np.float32)
+    unit = np.asarray(w / np.maximum(length, np.maximum(least, SINGULAR))[..., None], np.float32)
     return np.dstack([unit, dot(unit, plate)])
 
 

@@ -11,11 +11,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.greenscreen.morphology import dilated, square
+
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 CLEAR = 0.12  # apparent opacity up to which a pixel is screen
-WIDTH = 7  # pixels that a plateau is wide at the least: narrower ones are edges
+HALF_WIDTH = 3.5  # pixels from a plateau's middle to its rim at the least: narrower ones are edges
+HALF_WIDTH_CERTAIN = 2  # the same of what is opaque beyond doubt
+EVEN_PART = 75  # percentile of a plateau's steepness that must be even: folds and outlines inside it are not
 EDGE = 4  # pixels within which a sharp edge has fallen to the screen
 DEPTH = 0.15  # how far below its middle a plateau may fall
 
@@ -24,9 +28,7 @@ class Plateau(NamedTuple):
     """From which opacity on an even part with a sharp edge is solid, and how even and how sharp that means."""
 
     opacity: float
-    rules: tuple[
-        tuple[float, float], ...
-    ]  # steepness inside (opacity per pixel), and softness outside that goes with it
+    rules: tuple[tuple[float, float], ...]  # steepness inside (opacity per pixel), softness outside that goes with it
     enclosed: float  # softness of the whole edge up to which a part that solid ones enclose is solid too
 
 
@@ -43,20 +45,20 @@ def solid_parts(opacity: Floats, certain: float, least_clear: float) -> Mask:
     least_clear: share of a plateau's edge that must be clear screen (where levels are exact, an even 0.9 is just that).
     """
     zoom = max(opacity.shape) / 512
-    width, reach = 2 * round(WIDTH * zoom / 2) + 1, max(2, round(EDGE * zoom))
+    half, reach = round(HALF_WIDTH * zoom), max(2, round(EDGE * zoom))
     slope = zoom * np.hypot(*(cv2.Sobel(opacity, cv2.CV_32F, 1 - i, i, scale=1 / 8) for i in (0, 1)))
-    sure = _opened(opacity >= certain, 5)
+    sure = _opened(opacity >= certain, HALF_WIDTH_CERTAIN)
     for plateau in PLATEAUS:
-        between = _opened(_opened(opacity >= plateau.opacity, width) & (opacity < certain), width).astype(np.uint8)
+        between = _opened(_opened(opacity >= plateau.opacity, half) & (opacity < certain), half).astype(np.uint8)
         number, label, stats, _ = cv2.connectedComponentsWithStats(between, connectivity=4)
         for i in range(1, number):
             left, top, across, down = (int(v) for v in stats[i][:4])
             part = (slice(max(top - reach, 0), top + down + reach), slice(max(left - reach, 0), left + across + reach))
             inside, here = label[part] == i, opacity[part]
-            outside = here[_grown(inside, reach) & ~_grown(inside, reach - 1)]
-            if _is_solid(plateau, float(np.percentile(slope[part][inside], 75)), outside, least_clear):
+            outside = here[dilated(inside, square(reach)) & ~dilated(inside, square(reach - 1))]
+            if _is_solid(plateau, float(np.percentile(slope[part][inside], EVEN_PART)), outside, least_clear):
                 sure[part] |= inside & (here > (certain - DEPTH) * np.median(here[inside]))
-    return np.asarray(cv2.morphologyEx(sure.astype(np.uint8), cv2.MORPH_CLOSE, _square(3)) > 0)
+    return np.asarray(cv2.morphologyEx(sure.astype(np.uint8), cv2.MORPH_CLOSE, square(1)) > 0)
 
 
 def _is_solid(plateau: Plateau, steepness: float, outside: Floats, least_clear: float) -> bool:
@@ -72,16 +74,8 @@ def _is_solid(plateau: Plateau, steepness: float, outside: Floats, least_clear: 
 
 def shrunk_by(mask: Mask, pixels: int) -> Floats:
     """The mask as 0 and 1, less so many pixels from its rim."""
-    return np.asarray(cv2.erode(mask.astype(np.float32), _square(2 * pixels + 1)), np.float32)
+    return np.asarray(cv2.erode(mask.astype(np.float32), square(pixels)), np.float32)
 
 
-def _opened(mask: Mask, size: int) -> Mask:
-    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _square(size)) > 0)
-
-
-def _grown(mask: Mask, pixels: int) -> Mask:
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), _square(2 * pixels + 1)) > 0)
-
-
-def _square(size: int) -> NDArray[np.uint8]:
-    return np.ones((size, size), np.uint8)
+def _opened(mask: Mask, radius: int) -> Mask:
+    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, square(radius)) > 0)

@@ -8,6 +8,8 @@ Floats = NDArray[np.float32]
 
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 ROWS = 192  # rows that are looked at
+STEEPEST = 0.98  # quantile of a picture's first differences from which they are its edges
+FLAT = 1e-6  # difference that only keeps an even picture from being 0 by 0
 SMOOTHER = 0.7  # roughness of chroma over luma's, from which chroma has luma's resolution
 
 
@@ -26,5 +28,5 @@ def _roughness(channel: Floats) -> float:
     first = np.abs(channel[:, 3:-1] - channel[:, 1:-3])
     if first.size == 0:
         return 0.0
-    edges = first >= np.quantile(first, 0.98)
-    return float(fourth[edges].mean() / (first[edges].mean() + 1e-6))
+    edges = first >= np.quantile(first, STEEPEST)
+    return float(fourth[edges].mean() / (first[edges].mean() + FLAT))

@@ -8,11 +8,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from factory.errors import DataError
+from factory.greenscreen.compositing import as_levels
 from factory.greenscreen.keyer.clean_plate import Picture16, plate_at
-from factory.greenscreen.keyer.keyer import key_frame
+from factory.greenscreen.keyer.frame import key_frame
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.keys import shard_digits
@@ -130,7 +129,7 @@ class Clips:
         plate = plate_at(self._plate_of(item["clip"]), *picture.shape[:2])
         try:
             a, f = key_frame(picture, plate, screen, self._settings, halved=chroma_halved(clip))
-            alpha, foreground = (np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8) for x in (a, f))
+            alpha, foreground = (as_levels(x) for x in (a, f))
             if not alpha.any():
                 return DataError("empty", "the frame shows nothing but its screen")
             origin = Origin(

@@ -8,10 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError
+from factory.greenscreen.compositing import as_levels
 from factory.keys import shard_digits
 from factory.sample import CAPTURED, Matte, Origin, Picture, Request, Sample
 from factory.sources.clips.colour import luma_of, upright
@@ -177,7 +176,7 @@ class ClipPairs:
             alpha = upright(luma_of(frame, colours_in(coverage)), g.rotation, g.width, g.height)
         except DataError as fault:
             return fault
-        return np.rint(foreground * 255).astype(np.uint8), clean(np.rint(alpha * 255).astype(np.uint8))
+        return as_levels(foreground), clean(as_levels(alpha))
 
     def _sample(self, request: Request, pictures: tuple[Picture, Matte] | DataError) -> Sample | DataError:
         if isinstance(pictures, DataError):

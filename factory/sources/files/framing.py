@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
+from factory.greenscreen.filling import around
 from factory.sample import Matte, Picture
 
 Floats = NDArray[np.floating[Any]]
@@ -18,7 +19,7 @@ TOUCHING = 0.01  # share of a side, in units of full coverage, from which on the
 
 
 def pad_colour(foreground: Picture, alpha: Matte) -> Picture:
-    """Straight colour that goes on smoothly under alpha 0 (pull–push pyramid); unchanged where alpha > 0.
+    """Straight colour that goes on smoothly under alpha 0 (`filling.around`); unchanged where alpha > 0.
 
     A foreground must be defined everywhere: resizing or re-compositing it must never drag black into the edge.
     """
@@ -26,28 +27,8 @@ def pad_colour(foreground: Picture, alpha: Matte) -> Picture:
     if not known.any() or known.all():
         return foreground
     ink = np.asarray(cv2.copyTo(foreground, known), np.float32)
-    padded = _enlarged(_pull_push(_halved(ink), _halved(known.astype(np.float32))), alpha.shape)
+    padded = around(ink, known.astype(np.float32))
     return np.asarray(cv2.copyTo(foreground, known, cv2.convertScaleAbs(padded)), np.uint8)
-
-
-def _pull_push(ink: Floats, weight: Floats) -> Floats:
-    """(H, W, 3) colour ÷ weight where there is weight, else from the next coarser level (half the size)."""
-    colour = cv2.divide(ink, cv2.merge([np.maximum(weight, 1e-6)] * 3))
-    hole = weight <= 0
-    if hole.any():
-        coarser = _enlarged(_pull_push(_halved(ink), _halved(weight)), weight.shape)
-        np.copyto(colour, coarser, where=hole[..., None])
-    return np.asarray(colour, np.float32)
-
-
-def _halved(picture: Floats) -> Floats:
-    height, width = picture.shape[:2]
-    size = ((width + 1) // 2, (height + 1) // 2)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _enlarged(picture: Floats, shape: tuple[int, ...]) -> Floats:
-    return np.asarray(cv2.resize(picture, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def bounds(alpha: Matte) -> tuple[int, int, int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from factory.greenscreen.compositing import as_levels
 from factory.sample import Matte, Picture
 from factory.sources.files.framing import pad_colour
 from factory.sources.procedural.palette import SNOW, Field, Paint, mix, tone
@@ -198,9 +199,8 @@ class Canvas:
 
     def finish(self) -> tuple[Picture, Matte]:
         """The straight colour, defined everywhere, and the matte."""
-        alpha = np.rint(self._alpha() * 255).astype(np.uint8)
-        colour = np.rint(np.clip(self._straight(), 0, 1) * 255).astype(np.uint8)
-        return pad_colour(colour, alpha), alpha
+        alpha = as_levels(self._alpha())
+        return pad_colour(as_levels(self._straight()), alpha), alpha
 
     # inside
 
@@ -277,6 +277,6 @@ def _over(cover: Mask, layer: Mask) -> None:
 
 
 def _enlarged(opacity: Field, times: int) -> Mask:
-    levels = np.rint(np.clip(opacity, 0, 1) * 255).astype(np.uint8)
+    levels = as_levels(opacity)
     size = (levels.shape[1] * times, levels.shape[0] * times)
     return np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_NEAREST), np.uint8)

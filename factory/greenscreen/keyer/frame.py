@@ -11,18 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.greenscreen.keyer.edges import corrected
-from factory.greenscreen.keyer.evidence import QUIET, Evidence, dirt_on, enlarged, evidence, filmed_of, resized
+from factory.greenscreen.keyer.evidence import QUIET, Evidence, dirt_on, evidence, filmed_of
 from factory.greenscreen.keyer.garbage import wanted
 from factory.greenscreen.keyer.recovery import recovered_colours
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.greenscreen.keyer.solid import shrunk_by
 from factory.greenscreen.keying import clip_ends
+from factory.greenscreen.morphology import square
+from factory.greenscreen.resizing import enlarged, resized
 
 Floats = NDArray[np.float32]
 
-EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing
-BLOCKS = 0.06  # α that a codec's blocks make of a clean screen, if nothing denser is near
+EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing: not yet half a level
+BLOCKS = 0.06  # α that a codec's blocks make of a clean screen, if nothing denser is near: seen on docs/keyer.png
+MOST_CLEAN = 0.2  # α that is called clean screen at the most: from 0.25 on `clip_ends` leaves no α as it is
+WINDOW = (5, 5)  # pixels across that the denoiser looks at
+FLAT = 1e-9  # variance of α that only keeps an even place from being 0 by 0
 GAP_SIZE = 9  # pixels across which a gap is looked for
 # What follows is for α by colour alone, and for α that a network corrected, which so knows better by itself.
 GAP = ((0.15, 0.3), (0.05, 0.15))  # apparent opacity that a pixel lacks: in a solid part, in a gap
@@ -43,7 +48,7 @@ def key_frame(
     alpha = _alpha(seen, picture, settings)
     coding = settings.coding[seen.half] * filmed
     clean = max(settings.black_point * seen.noise, coding, settings.haze * behind.haze, EXACT)
-    alpha = clip_ends(alpha, min(clean, 0.2))
+    alpha = clip_ends(alpha, min(clean, MOST_CLEAN))
     if filmed > 0:  # a drawn screen has no marks, no dirt and no edge
         coarse = resized(alpha, seen.small.shape[1::-1])
         alpha *= enlarged(wanted(coarse, max(dirt_on(behind), BLOCKS)), picture)
@@ -56,11 +61,10 @@ def denoised(alpha: Floats, noise: float) -> Floats:
 
     noise: σ of α.
     """
-    window = (5, 5)
-    mean = cv2.blur(alpha, window)
-    variance = cv2.blur(alpha * alpha, window) - mean * mean
-    gain = np.maximum(variance - np.float32(noise**2), 0) / (variance + np.float32(1e-9))
-    return np.asarray(cv2.blur(gain, window) * alpha + cv2.blur(mean - gain * mean, window), np.float32)
+    mean = cv2.blur(alpha, WINDOW)
+    variance = cv2.blur(alpha * alpha, WINDOW) - mean * mean
+    gain = np.maximum(variance - np.float32(noise**2), 0) / (variance + np.float32(FLAT))
+    return np.asarray(cv2.blur(gain, WINDOW) * alpha + cv2.blur(mean - gain * mean, WINDOW), np.float32)
 
 
 def _alpha(seen: Evidence, picture: Floats, settings: KeyerSettings) -> Floats:
@@ -71,7 +75,7 @@ def _alpha(seen: Evidence, picture: Floats, settings: KeyerSettings) -> Floats:
     elif noise > QUIET:
         alpha = denoised(alpha, noise)
     alpha = np.asarray(np.clip(alpha, 0, 1), np.float32)
-    alpha = np.maximum(alpha, cv2.erode(seen.own, np.ones((3, 3), np.uint8)))
+    alpha = np.maximum(alpha, cv2.erode(seen.own, square(1)))
     return _held_out(alpha, seen)
 
 
