@@ -23,14 +23,14 @@ from pathlib import Path
 
 from figures import exit_code, within
 
-from factory.cli.app import app as cli
+from factory.cli import app as cli
 from factory.diffusion.model_files import EMBEDDED
 from factory.engine.events import read_events
 from factory.engine.line import Line
 from factory.engine.plan import Plan, Shard
 from factory.errors import DataError, Interrupted
 from factory.jobs import generate
-from factory.run.execute import execute as run
+from factory.jobs.registry import JOBS
 from factory.sample import Request, Sample
 from factory.shards.commit import CommitRecord, FileRecord
 from factory.shards.layout import Layout
@@ -101,7 +101,7 @@ def probe(arguments: list[str]) -> None:
 
         return replace(line, sources=dict.fromkeys(line.sources, tell))
 
-    run.build = overheard  # type: ignore[attr-defined]
+    JOBS["generate"] = replace(generate.JOB, line=overheard)
     cli.main(arguments)
 
 

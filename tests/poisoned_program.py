@@ -8,7 +8,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from factory.cli.app import app as cli
+from factory.cli import app as cli
 from factory.engine.line import Line
 from factory.engine.plan import Plan
 from factory.jobs.base import Job
