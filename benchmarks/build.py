@@ -44,12 +44,12 @@ from factory.engine.events import read_events
 from factory.engine.plan import sample_seed
 from factory.engine.threads import VARIABLES, worker_environment
 from factory.equation import constant_plate
-from factory.keys import make_key
 from factory.quality.gates import GateSettings, judge
 from factory.quality.scores import ScoreSettings, score
 from factory.review.report import write_report
 from factory.sample import Matte, Origin, Picture, Rejection, Request, Sample
 from factory.shards.encoding import metadata
+from factory.shards.keys import make_key
 from factory.shards.layout import Layout
 from factory.shards.reader import read_members
 from factory.sources.files.framing import pad_colour

@@ -29,10 +29,10 @@ from factory.greenscreen.colours import KEY_COLOURS
 from factory.greenscreen.compositing import paint_on_screen
 from factory.jobs import generate
 from factory.jobs.generate import GenerateRecipe
-from factory.keys import make_key
 from factory.quality.gates import GateSettings
 from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Matte, Picture, Request, Sample
+from factory.shards.keys import make_key
 from factory.shards.layout import Layout
 from factory.sources.procedural.render import CLASSES, render
 

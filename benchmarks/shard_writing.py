@@ -23,9 +23,9 @@ import webdataset
 from figures import exit_code, shown
 
 from factory.equation import constant_plate
-from factory.keys import make_key
 from factory.sample import Origin, Request, Sample
 from factory.shards.encoding import encode
+from factory.shards.keys import make_key
 from factory.shards.reader import read_members
 from factory.shards.writer import ShardWriter
 

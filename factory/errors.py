@@ -1,5 +1,9 @@
 """The errors a user may meet. Each is one sentence that names the file or flag and the mend."""
 
+from collections.abc import Sequence
+
+NAMED = 5  # of many, in one sentence
+
 
 class FactoryError(Exception):
     """Base of all errors that are shown without a traceback. `exit_code` is the process's."""
@@ -37,3 +41,9 @@ class DataError(Exception):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+def some(names: Sequence[str], named: int = NAMED) -> str:
+    """The first few of many, for a sentence, and how many more there are."""
+    rest = len(names) - named
+    return ", ".join(names[:named]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -13,8 +13,8 @@ from factory.engine.line import Line
 from factory.engine.plan import Plan
 from factory.jobs.base import Job
 from factory.jobs.registry import JOBS
-from factory.keys import shard_of
 from factory.sample import Sample
+from factory.shards.keys import shard_of
 
 LINES = {name: job.line for name, job in JOBS.items() if isinstance(job, Job)}
 

@@ -12,12 +12,12 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusio
 from torch import Tensor, nn
 
 from factory.diffusion import model_folder
+from factory.diffusion.model_files import Prediction
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.pointwise import PointwiseLinear, use_pointwise_convolutions
 from factory.diffusion.sample.samplers import Denoiser, draw_noise, make_scheduler, sample_latents, training_marginal
 from factory.diffusion.sample.settings import Sampler, SamplerSettings, Start, default_settings
 from factory.diffusion.sample.source import DiffuMattingSource
-from factory.diffusion.train.losses import Prediction
 from factory.diffusion.train.networks import build, build_scheduler
 from factory.diffusion.train.settings import NetworkSettings
 from factory.errors import DataError, UsageError

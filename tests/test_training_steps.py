@@ -19,13 +19,14 @@ from factory.diffusion.train import autoencoder as autoencoder_training
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train import report as training_report
 from factory.diffusion.train.attention_probe import TokenAttention
-from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.generation import GenerationTask, watched
-from factory.diffusion.train.report import read_log
 from factory.diffusion.train.settings import Phase
-from factory.diffusion.train.trainer import Run, learning_rate, train
+from factory.diffusion.train.trainer import Run, train
 from factory.errors import UsageError
+from factory.training.draws import draw_batch
 from factory.training.ema import MovingAverage, parameters
+from factory.training.log import read_log
+from factory.training.schedule import learning_rate
 
 torch.set_num_threads(1)  # workers multiply, not threads
 
@@ -178,20 +179,17 @@ def test_a_caption_that_pushes_the_green_out_is_named() -> None:
 @settings(max_examples=50, deadline=None)
 def test_an_epoch_shows_each_sample_as_often_as_asked(repeats: list[int], batch: int, seed: int) -> None:
     order = np.repeat(np.arange(len(repeats)), repeats)
-    nothing = np.zeros((0, 0, 0, 3), np.uint8)
-    drawn_from = TrainingSet(nothing, nothing[..., 0], (), np.zeros(0, bool), order)
     steps = range(len(order))  # in all `batch` epochs, which steps may straddle
-    shown = Counter(int(i) for step in steps for i in training_data.draw_batch(drawn_from, seed, 1, step, batch))
+    shown = Counter(int(i) for step in steps for i in draw_batch(order, seed, 1, step, batch))
     assert shown == {index: batch * times for index, times in enumerate(repeats)}
 
 
 @given(step=st.integers(0, 99))
 def test_the_learning_rate_warms_up_and_falls(step: int) -> None:
-    phase = Phase(name="generation", steps=100, lr=2.0, warmup=10, decay="cosine")
     fall = 0.5 * (1 + math.cos(math.pi * step / 100))
-    assert learning_rate(2.0, phase, step) == pytest.approx(2.0 * min(1, (step + 1) / 10) * fall)
-    constant = dataclasses.replace(phase, decay="constant", warmup=0)
-    assert learning_rate(2.0, constant, step) == 2.0
+    rate = learning_rate(2.0, step, steps=100, warmup=10, decay="cosine")
+    assert rate == pytest.approx(2.0 * min(1, (step + 1) / 10) * fall)
+    assert learning_rate(2.0, step, steps=100, warmup=0, decay="constant") == 2.0
 
 
 # Averages

@@ -1,14 +1,17 @@
 """Commands that look at data sets and pictures, and make none. Everything heavy is imported inside its command."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from factory.cli.flags import DataSet, Debug
+
+if TYPE_CHECKING:
+    from factory.shards.counting import Counting
 
 looking_app = typer.Typer(rich_markup_mode="markdown")
 
@@ -160,7 +163,7 @@ def doctor(debug: Debug = False) -> None:
 
 
 @contextmanager
-def _counting(what: str) -> Iterator[Callable[[int, int], None]]:
+def _counting(what: str) -> Iterator["Counting"]:
     """A live line, "7 of 1,000 pictures measured", for what takes long; is told how many are done, and of how many."""
     from factory.engine.progress import LiveLine
     from factory.engine.survey import PATIENCE

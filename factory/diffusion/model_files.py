@@ -6,6 +6,7 @@ Light on purpose: planning and the command line use it, and torch is seconds awa
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import yaml
 
@@ -13,6 +14,7 @@ from factory.errors import UsageError
 from factory.models.folder import check_weights, files_fingerprint, is_hub_name, read_json
 
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "model"  # ships with the package
+Prediction: TypeAlias = Literal["epsilon", "v_prediction"]  # diffusers' names, in a scheduler's configuration
 INDEX = "model_index.json"
 PARTS = ("unet", "vae", "text_encoder", "matting_head")  # the subfolders with weights
 FOLDERS = (*PARTS, "tokenizer", "scheduler")

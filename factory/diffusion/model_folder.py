@@ -20,8 +20,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from factory.diffusion.matting_head import MattingHead
-from factory.diffusion.model_files import FOLDERS, INDEX, PARTS, check
-from factory.diffusion.train.losses import Prediction
+from factory.diffusion.model_files import FOLDERS, INDEX, PARTS, Prediction, check
 from factory.errors import UsageError
 from factory.models.folder import PICKLED, read_json
 

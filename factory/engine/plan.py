@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from factory.errors import UsageError
-from factory.keys import MAX_SHARD_SIZE, MAX_SHARDS
 from factory.shards import members
+from factory.shards.keys import MAX_SHARD_SIZE, MAX_SHARDS
 from factory.shards.members import MATTING, Members
 
 SCHEMA_VERSION = 1

@@ -20,9 +20,9 @@ from factory.engine.line import Line
 from factory.engine.plan import Plan, Shard, read_plan, sample_seed
 from factory.engine.software import software
 from factory.errors import DataError, MachineError
-from factory.keys import make_key, shard_name
 from factory.sample import Admission, Rejection, Request, Sample
 from factory.shards.commit import CommitRecord, FileRecord, commit, digest_file
+from factory.shards.keys import make_key, shard_name
 from factory.shards.layout import Layout
 from factory.shards.manifest import accepted_row, extent_columns, failed_row, rejected_row, write_table
 from factory.shards.writer import ShardWriter

@@ -24,8 +24,8 @@ from factory.sources.captioning.captioned import Captioned
 from factory.sources.captioning.model import CaptionSettings
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning
 from factory.sources.files.benchmark_images import load_hashes
+from factory.sources.files.planning import count
 from factory.sources.kinds import KIND_OF, READERS, AnyEntry
-from factory.sources.planning import count
 
 
 class BuildRecipe(NewSet):

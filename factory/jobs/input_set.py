@@ -16,11 +16,11 @@ from factory.engine.inputs import HOLE, InputTable, make_table
 from factory.engine.plan import Plan, Segment, read_plan
 from factory.errors import UsageError
 from factory.jobs.base import DerivedSet
-from factory.keys import KEY_DIGITS
 from factory.quality.gates import GateSettings
 from factory.settings import changed, settings
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.finalise import content_digest, read_finished
+from factory.shards.keys import KEY_DIGITS
 from factory.shards.layout import Layout
 from factory.shards.marking import MarkingSettings
 from factory.sources.captioning import corrections

@@ -1,7 +1,7 @@
 """Predicted mattes against the true ones: errors per picture and their mean, by a convention that is always named."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -15,6 +15,7 @@ from factory.errors import DataError, UsageError
 from factory.quality.matte_sets import Place, find_mattes, read_matte
 from factory.quality.metrics import UNITS, Errors, measure, unknown, whole
 from factory.sample import Matte
+from factory.shards.counting import Counting, silent
 
 RegionName: TypeAlias = Literal["unknown", "whole"]
 METRICS = tuple(UNITS)
@@ -74,10 +75,6 @@ class Evaluation:
         return "\n".join([*_table(self, shown), *_faults(self.faults)])
 
 
-def _silent(done: int, total: int) -> None:
-    """Nobody watches."""
-
-
 def evaluate(
     prediction: Path,
     truth: Path,
@@ -85,7 +82,7 @@ def evaluate(
     region: RegionName = "unknown",
     trimap: Path | None = None,
     parquet: Path | None = None,
-    progress: Callable[[int, int], None] = _silent,
+    progress: Counting = silent,
 ) -> Evaluation:
     """Score every matte that both sides have, and name every one that could not be scored.
 

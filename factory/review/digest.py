@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from factory.engine.census import SourceCount, census
 from factory.engine.events import read_events
 from factory.engine.plan import Plan, read_plan
-from factory.keys import SHARD_DIGITS
 from factory.quality.gate import Side
 from factory.quality.gates import limits_by_score
 from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.keys import SHARD_DIGITS
 from factory.shards.layout import Layout
 from factory.shards.manifest import SCORES
 

@@ -10,7 +10,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from factory.errors import DataError, MachineError
-from factory.keys import shard_of
 from factory.review.cards import Card, accepted_card, rejected_card
 from factory.review.choice import GROUPS, choose
 from factory.review.contact_sheet import contact_sheet
@@ -22,6 +21,7 @@ from factory.review.refusals import Refused, failures, refusals
 from factory.review.sources import are_told_apart, labels, of_the_papers, total
 from factory.review.units import duration, size
 from factory.shards.durable import write_durably
+from factory.shards.keys import shard_of
 from factory.shards.layout import Layout
 from factory.shards.lookup import find, read_row
 from factory.shards.manifest import SCORES

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from factory.engine.inputs import content_hash, read_frozen
 from factory.engine.plan import Plan, read_plan
+from factory.shards.counting import Counting, silent
 from factory.shards.layout import Layout
-from factory.shards.verify import Count, Fault, silent
 from factory.shards.verify import verify as verify_shards
+from factory.shards.verify_shard import Fault
 
 
-def verify_set(data: Path, workers: int, progress: Count = silent) -> list[Fault]:
+def verify_set(data: Path, workers: int, progress: Counting = silent) -> list[Fault]:
     """All faults of a data set: of what it was to be made from, then of what was made."""
     layout = Layout(data)
     plan = read_plan(layout.plan)

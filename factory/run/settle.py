@@ -7,7 +7,7 @@ from pathlib import Path
 from factory.engine.draft import Prepared
 from factory.engine.inputs import changed_rows, content_hash, read_frozen, write_inputs
 from factory.engine.plan import Plan, differences, read_plan
-from factory.errors import UsageError
+from factory.errors import UsageError, some
 from factory.jobs.base import RunSettings
 from factory.jobs.recipes import to_yaml
 from factory.shards.durable import json_bytes
@@ -54,8 +54,7 @@ def changed_inputs(layout: Layout, stored: Plan, prepared: Prepared) -> Iterator
         old = read_frozen(layout.inputs / f"{name}.arrow")
         if old is not None and name in stored.inputs and stored.inputs[name] != prepared.plan.inputs[name]:
             changed = sorted(set(changed_rows(old, rows)))
-            more = f" and {len(changed) - NAMED_CHANGES} more" if len(changed) > NAMED_CHANGES else ""
-            yield f"changed in {name}: {', '.join(changed[:NAMED_CHANGES])}{more}"
+            yield f"changed in {name}: {some(changed, NAMED_CHANGES)}"
 
 
 def freeze_inputs(layout: Layout, prepared: Prepared, scratch: Path) -> None:

@@ -103,7 +103,7 @@ def dataset_card(contents: Contents, title: str, sources: Sequence[SourceLine], 
         keep_trailing_newline=True,
         autoescape=False,  # Markdown; the filter `cell` keeps foreign text in its place
     )
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = cell
     splits = sorted(contents.splits, key=lambda name: (name != MAIN_SPLIT, name))
     attributions = sorted(contents.attributions - {""})
     body = environment.get_template("card.md.j2").render(
@@ -162,6 +162,6 @@ def _licence(contents: Contents) -> dict[str, str]:
     return {"license": "other", "license_name": "see-origins", "license_link": "README.md#origins-and-licences"}
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Foreign text that neither breaks a table nor smuggles in markup."""
     return " ".join(text.replace("|", "¦").replace("<", "‹").replace(">", "›").split()) or "–"

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from factory import __version__
-from factory.keys import KEY_DIGITS
 from factory.shards.card import Contents
 from factory.shards.commit import CommitRecord, FileRecord
+from factory.shards.keys import KEY_DIGITS
 from factory.shards.manifest import final_schema
 from factory.shards.members import JSON, Members, extensions
 

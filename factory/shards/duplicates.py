@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.keys import MAX_SHARD_SIZE
+from factory.shards.keys import MAX_SHARD_SIZE
 
 KeyPairs: TypeAlias = NDArray[np.int64]  # (M, 2): a sample's key, and that of the sample it repeats
 

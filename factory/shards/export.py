@@ -11,6 +11,7 @@ import numpy as np
 
 from factory.equation import plate_picture
 from factory.errors import DataError, UsageError
+from factory.shards.counting import Counting, silent
 from factory.shards.encoding import encode_png
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, decode, read_members, shards_of
@@ -59,11 +60,7 @@ FORMATS: Mapping[str, tuple[Unpack, str]] = {
 }
 
 
-def _silent(done: int, total: int) -> None:
-    """Nobody watches."""
-
-
-def export(root: Path, to: str, out: Path, split: str = "train", progress: Callable[[int, int], None] = _silent) -> int:
+def export(root: Path, to: str, out: Path, split: str = "train", progress: Counting = silent) -> int:
     """Write every accepted sample of one split below `out`; returns how many. progress: (shards done, in all).
 
     Raises UsageError for an unknown format, an `out` that holds something, a split without shards or a damaged shard.

@@ -20,13 +20,13 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from factory.errors import MachineError
-from factory.keys import key_of_number
 from factory.shards.card import Contents, SourceLine, dataset_card
 from factory.shards.commit import CommitRecord, FileRecord, digest_file
 from factory.shards.croissant import croissant
 from factory.shards.duplicates import DuplicateSearch, KeyPairs
 from factory.shards.durable import json_bytes
 from factory.shards.indexes import dali_index, shard_indexes
+from factory.shards.keys import key_of_number
 from factory.shards.layout import Layout
 from factory.shards.manifest import DUPLICATE_OF, ROWS_IN_ONE_FILE, UNREADABLE, final_schema
 from factory.shards.members import MATTING, Members

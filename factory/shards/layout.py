@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory.keys import shard_name
+from factory.shards.keys import shard_name
 from factory.shards.store import Store, open_store
 
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.errors import UsageError
-from factory.keys import is_key, shard_of
+from factory.shards.keys import is_key, shard_of
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, decode
 

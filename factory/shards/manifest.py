@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from factory.errors import DataError
-from factory.keys import shard_of
 from factory.sample import Request, Sample, Scores
+from factory.shards.keys import shard_of
 from factory.shards.members import Members, column, extensions
 from factory.shards.writer import Extent
 

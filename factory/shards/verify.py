@@ -2,7 +2,7 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -15,24 +15,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
-from factory.errors import MachineError
-from factory.keys import key_of_number
+from factory.errors import MachineError, some
 from factory.shards.commit import CommitRecord, read_commit
+from factory.shards.counting import Counting, silent
 from factory.shards.duplicates import DuplicateSearch
 from factory.shards.finalise import content_digest, index_names, read_finished, rows_of
 from factory.shards.indexes import shard_indexes
+from factory.shards.keys import key_of_number
 from factory.shards.layout import Layout
 from factory.shards.manifest import ROWS_IN_ONE_FILE, UNREADABLE, final_schema
 from factory.shards.members import MATTING, Members
-from factory.shards.verify_shard import Fault, check_shard, some
-
-__all__ = ["Count", "Fault", "silent", "verify"]
-
-Count = Callable[[int, int], None]  # shards checked, shards in all
-
-
-def silent(done: int, total: int) -> None:
-    """Nobody watches."""
+from factory.shards.verify_shard import Fault, check_shard
 
 
 def verify(
@@ -42,11 +35,11 @@ def verify(
     shards: int,
     members: Members = MATTING,
     workers: int = 1,
-    progress: Count = silent,
+    progress: Counting = silent,
 ) -> list[Fault]:
     """All faults of a data set folder; an empty list means that it is whole.
 
-    fingerprint, shards, members: of the folder's plan.  workers: processes (1 checks in this one).
+    fingerprint, shards, members: of the plan.  workers: processes (1 checks in this one).  progress: in shards.
     """
     layout = Layout(root)
     records, faults = _read_records(layout, fingerprint, shards)

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.equation import TERMS, residual
-from factory.errors import DataError
-from factory.keys import is_key, shard_of
+from factory.errors import DataError, some
 from factory.shards.commit import CommitRecord, FileRecord
 from factory.shards.encoding import pixel_hash
 from factory.shards.indexes import dali_index
+from factory.shards.keys import is_key, shard_of
 from factory.shards.layout import Layout
 from factory.shards.manifest import SCORES, UNREADABLE, schema
 from factory.shards.marking import SOURCE_TYPE, SYSTEM, SYSTEM_VERSION, read_marks
@@ -28,7 +28,6 @@ from factory.shards.tar_check import Member, walk
 from factory.shards.writer import Extent
 
 LEVELS = 1.0  # by which a recomputed residual may differ
-NAMED = 5  # keys in one sentence
 
 _COLUMNS = {  # manifest column → place in the sample's JSON
     **{name: (name,) for name in ("key", "slot", "attempt", "class", "caption", "prompt", "kind", "source", "licence")},
@@ -57,11 +56,6 @@ class _Contents:
     members: Members
     extents: dict[str, dict[str, Extent]] = field(default_factory=dict)  # key → extension → place
     metas: dict[str, dict[str, Any]] = field(default_factory=dict)  # key → JSON, where it is as it should be
-
-
-def some(keys: list[str]) -> str:
-    """A few of many keys, for a sentence."""
-    return ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
 
 
 def check_shard(root: Path, manifest: Path | None, members: Members, record: CommitRecord) -> list[Fault]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from factory.errors import UsageError
+from factory.errors import UsageError, some
 
 Palette: TypeAlias = Mapping[str, Sequence[str]]  # class → colours
 NO_COLOURS: Palette = {}
@@ -70,7 +70,7 @@ def expand(lines: Iterable[tuple[int, str]], name: str, template: str, palette: 
     if not kept:
         raise UsageError(f"{name} holds no prompt: write one prompt or class name per line.")
     remarks = [
-        f"{name}: {what} line{'s' if len(numbers) > 1 else ''} {_few(numbers)} passed over."
+        f"{name}: {what} line{'s' if len(numbers) > 1 else ''} {some([str(number) for number in numbers])} passed over."
         for what, numbers in (("empty", empty), ("repeated", repeated))
         if numbers
     ]
@@ -106,11 +106,6 @@ def fill(template: str, class_name: str, colour: str) -> str:
         article = "an" if text.lstrip().casefold().startswith(VOWELS) else "a"
         text = (article if piece == "{a}" else words.get(piece, piece)) + text
     return " ".join(text.split())
-
-
-def _few(numbers: Sequence[int]) -> str:
-    shown = ", ".join(str(number) for number in numbers[:5])
-    return shown if len(numbers) <= 5 else f"{shown} and {len(numbers) - 5} more"
 
 
 def _lines(source: str, name: str) -> Iterator[tuple[int, str]]:

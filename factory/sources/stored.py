@@ -11,8 +11,8 @@ from typing import IO, Any, TypeAlias
 import pyarrow as pa
 
 from factory.errors import DataError, InputChanged
-from factory.keys import shard_of
 from factory.sample import Origin, Request, Sample, Scores
+from factory.shards.keys import shard_of
 from factory.shards.layout import Layout
 from factory.shards.members import OWN
 from factory.shards.reader import Stored, decode, member_extents

@@ -1,6 +1,7 @@
 """A training folder belongs to the settings it was started with."""
 
 import dataclasses
+import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,17 @@ def pin_settings(settings: Any, out: Path, *, free: Collection[str]) -> None:
     """Write the settings into a new folder; in a started one those that decide weights must be the same.
 
     settings: a frozen dataclass.  free: its fields that decide no weight.
-    A field that the file lacks, because an earlier version wrote it, had its default.
+    An earlier version may have written the file: a field that it lacks had its default, one that is no more a setting
+    had a single value.
     """
     out.mkdir(parents=True, exist_ok=True)
     file = out / SETTINGS_FILE
     if not file.is_file():
         write_json(file, dataclasses.asdict(settings), out)
         return
-    pinned: Any = TypeAdapter(type(settings)).validate_json(file.read_bytes())
+    known = {field.name for field in dataclasses.fields(settings)}
+    stored = {name: value for name, value in json.loads(file.read_bytes()).items() if name in known}
+    pinned: Any = TypeAdapter(type(settings)).validate_python(stored)
     differing = [name for name in differing_fields(pinned, settings) if name.partition(".")[0] not in free]
     if differing:
         raise UsageError(

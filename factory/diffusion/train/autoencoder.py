@@ -16,6 +16,7 @@ from factory.diffusion.train import data as training_data
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.settings import TrainSettings
 from factory.models.device import autocast
+from factory.training import draws
 
 
 def saturating_error(x_hat: Tensor, x: Tensor, margin: float) -> Tensor:
@@ -65,11 +66,11 @@ class AutoencoderTask:
     def backward(self, step: int, size: int) -> dict[str, Tensor]:
         """Add the gradients of one step's sum of losses and return the losses by name."""
         s = self.settings
-        chosen = training_data.draw_batch(self.data, s.seed, self.phase, step, size)
-        mirrored = training_data.draw_mirrored(s.seed, self.phase, step, size, s.flip)
+        chosen = draws.draw_batch(self.data.order, s.seed, self.phase, step, size)
+        mirrored = draws.draw_mirrored(s.seed, self.phase, step, size, s.flip)
         x = training_data.pictures(self.data, chosen, mirrored)
         side = s.size // 2 ** (len(self.vae.config.block_out_channels) - 1)
-        generator = training_data.step_generator(s.seed, self.phase, step)
+        generator = draws.step_generator(s.seed, self.phase, step)
         noise = torch.randn(size, self.vae.config.latent_channels, side, side, generator=generator)
         with autocast(s.bf16, self.device):
             terms = autoencoder_losses(self.vae, x.to(self.device), noise.to(self.device), s)

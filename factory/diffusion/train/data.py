@@ -1,7 +1,4 @@
-"""Shards unpacked once into flat files that a training step reads by index, and the draws of each step.
-
-Everything random is a pure function of (seed, phase, step), so a run needs no random state to resume.
-"""
+"""Shards unpacked once into flat files that a training step reads by index."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -159,26 +156,3 @@ def tokenize(tokenizer: CLIPTokenizer, captions: Sequence[str], template: str) -
         lost = prompts[int((green[:-1] == 0).nonzero()[0])]
         raise UsageError(f'no token "green" is left of the prompt "{lost}": shorten the caption or use the prefix')
     return Tokens(ids, green)
-
-
-def draw_batch(data: TrainingSet, seed: int, phase: int, step: int, batch: int) -> NDArray[np.int64]:
-    """The sample indices of one step: epochs are permutations of `data.order`, read on without a seam."""
-    length = len(data.order)
-    positions = np.arange(step * batch, (step + 1) * batch)
-    chosen = np.empty(batch, np.int64)
-    for epoch in np.unique(positions // length):
-        order = np.random.default_rng((seed, phase, int(epoch))).permutation(data.order)
-        here = positions // length == epoch
-        chosen[here] = order[positions[here] % length]
-    return chosen
-
-
-def draw_mirrored(seed: int, phase: int, step: int, batch: int, flip: bool) -> NDArray[np.bool_]:
-    """Which samples of the batch are mirrored; none where `flip` is off."""
-    return np.random.default_rng((seed, phase, step, 1)).random(batch) < (0.5 if flip else 0.0)
-
-
-def step_generator(seed: int, phase: int, step: int) -> torch.Generator:
-    """The CPU generator of one step's noise, timesteps and dropped captions."""
-    state = np.random.SeedSequence((seed, phase, step, 2)).generate_state(1, np.uint64)[0]
-    return torch.Generator("cpu").manual_seed(int(state) & (2**63 - 1))

@@ -18,6 +18,7 @@ from factory.diffusion.train.attention_probe import TokenAttention, probed
 from factory.diffusion.train.data import Tokens, TrainingSet
 from factory.diffusion.train.settings import TrainSettings
 from factory.models.device import autocast
+from factory.training import draws
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class GenerationTask:
     def batch(self, step: int, size: int) -> Batch:
         """The inputs of a step: a pure function of (seed, phase, step)."""
         s = self.settings
-        chosen = training_data.draw_batch(self.data, s.seed, self.phase, step, size)
-        mirrored = training_data.draw_mirrored(s.seed, self.phase, step, size, s.flip)
-        generator = training_data.step_generator(s.seed, self.phase, step)
+        chosen = draws.draw_batch(self.data.order, s.seed, self.phase, step, size)
+        mirrored = draws.draw_mirrored(s.seed, self.phase, step, size, s.flip)
+        generator = draws.step_generator(s.seed, self.phase, step)
         z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
         has_caption = torch.rand(size, generator=generator) >= s.caption_dropout
         rows = torch.where(has_caption, torch.from_numpy(chosen), len(self.tokens.ids) - 1)

@@ -4,14 +4,15 @@ Latents z are (B, 4, h, w) float32; masks M are (B, 1, H, W) float32 in 0..1 wit
 """
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
+from factory.diffusion.model_files import Prediction
+
 EPS = 1e-6
-Prediction: TypeAlias = Literal["epsilon", "v_prediction"]  # diffusers' names, in a scheduler's configuration
 
 
 def per_sample(values: Tensor) -> Tensor:

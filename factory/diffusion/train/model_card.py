@@ -12,10 +12,11 @@ from safetensors import safe_open
 from factory.diffusion import model_files
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.diffusion.train import data as training_data
-from factory.diffusion.train import report as training_report
 from factory.diffusion.train.sets import SetFacts
 from factory.diffusion.train.settings import FREE, TrainSettings
 from factory.diffusion.vocabulary import Vocabulary
+from factory.shards.card import cell
+from factory.training.log import read_log
 
 
 def model_card(
@@ -30,7 +31,7 @@ def model_card(
         keep_trailing_newline=True,
         autoescape=False,  # Markdown; the filter `cell` keeps foreign text in its place
     )
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = cell
     title = f"DiffuMatting {out.resolve().name}"
     record = json.loads((out / "finished.json").read_text(encoding="utf-8"))
     caption = (settings.picture_prompts or sets[0].captions)[0]
@@ -83,7 +84,7 @@ def _weights(model: Path) -> list[tuple[str, int]]:
 
 def _last_losses(settings: TrainSettings, out: Path) -> list[str]:
     """For each phase its losses, averaged over the last tenth of its log."""
-    log = training_report.read_log(out / "log.jsonl")
+    log = read_log(out / "log.jsonl")
     texts = []
     for number in range(len(settings.phases)):
         records = [record["losses"] for record in log if record["phase"] == number]
@@ -109,8 +110,3 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.3g} {unit}"
     return f"{seconds:.0f} seconds"
-
-
-def _cell(text: str) -> str:
-    """Foreign text that neither breaks a table nor smuggles in markup."""
-    return " ".join(text.replace("|", "¦").replace("<", "‹").replace(">", "›").split()) or "–"

@@ -7,9 +7,9 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from factory.diffusion.matting_head import MattingHead
+from factory.diffusion.model_files import Prediction
 from factory.diffusion.model_folder import Components
 from factory.diffusion.tokenizer import build_tokenizer
-from factory.diffusion.train.losses import Prediction
 from factory.diffusion.train.settings import NetworkSettings
 
 

@@ -74,12 +74,11 @@ class TrainSettings:
 
     # Table 2 of the paper
     green_background: bool = True  # L_g, Eq. 3
-    detail: bool = True  # L_detail, Eqs. 4–6
+    detail: bool = True  # L_detail, Eqs. 4–6, on z as Eq. 5 is written: decoding ẑ0 costs three times the U-Net
     green_weight: float = 1.0  # Eq. 10 sums with weight 1
     detail_weight: float = 1.0
     # magnitude = sqrt(Gx² + Gy² + eps)·M; the literal sum cancels on anti-diagonal edges and ignores dark hair
     detail_form: Literal["magnitude", "literal"] = "magnitude"
-    detail_space: Literal["latent"] = "latent"  # Eq. 5 is written on z; decoding ẑ0 costs three times the U-Net
 
     template: Literal["prefix", "suffix"] = "prefix"  # "green screen, {caption}": the token is always at index 1
     caption_dropout: float = 0.1  # for classifier-free guidance; those samples carry no L_g

@@ -29,10 +29,13 @@ from factory.engine.software import software
 from factory.errors import MachineError, UsageError
 from factory.models.device import device_name, uses_bf16
 from factory.models.folder import read_json
-from factory.shards.durable import appearing, write_json
+from factory.shards.durable import write_json
+from factory.training import log
 from factory.training.ema import MovingAverage
 from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
+from factory.training.schedule import learning_rate
+from factory.training.state import load_state, save_state
 
 FINISHED_FILE = "finished.json"
 PART = {"head": "matting_head"}  # where a module's folder has another name
@@ -83,13 +86,6 @@ def machine(settings: TrainSettings) -> dict[str, Any]:
     }
 
 
-def learning_rate(base: float, phase: Phase, step: int) -> float:
-    """Linear warm-up, then constant or a half cosine to zero."""
-    warm = min(1.0, (step + 1) / max(phase.warmup, 1))
-    fall = 0.5 * (1 + math.cos(math.pi * step / phase.steps)) if phase.decay == "cosine" else 1.0
-    return base * warm * fall
-
-
 class Run:
     """The networks, their averages and the place in the phases: what `state.pt` keeps."""
 
@@ -119,18 +115,17 @@ class Run:
 
     def resume(self) -> None:
         """Take up the saved state, if there is one."""
-        if self.state_file.is_file():
-            state = torch.load(self.state_file, map_location="cpu", weights_only=True)
+        if (state := load_state(self.state_file)) is not None:
             for name, module in self.modules.items():
                 module.load_state_dict(state["weights"][name])
             self.components.vae.register_to_config(scaling_factor=state["scaling_factor"])
             self.ema.restore(state["ema"], self.device)
             self.phase, self.step, self.seconds = state["phase"], state["step"], state["seconds"]
             self.optimizer_state = state["optimizer"]
-        training_report.rewind_log(self.out / "log.jsonl", self.phase, self.step)
+        log.rewind_log(self.out / "log.jsonl", self.phase, self.step)
 
     def save(self) -> None:
-        """Write the state so that a reader finds the old one or the new one, whole."""
+        """Write the state."""
         state = {
             "weights": {name: module.state_dict() for name, module in self.modules.items()},
             "scaling_factor": self.components.vae.config.scaling_factor,
@@ -140,8 +135,7 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        with appearing(self.state_file) as file:
-            torch.save(state, file)
+        save_state(self.state_file, state)
 
     def publish(self, model: Path) -> None:
         """Write the averaged weights as a model folder, on a base beside what it left frozen."""
@@ -189,7 +183,9 @@ class Run:
         while self.step < phase.steps:
             started = time.monotonic()
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(group["base_lr"], phase, self.step)
+                group["lr"] = learning_rate(
+                    group["base_lr"], self.step, steps=phase.steps, warmup=phase.warmup, decay=phase.decay
+                )
             terms = task.backward(self.step, phase.batch)
             nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], s.clip_norm)
             optimizer.step()
@@ -200,7 +196,7 @@ class Run:
             last = self.step == phase.steps
             if self.step % s.log_every == 0 or last:
                 now = time.monotonic()
-                self.log(phase, terms, (self.step - logged_step) * phase.batch / (now - logged_at))
+                self.note(phase, terms, (self.step - logged_step) * phase.batch / (now - logged_at))
                 logged_at, logged_step = now, self.step
             if self.step % s.picture_every == 0 or last:
                 self.draw(phase, trained)
@@ -222,7 +218,7 @@ class Run:
         self.phase, self.step, self.optimizer_state = self.phase + 1, 0, None
         self.save()
 
-    def log(self, phase: Phase, terms: dict[str, Tensor], images_per_second: float) -> None:
+    def note(self, phase: Phase, terms: dict[str, Tensor], images_per_second: float) -> None:
         """Losses to log.jsonl and to the caller."""
         losses = {name: float(value.detach()) for name, value in terms.items()}
         if not all(map(math.isfinite, losses.values())):
@@ -231,12 +227,12 @@ class Run:
                 "and start in another --out"
             )
         record = {"phase": self.phase, "name": phase.name, "step": self.step, "losses": losses}
-        training_report.append_log(self.out / "log.jsonl", record)
+        log.append_log(self.out / "log.jsonl", record)
         self.progress(TrainingProgress(phase.name, self.step, phase.steps, losses, images_per_second))
 
     def draw(self, phase: Phase, trained: dict[str, nn.Module]) -> None:
         """Curves, and pictures of the averaged weights."""
-        training_report.draw_curves(self.out / "log.jsonl", self.out / "curves.png")
+        log.draw_curves(self.out / "log.jsonl", self.out / "curves.png")
         folder = self.out / "pictures"
         folder.mkdir(exist_ok=True)
         file = folder / f"{self.phase}-{phase.name}-{self.step:07d}.png"

@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.engine.plan import read_plan
-from factory.errors import UsageError
-from factory.keys import KEY_DIGITS
+from factory.errors import UsageError, some
 from factory.shards.commit import valid_commits
 from factory.shards.durable import appearing
+from factory.shards.keys import KEY_DIGITS
 from factory.shards.layout import Layout
-from factory.sources.captioning.edited_table import Row, column_of, read_rows, some
+from factory.sources.captioning.edited_table import TableRow, column_of, read_rows
 
 COLUMNS = ("key", "caption", "class", "source", "item")
 FOR_READING = ("class", "source", "item")  # beside a caption, to know which picture it is of
@@ -166,11 +166,11 @@ def _accepted(part: Path) -> pa.Table:
     return accepted.sort_by("key")
 
 
-def _by_key(rows: Sequence[Row], table: Path) -> dict[str, Row]:
+def _by_key(rows: Sequence[TableRow], table: Path) -> dict[str, TableRow]:
     """Rows by key. Spreadsheets take 0000000012 for the number 12: what they cut off is put back."""
     column_of(rows, ["key"], table)
     column_of(rows, ["caption"], table)
-    found: dict[str, Row] = {}
+    found: dict[str, TableRow] = {}
     wrong, twice = [], []
     for row in rows:
         key = row.cells["key"].strip()

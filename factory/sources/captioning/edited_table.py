@@ -13,22 +13,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from factory.errors import UsageError
+from factory.errors import UsageError, some
 
 DELIMITERS = ",;\t"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-NAMED = 5  # faults named in an error
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """place: "row 3", as a spreadsheet numbers it (its header is row 1).  cells: column → text, "" where empty."""
 
     place: str
     cells: dict[str, str]
 
 
-def read_rows(table: Path) -> list[Row]:
+def read_rows(table: Path) -> list[TableRow]:
     """All rows of a table. Raises UsageError where it is missing, no table, or not UTF-8."""
     suffix = table.suffix.lower()
     if suffix not in SUFFIXES:
@@ -51,7 +50,7 @@ def read_rows(table: Path) -> list[Row]:
     return found
 
 
-def column_of(rows: Sequence[Row], names: Sequence[str], table: Path) -> str:
+def column_of(rows: Sequence[TableRow], names: Sequence[str], table: Path) -> str:
     """The first of these names that every row has as a column. Raises UsageError where none is."""
     common = dict.fromkeys(rows[0].cells)
     for row in rows:
@@ -61,12 +60,6 @@ def column_of(rows: Sequence[Row], names: Sequence[str], table: Path) -> str:
         has = ", ".join(common) or "no column in all rows"
         raise UsageError(f"{table} has no column `{names[0]}` (it has {has}): name it in the first row.")
     return found
-
-
-def some(faults: Sequence[str]) -> str:
-    """The first few faults, and how many more there are."""
-    rest = len(faults) - NAMED
-    return ", ".join(faults[:NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _text(data: bytes, table: Path) -> str:
@@ -82,7 +75,7 @@ def _text(data: bytes, table: Path) -> str:
     return text
 
 
-def _csv_rows(text: str, table: Path) -> Iterator[Row]:
+def _csv_rows(text: str, table: Path) -> Iterator[TableRow]:
     first_line = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=first_line.count)  # of equals the first: a header of one column has none
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -98,7 +91,7 @@ def _csv_rows(text: str, table: Path) -> Iterator[Row]:
                         f"{table}: row {number} has {len(cells)} cells, the first row {len(header)}: is a comma in a "
                         'caption without "quotes" around it?'
                     )
-                yield Row(f"row {number}", dict(zip(header, cells, strict=True)))
+                yield TableRow(f"row {number}", dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         raise UsageError(f"{table}: row {number + 1} is not CSV ({error}): is a quote not closed?") from error
 
@@ -110,7 +103,7 @@ def _header(cells: Sequence[str], table: Path) -> list[str]:
     return names
 
 
-def _json_rows(text: str, table: Path) -> Iterator[Row]:
+def _json_rows(text: str, table: Path) -> Iterator[TableRow]:
     for number, line in enumerate(io.StringIO(text), 1):
         if not line.strip():
             continue
@@ -120,16 +113,16 @@ def _json_rows(text: str, table: Path) -> Iterator[Row]:
             raise UsageError(f"{table}: line {number} is not JSON ({error}).") from error
         if not isinstance(value, dict):
             raise UsageError(f'{table}: line {number} is no object: write {{"key": "…", "caption": "…"}} on each line.')
-        yield Row(f"line {number}", {str(name): _as_text(cell) for name, cell in value.items()})
+        yield TableRow(f"line {number}", {str(name): _as_text(cell) for name, cell in value.items()})
 
 
-def _parquet_rows(data: bytes, table: Path) -> Iterator[Row]:
+def _parquet_rows(data: bytes, table: Path) -> Iterator[TableRow]:
     try:
         content = pq.read_table(io.BytesIO(data))
     except pa.ArrowException as error:
         raise UsageError(f"{table} is not a Parquet file ({' '.join(str(error).split())}).") from error
     for number, cells in enumerate(content.to_pylist(), 1):
-        yield Row(f"row {number}", {name: _as_text(cell) for name, cell in cells.items()})
+        yield TableRow(f"row {number}", {name: _as_text(cell) for name, cell in cells.items()})
 
 
 def _as_text(cell: object) -> str:

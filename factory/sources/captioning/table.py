@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from factory.errors import UsageError
-from factory.sources.captioning.edited_table import column_of, read_rows, some
+from factory.errors import UsageError, some
+from factory.sources.captioning.edited_table import column_of, read_rows
 
 ITEM_COLUMNS = ("path", "item", "file", "file_name", "filename", "name", "stem", "key")
 CAPTION_COLUMNS = ("caption", "text", "prompt")
@@ -27,7 +27,7 @@ class CaptionTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Captioned:
+class CaptionedRows:
     """rows: as given, with the table's captions.  remarks: sentences about items and lines that found no partner."""
 
     rows: list[dict[str, Any]]
@@ -65,7 +65,7 @@ def read_caption_table(table: Path) -> CaptionTable:
     return CaptionTable(str(table), captions, classes)
 
 
-def with_captions(rows: Sequence[Mapping[str, Any]], table: CaptionTable) -> Captioned:
+def with_captions(rows: Sequence[Mapping[str, Any]], table: CaptionTable) -> CaptionedRows:
     """The rows of a source ("path", "caption", "class_name") with the table's captions in place of those they have.
 
     A row is found by its path, its path without ending, its file name, or its stem, in this order; a frame of a clip
@@ -99,7 +99,7 @@ def with_captions(rows: Sequence[Mapping[str, Any]], table: CaptionTable) -> Cap
         )
     if unused:
         remarks.append(f"{table.name} has {len(unused):,} captions for items that are not there: {some(unused)}.")
-    return Captioned(result, remarks)
+    return CaptionedRows(result, remarks)
 
 
 def _normal(item: str) -> str:

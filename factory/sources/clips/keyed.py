@@ -14,19 +14,19 @@ from factory.greenscreen.keyer.clean_plate import Picture16, plate_at
 from factory.greenscreen.keyer.frame import key_frame
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
-from factory.keys import shard_digits
 from factory.sample import EDITED, Origin, Request, Sample
+from factory.shards.keys import shard_digits
 from factory.sources.clips.colour import Floats
 from factory.sources.clips.probe import ClipProbe, unpacked, upright_rgb
 from factory.sources.clips.reader import (
     ClipReader,
-    Row,
     chroma_halved,
     colours_in,
     geometry_in,
     named_moment,
     one_ahead,
 )
+from factory.sources.entry import Row
 from factory.sources.files.framing import cut_sides
 from factory.sources.files.on_screen import FramingSettings, painted
 

@@ -7,7 +7,7 @@ from factory.engine.inputs import HOLE, make_table
 from factory.engine.plan import Segment
 from factory.sources.clips.stretches import pack
 from factory.sources.entry import FiniteEntry, Planning, Row
-from factory.sources.planning import captioned, count, drawn
+from factory.sources.files.planning import captioned, count, drawn
 
 
 def plan_clips(

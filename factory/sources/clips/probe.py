@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -32,7 +32,6 @@ SUFFIXES = {
 CLIP_LOOK = 2  # version of what is asked of clips: earlier answers do not know `halved`, nor drawn screens
 LOOKED_AT = 9  # frames, spread over the clip, from which screen and plate are found
 LONG_SIDE = 1920  # of those frames while they are held together
-Row: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

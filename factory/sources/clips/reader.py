@@ -6,12 +6,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from factory.errors import DataError, InputChanged
 from factory.sources.clips.colour import Colours
 from factory.sources.clips.probe import Geometry
 from factory.sources.clips.video_file import VideoFile
+from factory.sources.entry import Row
 from factory.sources.files.planned import digest
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-Row: TypeAlias = dict[str, Any]
 
 
 class ClipReader:

@@ -5,11 +5,12 @@ A list is a text file with lines as sha256sum writes them, "<hash>  <benchmark>/
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from factory.errors import UsageError
+from factory.shards.counting import Counting, silent
 from factory.sources.files.planned import digest, files_below
 
 SHIPPED = Path(__file__).parents[1] / "public" / "test_images.txt"
@@ -40,7 +41,7 @@ def excluded(rows: Iterable[RowT], hashes: Mapping[str, str]) -> tuple[list[RowT
     return kept, dict(sorted(dropped.items()))
 
 
-def hash_images(folder: Path, name: str, progress: Callable[[int, int], None] | None = None) -> list[str]:
+def hash_images(folder: Path, name: str, progress: Counting = silent) -> list[str]:
     """The lines of a list of all pictures in a folder, at any depth, sorted by path.
 
     name: of the benchmark, without a slash.  progress: is told how many files are hashed, and how many there are.
@@ -55,8 +56,7 @@ def hash_images(folder: Path, name: str, progress: Callable[[int, int], None] | 
     lines = []
     for number, path in enumerate(paths, 1):
         lines.append(f"{digest(folder / path)[1]}  {name}/{path}")
-        if progress is not None:
-            progress(number, len(paths))
+        progress(number, len(paths))
     return lines
 
 

@@ -14,8 +14,8 @@ from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
 from factory.sources.files.on_screen import FramingSettings, painted
 from factory.sources.files.planned import FEW, files_below, item_of, matches, no_hash, read_as_planned
+from factory.sources.files.planning import plan_pictures
 from factory.sources.files.rgba import decode, probe
-from factory.sources.planning import plan_pictures
 
 SUFFIXES = {".png", ".webp"}
 

@@ -34,7 +34,7 @@ their benchmarks.
 import importlib
 import pkgutil
 
-from factory.sources.public.listing import Row, list_pairs, public_set, row_of
+from factory.sources.public.listing import list_pairs, public_set, row_of
 from factory.sources.public.registry import REGISTRY, Pair, PublicSet, register
 
 for _module in pkgutil.iter_modules(__path__):
@@ -44,7 +44,6 @@ __all__ = [
     "REGISTRY",
     "Pair",
     "PublicSet",
-    "Row",
     "list_pairs",
     "public_set",
     "register",

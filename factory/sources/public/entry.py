@@ -15,7 +15,7 @@ from factory.sources.clips.settings import ClipSettings
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, SourceKind
 from factory.sources.files.on_screen import FramingSettings
 from factory.sources.files.planned import look_at_files
-from factory.sources.planning import count, plan_pictures
+from factory.sources.files.planning import count, plan_pictures
 from factory.sources.public.listing import list_pairs, public_set, row_of
 from factory.sources.public.registry import Pair, PublicSet
 

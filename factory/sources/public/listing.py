@@ -4,15 +4,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
 from factory.errors import UsageError
 from factory.sources.captioning.names import with_article
+from factory.sources.entry import Row
 from factory.sources.public.folders import Missing
 from factory.sources.public.registry import REGISTRY, Pair, PublicSet
 
 ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz")
-Row: TypeAlias = dict[str, str | int | bool | None]
 
 
 def public_set(name: str) -> PublicSet:

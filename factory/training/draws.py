@@ -1,0 +1,34 @@
+"""What is drawn for each step of a training: samples, mirrored ones, noise.
+
+Everything random is a pure function of (seed, phase, step), so a run needs no random state to resume.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+def draw_batch(order: NDArray[np.int64], seed: int, phase: int, step: int, batch: int) -> NDArray[np.int64]:
+    """The sample indices of one step: epochs are permutations of `order`, read on without a seam.
+
+    order: (N,) sample indices of one epoch, repeats included.
+    """
+    length = len(order)
+    positions = np.arange(step * batch, (step + 1) * batch)
+    chosen = np.empty(batch, np.int64)
+    for epoch in np.unique(positions // length):
+        shuffled = np.random.default_rng((seed, phase, int(epoch))).permutation(order)
+        here = positions // length == epoch
+        chosen[here] = shuffled[positions[here] % length]
+    return chosen
+
+
+def draw_mirrored(seed: int, phase: int, step: int, batch: int, flip: bool) -> NDArray[np.bool_]:
+    """Which samples of the batch are mirrored; none where `flip` is off."""
+    return np.random.default_rng((seed, phase, step, 1)).random(batch) < (0.5 if flip else 0.0)
+
+
+def step_generator(seed: int, phase: int, step: int) -> torch.Generator:
+    """The CPU generator of one step's noise, timesteps and dropped captions."""
+    state = np.random.SeedSequence((seed, phase, step, 2)).generate_state(1, np.uint64)[0]
+    return torch.Generator("cpu").manual_seed(int(state) & (2**63 - 1))

@@ -1,0 +1,23 @@
+"""All state of a training in one file: a reader finds the old one or the new one, whole."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from factory.shards.durable import appearing
+
+
+def save_state(file: Path, state: Mapping[str, Any]) -> None:
+    """Replace the state on disk.  state: tensors, numbers, texts, and containers of them."""
+    with appearing(file) as opened:
+        torch.save(dict(state), opened)
+
+
+def load_state(file: Path) -> dict[str, Any] | None:
+    """The saved state on the CPU; None where there is none. No pickled object is let in."""
+    if not file.is_file():
+        return None
+    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    return state
