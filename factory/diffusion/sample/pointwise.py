@@ -23,7 +23,14 @@ class PointwiseLinear(nn.Linear):
 
 
 def use_pointwise_convolutions(model: nn.Module) -> None:
-    """Switch every linear layer of the model, in place; parameters and state-dict keys stay as they are."""
-    for module in model.modules():
-        if type(module) is nn.Linear:
-            module.__class__ = PointwiseLinear
+    """Put one in the place of every linear layer of the model; parameters and state-dict keys stay as they are."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.Linear:
+                parent.register_module(name, _sharing_parameters(child))
+
+
+def _sharing_parameters(linear: nn.Linear) -> PointwiseLinear:
+    pointwise = PointwiseLinear(linear.in_features, linear.out_features, linear.bias is not None, device="meta")
+    pointwise.weight, pointwise.bias = linear.weight, linear.bias
+    return pointwise.train(linear.training)
