@@ -21,6 +21,7 @@ from factory.engine.threads import worker_environment
 from factory.engine.worker import ShardProgress, ShardWorker
 from factory.errors import UsageError
 from factory.shards.commit import CommitRecord
+from factory.shards.layout import Layout
 
 NODE_LOSS_SECONDS = 60.0  # after which Ray has certainly made up its mind about a node
 JOIN_SECONDS = 10.0  # for a cluster's address to answer
@@ -39,7 +40,7 @@ class _Actor:
 
         Returns the node's id and the device.
         """
-        seen = order.root / ".tmp" / order.run / "token"
+        seen = Layout(order.root).scratch / order.run / "token"
         if not seen.exists() or seen.read_text() != token:
             raise UsageError(
                 f"node {socket.gethostname()} does not see {order.root}: put --out on a file system all nodes share."
@@ -137,7 +138,7 @@ class RayCrew:
         self._class: Any = ray.remote(_Actor)
         self._order_ref = ray.put(order)
         self._token = os.urandom(16).hex()
-        scratch = order.root / ".tmp" / order.run
+        scratch = Layout(order.root).scratch / order.run
         scratch.mkdir(parents=True, exist_ok=True)
         (scratch / "token").write_text(self._token)
         self._actors: dict[int, Any] = {}

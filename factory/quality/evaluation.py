@@ -16,6 +16,7 @@ from factory.quality.matte_sets import Place, find_mattes, read_matte
 from factory.quality.metrics import UNITS, Errors, measure, unknown, whole
 from factory.sample import Matte
 from factory.shards.counting import Counting, silent
+from factory.shards.durable import appearing
 
 RegionName: TypeAlias = Literal["unknown", "whole"]
 METRICS = tuple(UNITS)
@@ -238,12 +239,10 @@ def write_parquet(evaluation: Evaluation, path: Path) -> None:
     }
     schema = SCHEMA.with_metadata({"evaluation": json.dumps(about, ensure_ascii=False)})
     table = pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["name"])), schema=schema)
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        pq.write_table(table, temporary, compression="zstd")
-        temporary.replace(path)
+        with appearing(path) as file:
+            pq.write_table(table, file, compression="zstd")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UsageError(f"--parquet {path} cannot be written ({error}): choose another place.") from error
 
 

@@ -1,6 +1,7 @@
 """Unpacks a set's split into plain pictures, for tools that read no tars."""
 
 import csv
+import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from factory.equation import plate_picture
 from factory.errors import DataError, UsageError
 from factory.shards.counting import Counting, silent
+from factory.shards.durable import appearing
 from factory.shards.encoding import encode_png
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, decode, read_members, shards_of
@@ -109,9 +111,9 @@ def _rows(path: Path) -> Iterator[Callable[[Mapping[str, Any]], object]]:
 
     The column file_name is what Hugging Face's imagefolder loader joins pictures by.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["file_name", *COLUMNS])
+    with appearing(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.DictWriter(text, ["file_name", *COLUMNS])
         writer.writeheader()
         yield writer.writerow
-    temporary.replace(path)
+        text.detach()  # flushed, and not closed: the file is not ours
