@@ -121,7 +121,8 @@ class Plan:
         """What the fingerprint is made of: no byte of a shard depends on paths, titles and counts."""
         content = self.to_json()
         del content["census"], content["places"], content["software"]
-        if self.members == MATTING:  # as in all sets that were made before jobs declared them
+        content["members"] = [member.kind for member in self.members]
+        if content["members"] == [member.kind for member in MATTING]:  # as in all sets made before jobs declared them
             del content["members"]
         return content
 

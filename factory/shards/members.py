@@ -31,6 +31,11 @@ class Member:
     contents: str
 
     @property
+    def kind(self) -> tuple[str, int]:
+        """What of it decides bytes."""
+        return self.name, self.channels
+
+    @property
     def extension(self) -> str:
         """What follows the key in a tar."""
         return f"{self.name}.png"
