@@ -23,7 +23,7 @@ class FilterRecipe(DerivedSet):
 
 
 def plan(recipe: FilterRecipe, _memory: Memory) -> Draft:
-    """Raises UsageError where the set or the gates cannot be used. No scores: those recorded are judged."""
+    """Raises UsageError where the set or the gates cannot be used. Nothing is scored anew: the recorded scores are judged."""
     without = duplicates(recipe.data) if recipe.drop_duplicates else NO_KEYS
     return derive(recipe, read_set(recipe.data, without), recipe.gates)
 

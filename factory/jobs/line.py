@@ -7,20 +7,30 @@ from factory.engine.plan import Plan
 from factory.quality.gates import GateSettings, NearDuplicates, judge
 from factory.quality.scores import ScoreSettings, score
 from factory.refine.refiners import refining
-from factory.sample import Source, Stage
+from factory.sample import BatchStage, Source, Stage
 from factory.settings import settings
 from factory.shards.encoding import encode
 from factory.shards.marking import MarkingSettings
 
+NONE: Mapping[str, Stage | BatchStage] = {}
 
-def matting_line(plan: Plan, sources: Mapping[str, Source], device: str = "cpu", torch_device: str = "cpu") -> Line:
+
+def matting_line(
+    plan: Plan,
+    sources: Mapping[str, Source],
+    device: str = "cpu",
+    torch_device: str = "cpu",
+    *,
+    first: Mapping[str, Stage | BatchStage] = NONE,
+) -> Line:
     """Refine, score and gate what the sources make, as far as the plan has settings for it.
 
     sources: by the names that the plan's segments use.  device: what is recorded.  torch_device: what refiners run on.
+    first: the job's own stages, before all others.
     """
     gates = settings(GateSettings, plan.settings["gates"])
     marking = settings(MarkingSettings, plan.settings["marking"])
-    stages: dict[str, Stage] = refining(plan.settings, torch_device)
+    stages = {**first, **refining(plan.settings, torch_device)}
     if "scores" in plan.settings:  # a filter has none: it judges by those that are recorded
         scores = settings(ScoreSettings, plan.settings["scores"])
         stages["score"] = lambda sample: score(sample, scores)

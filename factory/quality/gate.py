@@ -1,4 +1,13 @@
-"""What a gate is: one measure of a sample against one limit, with a reason that is counted and a sentence."""
+"""What a gate is: one measure of a sample against one limit, with a reason that is counted and a sentence.
+
+A gate that measures by itself, in a file of its own:
+
+    PIECES = Gate(reason="pieces", says="the number of the object's pieces", measure=pieces)
+
+and its line in GateSettings: `pieces_max: int = at_most(40, PIECES)`. It is asked of finished samples and, by `filter`,
+of stored ones, which have no coarse mask. What it measures stands in the sentence of a rejection only; a number that
+the manifest shall have for every sample is a score.
+"""
 
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
@@ -21,7 +30,7 @@ def _nothing(_sample: Sample, _settings: Any) -> str:
 class Gate:
     """reason: a short word.  says: what is measured, as the sentence with the numbers begins.
 
-    measure: of a sample, finished or as it lies in a set; −1 is not judged.  score: which score it is, "" where the
+    measure: of a sample; −1 where it cannot be told (no alpha, no plate …), which is not judged.  score: which score it is, "" where the
     manifest has no column for it.  kinds: `Origin.kind` of the samples that are judged.
     mend: what the user can do, the end of the sentence; told the sample and the GateSettings.
     """
@@ -71,6 +80,11 @@ class Limit(NamedTuple):
 
     def __str__(self) -> str:
         return f"at least {self.value:g}" if self.side == "min" else f"at most {self.value:g}"
+
+
+def number(value: float) -> str:
+    """Three significant digits; a large count in full."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def limits(gates: Any) -> dict[str, Limit]:

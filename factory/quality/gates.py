@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from factory.quality.gate import PAINTED, SET_ON_A_SCREEN, Side, at_least, at_most, limits, on_score
+from factory.quality.gate import PAINTED, SET_ON_A_SCREEN, Side, at_least, at_most, limits, number, on_score
 from factory.quality.gsg import GSG_K
 from factory.quality.key_distance import NEAREST, proposal, share_within
 from factory.sample import Rejection, Sample
@@ -75,7 +75,7 @@ def judge(sample: Sample, gates: GateSettings) -> Sample | Rejection:
     for limit in limits(gates).values():
         gate = limit.gate
         if sample.origin.kind in gate.kinds and limit.broken_by(value := gate.measure(sample)):
-            detail = f"{gate.says} is {value:.3g}, asked is {limit}{gate.mend(sample, gates)}"
+            detail = f"{gate.says} is {number(value)}, asked is {limit}{gate.mend(sample, gates)}"
             return Rejection(sample=sample, reason=gate.reason, detail=detail)
     return sample
 

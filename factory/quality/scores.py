@@ -1,4 +1,4 @@
-"""What is measured on every finished sample. Gates look at nothing else.
+"""What is measured on every finished sample and recorded; most gates look at nothing else.
 
 | score | what it says | unit |
 |---|---|---|
