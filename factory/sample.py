@@ -114,12 +114,7 @@ Stage: TypeAlias = Callable[[Sample], Sample | Rejection]
 
 @runtime_checkable
 class BatchStage(Protocol):
-    """A stage that wants many samples at once: a network that refines, or one that follows a video.
-
-    device: what it computes on, such as "cpu" or the GPU's name.
-    """
-
-    device: str
+    """A stage that wants many samples at once: a network on a device, or one that follows a video."""
 
     def begin(self) -> "BatchStep":
         """A step for one shard, with whatever state it needs from the shard's beginning on."""
@@ -127,8 +122,9 @@ class BatchStage(Protocol):
 
 
 BatchStep: TypeAlias = Callable[[Sequence[Sample]], Sequence[Sample | Rejection | DataError]]
-"""Improves or judges what is left of a batch, in slot order; the batches of a shard come in their order. Pads by itself
-what must be of one size. Bad samples are returned as DataErrors, not raised."""
+"""Improves or judges what is left of a batch, in slot order; the batches of a shard come in their order.
+
+Where a batch must be full it pads by itself. Bad samples are returned as DataErrors, not raised."""
 
 Admission: TypeAlias = Callable[[Sample], Rejection | None]
 """A gate with a memory of one shard (near-duplicates). Called in slot order; remembers what it admits."""

@@ -23,7 +23,7 @@ class FilterRecipe(DerivedSet):
 
 
 def plan(recipe: FilterRecipe, _memory: Memory) -> Draft:
-    """Raises UsageError where the set or the gates cannot be used. Nothing is scored anew: the recorded scores are judged."""
+    """Nothing is scored anew, the recorded scores are judged. Raises UsageError for a set or gates of no use."""
     without = duplicates(recipe.data) if recipe.drop_duplicates else NO_KEYS
     return derive(recipe, read_set(recipe.data, without), recipe.gates)
 

@@ -6,7 +6,7 @@ from factory.engine.line import Line
 from factory.engine.plan import Plan
 from factory.quality.gates import GateSettings, NearDuplicates, judge
 from factory.quality.scores import ScoreSettings, score
-from factory.refine.refiners import refining
+from factory.refine.refiners import in_plan
 from factory.sample import BatchStage, Source, Stage
 from factory.settings import settings
 from factory.shards.encoding import encode
@@ -30,7 +30,9 @@ def matting_line(
     """
     gates = settings(GateSettings, plan.settings["gates"])
     marking = settings(MarkingSettings, plan.settings["marking"])
-    stages = {**first, **refining(plan.settings, torch_device)}
+    stages = dict(first)
+    for name, refiner in in_plan(plan.settings).items():
+        stages[name] = refiner.stage(torch_device, plan.batch_size)
     if "scores" in plan.settings:  # a filter has none: it judges by those that are recorded
         scores = settings(ScoreSettings, plan.settings["scores"])
         stages["score"] = lambda sample: score(sample, scores)

@@ -14,7 +14,7 @@ from factory.jobs.base import DerivedSet, Job
 from factory.jobs.input_set import derive, hand_on_changes, open_stored, read_set
 from factory.jobs.line import matting_line
 from factory.quality.scores import ScoreSettings
-from factory.refine.refiners import Refiners, planned
+from factory.refine.refiners import Refiners, in_plan, planned, want_a_device
 
 
 class RefineRecipe(DerivedSet, Refiners):
@@ -33,7 +33,13 @@ def plan(recipe: RefineRecipe, _memory: Memory) -> Draft:
 
 def line(plan: Plan, root: Path) -> Line:
     """The stored samples through every stage."""
-    return matting_line(plan, {"dataset": open_stored(plan, root)})
+    sources = {"dataset": open_stored(plan, root)}
+    if not any(refiner.on_device for refiner in in_plan(plan.settings).values()):
+        return matting_line(plan, sources)
+    from factory.models.device import best_device  # noqa: PLC0415  (torch takes seconds)
+
+    device, recorded = best_device()
+    return matting_line(plan, sources, recorded, device)
 
 
-JOB = Job(RefineRecipe, plan, line, lay_beside=hand_on_changes)
+JOB = Job(RefineRecipe, plan, line, runs_a_model=want_a_device, lay_beside=hand_on_changes)

@@ -30,8 +30,9 @@ def _nothing(_sample: Sample, _settings: Any) -> str:
 class Gate:
     """reason: a short word.  says: what is measured, as the sentence with the numbers begins.
 
-    measure: of a sample; −1 where it cannot be told (no alpha, no plate …), which is not judged.  score: which score it is, "" where the
-    manifest has no column for it.  kinds: `Origin.kind` of the samples that are judged.
+    measure: of a sample; −1 where it cannot be told (no alpha, no plate …), which is not judged.
+    score: which score it is, "" where the manifest has no column for it.
+    kinds: `Origin.kind` of the samples that are judged.
     mend: what the user can do, the end of the sentence; told the sample and the GateSettings.
     """
 

@@ -12,7 +12,7 @@ Lengths are given for pictures of 512 pixels and scale with the shorter side.
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import cv2
 import numpy as np
@@ -66,8 +66,10 @@ class GreenPostSettings:
     black_point: float = 3.0  # noise of the screen, in standard deviations, that counts as clean screen
     despill_width: float = 3.0  # pixels at 512 beside fractional α in which spill is capped
 
-    def stage(self, _device: str) -> Stage:
-        """GreenPost with these settings; numpy and OpenCV do its work, on any device's host."""
+    on_device: ClassVar[bool] = False  # numpy and OpenCV do its work
+
+    def stage(self, _device: str, _batch: int) -> Stage:
+        """GreenPost with these settings."""
         return lambda sample: green_post(sample, self)
 
 

@@ -6,7 +6,7 @@ A new one is a file with a settings dataclass that makes its stage, and a line h
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 from factory.refine.greenpost import GreenPostSettings
 from factory.sample import BatchStage, Stage
@@ -14,10 +14,19 @@ from factory.settings import Strict, settings
 
 
 class RefinerSettings(Protocol):
-    """Settings of a refiner: a frozen dataclass that becomes part of the plan."""
+    """Settings of a refiner: a frozen dataclass that becomes part of the plan.
 
-    def stage(self, device: str) -> Stage | BatchStage:
-        """The refiner itself, in a worker.  device: for torch, "cuda" or "cpu"."""
+    on_device: whether it has a network that wants a GPU where there is one.
+    """
+
+    on_device: ClassVar[bool]
+
+    def stage(self, device: str, batch: int) -> Stage | BatchStage:
+        """The refiner itself, in a worker. Torch is loaded here: its threads are pinned right after.
+
+        device: for torch, "cuda" or "cpu".  batch: samples of a full batch.
+        Who changes α returns colours that fit it: I = αF + (1 − α)B is a gate.
+        """
         ...
 
 
@@ -33,12 +42,12 @@ def planned(recipe: Refiners) -> dict[str, dict[str, Any]]:
     return {name: asdict(own) for name, own in wanted.items() if own is not None}
 
 
-def refining(of_plan: Mapping[str, Any], device: str) -> dict[str, Stage | BatchStage]:
-    """The stages of the refiners that a plan's settings name."""
-    stages: dict[str, Stage | BatchStage] = {}
-    for name, field in Refiners.model_fields.items():
-        if name in of_plan:
-            kind: Any = field.annotation
-            own: RefinerSettings = settings(kind, of_plan[name])
-            stages[name] = own.stage(device)
-    return stages
+def in_plan(of_plan: Mapping[str, Any]) -> dict[str, RefinerSettings]:
+    """The refiners that a plan's settings name, in the order in which they work."""
+    fields = Refiners.model_fields.items()
+    return {name: settings(cast(Any, field.annotation), of_plan[name]) for name, field in fields if name in of_plan}
+
+
+def want_a_device(recipe: Refiners) -> bool:
+    """Whether a refiner that the recipe wants has use for a GPU."""
+    return any(own.on_device for own in in_plan(planned(recipe)).values())
