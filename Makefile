@@ -28,7 +28,7 @@ bench: $(VENV)/.dev  ## install, then every figure in benchmarks/
 	$(BIN)/python benchmarks
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is as new as the installation: pip runs again only when pyproject.toml or constraints.txt changed.

@@ -120,6 +120,25 @@ def test_make_offers_its_targets_and_they_parse() -> None:
         subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True, check=True)
 
 
+def test_make_installs_again_when_what_it_installs_from_has_changed(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("bin/pip", ".dev", ".runtime"):
+        (tmp_path / name).touch()
+    make = ["make", "-n", "test", f"VENV={tmp_path}"]
+    assert "pip" not in commands(*make), "up to date"
+    for changed in ("pyproject.toml", "constraints.txt"):
+        assert "install --quiet -c constraints.txt -e '.[dev]'" in commands(*make, "-W", changed)
+
+
+def test_make_clean_removes_what_a_build_leaves() -> None:
+    assert " dist " in commands("make", "-n", "clean")
+
+
+def commands(*make: str) -> str:
+    """What make would do."""
+    return subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+
+
 def test_make_refuses_an_old_python_with_the_mend(tmp_path: Path) -> None:
     old = tmp_path / "python-old"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.18 && exit 0\nexit 1\n')

@@ -106,11 +106,13 @@ def build_green100k(
 
     `factory build-green100k` · drawn objects, nothing needed
 
-    `factory build-green100k pipelines/green100k.yaml` · clips and public mattes, see docs/green100k.md
+    `factory build-green100k green100k` · clips and public mattes, see docs/green100k.md
 
     `factory build-green100k my-recipe.yaml --out runs/green --workers 8`
     """
-    fields = recipe_fields(recipe or Path("pipelines/tiny-green.yaml"), "build-green100k")
+    from factory.shipped_files import find_shipped
+
+    fields = recipe_fields(recipe or find_shipped("pipelines", "tiny-green") or Path("tiny-green"), "build-green100k")
     put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)
     put(fields, allow_short=allow_short, accept_software=accept_software)
     run_recipe(fields, assignments, dry_run)
@@ -192,7 +194,7 @@ def run(
     dry_run: DryRun = False,
     debug: Debug = False,
 ) -> None:
-    """Run a recipe. `factory run pipelines/tiny-green.yaml --out runs/green`."""
+    """Run a recipe. `factory run tiny-green --out runs/green`."""
     fields = recipe_fields(recipe)
     put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)
     put(fields, allow_short=allow_short, accept_software=accept_software)
@@ -215,7 +217,7 @@ def plan(
 ) -> None:
     """Say what a recipe would make, and what a resume would still do; write nothing.
 
-    `factory plan pipelines/tiny-green.yaml` · with flags instead of a recipe: `factory generate … --dry-run`
+    `factory plan tiny-green` · with flags instead of a recipe: `factory generate … --dry-run`
     """
     fields = recipe_fields(recipe)
     put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)

@@ -10,15 +10,17 @@ from factory.errors import UsageError
 
 def recipe_fields(path: Path, job: str = "") -> dict[str, Any]:
     """The fields of a recipe file, or of one that ships.  job: what it must be a recipe of; "" takes any."""
-    from factory.jobs.recipes import find_recipe, read_yaml
+    from factory.jobs.recipes import read_yaml
+    from factory.run.folder import say_on_stderr
+    from factory.shipped_files import choose
 
-    path = find_recipe(path)
-    fields = read_yaml(path)
+    found = choose("pipelines", str(path), lambda remark: say_on_stderr(f"{path}: {remark}"))
+    fields = read_yaml(found)
     if "job" not in fields:
         raise UsageError(f"{path} does not say what it is a recipe of: write `job: {job or 'build-green100k'}` in it.")
     if job and fields["job"] != job:
         raise UsageError(f"{path} is a recipe of job {fields['job']!r}, not {job!r}: use `factory run {path}`.")
-    fields.setdefault("out", f"runs/{path.stem}")
+    fields.setdefault("out", f"runs/{found.stem}")
     return fields
 
 

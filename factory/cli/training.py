@@ -13,18 +13,16 @@ training_app = typer.Typer(rich_markup_mode="markdown")
 
 @training_app.command()
 def train(
-    recipe: Annotated[
-        Path, typer.Argument(help="A training recipe, for example pipelines/tiny.yaml, or one that ships.")
-    ],
+    recipe: Annotated[Path, typer.Argument(help="A training recipe: a file, or one that ships.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the training. The same command again resumes it.")] = None,
     assignments: Set = None,
     debug: Debug = False,
 ) -> None:
     """Train DiffuMatting; the folder's `model/` then serves `factory generate --model`.
 
-    `factory train pipelines/tiny.yaml --out runs/tiny` · kill it at any moment, the same command goes on
+    `factory train tiny --out runs/tiny` · kill it at any moment, the same command goes on
 
-    `factory train pipelines/sd15.yaml --set train.base=models/stable-diffusion-v1-5`
+    `factory train sd15 --set train.base=models/stable-diffusion-v1-5`
     """
     fields = recipe_fields(recipe, "train")
     put(fields, out=out)

@@ -1,7 +1,7 @@
 """Prompts in, samples out: the job `generate`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +23,7 @@ from factory.models.folder import read_json
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, planned
 from factory.settings import changed, settings
-from factory.shipped_files import find_shipped
+from factory.shipped_files import choose
 from factory.sources.prompts import PromptList, expand, read_prompts
 
 SMALL_MODEL_TEMPLATE = "{a} {colour} {class}"  # how the embedded model's training captions are formed
@@ -104,10 +104,12 @@ def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
     """The given list, or the model's own classes in all their colours."""
     template = recipe.template or (SMALL_MODEL_TEMPLATE if known else BIG_MODEL_TEMPLATE)
     palette = known.palette if known else {}
+    if recipe.prompts == "-":
+        return read_prompts("-", template, palette)
     if recipe.prompts:
-        own = recipe.prompts == "-" or Path(recipe.prompts).exists()
-        listed = None if own else find_shipped("prompts", recipe.prompts)
-        return read_prompts(recipe.prompts if listed is None else str(listed), template, palette)
+        told: list[str] = []
+        listed = read_prompts(str(choose("prompts", recipe.prompts, told.append)), template, palette)
+        return replace(listed, remarks=[*(f"--prompts {recipe.prompts}: {remark}" for remark in told), *listed.remarks])
     if known is None:
         raise UsageError("--prompts is missing: this model knows no list of classes, so say what to paint.")
     return expand(enumerate(known.classes, 1), "the model's class list", template, palette)

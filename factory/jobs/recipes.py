@@ -7,12 +7,6 @@ import yaml
 from pydantic import BaseModel
 
 from factory.errors import UsageError
-from factory.shipped_files import find_shipped
-
-
-def find_recipe(path: Path) -> Path:
-    """The file itself, or where there is none the shipped recipe of that name."""
-    return path if path.exists() else find_shipped("pipelines", str(path)) or path
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -137,7 +137,10 @@ def _read(source: str, name: str) -> bytes:
     try:
         return Path(source).read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(f"--prompts {name}: there is no such file.") from error
+        raise UsageError(
+            f"--prompts {name}: there is no such file. Give a list of prompts, - for standard input, or the name of a "
+            "list that ships (`factory recipes`)."
+        ) from error
     except OSError as error:
         raise UsageError(f"--prompts {name} cannot be read ({error.strerror}).") from error
 
