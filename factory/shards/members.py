@@ -4,6 +4,7 @@ declaration, and verified against it.
 A reader needs no declaration: a tar's names and the manifest's columns say what lies there.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -29,6 +30,11 @@ class Member:
     name: str
     channels: Literal[1, 3]
     contents: str
+
+    def __post_init__(self) -> None:
+        """A plan may come from elsewhere, and the name becomes one of files and columns."""
+        if not re.fullmatch(r"[a-z][a-z0-9]{0,31}", self.name) or self.name == JSON or self.channels not in (1, 3):
+            raise ValueError(f"no member can be called {self.name!r} with {self.channels} channels")
 
     @property
     def kind(self) -> tuple[str, int]:
