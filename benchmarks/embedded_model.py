@@ -93,9 +93,8 @@ def generate(model: Path, seed: int, classes: list[str], out: Path) -> list[dict
         out=out, prompts=str(prompts), n=ATTEMPTS, max_attempts=1, model=str(model), seed=seed, executor="local"
     )
     execute(recipe)
-    layout = Layout(out)
     columns = ["slot", "status", "reason", "gsg"]
-    rows: list[dict[str, Any]] = read_manifest(layout.parts, layout.manifest, columns).to_pylist()
+    rows: list[dict[str, Any]] = read_manifest(Layout(out), columns).to_pylist()
     return rows
 
 

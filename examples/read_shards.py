@@ -1,19 +1,21 @@
 """Read a data set in a training loop: `python examples/read_shards.py demo`."""
 
 import sys
-from pathlib import Path
 
-import webdataset as wds
+from torch.utils.data import DataLoader
+
+import factory
 
 
-def main(root: Path) -> None:
-    """Print the shapes of the first samples of the train split."""
-    tars = sorted(str(tar) for tar in (root / "data").glob("train-*.tar"))
-    pairs = wds.WebDataset(tars, shardshuffle=False).decode("rgb8").to_tuple("rgb.png", "alpha.png", "fg.png", "json")
-    for rgb, alpha, foreground, meta in pairs.slice(4):
-        # "rgb8" gives the grey alpha three equal channels: one is enough.
-        print(meta["key"], meta["caption"], rgb.shape, alpha[..., 0].shape, foreground.shape, meta["scores"]["gsg"])
+def main(folder: str) -> None:
+    """Print what the first samples are, as arrays and as a trainer's batches."""
+    samples = factory.open(folder)
+    print(samples, samples.splits)
+    for sample in samples[:4]:
+        print(sample.key, sample.meta["caption"], sample.rgb.shape, sample.alpha.shape, sample.meta["scores"]["gsg"])
+    for batch in DataLoader(samples.torch(shuffle=1000, seed=0), batch_size=4, num_workers=2):
+        print(batch["key"], tuple(batch["rgb"].shape), tuple(batch["alpha"].shape), tuple(batch["fg"].shape))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1])

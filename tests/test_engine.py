@@ -72,7 +72,7 @@ def test_every_slot_is_filled_and_keys_are_in_order(tmp_path: Path) -> None:
     assert len(train) == 60
     assert len(validation) == 10
     assert not set(train) & set(validation)
-    manifest = read_manifest(Layout(tmp_path).parts, Layout(tmp_path).manifest).to_pylist()
+    manifest = read_manifest(Layout(tmp_path)).to_pylist()
     rejected = [row for row in manifest if row["status"] == "rejected"]
     assert rejected
     assert all(row["seed"] % 3 == 0 and row["reason"] == "picky" for row in rejected)
@@ -225,7 +225,7 @@ def test_a_finite_source_leaves_holes_and_names_what_was_bad(tmp_path: Path) -> 
     Layout(tmp_path).inputs.mkdir()
     write_inputs(table, Layout(tmp_path).inputs / "items.arrow")
     run(tmp_path, plan)
-    manifest = read_manifest(Layout(tmp_path).parts, Layout(tmp_path).manifest).to_pylist()
+    manifest = read_manifest(Layout(tmp_path)).to_pylist()
     assert len(manifest) == 19, "one attempt each, none for the hole"
     failed = {row["item"]: row["reason"] for row in manifest if row["status"] == "failed"}
     assert failed == {f"item {index}.png": "undecodable" for index in range(1, 20, 4)}

@@ -159,8 +159,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_report_counts_what_the_manifest_holds(small: Path) -> None:
     page = read_page(write_report(small))
-    layout = Layout(small)
-    statuses = read_manifest(layout.parts, layout.manifest)["status"].to_pylist()
+    statuses = read_manifest(Layout(small))["status"].to_pylist()
     count = {name: statuses.count(name) for name in ("accepted", "rejected", "failed")}
     assert count == {"accepted": 22, "rejected": 1 + TRIES, "failed": TRIES}
     words = page.words()

@@ -28,7 +28,7 @@ from factory.greenscreen.resizing import size_within
 from factory.greenscreen.unmixing import straight, unmixed
 from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture
-from factory.shards import lookup
+from factory.shards.data_set import DataSet
 from factory.shards.layout import Layout
 from factory.shards.manifest import UNREADABLE
 from factory.shards.marking import SOURCE_TYPE, SYSTEM, TOOL, TOOL_NAME, marks_in
@@ -195,10 +195,10 @@ def _find_near(shown: _Shown, dataset: Path) -> tuple[str, str, int, float] | No
     """(key, member, bits, levels) of the sample that looks most like the picture, if one does."""
     shown = _shrunk(shown)
     ground, guesses = _lifted(shown)
-    best = None
+    best, samples = None, DataSet(dataset)
     for key, distance in _candidates([perceptual_hash(*guess) for guess in guesses], dataset):
         try:
-            stored = lookup.read_row(dataset, lookup.find(dataset, key))
+            stored = samples[key]
         except DataError as error:
             raise UsageError(f"sample {key} is damaged ({error}): `factory verify {dataset}` tells more.") from error
         member, difference, contrast = _difference(shown, stored, ground, guesses[0][1])

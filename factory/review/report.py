@@ -20,10 +20,10 @@ from factory.review.histogram import histogram
 from factory.review.refusals import Refused, failures, refusals
 from factory.review.sources import are_told_apart, labels, of_the_papers, total
 from factory.review.units import duration, size
+from factory.shards.data_set import DataSet
 from factory.shards.durable import write_durably
 from factory.shards.keys import shard_of
 from factory.shards.layout import Layout
-from factory.shards.lookup import find, read_row
 from factory.shards.manifest import SCORES
 from factory.shards.reader import Stored
 
@@ -41,7 +41,7 @@ def write_report(root: Path) -> Path:
     """
     layout = Layout(root)
     digest = read_digest(layout)
-    names = labels(digest.counts)
+    samples, names = DataSet(root), labels(digest.counts)
     thumbs = layout.report / "thumbs"
     thumbs.mkdir(parents=True, exist_ok=True)
     rejected = {
@@ -54,11 +54,11 @@ def write_report(root: Path) -> Path:
 
     def card_of(key: str) -> Card:
         label = names[digest.source_of_shard(shard_of(key))]
-        return accepted_card(_read(root, key), label, [*chosen[key], label] if label else chosen[key], thumbs)
+        return accepted_card(_read(samples, key), label, [*chosen[key], label] if label else chosen[key], thumbs)
 
     with ThreadPoolExecutor(min(DRAWERS, os.cpu_count() or 1)) as pool:
         cards = list(pool.map(card_of, chosen))
-    on_the_sheet = [_read(root, key) for key in islice(chosen, ON_THE_SHEET)]
+    on_the_sheet = [_read(samples, key) for key in islice(chosen, ON_THE_SHEET)]
     _sweep(thumbs, {Path(card.file).name for card in [*cards, *beside]})
     if on_the_sheet:
         title = f"{root.resolve().name} · {len(on_the_sheet)} of {digest.accepted:,} samples: picture, alpha, cut-out"
@@ -72,11 +72,11 @@ def write_report(root: Path) -> Path:
     return page
 
 
-def _read(root: Path, key: str) -> Stored:
+def _read(samples: DataSet, key: str) -> Stored:
     try:
-        return read_row(root, find(root, key))
+        return samples[key]
     except DataError as error:
-        raise MachineError(f"{error}: `factory verify {root}` names all that is broken.") from error
+        raise MachineError(f"{error}: `factory verify {samples.root}` names all that is broken.") from error
 
 
 def _sweep(folder: Path, wanted: set[str]) -> None:

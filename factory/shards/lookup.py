@@ -1,18 +1,20 @@
-"""One sample out of millions: its manifest rows by key, its pictures by one range read per member."""
+"""One sample out of millions: its manifest rows by key, its pictures by one range read."""
 
 from bisect import bisect_left
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from factory.errors import UsageError
+from factory.errors import DataError, UsageError
 from factory.shards.keys import is_key, shard_of
 from factory.shards.layout import Layout
-from factory.shards.reader import Stored, decode
+from factory.shards.manifest import UNREADABLE
+from factory.shards.reader import Stored, decode_as_promised
 
-OFFSET = "_offset"  # at the end of a column: where a member's bytes begin
+OFFSET, SIZE = "_offset", "_size"  # at the end of a column: where a member's bytes begin, and how many there are
 NEIGHBOURS = 2  # named on each side of a key that is not there
 
 
@@ -28,7 +30,10 @@ def attempts(root: Path, key: str) -> list[dict[str, Any]]:
     file = part if part.exists() else layout.manifest
     rows: list[dict[str, Any]] = []
     if file.exists():
-        rows = pq.read_table(file, filters=pc.field("key") == key).to_pylist()
+        try:
+            rows = pq.read_table(file, filters=pc.field("key") == key, partitioning=None).to_pylist()
+        except UNREADABLE as error:
+            raise UsageError(f"{file} is damaged: `factory verify {root}` tells more.") from error
     if not rows:
         raise UsageError(f"{root} holds no sample {key}{_nearest(layout, key)}.")
     return sorted(rows, key=lambda row: row["attempt"])
@@ -45,19 +50,27 @@ def find(root: Path, key: str) -> dict[str, Any]:
 
 
 def read_row(root: Path, row: dict[str, Any]) -> Stored:
-    """The pictures and metadata of an accepted row. Raises DataError where the bytes there are no sample."""
-    layout = Layout(root)
+    """The pictures and metadata of an accepted row, which may come from anybody's manifest.
+
+    Raises DataError where the bytes there are no such sample, UsageError where the tar is missing.
+    """
+    layout, key = Layout(root), row["key"]
+    names = [name.removesuffix(OFFSET) for name in row if name.endswith(OFFSET)]
+    places = {name.replace("_", "."): (row[f"{name}{OFFSET}"], row.get(f"{name}{SIZE}")) for name in names}
+    numbers = [row["shard"], *chain.from_iterable(places.values())]
+    if not str(row["split"]).isidentifier() or not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise DataError("manifest", f"the manifest does not say where sample {key} lies")
     tar = layout.tar(row["shard"], row["split"])
-    ends = [name.removesuffix(OFFSET) for name in row if name.endswith(OFFSET)]
-    try:
-        bodies = {
-            name.replace("_", "."): layout.store.read(tar, row[f"{name}_offset"], row[f"{name}_size"]) for name in ends
-        }
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"{tar} is missing: `factory verify {root}` names what else is, running again remakes it."
-        ) from error
-    return decode(row["key"], bodies)
+    length = layout.store.size(tar)
+    if length is None:
+        raise UsageError(f"{tar} is missing: `factory verify {root}` names what else is, running again remakes it.")
+    begin = min((offset for offset, _ in places.values()), default=0)
+    end = max((offset + size for offset, size in places.values()), default=0)
+    if end > length:
+        raise DataError("broken_tar", f"{tar.name} ends at byte {length:,}, but sample {key} lies up to {end:,}")
+    span = layout.store.read(tar, begin, end - begin)  # members lie beside each other: one read gets them all
+    bodies = {name: span[offset - begin : offset - begin + size] for name, (offset, size) in places.items()}
+    return decode_as_promised(key, bodies)
 
 
 def _nearest(layout: Layout, key: str) -> str:
@@ -68,7 +81,7 @@ def _nearest(layout: Layout, key: str) -> str:
     place = bisect_left(parts, layout.part(shard_of(key)))
     keys: set[str] = set()
     for part in parts[max(0, place - 1) : place + 2]:
-        keys.update(pq.read_table(part, columns=["key"])["key"].to_pylist())
+        keys.update(pq.read_table(part, columns=["key"], partitioning=None)["key"].to_pylist())
     ordered = sorted(keys)
     index = bisect_left(ordered, key)
     near = ordered[max(0, index - NEIGHBOURS) : index + NEIGHBOURS]

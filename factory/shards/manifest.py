@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.errors import DataError
 from factory.sample import Request, Sample, Scores
 from factory.shards.keys import shard_of
+from factory.shards.layout import Layout
 from factory.shards.members import Members, column, extensions
 from factory.shards.writer import Extent
 
@@ -157,10 +159,20 @@ def write_table(rows: Sequence[Mapping[str, Any]], members: Members, path: Path)
     pq.write_table(pa.Table.from_pylist(whole, schema=schema(members)), path, compression="zstd")
 
 
-def read_manifest(parts: Path, manifest: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The whole manifest: the one file where it exists, else its parts in shard order."""
-    wanted = list(columns) if columns is not None else None
-    if manifest.exists():
-        return pq.read_table(manifest, columns=wanted)
-    tables = [pq.read_table(part, columns=wanted) for part in sorted(parts.glob("part-*.parquet"))]
-    return pa.concat_tables(tables) if tables else _COLUMNS.empty_table().select(wanted or _COLUMNS.names)
+def manifest_files(layout: Layout) -> list[Path]:
+    """Where the manifest lies: in one file, or else in the parts of all committed shards, in shard order."""
+    if layout.manifest.exists():
+        return [layout.manifest]
+    parts = sorted(layout.parts.glob("part-*.parquet"))
+    if not layout.commits.is_dir():  # handed on without its records
+        return parts
+    committed = {name.removesuffix(".json") for name in layout.store.sizes(layout.commits)}
+    return [part for part in parts if part.stem.removeprefix("part-") in committed]
+
+
+def read_manifest(layout: Layout, columns: Sequence[str] | None = None, rows: pc.Expression | None = None) -> pa.Table:
+    """The manifest of a set, finished or in the making; only these columns and rows, all by default."""
+    wanted, files = list(columns) if columns is not None else None, manifest_files(layout)
+    if not files:
+        return _COLUMNS.empty_table().select(wanted or _COLUMNS.names)
+    return pq.read_table(files, columns=wanted, filters=rows, partitioning=None)  # a folder "seed=3" is no column

@@ -93,10 +93,29 @@ def decode(key: str, members: dict[str, bytes]) -> Stored:
         raise DataError("missing_member", f"sample {key} has no {', '.join(missing)}")
     try:
         meta = json.loads(members[JSON])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError("undecodable", f"the JSON of sample {key} is broken ({error})") from error
-    names = [name.removesuffix(".png") for name in members if name.endswith(".png")]
-    return Stored(key, {name: decode_png(members[f"{name}.png"]) for name in names}, meta)
+    pictures = {}
+    for name, body in members.items():
+        if name.endswith(".png"):
+            try:
+                pictures[name.removesuffix(".png")] = decode_png(body)
+            except DataError as error:
+                raise DataError(error.kind, f"{name} of sample {key} is broken: {error}") from error
+    return Stored(key, pictures, meta)
+
+
+def decode_as_promised(key: str, members: dict[str, bytes]) -> Stored:
+    """The sample, if its pictures have the shapes that Stored promises and its JSON names this key, else DataError."""
+    stored = decode(key, members)
+    if not isinstance(stored.meta, dict) or stored.meta.get("key") != key:
+        raise DataError("key", f"what lies at the place of sample {key} has not its JSON")
+    for member in MATTING:
+        picture = stored.pictures[member.name]
+        if picture.ndim != (2 if member.channels == 1 else 3) or picture.shape[:2] != stored.alpha.shape[:2]:
+            shapes = ", ".join(f"{name} {picture.shape}" for name, picture in stored.pictures.items())
+            raise DataError("size", f"the pictures of sample {key} do not fit together: {shapes}")
+    return stored
 
 
 def shards_of(root: Path, split: str) -> list[Path]:

@@ -34,7 +34,7 @@ def facts(folder: TrainingFolder) -> SetFacts:
     """Read the set's manifest."""
     layout = Layout(Path(folder.folder))
     columns = ("status", "split", "source", "licence", "attribution", "class", "caption", "soft_alpha")
-    table = read_manifest(layout.parts, layout.manifest, columns)
+    table = read_manifest(layout, columns)
     table = table.filter((pc.field("status") == "accepted") & (pc.field("split") == folder.split))
     if not table.num_rows:
         raise UsageError(
