@@ -7,7 +7,7 @@ from factory.engine.plan import Plan
 from factory.quality.gates import GateSettings, NearDuplicates, judge
 from factory.quality.scores import ScoreSettings, score
 from factory.refine.refiners import refining
-from factory.sample import Source, Stage
+from factory.sample import BatchStage, Source, Stage
 from factory.settings import settings
 from factory.shards.encoding import encode
 from factory.shards.marking import MarkingSettings
@@ -20,7 +20,7 @@ def matting_line(plan: Plan, sources: Mapping[str, Source], device: str = "cpu",
     """
     gates = settings(GateSettings, plan.settings["gates"])
     marking = settings(MarkingSettings, plan.settings["marking"])
-    stages: dict[str, Stage] = refining(plan.settings, torch_device)
+    stages: dict[str, Stage | BatchStage] = refining(plan.settings, torch_device)
     if "scores" in plan.settings:  # a filter has none: it judges by those that are recorded
         scores = settings(ScoreSettings, plan.settings["scores"])
         stages["score"] = lambda sample: score(sample, scores)

@@ -9,14 +9,14 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from factory.refine.greenpost import GreenPostSettings
-from factory.sample import Stage
+from factory.sample import BatchStage, Stage
 from factory.settings import Strict, settings
 
 
 class RefinerSettings(Protocol):
     """Settings of a refiner: a frozen dataclass that becomes part of the plan."""
 
-    def stage(self, device: str) -> Stage:
+    def stage(self, device: str) -> Stage | BatchStage:
         """The refiner itself, in a worker.  device: for torch, "cuda" or "cpu"."""
         ...
 
@@ -33,9 +33,9 @@ def planned(recipe: Refiners) -> dict[str, dict[str, Any]]:
     return {name: asdict(own) for name, own in wanted.items() if own is not None}
 
 
-def refining(of_plan: Mapping[str, Any], device: str) -> dict[str, Stage]:
+def refining(of_plan: Mapping[str, Any], device: str) -> dict[str, Stage | BatchStage]:
     """The stages of the refiners that a plan's settings name."""
-    stages: dict[str, Stage] = {}
+    stages: dict[str, Stage | BatchStage] = {}
     for name, field in Refiners.model_fields.items():
         if name in of_plan:
             kind: Any = field.annotation
