@@ -4,6 +4,7 @@ declaration, and verified against it.
 A reader needs no declaration: a tar's names and the manifest's columns say what lies there.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -29,6 +30,11 @@ class Member:
     name: str
     channels: Literal[1, 3]
     contents: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that a tar's readers, or a column of the manifest, would take apart."""
+        if not re.fullmatch("[a-z0-9]+", self.name):
+            raise ValueError(f"a member is named {self.name!r}: take lower-case letters and digits")
 
     @property
     def extension(self) -> str:
