@@ -4,6 +4,7 @@
 """
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -223,6 +224,19 @@ def test_another_recipe_is_refused_with_what_differs(old: Path, name: str) -> No
     ended = factory_here("run", old / "recipe.yaml", "--out", old, "--accept-software", "--set", "gates.gsg_max=3")
     assert ended.code == 2
     assert "was started with other settings (settings.gates.gsg_max: 20.0 → 3.0)" in ended.sentence
+
+
+@pytest.mark.parametrize("name", ["built"])
+def test_a_plan_whose_counts_are_told_anew_stays_the_same_plan(old: Path, name: str) -> None:
+    layout = Layout(old)
+    before = read_plan(layout.plan)
+    layout.plan.write_text(layout.plan.read_text().replace("drawn objects", "things"))
+    ended = factory_here("run", old / "recipe.yaml", "--out", old, "--accept-software")
+    assert (ended.code, "nothing to do" in ended.out) == (0, True), ended.err
+    assert "census" in json.loads(layout.plan.read_bytes()), "written as plans are now"
+    assert read_plan(layout.plan) == before
+    assert read_plan(layout.plan).fingerprint == before.fingerprint
+    assert_whole(old)
 
 
 @pytest.mark.parametrize("name", ["built"])
