@@ -114,7 +114,12 @@ Stage: TypeAlias = Callable[[Sample], Sample | Rejection]
 
 @runtime_checkable
 class BatchStage(Protocol):
-    """A stage that wants many samples at once: a network on a device, or one that follows a video."""
+    """A stage that wants many samples at once: a network on a device, or one that follows a video.
+
+    device: what it computes on, for the shard's record: "cpu" or the GPU's name.
+    """
+
+    device: str
 
     def begin(self) -> "BatchStep":
         """A step for one shard, with whatever state it needs from the shard's beginning on."""

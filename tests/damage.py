@@ -43,7 +43,8 @@ def reseal(root: Path, shard: int) -> None:
     tar = digest_file(root / "data" / record.tar.name, record.tar.name)
     part = digest_file(root / "manifest" / record.part.name, record.part.name)
     commit(Layout(root), replace(record, tar=tar, part=part), root / ".tmp")
-    mark_finished(Layout(root), [record_of(root, number) for number in range(PLAN.shards)])
+    shards = len(list(Layout(root).commits.iterdir()))
+    mark_finished(Layout(root), [record_of(root, number) for number in range(shards)])
 
 
 def rewrite(root: Path, change: Callable[[Members], None]) -> None:

@@ -1,12 +1,14 @@
 """The program as a user runs it: a process of its own. And what a data set folder holds, as hashes."""
 
 import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +59,19 @@ def factory(
     finally:
         process.kill()  # of no effect on one that has ended
     return Ended(process.returncode, out.decode(), err.decode())
+
+
+def factory_here(*arguments: str | Path) -> Ended:
+    """Run `factory ARGUMENTS` in this process: a second sooner, where nothing is to be killed."""
+    from factory.cli.app import main
+
+    code, out, err = 0, io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def start(

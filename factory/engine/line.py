@@ -16,6 +16,7 @@ class Line:
     sources: by the name the plan's segments use.  stages: by name (the commit record counts seconds by it); of one
     sample or of a batch, as each is.
     admission: makes the gate with a memory of one shard.
+    device: what all but the stages of a batch compute on; these say it themselves.
     """
 
     sources: Mapping[str, Source]
@@ -23,6 +24,12 @@ class Line:
     admission: Callable[[], Admission]
     encode: Callable[[Sample], tuple[dict[str, bytes], dict[str, object]]]
     device: str = "cpu"
+
+    @property
+    def devices(self) -> str:
+        """All that the bytes of a shard may depend on, by name; "cpu" where nothing else computes."""
+        own = [stage.device for stage in self.stages.values() if isinstance(stage, BatchStage)]
+        return ", ".join(dict.fromkeys(name for name in (self.device, *own) if name != "cpu")) or "cpu"
 
 
 Build: TypeAlias = Callable[[Plan, Path], Line]

@@ -151,7 +151,7 @@ class ShardWorker:
     @property
     def device(self) -> str:
         """What the line computes on."""
-        return self._line.device
+        return self._line.devices
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -293,7 +293,7 @@ class ShardWorker:
             if rejected_name
             else FileRecord(),
             software=dict(self._software),
-            device=self._line.device,
+            device=self._line.devices,
             finished_at=time.time(),
         )
         commit(self._layout, record, self._scratch)

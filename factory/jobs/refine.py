@@ -38,8 +38,7 @@ def line(plan: Plan, root: Path) -> Line:
         return matting_line(plan, sources)
     from factory.models.device import best_device  # noqa: PLC0415  (torch takes seconds)
 
-    device, recorded = best_device()
-    return matting_line(plan, sources, recorded, device)
+    return matting_line(plan, sources, torch_device=best_device()[0])
 
 
 JOB = Job(RefineRecipe, plan, line, runs_a_model=want_a_device, lay_beside=hand_on_changes)

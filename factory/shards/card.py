@@ -119,6 +119,7 @@ def dataset_card(contents: Contents, title: str, sources: Sequence[SourceLine], 
         sizes=sorted(contents.sizes.items()),
         attributions=attributions[:_LISTED],
         further_attributions=max(0, len(attributions) - _LISTED),
+        further_members=[member for member in contents.members if member not in MATTING],
     )
     return str(DatasetCard(f"---\n{_front_matter(contents, splits, title)}\n---\n{body}"))
 

@@ -33,8 +33,10 @@ class Member:
 
     def __post_init__(self) -> None:
         """A plan may come from elsewhere, and the name becomes one of files and columns."""
-        if not re.fullmatch(r"[a-z][a-z0-9]{0,31}", self.name) or self.name == JSON or self.channels not in (1, 3):
-            raise ValueError(f"no member can be called {self.name!r} with {self.channels} channels")
+        if not re.fullmatch(r"[a-z0-9]{1,32}", self.name) or self.name == JSON:
+            raise ValueError(f"a member is named {self.name!r}: take lower-case letters and digits, not {JSON}")
+        if self.channels not in (1, 3):
+            raise ValueError(f"the member {self.name} has {self.channels} channels: 1 is grey, 3 is RGB")
 
     @property
     def kind(self) -> tuple[str, int]:

@@ -1,0 +1,134 @@
+"""A gate is one file: what it measures, its limit in the settings, its reason and its sentence."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory.quality import gates
+from factory.quality.gate import PAINTED, Gate, at_least, at_most, limits
+from factory.quality.gates import GateSettings, judge, limits_by_score
+from factory.sample import Origin, Rejection, Request, Sample, Scores
+from factory.settings import settings
+
+
+def brightness(sample: Sample) -> float:
+    return float(sample.rgb.mean())
+
+
+def _darker(sample: Sample, own: Any) -> str:
+    return f"; light {sample.request.key} with {own.brightness_max - 50:g} levels less"
+
+
+GLARING = Gate(reason="glaring", says="the mean brightness", measure=brightness, mend=_darker)
+DIM = Gate(reason="dim", says="the mean brightness", measure=brightness)
+SMALL = Gate(reason="small", says="the width in pixels", measure=lambda sample: sample.rgb.shape[1], kinds=PAINTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnGates:
+    """As `GateSettings` is made, of other gates."""
+
+    brightness_max: float = at_most(200.0, GLARING)
+    brightness_min: float = at_least(20.0, DIM)
+    width_min: float = at_least(16.0, SMALL)
+    patience: int = 3  # no gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreGates(GateSettings):
+    """The gates that there are, and one more, as a later version will have them."""
+
+    brightness_max: float = at_most(200.0, GLARING)
+
+
+def sample_of(level: int, width: int = 20, kind: Any = "generated", scores: Scores | None = None) -> Sample:
+    return Sample(
+        request=Request(key="0000000007", slot=7, attempt=0, seed=1),
+        origin=Origin(kind=kind),
+        rgb=np.full((12, width, 3), level, np.uint8),
+        scores=scores or Scores(),
+    )
+
+
+def told(sample: Sample, own: Any) -> tuple[str, str]:
+    """(reason, sentence) of a rejection; empty where the sample passes."""
+    verdict = judge(sample, own)
+    if isinstance(verdict, Rejection):
+        assert verdict.sample is sample
+        return verdict.reason, verdict.detail
+    assert verdict is sample
+    return "", ""
+
+
+def test_a_gate_of_its_own_measure_judges_with_its_sentence() -> None:
+    own = OwnGates()
+    sentence = "the mean brightness is 210, asked is at most 200; light 0000000007 with 150 levels less"
+    assert told(sample_of(210), own) == ("glaring", sentence)
+    assert told(sample_of(7), own) == ("dim", "the mean brightness is 7, asked is at least 20")
+    assert told(sample_of(100), own) == ("", "")
+    assert told(sample_of(210), replace(own, brightness_max=210.0)) == ("", "")
+
+
+def test_a_gate_asks_only_the_kinds_it_is_for() -> None:
+    assert told(sample_of(100, width=8), OwnGates()) == ("small", "the width in pixels is 8, asked is at least 16")
+    assert told(sample_of(100, width=8, kind="keyed"), OwnGates()) == ("", "")
+
+
+def test_the_first_field_that_fails_names_the_reason() -> None:
+    assert told(sample_of(210, width=8), OwnGates())[0] == "glaring"
+    assert list(limits(OwnGates())) == ["brightness_max", "brightness_min", "width_min"]
+
+
+@given(value=st.floats(-2, 300), limit=st.floats(-1, 300))
+def test_what_is_measured_is_judged_and_what_is_not_is_let_pass(value: float, limit: float) -> None:
+    gate = Gate(reason="any", says="it", measure=lambda _sample: value)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Most:
+        limit: float = at_most(0.0, gate)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Least:
+        limit: float = at_least(0.0, gate)
+
+    sample = sample_of(0)
+    assert (told(sample, Most(limit=limit))[0] == "any") == (value >= 0 and value > limit)
+    assert (told(sample, Least(limit=limit))[0] == "any") == (0 <= value < limit)
+
+
+def test_a_gate_is_added_by_a_field_and_planned_with_the_others() -> None:
+    own = MoreGates(gsg_max=3.0)
+    planned = asdict(own)
+    assert planned == asdict(GateSettings(gsg_max=3.0)) | {"brightness_max": 200.0}
+    assert settings(MoreGates, planned) == own
+    assert told(sample_of(210), own)[0] == "glaring"
+    assert told(sample_of(210, scores=Scores(gsg=4.0)), own)[0] == "gsg", "those before it are asked first"
+    assert told(sample_of(210, scores=Scores(gsg=4.0)), GateSettings())[0] == ""
+
+
+def test_drawings_have_the_limits_of_the_plan_and_none_of_gates_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = asdict(GateSettings(coverage_max=0.7))
+    whole = limits_by_score(planned, {"generated"})
+    assert whole["coverage"] == [("min", 0.01), ("max", 0.7)]
+    older = {name: value for name, value in planned.items() if name not in {"coverage_max", "gsg_max"}}
+    assert limits_by_score(older, {"generated"}) == {
+        **{score: lines for score, lines in whole.items() if score != "gsg"},
+        "coverage": [("min", 0.01)],
+    }
+    assert limits_by_score(planned | {"of_a_later_version": 3.0}, {"generated"}) == whole
+    assert limits_by_score({}, {"generated"}) == {}
+    monkeypatch.setattr(gates, "GateSettings", MoreGates)
+    assert limits_by_score(planned, {"generated"}) == whole, "of a plan that was made before the gate"
+    assert limits_by_score(asdict(MoreGates(coverage_max=0.7)), {"generated"}) == whole, "no score is no column to draw"
+
+
+def test_drawings_have_only_the_limits_that_a_kind_was_held_against() -> None:
+    planned = asdict(GateSettings(border_max=0.1, flush_max=0.6))
+    assert limits_by_score(planned, {"generated"})["border"] == [("max", 0.1)]
+    assert limits_by_score(planned, {"composited"})["border"] == [("max", 0.6)]
+    assert limits_by_score(planned, {"generated", "keyed"})["border"] == [("max", 0.1), ("max", 0.6)]
+    assert "gsg" not in limits_by_score(planned, {"keyed"})
