@@ -22,6 +22,7 @@ test: $(VENV)/.dev  ## install, then linters, type checker and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 bench: $(VENV)/.dev  ## install, then every figure in benchmarks/
