@@ -31,7 +31,7 @@ from factory.diffusion.train.settings import NetworkSettings, Phase, TrainingFol
 from factory.diffusion.train.trainer import build_optimizer
 from factory.engine.line import Line
 from factory.engine.worker import ShardWorker
-from factory.models.device import device_name
+from factory.models.precision import device_name
 from factory.shards.commit import CommitRecord
 from factory.training.ema import MovingAverage
 

@@ -1,6 +1,7 @@
 """The errors a user may meet. Each is one sentence that names the file or flag and the mend."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 NAMED = 5  # of many, in one sentence
 
@@ -47,3 +48,8 @@ def some(names: Sequence[str], named: int = NAMED) -> str:
     """The first few of many, for a sentence, and how many more there are."""
     rest = len(names) - named
     return ", ".join(names[:named]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def what_failed(error: OSError, place: Path) -> str:
+    """An error of the file system in people's words, with the file; `place` stands for it where none is known."""
+    return f"{error.strerror or error}: {place if error.filename is None else error.filename}"

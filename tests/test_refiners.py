@@ -14,6 +14,7 @@ from factory.engine.plan import read_plan
 from factory.jobs import refine, registry
 from factory.jobs.base import Job
 from factory.jobs.refine import RefineRecipe
+from factory.models.device import Device
 from factory.refine import refiners
 from factory.refine.greenpost import GreenPostSettings
 from factory.refine.refiners import Refiners, in_plan, planned, want_a_device
@@ -34,7 +35,7 @@ class ClippingSettings:
     least: int = 8
     on_device: ClassVar[bool] = False
 
-    def stage(self, _device: str, _batch: int) -> Callable[[Sample], Sample]:
+    def stage(self, _device: Device, _batch: int) -> Callable[[Sample], Sample]:
         return self._clipped
 
     def _clipped(self, sample: Sample) -> Sample:
@@ -49,8 +50,8 @@ class NetworkSettings:
     width: float = 0.5
     on_device: ClassVar[bool] = True
 
-    def stage(self, device: str, _batch: int) -> BatchStage:
-        return Network(self, device)
+    def stage(self, device: Device, _batch: int) -> BatchStage:
+        return Network(self, device.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def test_one_that_is_wanted_is_planned_with_all_its_settings() -> None:
 def test_its_stage_stands_where_its_field_does_and_has_the_plans_settings() -> None:
     found = in_plan({"clipping": {"least": 99}, "network": {"width": 2.0}, "gates": {}})
     assert list(found) == ["network", "clipping"]
-    network = found["network"].stage("a device", 16)
+    network = found["network"].stage(Device("cuda", "a device"), 16)
     assert isinstance(network, BatchStage)
     assert (network, network.device) == (Network(NetworkSettings(width=2.0), "a device"), "a device")
 

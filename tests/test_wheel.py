@@ -30,7 +30,7 @@ NEEDED = (
     "factory/shards/templates/card.md.j2",
     "factory/shipped/pipelines/tiny-green.yaml",
     "factory/shipped/prompts/classes.txt",
-    "factory/sources/public/test_images.txt",
+    "factory/sources/files/test_images.txt",
 )
 SMALL = ("--set", "sources=[{type: procedural, n: 4, classes: [heart, star]}]", "--set", "size=32", "--shard-size", "2")
 Factory = Callable[..., Ended]

@@ -11,7 +11,7 @@ from factory.errors import UsageError
 def recipe_fields(path: Path, job: str = "") -> dict[str, Any]:
     """The fields of a recipe file, or of one that ships.  job: what it must be a recipe of; "" takes any."""
     from factory.jobs.recipes import read_yaml
-    from factory.run.folder import say_on_stderr
+    from factory.run.say import say_on_stderr
     from factory.shipped_files import choose
 
     found = choose("pipelines", str(path), lambda remark: say_on_stderr(f"{path}: {remark}"))

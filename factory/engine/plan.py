@@ -16,7 +16,7 @@ from typing import Any
 from factory.errors import UsageError
 from factory.shards import members
 from factory.shards.keys import MAX_SHARD_SIZE, MAX_SHARDS
-from factory.shards.members import MATTING, Members
+from factory.shards.members import MATTING, OWN, Members
 
 SCHEMA_VERSION = 1
 
@@ -74,6 +74,9 @@ class Plan:
             raise UsageError(f"--batch must be at least 1, not {self.batch_size}.")
         if self.threads < 1:
             raise UsageError(f"--threads must be at least 1, not {self.threads}.")
+        names = [member.name for member in self.members]
+        if len(set(names)) < len(names) or not set(OWN) <= set(names):
+            raise ValueError(f"the members of a sample are {', '.join(names)}: each once, {', '.join(OWN)} among them")
         if self.shards > MAX_SHARDS:
             size = min(MAX_SHARD_SIZE, -(-self.slots // MAX_SHARDS))
             raise UsageError(
@@ -121,13 +124,16 @@ class Plan:
         """What the fingerprint is made of: no byte of a shard depends on paths, titles and counts."""
         content = self.to_json()
         del content["census"], content["places"], content["software"]
-        content["members"] = [member.kind for member in self.members]
-        if content["members"] == [member.kind for member in MATTING]:  # as in all sets made before jobs declared them
-            del content["members"]
+        if "members" in content:  # a member's description may be put better
+            content["members"] = [member.kind for member in self.members]
         return content
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Members are said only where they are not the usual ones: at first no job had others."""
+        content = asdict(self)
+        if self.members == MATTING:
+            del content["members"]
+        return content
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Plan":

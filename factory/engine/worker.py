@@ -19,7 +19,7 @@ from factory.engine.legs import Leg, Passing, Singly, begin, go, go_singly
 from factory.engine.line import Line
 from factory.engine.plan import Plan, Shard, read_plan, sample_seed
 from factory.engine.software import software
-from factory.errors import DataError, MachineError
+from factory.errors import DataError, MachineError, what_failed
 from factory.sample import Admission, Rejection, Request, Sample
 from factory.shards.commit import CommitRecord, FileRecord, commit, digest_file
 from factory.shards.keys import make_key, shard_name
@@ -95,11 +95,6 @@ class OpenShard:
         return members
 
 
-def what_failed(error: OSError, place: Path) -> str:
-    """An error of the file system in people's words, with the file; `place` stands for it where none is known."""
-    return f"{error.strerror or error}: {place if error.filename is None else error.filename}"
-
-
 class ShardWorker:
     """Holds the built line (models, open tables) and makes shards with it, in whatever process it lives."""
 
@@ -138,7 +133,8 @@ class ShardWorker:
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
             with tempfile.SpooledTemporaryFile(SPOOL_BYTES, mode="w+b", dir=str(self._scratch)) as spool:
-                state = OpenShard(shard, self._line.admission(), spool, *begin(self._line.stages))
+                legs, finishing = begin(self._line.stages)
+                state = OpenShard(shard, self._line.admission(), spool, legs, finishing)
                 attempts = self._fill(state, report)
                 record = self._publish(state, attempts, started)
         except OSError as error:

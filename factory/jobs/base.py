@@ -75,7 +75,7 @@ class Job(Generic[R]):
 
     plan: reads and hashes every input; remembers what it saw of files.  Raises UsageError.
     line: the production line of a plan, built in a worker. Importable by name, for it travels to other processes.
-    members: what lies in a shard of each sample.
+    members: what lies in a shard of each sample: MATTING, and what the job adds to it.
     runs_a_model: whether workers want GPUs.
     lay_beside: writes what belongs to the set beside its shards, under the folder's lock, each time the run starts.
     """

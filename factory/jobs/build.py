@@ -15,6 +15,7 @@ from factory.errors import InputChanged, UsageError
 from factory.greenscreen.colours import KeyName
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
+from factory.models.device import Device, best_device
 from factory.quality.scores import ScoreSettings
 from factory.sample import Source
 from factory.settings import settings
@@ -115,17 +116,16 @@ def line(plan: Plan, root: Path) -> Line:
     return matting_line(plan, captioned, device)
 
 
-def _captioned(plan: Plan, sources: Mapping[str, Source]) -> tuple[Mapping[str, Source], str]:
+def _captioned(plan: Plan, sources: Mapping[str, Source]) -> tuple[Mapping[str, Source], Device]:
     """The sources with a model that captions their samples, and the device it runs on."""
-    from factory.models.device import best_device  # noqa: PLC0415  (torch takes seconds)
-    from factory.sources.captioning.captioner import Captioner  # noqa: PLC0415
+    from factory.sources.captioning.captioner import Captioner  # noqa: PLC0415  (torch takes seconds)
 
-    device, recorded = best_device()
+    device = best_device()
     folder = Path(plan.places["captioner"])
-    captioner = Captioner(folder, settings(CaptionSettings, plan.settings["captioner"]), device)
+    captioner = Captioner(folder, settings(CaptionSettings, plan.settings["captioner"]), device.torch)
     if captioner.fingerprint != plan.weights["captioner"]:
         raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
-    return {name: Captioned(source, captioner) for name, source in sources.items()}, recorded
+    return {name: Captioned(source, captioner) for name, source in sources.items()}, device
 
 
 def _runs_a_model(recipe: BuildRecipe) -> bool:

@@ -19,6 +19,7 @@ from factory.errors import InputChanged, UsageError
 from factory.greenscreen.colours import KeyName
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
+from factory.models.device import best_device
 from factory.models.folder import read_json
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, planned
@@ -32,7 +33,7 @@ NAMED = 3  # prompts and words that it names
 BIG_MODEL_TEMPLATE = "a photo of {a} {class}"
 
 
-class GenerateRecipe(NewSet, Refiners):
+class GenerateRecipe(Refiners, NewSet):
     """Prompts in, samples out."""
 
     job: Literal["generate"] = "generate"
@@ -82,15 +83,14 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
 def line(plan: Plan, _root: Path) -> Line:
     """The sampler on this worker's device, then the stages of every line."""
     from factory.diffusion.sample.source import DiffuMattingSource  # noqa: PLC0415  (torch takes seconds)
-    from factory.models.device import best_device  # noqa: PLC0415
 
-    device, recorded = best_device()
+    device = best_device()
     sampler = settings(SamplerSettings, plan.settings["sampler"])
     folder = Path(plan.places["diffumatting"])
-    model = DiffuMattingSource(folder, sampler, plan.batch_size, device, licence=plan.settings["licence"])
+    model = DiffuMattingSource(folder, sampler, plan.batch_size, device.torch, licence=plan.settings["licence"])
     if model.model != plan.weights["diffumatting"]:
         raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
-    return matting_line(plan, {"diffumatting": model}, recorded, device)
+    return matting_line(plan, {"diffumatting": model}, device)
 
 
 def _runs_a_model(_recipe: GenerateRecipe) -> bool:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from factory.engine.draft import Draft
 from factory.engine.inputs import HOLE, InputTable, make_table
+from factory.engine.made import made_shards
 from factory.engine.plan import Plan, Segment, read_plan
 from factory.errors import UsageError
 from factory.jobs.base import DerivedSet
@@ -49,15 +50,11 @@ class InputSet:
 
 def read_set(data: Path, without: pa.Array = NO_KEYS) -> InputSet:
     """Read the records and manifest of a set, finished or not.  without: keys of samples to leave out."""
-    layout = Layout(data)
-    plan = read_plan(layout.plan)
-    records = list(valid_commits(layout, plan.fingerprint))
-    if not records:
-        raise UsageError(f"{data} has no finished shard yet: run its command first.")
+    plan, records = made_shards(data)
     remarks = []
     if len(records) < plan.shards:
         remarks.append(f"{data} is not finished: only its {len(records):,} of {plan.shards:,} shards are taken.")
-    accepted = _accepted(layout, records)
+    accepted = _accepted(Layout(data), records)
     accepted = accepted.filter(pc.invert(pc.is_in(accepted["key"], value_set=without)))
     samples, first = [], 0
     for segment in plan.segments:

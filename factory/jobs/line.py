@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from factory.engine.line import Line
 from factory.engine.plan import Plan
+from factory.models.device import CPU, Device
 from factory.quality.gates import GateSettings, NearDuplicates, judge
 from factory.quality.scores import ScoreSettings, score
 from factory.refine.refiners import in_plan
@@ -18,21 +19,20 @@ NONE: Mapping[str, Stage | BatchStage] = {}
 def matting_line(
     plan: Plan,
     sources: Mapping[str, Source],
-    device: str = "cpu",
-    torch_device: str = "cpu",
+    device: Device = CPU,
     *,
     first: Mapping[str, Stage | BatchStage] = NONE,
 ) -> Line:
     """Refine, score and gate what the sources make, as far as the plan has settings for it.
 
-    sources: by the names that the plan's segments use.  device: what is recorded.  torch_device: what refiners run on.
+    sources: by the names that the plan's segments use.  device: of what wants one.
     first: the job's own stages, before all others.
     """
     gates = settings(GateSettings, plan.settings["gates"])
     marking = settings(MarkingSettings, plan.settings["marking"])
     stages = dict(first)
     for name, refiner in in_plan(plan.settings).items():
-        stages[name] = refiner.stage(torch_device, plan.batch_size)
+        stages[name] = refiner.stage(device, plan.batch_size)
     if "scores" in plan.settings:  # a filter has none: it judges by those that are recorded
         scores = settings(ScoreSettings, plan.settings["scores"])
         stages["score"] = lambda sample: score(sample, scores)
@@ -42,5 +42,5 @@ def matting_line(
         stages=stages,
         admission=lambda: NearDuplicates(gates),
         encode=lambda sample: encode(sample, marking, plan.members),
-        device=device,
+        device=device.name,
     )

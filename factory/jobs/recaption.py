@@ -14,7 +14,7 @@ from factory.jobs.base import DerivedSet, Job
 from factory.jobs.input_set import SAMPLES, derive, hand_on_changes, open_stored, read_set
 from factory.jobs.line import matting_line
 from factory.sources.captioning.captioned import Recaptioned
-from factory.sources.captioning.corrections import read_corrections, with_captions
+from factory.sources.captioning.corrections import CHANGES, corrected, read_corrections
 
 
 class CaptionsRecipe(DerivedSet):
@@ -32,7 +32,7 @@ def plan(recipe: CaptionsRecipe, _memory: Memory) -> Draft:
     if not corrections:
         raise UsageError(f"{recipe.table} changes no caption of {recipe.data}: there is nothing to make.")
     draft.tables |= {
-        name: with_captions(table, corrections) for name, table in draft.tables.items() if name.startswith(SAMPLES)
+        name: corrected(table, corrections) for name, table in draft.tables.items() if name.startswith(SAMPLES)
     }
     return draft
 
@@ -43,7 +43,8 @@ def line(plan: Plan, root: Path) -> Line:
 
 
 def _hand_on_corrections(recipe: CaptionsRecipe) -> None:
-    hand_on_changes(recipe, read_corrections(recipe.data, recipe.table), recipe.by)
+    if not (recipe.out / CHANGES).exists():
+        hand_on_changes(recipe, read_corrections(recipe.data, recipe.table), recipe.by)
 
 
 JOB = Job(CaptionsRecipe, plan, line, lay_beside=_hand_on_corrections)

@@ -13,12 +13,13 @@ from factory.engine.survey import Memory
 from factory.jobs.base import DerivedSet, Job
 from factory.jobs.input_set import derive, hand_on_changes, open_stored, read_set
 from factory.jobs.line import matting_line
+from factory.models.device import CPU, best_device
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, in_plan, planned, want_a_device
 
 
-class RefineRecipe(DerivedSet, Refiners):
-    """GreenPost over an existing set: same keys, new mattes."""
+class RefineRecipe(Refiners, DerivedSet):
+    """Other refiners, or other settings of them, over an existing set: same keys, new mattes."""
 
     job: Literal["refine"] = "refine"
     gates: dict[str, Any] = Field(default_factory=dict)  # what differs from the set's own gates
@@ -34,11 +35,8 @@ def plan(recipe: RefineRecipe, _memory: Memory) -> Draft:
 def line(plan: Plan, root: Path) -> Line:
     """The stored samples through every stage."""
     sources = {"dataset": open_stored(plan, root)}
-    if not any(refiner.on_device for refiner in in_plan(plan.settings).values()):
-        return matting_line(plan, sources)
-    from factory.models.device import best_device  # noqa: PLC0415  (torch takes seconds)
-
-    return matting_line(plan, sources, torch_device=best_device()[0])
+    wants_device = any(refiner.on_device for refiner in in_plan(plan.settings).values())
+    return matting_line(plan, sources, best_device() if wants_device else CPU)
 
 
 JOB = Job(RefineRecipe, plan, line, runs_a_model=want_a_device, lay_beside=hand_on_changes)

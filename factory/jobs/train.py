@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from factory.diffusion.train.settings import TrainSettings
+from pydantic import model_validator
+
+from factory.diffusion.train.settings import FREE, TrainSettings
 from factory.jobs.base import Recipe, Training
+from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
 
 
@@ -15,12 +18,18 @@ class TrainRecipe(Recipe):
     job: Literal["train"] = "train"
     train: TrainSettings
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_was_a_setting_once(cls, fields: Any) -> Any:
+        """Recipes of earlier versions name it, always with this one value."""
+        own = fields.get("train") if isinstance(fields, dict) else None
+        if isinstance(own, dict) and own.get("detail_space") == "latent":
+            return fields | {"train": {name: value for name, value in own.items() if name != "detail_space"}}
+        return fields
+
 
 def pin(recipe: TrainRecipe) -> None:
     """The folder belongs to the settings it was started with."""
-    from factory.diffusion.train.settings import FREE  # noqa: PLC0415
-    from factory.training.pinned_settings import pin_settings  # noqa: PLC0415
-
     pin_settings(recipe.train, recipe.out, free=FREE)
 
 

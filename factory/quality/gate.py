@@ -84,8 +84,8 @@ class Limit(NamedTuple):
 
 
 def number(value: float) -> str:
-    """Three significant digits; a large count in full."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    """Three significant digits, without an exponent; a large count in full."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def limits(gates: Any) -> dict[str, Limit]:

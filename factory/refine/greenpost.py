@@ -36,6 +36,7 @@ from factory.greenscreen.kmeans import dominant_colours
 from factory.greenscreen.morphology import dilated, disc, eroded
 from factory.greenscreen.plates import CLUSTERS, estimate_plate, open_to_border, scaled, sure_background
 from factory.greenscreen.unmixing import spread, unmixed
+from factory.models.device import Device
 from factory.sample import Matte, Picture, Sample, Stage
 
 Floats = NDArray[np.float32]
@@ -68,7 +69,7 @@ class GreenPostSettings:
 
     on_device: ClassVar[bool] = False  # numpy and OpenCV do its work
 
-    def stage(self, _device: str, _batch: int) -> Stage:
+    def stage(self, _device: Device, _batch: int) -> Stage:
         """GreenPost with these settings."""
         return lambda sample: green_post(sample, self)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, Protocol, cast
 
+from factory.models.device import Device
 from factory.refine.greenpost import GreenPostSettings
 from factory.sample import BatchStage, Stage
 from factory.settings import Strict, settings
@@ -21,10 +22,10 @@ class RefinerSettings(Protocol):
 
     on_device: ClassVar[bool]
 
-    def stage(self, device: str, batch: int) -> Stage | BatchStage:
+    def stage(self, device: Device, batch: int) -> Stage | BatchStage:
         """The refiner itself, in a worker. Torch is loaded here: its threads are pinned right after.
 
-        device: for torch, "cuda" or "cpu".  batch: samples of a full batch.
+        batch: samples of a full one.
         Who changes α returns colours that fit it: I = αF + (1 − α)B is a gate.
         """
         ...

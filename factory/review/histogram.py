@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.quality.gate import Side
+from factory.quality.gate import Side, number
 
 WIDTH, HEIGHT = 320.0, 120.0  # of the plot, in SVG units
 BINS = 40
@@ -76,11 +76,6 @@ def histogram(
         count=int(values.size),
         outside=int(np.count_nonzero((values < low) | (values > high))),
     )
-
-
-def number(value: float) -> str:
-    """Three significant digits, without an exponent."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _bars(

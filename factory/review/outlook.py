@@ -73,7 +73,7 @@ def _forecast(plan: Plan, records: list[CommitRecord]) -> list[str]:
 
 def _side(plan: Plan) -> int:
     """Pixels of a picture's side; 0 where the input decides."""
-    if plan.job != "generate":
+    if "sampler" not in plan.settings:
         return int(plan.settings.get("size", 0))
     if side := int(plan.settings["sampler"]["size"]):
         return side

@@ -20,7 +20,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedItems:
     """Items of one source with bad data. kinds: kind of error → how many, and the manifest rows of the first ones."""
 
     label: str
@@ -46,12 +46,12 @@ def refusals(met: Counter[Group], cards: Mapping[Group, Sequence[Card]], names: 
 
 def failures(
     met: Counter[Group], rows: Mapping[Group, Sequence[Mapping[str, Any]]], names: Mapping[str, str]
-) -> list[Failed]:
+) -> list[FailedItems]:
     """By source in the recipe's order; inside, by kind of error, the most frequent first."""
     found = []
     for name, label in names.items():
         kinds = Counter({kind: count for (source, kind), count in met.items() if source == name})
         if kinds:
             told = {kind: (count, rows.get((name, kind), [])) for kind, count in kinds.most_common()}
-            found.append(Failed(label, kinds.total(), told))
+            found.append(FailedItems(label, kinds.total(), told))
     return found

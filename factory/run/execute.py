@@ -15,16 +15,16 @@ from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan
 from factory.engine.progress import LiveLine, Tally
 from factory.engine.survey import Memory
-from factory.engine.worker import what_failed
-from factory.errors import MachineError, UsageError
+from factory.errors import MachineError, UsageError, what_failed
 from factory.jobs.base import RunSettings
 from factory.jobs.prepare import prepare
 from factory.jobs.registry import job_of
 from factory.review.report import write_report
 from factory.review.thumbnails import rejection_thumbnail
-from factory.run.folder import Say, check_out, interruptible, refused, say_on_stderr, writable
+from factory.run.folder import check_out, interruptible, raise_if_refused, writable
 from factory.run.hire import hire_crew
 from factory.run.result import Result, summarise
+from factory.run.say import Say, say_on_stderr
 from factory.run.settle import settle
 from factory.shards.card import SourceLine
 from factory.shards.commit import CommitRecord, valid_commits
@@ -54,7 +54,7 @@ def look_and_plan(recipe: RunSettings, layout: Layout) -> Prepared:
     try:
         return prepare(recipe, Memory(layout.survey))
     except OSError as error:
-        refused(error, layout.root)
+        raise_if_refused(error, layout.root)
         raise MachineError(
             f"planning the run in {layout.root} failed ({what_failed(error, layout.root)}): mend that, then run the "
             "same command again."
@@ -138,7 +138,7 @@ def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) ->
     against = counts if any(count.paper for count in counts) else []
     settings = FinishSettings(
         title=f"{layout.root.resolve().name} ({plan.job})",
-        duplicate_distance=max(0, plan.settings["gates"]["duplicate_distance"]),
+        duplicate_distance=max(0, plan.settings.get("gates", {}).get("duplicate_distance", 0)),
         sources=tuple(SourceLine(title=c.title, found=c.found, used=c.used, paper=c.paper) for c in against),
         excluded=plan.settings.get("excluded", {}),
     )

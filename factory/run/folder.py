@@ -3,24 +3,15 @@
 import errno
 import re
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from factory.engine.worker import what_failed
-from factory.errors import Interrupted, MachineError, UsageError
+from factory.errors import Interrupted, MachineError, UsageError, what_failed
 
 OURS = {"plan.json", "inputs", ".lock", ".tmp", ".survey", "recipe.yaml", "events.jsonl"}  # of a killed planning
 REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}  # of a wrong --out
-Say = Callable[[str], None]
-
-
-def say_on_stderr(sentence: str) -> None:
-    with suppress(OSError):  # whoever read it is gone; the run goes on
-        sys.stderr.write(f"{sentence}\n")
-        sys.stderr.flush()
 
 
 def check_out(out: Path, marker: str = "plan.json") -> Path:
@@ -47,13 +38,13 @@ def writable(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        refused(error, out)
+        raise_if_refused(error, out)
         raise MachineError(
             f"the run in {out} failed ({what_failed(error, out)}): mend that, then run the same command again."
         ) from error
 
 
-def refused(error: OSError, out: Path) -> None:
+def raise_if_refused(error: OSError, out: Path) -> None:
     """Raises UsageError where the error says that --out is no folder to write to."""
     if error.errno in REFUSALS and _concerns(error, out.absolute()):
         raise UsageError(f"--out {out} cannot be written ({error.strerror}): choose a folder you own.") from error

@@ -1,5 +1,6 @@
 """Recipe → a trained model, with a live line: the training counterpart of execute.py."""
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 from factory.engine.progress import LiveLine
 from factory.jobs.base import Recipe, Training
 from factory.jobs.recipes import to_yaml
-from factory.run.folder import check_out, interruptible, say_on_stderr, writable
-from factory.shards.lock import hold
+from factory.run.folder import check_out, interruptible, writable
+from factory.run.say import say_on_stderr
+from factory.shards.durable import write_durably
+from factory.shards.layout import Layout
 from factory.training.pinned_settings import SETTINGS_FILE
 from factory.training.progress import TrainingProgress
 
@@ -39,7 +42,9 @@ class TrainingLine:
 def execute_training(job: Training[Any], recipe: Recipe) -> Path:
     """Train, or go on where a killed training stopped; returns the model folder."""
     out = check_out(recipe.out, SETTINGS_FILE)
-    with writable(out), hold(out / ".lock", f"training {time.strftime('%Y-%m-%d %H:%M')}"), interruptible():
+    layout, run = Layout(out), f"training {time.strftime('%Y-%m-%d %H:%M')}"
+    with writable(out), layout.store.lease(layout.lock, run), interruptible():
         job.pin(recipe)
-        (out / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
+        shutil.rmtree(layout.scratch, ignore_errors=True)  # of a killed run
+        write_durably(layout.recipe, to_yaml(recipe).encode())
         return job.train(recipe, TrainingLine())

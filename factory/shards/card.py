@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from factory.sample import DRAWN, GENERATED
 from factory.shards.commit import CommitRecord
 from factory.shards.indexes import MAIN_SPLIT
+from factory.shards.markdown import environment
 from factory.shards.members import MATTING, Members
 from factory.shards.schema import features
 
@@ -95,31 +95,26 @@ def dataset_card(contents: Contents, title: str, sources: Sequence[SourceLine], 
     """
     from huggingface_hub import DatasetCard  # noqa: PLC0415  (only finalisation needs it)
 
-    environment = Environment(
-        loader=PackageLoader("factory.shards", "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown; the filter `cell` keeps foreign text in its place
-    )
-    environment.filters["cell"] = cell
     splits = sorted(contents.splits, key=lambda name: (name != MAIN_SPLIT, name))
     attributions = sorted(contents.attributions - {""})
-    body = environment.get_template("card.md.j2").render(
-        title=title,
-        contents=contents,
-        splits=splits,
-        first_split=splits[0] if splits else MAIN_SPLIT,
-        origins=sorted(contents.origins.items()),
-        sources=sources,
-        excluded=sorted(excluded.items()),
-        source_types=sorted(contents.source_types.items()),
-        classes=len(contents.classes - {""}),
-        sizes=sorted(contents.sizes.items()),
-        attributions=attributions[:_LISTED],
-        further_attributions=max(0, len(attributions) - _LISTED),
-        further_members=[member for member in contents.members if member not in MATTING],
+    body = (
+        environment("factory.shards", "templates")
+        .get_template("card.md.j2")
+        .render(
+            title=title,
+            contents=contents,
+            splits=splits,
+            first_split=splits[0] if splits else MAIN_SPLIT,
+            origins=sorted(contents.origins.items()),
+            sources=sources,
+            excluded=sorted(excluded.items()),
+            source_types=sorted(contents.source_types.items()),
+            classes=len(contents.classes - {""}),
+            sizes=sorted(contents.sizes.items()),
+            attributions=attributions[:_LISTED],
+            further_attributions=max(0, len(attributions) - _LISTED),
+            further_members=[member for member in contents.members if member not in MATTING],
+        )
     )
     return str(DatasetCard(f"---\n{_front_matter(contents, splits, title)}\n---\n{body}"))
 
@@ -161,8 +156,3 @@ def _licence(contents: Contents) -> dict[str, str]:
     if only in _HUB_LICENCES:
         return {"license": only}
     return {"license": "other", "license_name": "see-origins", "license_link": "README.md#origins-and-licences"}
-
-
-def cell(text: str) -> str:
-    """Foreign text that neither breaks a table nor smuggles in markup."""
-    return " ".join(text.replace("|", "¦").replace("<", "‹").replace(">", "›").split()) or "–"

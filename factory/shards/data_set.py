@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from factory.errors import UsageError
 from factory.shards.layout import Layout
-from factory.shards.lookup import OFFSET, SIZE, find, read_row
+from factory.shards.lookup import find, read_row
 from factory.shards.manifest import UNREADABLE, manifest_files, read_manifest
+from factory.shards.members import is_place
 from factory.shards.reader import Stored
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 ACCEPTED = pc.field("status") == "accepted"
 AT_ONCE = 1024  # rows that are Python objects at a time
-ENDS = (OFFSET, SIZE)
 
 
 class DataSet:
@@ -53,7 +53,7 @@ class DataSet:
         """Key, shard, split and the members' places of all accepted samples."""
         files = manifest_files(self._layout)
         try:
-            members = [name for name in pq.read_schema(files[0]).names if name.endswith(ENDS)] if files else []
+            members = [name for name in pq.read_schema(files[0]).names if is_place(name)] if files else []
         except UNREADABLE as error:
             raise self._damaged(error) from error
         return self._read(["key", "shard", "split", *members]).combine_chunks()

@@ -26,7 +26,7 @@ from factory.shards.croissant import croissant
 from factory.shards.duplicates import DuplicateSearch, KeyPairs
 from factory.shards.durable import json_bytes
 from factory.shards.indexes import dali_index, shard_indexes
-from factory.shards.keys import key_of_number
+from factory.shards.keys import SHARD_PATTERN, key_of_number
 from factory.shards.layout import Layout
 from factory.shards.manifest import DUPLICATE_OF, ROWS_IN_ONE_FILE, UNREADABLE, final_schema
 from factory.shards.members import MATTING, Members
@@ -35,10 +35,10 @@ SCHEMA_VERSION = 1
 ROW_GROUP = 65_536  # rows; a part each would make the file's footer larger than its data
 
 _OURS = {  # what a killed run may have left behind; anything else in these folders is somebody's, and verify names it
-    "data": re.compile(r"[a-z]+-\d{6}\.tar"),
-    "parts": re.compile(r"part-\d{6}\.parquet"),
-    "rejected": re.compile(r"\d{6}\.tar"),
-    "index": re.compile(r"[a-z]+-\d{6}\.idx"),
+    "data": re.compile(rf"[a-z]+-{SHARD_PATTERN}\.tar"),
+    "parts": re.compile(rf"part-{SHARD_PATTERN}\.parquet"),
+    "rejected": re.compile(rf"{SHARD_PATTERN}\.tar"),
+    "index": re.compile(rf"[a-z]+-{SHARD_PATTERN}\.idx"),
 }
 
 

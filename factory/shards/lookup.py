@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.errors import DataError, UsageError
-from factory.shards.keys import is_key, shard_of
+from factory.shards.keys import KEY_DIGITS, is_key, shard_of
 from factory.shards.layout import Layout
 from factory.shards.manifest import UNREADABLE
+from factory.shards.members import places
 from factory.shards.reader import Stored, decode_as_promised
 
-OFFSET, SIZE = "_offset", "_size"  # at the end of a column: where a member's bytes begin, and how many there are
 NEIGHBOURS = 2  # named on each side of a key that is not there
 
 
@@ -25,7 +25,9 @@ def attempts(root: Path, key: str) -> list[dict[str, Any]]:
     """
     layout = Layout(root)
     if not is_key(key):
-        raise UsageError(f"{key!r} is no key: give the 10 digits before a member's first dot, such as 0000000003.")
+        raise UsageError(
+            f"{key!r} is no key: give the {KEY_DIGITS} digits before a member's first dot, such as 0000000003."
+        )
     part = layout.part(shard_of(key))
     file = part if part.exists() else layout.manifest
     rows: list[dict[str, Any]] = []
@@ -55,21 +57,20 @@ def read_row(root: Path, row: dict[str, Any]) -> Stored:
     Raises DataError where the bytes there are no such sample, UsageError where the tar is missing.
     """
     layout, key = Layout(root), row["key"]
-    names = [name.removesuffix(OFFSET) for name in row if name.endswith(OFFSET)]
-    places = {name.replace("_", "."): (row[f"{name}{OFFSET}"], row.get(f"{name}{SIZE}")) for name in names}
-    numbers = [row["shard"], *chain.from_iterable(places.values())]
+    lie = places(row)
+    numbers = [row["shard"], *chain.from_iterable(lie.values())]
     if not str(row["split"]).isidentifier() or not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise DataError("manifest", f"the manifest does not say where sample {key} lies")
     tar = layout.tar(row["shard"], row["split"])
     length = layout.store.size(tar)
     if length is None:
         raise UsageError(f"{tar} is missing: `factory verify {root}` names what else is, running again remakes it.")
-    begin = min((offset for offset, _ in places.values()), default=0)
-    end = max((offset + size for offset, size in places.values()), default=0)
+    begin = min((offset for offset, _ in lie.values()), default=0)
+    end = max((offset + size for offset, size in lie.values()), default=0)
     if end > length:
         raise DataError("broken_tar", f"{tar.name} ends at byte {length:,}, but sample {key} lies up to {end:,}")
     span = layout.store.read(tar, begin, end - begin)  # members lie beside each other: one read gets them all
-    bodies = {name: span[offset - begin : offset - begin + size] for name, (offset, size) in places.items()}
+    bodies = {name: span[offset - begin : offset - begin + size] for name, (offset, size) in lie.items()}
     return decode_as_promised(key, bodies)
 
 

@@ -73,6 +73,17 @@ def column(extension: str, what: Literal["offset", "size"]) -> str:
     return f"{extension.replace('.', '_')}_{what}"
 
 
+def is_place(name: str) -> bool:
+    """Whether a column of the manifest is one of these."""
+    return name.endswith(("_offset", "_size"))
+
+
+def places(row: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Extension → offset and size, as a manifest's row has them; None where it lacks one."""
+    names = [name.removesuffix("_offset").replace("_", ".") for name in row if name.endswith("_offset")]
+    return {name: (row[column(name, "offset")], row.get(column(name, "size"))) for name in names}
+
+
 def from_json(data: Sequence[Mapping[str, Any]]) -> Members:
     """The members that a plan declares."""
     return tuple(Member(**member) for member in data)

@@ -3,7 +3,8 @@
 A store is addressed by the paths of `Layout`; what they mean is its own business. What is being made lies in a local
 scratch folder first; only finished files enter the store, each whole or not at all.
 
-A new store is a class with these methods and a line in STORES.
+A new store is a class with these methods and a line in STORES. So far there is one, and `run/folder.py` refuses
+addresses.
 """
 
 import os
@@ -101,5 +102,5 @@ STORES: Mapping[str, Store] = {"": FolderStore()}  # by the scheme of an address
 
 def open_store(root: Path) -> Store:
     """The store of a set's address. Those without a scheme are folders, and so far only these are taken."""
-    scheme, separator, _ = str(root).partition(":/")
-    return STORES[scheme if separator and scheme in STORES else ""]
+    scheme, _, _ = str(root).partition(":/")
+    return STORES.get(scheme, STORES[""])

@@ -12,7 +12,7 @@ BLOCK = tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class Entry:
     """One file in a tar. offset: of its body.  plain: its header is just what our writer writes for it."""
 
     name: str
@@ -21,7 +21,7 @@ class Member:
     plain: bool
 
 
-def walk(file: BinaryIO) -> Iterator[Member]:
+def walk(file: BinaryIO) -> Iterator[Entry]:
     """All members in the order they lie there.
 
     Raises DataError("broken_tar") at the first place that is neither a member nor the archive's end.
@@ -44,7 +44,7 @@ def walk(file: BinaryIO) -> Iterator[Member]:
         if len(body) != info.size or len(padding) != -len(body) % BLOCK:
             raise DataError("broken_tar", f"it ends inside {info.name}")
         plain = not padding.strip(b"\0") and header == _our_header(info)
-        yield Member(info.name, start + BLOCK, body, plain)
+        yield Entry(info.name, start + BLOCK, body, plain)
 
 
 def _our_header(info: tarfile.TarInfo) -> bytes:

@@ -24,7 +24,7 @@ from factory.shards.marking import SOURCE_TYPE, SYSTEM, SYSTEM_VERSION, read_mar
 from factory.shards.members import Members, column, extensions
 from factory.shards.reader import Stored, decode
 from factory.shards.schema import metadata_schema, misfits
-from factory.shards.tar_check import Member, walk
+from factory.shards.tar_check import Entry, walk
 from factory.shards.writer import Extent
 
 LEVELS = 1.0  # by which a recomputed residual may differ
@@ -106,7 +106,7 @@ def _check_file(folder: Path, file: FileRecord) -> Iterator[Fault]:
 def _check_tar(path: Path, record: CommitRecord, contents: _Contents) -> Iterator[Fault]:
     place = f"data/{path.name}"
     with path.open("rb") as file:
-        members: list[Member] = []
+        members: list[Entry] = []
         try:
             for member in walk(file):
                 if not member.plain:
@@ -126,7 +126,7 @@ def _check_tar(path: Path, record: CommitRecord, contents: _Contents) -> Iterato
         yield Fault(place, "order", "its samples are not in the order of their keys")
 
 
-def _check_sample(place: str, members: list[Member], record: CommitRecord, contents: _Contents) -> Iterator[Fault]:
+def _check_sample(place: str, members: list[Entry], record: CommitRecord, contents: _Contents) -> Iterator[Fault]:
     """One run of members that share a key."""
     key = members[0].name.partition(".")[0]
     names = [member.name.partition(".")[2] for member in members]

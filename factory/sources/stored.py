@@ -1,4 +1,4 @@
-"""The samples of an existing data set as a source: for refine and filter."""
+"""The samples of an existing data set as a source: for jobs over an existing set."""
 
 import hashlib
 import os

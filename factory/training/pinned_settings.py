@@ -1,7 +1,6 @@
 """A training folder belongs to the settings it was started with."""
 
 import dataclasses
-import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,7 @@ def pin_settings(settings: Any, out: Path, *, free: Collection[str]) -> None:
     if not file.is_file():
         write_json(file, dataclasses.asdict(settings), out)
         return
-    known = {field.name for field in dataclasses.fields(settings)}
-    stored = {name: value for name, value in json.loads(file.read_bytes()).items() if name in known}
-    pinned: Any = TypeAdapter(type(settings)).validate_python(stored)
+    pinned: Any = TypeAdapter(type(settings)).validate_json(file.read_bytes())  # which passes over unknown fields
     differing = [name for name in differing_fields(pinned, settings) if name.partition(".")[0] not in free]
     if differing:
         raise UsageError(

@@ -9,9 +9,12 @@ import torch
 from factory.shards.durable import appearing
 
 
-def save_state(file: Path, state: Mapping[str, Any]) -> None:
-    """Replace the state on disk.  state: tensors, numbers, texts, and containers of them."""
-    with appearing(file) as opened:
+def save_state(file: Path, state: Mapping[str, Any], scratch: Path) -> None:
+    """Replace the state on disk.
+
+    state: tensors, numbers, texts, and containers of them.  scratch: a folder for what a killed save leaves behind.
+    """
+    with appearing(file, scratch) as opened:
         torch.save(dict(state), opened)
 
 

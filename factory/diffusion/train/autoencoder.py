@@ -15,7 +15,7 @@ from torch import Tensor
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.settings import TrainSettings
-from factory.models.device import autocast
+from factory.models.precision import autocast
 from factory.training import draws
 
 

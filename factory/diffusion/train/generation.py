@@ -17,7 +17,7 @@ from factory.diffusion.train import losses
 from factory.diffusion.train.attention_probe import TokenAttention, probed
 from factory.diffusion.train.data import Tokens, TrainingSet
 from factory.diffusion.train.settings import TrainSettings
-from factory.models.device import autocast
+from factory.models.precision import autocast
 from factory.training import draws
 
 

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors import safe_open
 
 from factory.diffusion import model_files
@@ -15,7 +14,7 @@ from factory.diffusion.train import data as training_data
 from factory.diffusion.train.sets import SetFacts
 from factory.diffusion.train.settings import FREE, TrainSettings
 from factory.diffusion.vocabulary import Vocabulary
-from factory.shards.card import cell
+from factory.shards.markdown import environment
 from factory.training.log import read_log
 
 
@@ -23,32 +22,27 @@ def model_card(
     settings: TrainSettings, out: Path, sets: Sequence[SetFacts], sampler: SamplerSettings, known: Vocabulary | None
 ) -> str:
     """The whole README.md of the finished training in `out`."""
-    environment = Environment(
-        loader=PackageLoader("factory.diffusion.train", "."),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown; the filter `cell` keeps foreign text in its place
-    )
-    environment.filters["cell"] = cell
     title = f"DiffuMatting {out.resolve().name}"
     record = json.loads((out / "finished.json").read_text(encoding="utf-8"))
     caption = (settings.picture_prompts or sets[0].captions)[0]
-    body = environment.get_template("model_card.md.j2").render(
-        title=title,
-        s=settings,
-        base=Path(settings.base).name,
-        weights=_weights(out / "model"),
-        sampler=sampler,
-        prompt=training_data.TEMPLATES[settings.template].format(caption=caption),
-        known=known,
-        binary=sum(one.binary for one in sets),
-        sets=sets,
-        record=record,
-        duration=_duration(record["seconds"]),
-        phases=list(zip(settings.phases, _last_losses(settings, out), strict=True)),
-        recipe=_recipe(settings),
+    body = (
+        environment("factory.diffusion.train", ".")
+        .get_template("model_card.md.j2")
+        .render(
+            title=title,
+            s=settings,
+            base=Path(settings.base).name,
+            weights=_weights(out / "model"),
+            sampler=sampler,
+            prompt=training_data.TEMPLATES[settings.template].format(caption=caption),
+            known=known,
+            binary=sum(one.binary for one in sets),
+            sets=sets,
+            record=record,
+            duration=_duration(record["seconds"]),
+            phases=list(zip(settings.phases, _last_losses(settings, out), strict=True)),
+            recipe=_recipe(settings),
+        )
     )
     return f"---\n{_front_matter(settings, title)}---\n{body}"
 

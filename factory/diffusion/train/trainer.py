@@ -27,9 +27,10 @@ from factory.diffusion.train.generation import GenerationTask
 from factory.diffusion.train.settings import FREE, Phase, TrainSettings
 from factory.engine.software import software
 from factory.errors import MachineError, UsageError
-from factory.models.device import device_name, uses_bf16
 from factory.models.folder import read_json
+from factory.models.precision import device_name, uses_bf16
 from factory.shards.durable import write_json
+from factory.shards.layout import Layout
 from factory.training import log
 from factory.training.ema import MovingAverage
 from factory.training.pinned_settings import pin_settings
@@ -135,7 +136,7 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        save_state(self.state_file, state)
+        save_state(self.state_file, state, Layout(self.out).scratch)
 
     def publish(self, model: Path) -> None:
         """Write the averaged weights as a model folder, on a base beside what it left frozen."""

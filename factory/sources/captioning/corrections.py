@@ -15,9 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from factory.engine.plan import read_plan
+from factory.engine.made import made_shards
 from factory.errors import UsageError, some
-from factory.shards.commit import valid_commits
 from factory.shards.durable import appearing
 from factory.shards.keys import KEY_DIGITS
 from factory.shards.layout import Layout
@@ -100,7 +99,7 @@ def read_corrections(data: Path, table: Path) -> list[Correction]:
     return [change for change in corrections if change.new != change.old]
 
 
-def with_captions(samples: pa.Table, corrections: Sequence[Correction]) -> pa.Table:
+def corrected(samples: pa.Table, corrections: Sequence[Correction]) -> pa.Table:
     """A table of samples by key (one segment of an input set) with a column `caption`: "" where none changed."""
     keys = pa.array([change.key for change in corrections], pa.string())
     captions = pa.array([change.new for change in corrections], pa.string())
@@ -147,11 +146,8 @@ def write_changes(data: Path, out: Path, corrections: Sequence[Correction], by: 
 
 def _parts(data: Path) -> Iterator[pa.Table]:
     """COLUMNS of the accepted samples, one table per finished shard, in key order."""
-    layout = Layout(data)
-    records = list(valid_commits(layout, read_plan(layout.plan).fingerprint))
-    if not records:
-        raise UsageError(f"{data} has no finished shard yet: run its command first.")
-    return (_accepted(layout.parts / record.part.name) for record in records)
+    _, records = made_shards(data)
+    return (_accepted(Layout(data).parts / record.part.name) for record in records)
 
 
 def _accepted(part: Path) -> pa.Table:

@@ -7,7 +7,7 @@ from factory.engine.inputs import HOLE, make_table
 from factory.engine.plan import Segment
 from factory.sources.clips.stretches import pack
 from factory.sources.entry import FiniteEntry, Planning, Row
-from factory.sources.files.planning import captioned, count, drawn
+from factory.sources.files.planning import count, drawn, with_table_captions
 
 
 def plan_clips(
@@ -38,7 +38,7 @@ def plan_clips(
         of_split = [stretch for stretch in thinned if stretch]
         if not of_split:
             continue
-        flat = iter(captioned(draft, entry, [{**row, "source": called} for s in of_split for row in s]))
+        flat = iter(with_table_captions(draft, entry, [{**row, "source": called} for s in of_split for row in s]))
         told = [[next(flat) for _ in stretch] for stretch in of_split]
         nothing = {field: -1 if isinstance(value, int) else "" for field, value in told[0][0].items()}
         packed = pack(told, planning.shard_size)

@@ -13,7 +13,7 @@ from factory.errors import UsageError
 from factory.shards.counting import Counting, silent
 from factory.sources.files.planned import digest, files_below
 
-SHIPPED = Path(__file__).parents[1] / "public" / "test_images.txt"
+SHIPPED = Path(__file__).with_name("test_images.txt")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 HASHED = ("sha256", "foreground_sha256")  # of a row: the files that show the benchmark's picture
 _LINE = re.compile(r"([0-9a-f]{64})\s+(\S.*)")

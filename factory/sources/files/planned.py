@@ -45,9 +45,11 @@ def _refuse(error: OSError) -> None:
 def matches(path: str, pattern: str) -> bool:
     """Whether a glob pattern covers a whole relative path: `*` stays in its folder, `**` is any number of folders.
 
-    As PurePosixPath.full_match, which Python has from 3.13 on.
+    As PurePosixPath.full_match, which Python has from 3.13 on: a final `**` may be no folder, a backslash is a letter.
     """
-    return glob.globmatch(path, pattern, flags=glob.GLOBSTAR | glob.DOTGLOB | glob.CASE)
+    flags = glob.GLOBSTAR | glob.DOTGLOB | glob.CASE
+    whole = pattern.replace("\\", "\\\\")
+    return glob.globmatch(path, whole, flags=flags) or (whole.endswith("/**") and matches(path, pattern[: -len("/**")]))
 
 
 def item_of(root: Path, *paths: str) -> Item:

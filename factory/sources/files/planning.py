@@ -37,7 +37,7 @@ def plan_pictures(
     kept = [row for row in allowed if row["path"] in chosen]
     draft.settings["sources"][name] = source
     draft.places[name] = str(entry.path.resolve())
-    draft.tables[name] = make_table(captioned(draft, entry, kept))
+    draft.tables[name] = make_table(with_table_captions(draft, entry, kept))
     slots = len(kept) * entry.repeat
     draft.segments.append(Segment(source=name, split="train", slots=slots, table=name, rows=len(kept)))
 
@@ -63,7 +63,7 @@ def drawn(planning: Planning, entry: FiniteEntry, paths: Sequence[str]) -> set[s
     return set(ranked[: entry.at_most])
 
 
-def captioned(draft: Draft, entry: FiniteEntry, rows: Sequence[Row]) -> list[Row]:
+def with_table_captions(draft: Draft, entry: FiniteEntry, rows: Sequence[Row]) -> list[Row]:
     """The rows with the captions of the entry's table, where it names one."""
     if entry.captions is None:
         return list(rows)
