@@ -32,10 +32,10 @@ from factory.sources.captioning.captioned import Recaptioned
 from factory.sources.captioning.corrections import (
     CHANGES,
     Correction,
+    corrected,
     export,
     read_changes,
     read_corrections,
-    with_captions,
     write_changes,
 )
 from factory.sources.stored import StoredSamples
@@ -267,7 +267,7 @@ def test_corrected_captions_make_a_new_set(finished_set: Path, tmp_path: Path) -
     segments = []
     for number, (segment, samples) in enumerate(zip(given_set.plan.segments, given_set.samples, strict=True)):
         name = f"samples-{number}"
-        tables[name] = with_captions(samples, changes)
+        tables[name] = corrected(samples, changes)
         segments.append(replace(segment, source="dataset", attempts=1, table=name, rows=segment.slots))
     plan = replace(
         given_set.plan,
@@ -286,22 +286,22 @@ def test_corrected_captions_make_a_new_set(finished_set: Path, tmp_path: Path) -
     _make(out, plan, build)
     new = {s.key: s for split in ("train", "validation") for s in read_samples(out, split)}
     assert new.keys() == old.keys()
-    corrected = {change.key: change.new for change in changes}
+    new = {change.key: change.new for change in changes}
     for key, sample in new.items():
-        assert sample.meta == old[key].meta | {"caption": corrected.get(key, old[key].meta["caption"])}
+        assert sample.meta == old[key].meta | {"caption": new.get(key, old[key].meta["caption"])}
         assert (sample.rgb == old[key].rgb).all()
 
 
 def test_the_frozen_table_follows_from_the_corrections_alone(finished_set: Path) -> None:
     samples = read_set(finished_set).samples[0]
     changes = [Correction("0000000000", "a", "b"), Correction("0000010003", "", "c")]
-    table = with_captions(samples, changes)
+    table = corrected(samples, changes)
     assert table.filter(pa.compute.field("caption") != "").select(["key", "caption"]).to_pylist() == [
         {"key": "0000000000", "caption": "b"},
         {"key": "0000010003", "caption": "c"},
     ]
-    assert content_hash(table) == content_hash(with_captions(samples, changes[::-1]))
-    assert set(with_captions(samples, [])["caption"].to_pylist()) == {""}
+    assert content_hash(table) == content_hash(corrected(samples, changes[::-1]))
+    assert set(corrected(samples, [])["caption"].to_pylist()) == {""}
 
 
 def test_changes_are_recorded_with_who_and_when_and_their_history(tmp_path: Path) -> None:

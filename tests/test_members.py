@@ -17,6 +17,7 @@ from huggingface_hub import DatasetCard
 from hypothesis import given
 from hypothesis import strategies as st
 from program import LOCAL, factory_here, hashes
+from small_set import small_plan
 from trusting_job import JOB, TRUST, trusted, trusting
 
 from factory.engine.plan import Plan, read_plan
@@ -304,3 +305,10 @@ def test_of_the_pictures_of_a_sample_each_member_takes_its_own(made: Path) -> No
     taken: Mapping[str, Any] = {member.name: member.pixels(sample) for member in MEMBERS}
     assert all(np.array_equal(taken[name], stored.pictures[name]) for name in ("rgb", "alpha", "fg", "trust"))
     assert Member("depth", 1, "Not there.").pixels(sample) is None
+
+
+@pytest.mark.parametrize("names", [("rgb", "alpha"), ("rgb", "alpha", "fg", "fg"), ()])
+def test_a_plan_whose_samples_lack_what_every_reader_needs_is_refused(names: tuple[str, ...]) -> None:
+    members = tuple(Member(name, 1 if name == "alpha" else 3, "") for name in names)
+    with pytest.raises(ValueError, match="each once, rgb, alpha, fg among them"):
+        replace(small_plan(), members=members)

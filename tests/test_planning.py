@@ -215,6 +215,7 @@ def test_the_plan_holds_every_parameter_of_sources_and_stages(pictures: Path, tm
         ("**/x.png", {"x.png", "s1/x.png", "s1/deep/x.png"}),
         ("s1/*.png", {"s1/x.png", "s1/y.png"}),
         ("s1/**", {"s1/x.png", "s1/deep/x.png", "s1/y.png"}),
+        ("*/**", {"x.png", "s1/x.png", "s1/deep/x.png", "s1/y.png"}),
         ("*/x.png", {"s1/x.png"}),
         ("*.png", {"x.png"}),
         ("[xy].png", {"x.png"}),
@@ -224,6 +225,11 @@ def test_the_plan_holds_every_parameter_of_sources_and_stages(pictures: Path, tm
 def test_patterns_are_those_of_a_shell(pattern: str, taken: set[str]) -> None:
     paths = ("x.png", "s1/x.png", "s1/deep/x.png", "s1/y.png")
     assert {path for path in paths if matches(path, pattern)} == taken
+
+
+def test_a_backslash_in_a_pattern_is_a_letter() -> None:
+    assert matches(r"a\*b.png", r"a\*b.png")
+    assert matches(r"a\cb.png", r"a\*b.png")
 
 
 def test_only_included_pictures_are_planned(pictures: Path, tmp_path: Path) -> None:

@@ -18,13 +18,15 @@ from test_model_folder import library_messages  # noqa: F401 - a fixture
 
 from factory.diffusion import model_files, model_folder
 from factory.diffusion.sample.settings import SamplerSettings, default_settings
-from factory.diffusion.train.settings import Phase
+from factory.diffusion.train.settings import FREE, Phase
 from factory.diffusion.train.trainer import train
 from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import MachineError, UsageError
+from factory.jobs.registry import parse
 from factory.jobs.train import JOB, TrainRecipe
 from factory.run.train import execute_training
 from factory.training.log import read_log
+from factory.training.pinned_settings import pin_settings
 
 torch.set_num_threads(1)  # workers multiply, not threads
 ONE_STEP = (Phase(name="generation", steps=1, batch=4, lr=1e-3),)
@@ -138,6 +140,27 @@ def test_settings_of_an_earlier_version_lack_fields_that_had_their_defaults(data
     del pinned["phases"][0]["head_lr"]
     file.write_text(json.dumps(pinned))
     train(small_settings(data), copy, quiet)
+
+
+def test_a_recipe_of_an_earlier_version_is_read(data: Path, tmp_path: Path) -> None:
+    fields = TrainRecipe(out=tmp_path / "out", train=small_settings(data)).model_dump(mode="json")
+    fields["train"]["detail_space"] = "latent"  # as its recipe.yaml says
+    assert parse(fields) == parse({**fields, "train": {**fields["train"], "detail_space": "latent"}})
+    fields["train"]["detail_space"] = "pixels"
+    with pytest.raises(UsageError, match="detail_space"):
+        parse(fields)
+
+
+def test_what_a_killed_save_left_behind_is_swept(data: Path, tmp_path: Path) -> None:
+    recipe = TrainRecipe(out=tmp_path / "out", train=small_settings(data, phases=ONE_STEP))
+    leftover = tmp_path / "out" / ".tmp" / ".state.pt.1f.tmp"
+    (tmp_path / "out").mkdir()
+    pin_settings(recipe.train, recipe.out, free=FREE)
+    leftover.parent.mkdir()
+    leftover.write_bytes(b"half a state")
+    execute_training(JOB, recipe)
+    assert not leftover.exists()
+    assert not list((tmp_path / "out").rglob("*state.pt.*"))
 
 
 def test_what_decides_no_weight_may_change(data: Path, copy: Path) -> None:

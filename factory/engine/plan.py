@@ -123,14 +123,17 @@ class Plan:
     def deciding(self) -> dict[str, Any]:
         """What the fingerprint is made of: no byte of a shard depends on paths, titles and counts."""
         content = self.to_json()
-        del content["census"], content["places"], content["software"]
+        for name in ("census", "places", "software"):
+            content.pop(name, None)
         if "members" in content:  # a member's description may be put better
             content["members"] = [member.kind for member in self.members]
         return content
 
     def to_json(self) -> dict[str, Any]:
-        """Members are said only where they are not the usual ones: at first no job had others."""
+        """An empty census and the usual members go without saying, as in plans from before they had a field."""
         content = asdict(self)
+        if not self.census:
+            del content["census"]
         if self.members == MATTING:
             del content["members"]
         return content
