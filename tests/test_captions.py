@@ -286,9 +286,9 @@ def test_corrected_captions_make_a_new_set(finished_set: Path, tmp_path: Path) -
     _make(out, plan, build)
     new = {s.key: s for split in ("train", "validation") for s in read_samples(out, split)}
     assert new.keys() == old.keys()
-    new = {change.key: change.new for change in changes}
+    captions = {change.key: change.new for change in changes}
     for key, sample in new.items():
-        assert sample.meta == old[key].meta | {"caption": new.get(key, old[key].meta["caption"])}
+        assert sample.meta == old[key].meta | {"caption": captions.get(key, old[key].meta["caption"])}
         assert (sample.rgb == old[key].rgb).all()
 
 

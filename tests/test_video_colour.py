@@ -21,7 +21,9 @@ PATCHES = (
     *((200, 40, 60), (255, 224, 189), (90, 60, 40), (250, 240, 20), (30, 144, 255), (180, 0, 200)),
 )
 WITHIN = 3.0  # levels
-QUIET = {"x265-params": "log-level=none"}
+QUIET = {
+    "x265-params": "log-level=none:pools=none:frame-threads=1"
+}  # with threads of its own it failed once, on a full machine
 
 
 def chart(height: int = 48, width: int = 64) -> Pixels:
