@@ -307,8 +307,16 @@ def test_of_the_pictures_of_a_sample_each_member_takes_its_own(made: Path) -> No
     assert Member("depth", 1, "Not there.").pixels(sample) is None
 
 
-@pytest.mark.parametrize("names", [("rgb", "alpha"), ("rgb", "alpha", "fg", "fg"), ()])
+@pytest.mark.parametrize(
+    "names", [("rgb", "alpha"), ("rgb", "alpha", "fg", "fg"), (), ("rgb", "alpha", "fg", *map(str, range(40)))]
+)
 def test_a_plan_whose_samples_lack_what_every_reader_needs_is_refused(names: tuple[str, ...]) -> None:
     members = tuple(Member(name, 1 if name == "alpha" else 3, "") for name in names)
+    with pytest.raises(ValueError, match="each once, rgb, alpha, fg among them"):
+        replace(small_plan(), members=members)
+
+
+def test_an_alpha_in_colour_is_refused() -> None:
+    members = tuple(Member(member.name, 3, "") for member in MATTING)
     with pytest.raises(ValueError, match="each once, rgb, alpha, fg among them"):
         replace(small_plan(), members=members)

@@ -16,6 +16,7 @@ from program import factory_here, hashes, mtimes
 
 from factory.engine.plan import Plan, read_plan
 from factory.engine.software import software
+from factory.errors import UsageError
 from factory.jobs.base import RunSettings
 from factory.jobs.prepare import prepare
 from factory.jobs.recipes import read_yaml
@@ -253,3 +254,28 @@ def test_a_shard_that_was_lost_is_made_again_and_the_set_is_finished_anew(old: P
         assert hashes(old) == before, "equal software makes the same bytes"
     else:
         assert stored["0000010000"].meta["caption"] == samples(OLD_SETS / name, name)["0000010000"].meta["caption"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("census", [1]),
+        ("census", {"a": 3}),
+        ("software", None),
+        ("inputs", {"a": 1}),
+        ("segments", [{"source": "a", "split": "train", "slots": 4.5}]),
+        ("members", [{"name": "../x", "channels": 1, "contents": ""}]),
+        ("unheard_of", 1),
+    ],
+)
+def test_a_plan_with_odd_fields_is_called_damaged(tmp_path: Path, field: str, value: object) -> None:
+    root = Path(shutil.copytree(OLD_SETS / "built", tmp_path / "set"))
+    plan = json.loads(Layout(root).plan.read_text())
+    Layout(root).plan.write_text(json.dumps({**plan, field: value}))
+    with pytest.raises(UsageError, match=r"plan\.json is damaged"):
+        read_plan(Layout(root).plan)
+
+
+def test_a_file_is_no_data_set() -> None:
+    with pytest.raises(UsageError, match="is not a data set made by factory"):
+        read_plan(Layout(OLD_SETS / "built" / "README.md").plan)

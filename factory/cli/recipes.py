@@ -1,5 +1,6 @@
 """Commands for the recipes and prompt lists that ship."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -56,10 +57,15 @@ def copy(
         if to is not None and to.is_dir():
             target = to / found.name
         with target.open("xb") as file:
-            file.write(found.read_bytes())
+            try:
+                file.write(found.read_bytes())
+            except OSError:
+                target.unlink()  # an empty recipe would go before the one that ships
+                raise
     except FileExistsError as error:
         raise UsageError(f"{target} exists: name another file, or remove it.") from error
     except OSError as error:
         raise UsageError(f"{target} cannot be written ({error.strerror}): choose another place.") from error
-    takes = f"factory run {target}" if recipe is not None else f"factory generate --prompts {target}"
+    told = shlex.quote(f"./{target}" if str(target).startswith("-") else str(target))
+    takes = f"factory run {told}" if recipe is not None else f"factory generate --prompts {told}"
     typer.echo(f"{target} is yours to change; `{takes}` takes it.")

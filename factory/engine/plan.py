@@ -7,18 +7,20 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache, cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from factory.errors import UsageError
-from factory.shards import members
+from pydantic import TypeAdapter, ValidationError
+
+from factory.errors import UsageError, some
 from factory.shards.keys import MAX_SHARD_SIZE, MAX_SHARDS
 from factory.shards.members import MATTING, OWN, Members
 
 SCHEMA_VERSION = 1
+MAX_MEMBERS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +77,10 @@ class Plan:
         if self.threads < 1:
             raise UsageError(f"--threads must be at least 1, not {self.threads}.")
         names = [member.name for member in self.members]
-        if len(set(names)) < len(names) or not set(OWN) <= set(names):
-            raise ValueError(f"the members of a sample are {', '.join(names)}: each once, {', '.join(OWN)} among them")
+        usual = {member.kind for member in MATTING} <= {member.kind for member in self.members}
+        if len(set(names)) < len(names) or not usual or len(names) > MAX_MEMBERS:
+            wanted = f"at most {MAX_MEMBERS}, each once, {', '.join(OWN)} among them"
+            raise ValueError(f"the members of a sample are {some(names)}: {wanted}")
         if self.shards > MAX_SHARDS:
             size = min(MAX_SHARD_SIZE, -(-self.slots // MAX_SHARDS))
             raise UsageError(
@@ -140,24 +144,33 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Plan":
-        """Raises UsageError where the file is of another schema."""
+        """Raises UsageError where the file is of another schema, ValueError where it is no plan."""
         if data.get("schema_version") != SCHEMA_VERSION:
             found = data.get("schema_version")
             raise UsageError(f"plan.json has schema {found}, this factory reads {SCHEMA_VERSION}: use a new --out.")
         settings = dict(data["settings"])
         census = data.get("census", settings.pop("census", {}))  # at first it stood among the settings
-        segments = tuple(Segment(**segment) for segment in data["segments"])
-        declared = members.from_json(data["members"]) if "members" in data else MATTING
-        return cls(**{**data, "settings": settings, "census": census, "segments": segments, "members": declared})
+        if unknown := sorted(data.keys() - {field.name for field in fields(cls)}):
+            raise ValueError(f"it has what this factory does not know: {some(unknown)}")
+        try:
+            return _adapter().validate_python({**data, "settings": settings, "census": census})
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+            raise ValueError(some(faults)) from error
+
+
+@cache
+def _adapter() -> TypeAdapter[Plan]:
+    return TypeAdapter(Plan)
 
 
 def read_plan(path: Path) -> Plan:
     """The plan of a data set. Raises UsageError where there is none, or it is damaged or of another schema."""
     try:
         return Plan.from_json(json.loads(path.read_bytes()))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{path.parent} is not a data set made by factory: it has no {path.name}.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path} is damaged ({error}): restore it, or use a new --out.") from error
 
 

@@ -49,7 +49,8 @@ def parse(fields: dict[str, Any]) -> Recipe:
         for fault in found:
             if any(len(other["loc"]) > len(fault["loc"]) == _shared(other["loc"], fault["loc"]) for other in found):
                 continue  # it only follows from a fault inside of it
-            place = ".".join(str(part) for part in fault["loc"] if part != fields.get("job"))
+            within = fault["loc"][1:] if fault["loc"][:1] == (fields.get("job"),) else fault["loc"]
+            place = ".".join(map(str, within))
             faults.append(f"{place or 'job'}: {fault['msg']}")
         raise UsageError("wrong recipe: " + "; ".join(faults) + ".") from error
 

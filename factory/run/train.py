@@ -47,4 +47,7 @@ def execute_training(job: Training[Any], recipe: Recipe) -> Path:
         job.pin(recipe)
         shutil.rmtree(layout.scratch, ignore_errors=True)  # of a killed run
         write_durably(layout.recipe, to_yaml(recipe).encode())
-        return job.train(recipe, TrainingLine())
+        try:
+            return job.train(recipe, TrainingLine())
+        finally:
+            shutil.rmtree(layout.scratch, ignore_errors=True)

@@ -37,13 +37,15 @@ def publish(temporary: Path, final: Path) -> None:
 def appearing(path: Path, scratch: Path | None = None) -> Iterator[IO[bytes]]:
     """A new or replaced file, there under its name only when all of it is on the disk.
 
-    scratch: a folder on the same file system for the unfinished file; beside the finished one if not given.
+    scratch: a folder on the same file system for the unfinished file; its owner sweeps it. Without one it lies beside
+    the finished file under one name, so that what a kill leaves is replaced the next time.
     """
-    folder = scratch if scratch is not None else path.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{path.name}.{uuid4().hex}.tmp"
+    temporary = path.with_name(f".{path.name}.tmp")
+    if scratch is not None:
+        temporary = scratch / f"{path.name}.{uuid4().hex}.tmp"
+    temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

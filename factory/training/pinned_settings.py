@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from factory.errors import UsageError
 from factory.shards.durable import write_json
+from factory.shards.layout import Layout
 
 SETTINGS_FILE = "settings.json"
 
@@ -23,7 +24,7 @@ def pin_settings(settings: Any, out: Path, *, free: Collection[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     file = out / SETTINGS_FILE
     if not file.is_file():
-        write_json(file, dataclasses.asdict(settings), out)
+        write_json(file, dataclasses.asdict(settings), Layout(out).scratch)
         return
     pinned: Any = TypeAdapter(type(settings)).validate_json(file.read_bytes())  # which passes over unknown fields
     differing = [name for name in differing_fields(pinned, settings) if name.partition(".")[0] not in free]

@@ -16,6 +16,7 @@ def save_state(file: Path, state: Mapping[str, Any], scratch: Path) -> None:
     """
     with appearing(file, scratch) as opened:
         torch.save(dict(state), opened)
+    file.with_name(f"{file.name}.tmp").unlink(missing_ok=True)  # which a killed save of an earlier version left
 
 
 def load_state(file: Path) -> dict[str, Any] | None:
