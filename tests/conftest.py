@@ -9,12 +9,6 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-LONG = {"test_survival", "test_green100k_survival"}  # modules of tests that take a minute each
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what one worker must do alone, then the long tests: then only short ones are left to share at the end."""
-    items.sort(key=lambda item: (item.get_closest_marker("xdist_group") is None, item.path.stem not in LONG))
 
 
 @pytest.fixture(scope="session")
