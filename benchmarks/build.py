@@ -42,7 +42,7 @@ from figures import exit_code, shown, within
 
 from factory.engine.events import read_events
 from factory.engine.plan import sample_seed
-from factory.engine.threads import VARIABLES, worker_environment
+from factory.engine.threads import VARIABLES
 from factory.equation import constant_plate
 from factory.quality.gates import GateSettings, judge
 from factory.quality.scores import ScoreSettings, score
@@ -68,6 +68,7 @@ VARIANTS = list(product((1.0, 0.9, 0.8), range(4), (False, True)))[:20]  # brigh
 LOOP = "--loop"  # this script as the loop
 POLL_SECONDS = 0.1
 ONE_THREAD = dict.fromkeys(VARIABLES, "1")
+TUNED = ONE_THREAD | {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(64 << 20)}
 
 
 def main() -> int:
@@ -83,7 +84,7 @@ def main() -> int:
         folder, size, workers = Path(name), arguments.shard_size, arguments.workers
         draw_pictures(folder / "pictures", arguments.n)
         built = build(folder / "pictures", folder / "set", workers, size)
-        environment = worker_environment(1) if arguments.tuned else ONE_THREAD
+        environment = TUNED if arguments.tuned else ONE_THREAD
         loop = time_loop(folder / "pictures", folder / "loop", size, environment)
         samples = compare(folder / "set", folder / "loop")
         started = time.perf_counter()

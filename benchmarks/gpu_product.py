@@ -22,7 +22,7 @@ from factory.engine.inputs import write_inputs
 from factory.engine.line import Line
 from factory.engine.plan import Plan
 from factory.engine.survey import Memory
-from factory.engine.threads import pin_threads
+from factory.engine.threads import keep_memory, pin_threads
 from factory.engine.worker import ShardWorker
 from factory.errors import DataError
 from factory.greenscreen.colours import KEY_COLOURS
@@ -31,6 +31,7 @@ from factory.jobs import generate
 from factory.jobs.generate import GenerateRecipe
 from factory.quality.gates import GateSettings
 from factory.review.thumbnails import rejection_thumbnail
+from factory.run.hire import finishing_threads
 from factory.sample import Matte, Picture, Request, Sample
 from factory.shards.keys import make_key
 from factory.shards.layout import Layout
@@ -74,6 +75,7 @@ def make_plan(model: Path, root: Path, shard: int, batch: int, steps: int) -> Pl
 
 def make_line(plan: Plan, root: Path) -> tuple[Line, DiffuMattingSource]:
     """The product's own, which loads the model, and that model."""
+    keep_memory()
     pin_threads(plan.threads)
     line = generate.line(plan, root)
     source = line.sources["diffumatting"]
@@ -85,7 +87,7 @@ def make_worker(plan: Plan, line: Line, source: "Dressed", root: Path) -> ShardW
     """One that shows the line drawn objects."""
     Layout(root).lock.write_text(RUN)  # it asks whose folder this is
     dressed = replace(line, sources={"diffumatting": source})
-    threads = os.cpu_count() or 1
+    threads = finishing_threads(os.cpu_count() or 1, workers=1)
     return ShardWorker(root, RUN, plan, dressed, thumbnail=rejection_thumbnail, finishing_threads=threads)
 
 

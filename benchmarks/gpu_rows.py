@@ -102,7 +102,7 @@ def rows(bench: "Bench") -> list[Row]:
         Row("attempts/s of the whole line (sample, refine, score, judge, encode, tar) ÷ sampler", "≥ 0.97", bench.line),
         Row("sampler ÷ stock `StableDiffusionPipeline`, float16", "≥ 1.3", bench.stock),
         Row("the same shard twice: equal bytes", "yes", bench.shard_twice),
-        Row("the same slots in other company: equal pictures and masks", "all", bench.other_company),
+        Row("the same batch again, mixed with others, one alone: equal pictures and masks", "–", bench.other_company),
         Row(f"training step of {s.training_batch}, noise loss alone", "–", lambda: bench.training(extra=False)),
         Row("the same with attention probe, all losses and head", "–", lambda: bench.training(extra=True)),
         Row("refine; score; both on all cores", "the last > sampler", bench.stages),

@@ -288,3 +288,15 @@ def test_numbers_that_overflow_cost_only_their_own_sample(folder: Path) -> None:
     assert isinstance(whole[0], Sample)
     assert isinstance(whole[1], Sample)
     assert np.array_equal(good.rgb, whole[0].rgb)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_recorded_network_paints_as_before_at_each_batch_size(folder: Path) -> None:
+    on_gpu = DiffuMattingPipeline.from_folder(folder, "cuda")
+    for count in (4, 2, 4):
+        recorded = on_gpu(PROMPTS[:count], range(count), FAST)
+        denoise, decode = on_gpu._compiled
+        on_gpu.__dict__["_compiled"] = (denoise._function, decode)  # type: ignore[attr-defined]
+        launched = on_gpu(PROMPTS[:count], range(count), FAST)
+        on_gpu.__dict__["_compiled"] = (denoise, decode)
+        assert all(np.array_equal(a, b) for a, b in zip(recorded, launched, strict=True))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from factory.engine.line import Build
 from factory.engine.plan import Plan
-from factory.engine.threads import pin_threads
+from factory.engine.threads import keep_memory, pin_threads
 from factory.engine.worker import ShardWorker
 from factory.sample import Rejection
 
@@ -24,6 +24,7 @@ class WorkOrder:
 
     def start(self) -> ShardWorker:
         """Build the line in this process."""
+        keep_memory()
         pin_threads(self.plan.threads)
         line = self.build(self.plan, self.root)
         pin_threads(self.plan.threads)  # again: libraries that the line just loaded

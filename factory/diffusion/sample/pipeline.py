@@ -15,6 +15,7 @@ from factory.diffusion import model_folder
 from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
 from factory.diffusion.sample.pointwise import use_pointwise_convolutions
+from factory.diffusion.sample.recording import Recorded
 from factory.diffusion.sample.samplers import draw_noise, sample_latents
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.errors import UsageError
@@ -30,8 +31,9 @@ Masks = NDArray[np.uint8]  # (B, H, W)
 class DiffuMattingPipeline:
     """A DiffuMatting model on one device, ready to sample batches.
 
-    A sample's pixels are a function of (weights, prompt, seed, settings, batch size, device type): not of its place
-    in the batch, nor of its neighbours. Callers keep the batch size fixed by padding.
+    A batch's pixels are a function of (weights, prompts, seeds, settings, device). On a CPU those of a sample are
+    also the same in any place and company, as long as callers keep the batch size fixed by padding. On CUDA they are
+    not: its libraries round by place (up to 4 levels apart on an H100).
     """
 
     def __init__(self, components: Components) -> None:
@@ -152,7 +154,8 @@ class DiffuMattingPipeline:
     @cached_property
     def _compiled(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
         # Not max-autotune: it picks kernels by timing them, so two workers could paint different bytes.
-        return torch.compile(self._denoise, dynamic=False), torch.compile(self._decode, dynamic=False)
+        denoise = torch.compile(self._denoise, dynamic=False)
+        return Recorded(denoise), torch.compile(self._decode, dynamic=False)
 
 
 def to_bytes(values: Tensor) -> Tensor:

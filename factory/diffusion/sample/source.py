@@ -29,7 +29,7 @@ class DiffuMattingSource:
         self.licence = licence
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
-        """One batch, in the order asked; shorter than `batch_size` it is padded, for equal pixels in any company."""
+        """One batch, in the order asked; shorter than `batch_size` it is padded: the networks see one shape."""
         results: dict[str, Sample | DataError] = {
             request.key: DataError("prompt", "the item has no prompt: give it one line of text")
             for request in requests
