@@ -36,6 +36,9 @@ from factory.sources.captioning.corrections import read_changes
 BUILD = "build-green100k"
 
 
+ONE_WORKER = pytest.mark.xdist_group("spoilt")  # it makes the set for all of them
+
+
 @pytest.fixture(scope="module")
 def spoilt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """A recipe of three spoilt sources, of which nearly all may fail, and what becomes of each item."""
@@ -59,6 +62,7 @@ def made_of_spoilt(spoilt: tuple[Path, dict[str, str]]) -> Path:
     return out
 
 
+@ONE_WORKER
 def test_a_bad_item_costs_itself_alone_and_says_why(spoilt: tuple[Path, dict[str, str]], made_of_spoilt: Path) -> None:
     assert fates(made_of_spoilt) == spoilt[1]
     for row in manifest(made_of_spoilt):
@@ -80,6 +84,7 @@ def test_half_a_pair_is_a_row_too(tmp_path: Path) -> None:
     }
 
 
+@ONE_WORKER
 def test_two_workers_give_the_same_bytes(
     spoilt: tuple[Path, dict[str, str]], made_of_spoilt: Path, tmp_path: Path
 ) -> None:

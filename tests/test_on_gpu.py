@@ -66,7 +66,9 @@ def test_on_a_bare_machine_every_row_is_measured_at_tiny_sizes(tmp_path: Path) -
         assert f"| {record['figure']} | {record['must']} | {record['text']} |" in ended.stdout
     by_name = {record["figure"]: record["numbers"] for record in records}
     assert by_name["the same shard twice: equal bytes"] == {"equal": 1.0, "samples": 6}
-    assert set(by_name["the same slots in other company: equal pictures and masks"].values()) == {1.0}
+    assert set(by_name["the same batch again, mixed with others, one alone: equal pictures and masks"].values()) == {
+        1.0
+    }
 
 
 @pytest.mark.slow
