@@ -215,7 +215,7 @@ def members(path: Path, key: str, slot: int) -> Iterator[tuple[str, bytes]]:
     sample = judge(score(raw, ScoreSettings()), GATES)
     if isinstance(sample, Rejection):
         return
-    meta = metadata(sample, sample.rgb, alpha, foreground)  # hashes the pixels
+    meta = metadata(sample, {"rgb": sample.rgb, "alpha": alpha, "fg": foreground})  # hashes the pixels
     for kind, picture in (("alpha", alpha), ("fg", foreground[..., ::-1]), ("rgb", raw.rgb[..., ::-1])):
         yield f"{key}.{kind}.png", cv2.imencode(".png", picture)[1].tobytes()
     yield f"{key}.json", json.dumps(meta, sort_keys=True).encode()
