@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory.errors import UsageError
+from factory.jobs.registry import parse
 from factory.quality import gates
 from factory.quality.gate import PAINTED, Gate, at_least, at_most, limits
 from factory.quality.gates import GateSettings, judge, limits_by_score
 from factory.sample import Origin, Rejection, Request, Sample, Scores
-from factory.settings import settings
+from factory.settings import changed, settings
 
 
 def brightness(sample: Sample) -> float:
@@ -98,6 +100,32 @@ def test_what_is_measured_is_judged_and_what_is_not_is_let_pass(value: float, li
     sample = sample_of(0)
     assert (told(sample, Most(limit=limit))[0] == "any") == (value >= 0 and value > limit)
     assert (told(sample, Least(limit=limit))[0] == "any") == (0 <= value < limit)
+
+
+@pytest.mark.parametrize("score", ["gsg", "key_distance", "green_residue", "coverage", "screen_spread", "agreement"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_no_number_fails_its_gate(score: str, value: float) -> None:
+    reason, sentence = told(sample_of(0, scores=Scores(**{score: value})), GateSettings())
+    assert reason == next(limit.gate.reason for limit in limits(GateSettings()).values() if limit.gate.score == score)
+    assert f" is {value:g}, asked is at " in sentence
+
+
+def test_a_gate_without_a_limit_is_off() -> None:
+    bad = sample_of(210, scores=Scores(gsg=99.0, green_residue=0.9))
+    assert told(bad, GateSettings())[0] == "gsg"
+    assert told(bad, GateSettings(gsg_max=None, key_distance_min=None))[0] == "green_residue"
+    off = settings(GateSettings, asdict(GateSettings(gsg_max=None, green_residue_max=None)))
+    assert told(bad, off) == ("", "")
+    assert not {"gsg", "green_residue"} & limits_by_score(asdict(off), {"generated"}).keys()
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), "nan"])
+def test_a_limit_that_is_no_number_is_refused(limit: object) -> None:
+    with pytest.raises(UsageError, match=r"gates\.gsg_max.* finite number"):
+        parse({"job": "generate", "out": "new", "gates": {"gsg_max": limit}})
+    with pytest.raises(UsageError, match=r"gates\.gsg_max is (nan|inf): give a finite number"):
+        changed("gates", GateSettings(), {"gsg_max": limit})
+    assert changed("gates", GateSettings(), {"gsg_max": None}) == GateSettings(gsg_max=None)
 
 
 def test_a_gate_is_added_by_a_field_and_planned_with_the_others() -> None:
