@@ -386,7 +386,7 @@ def test_a_set_keeps_its_own_gates_but_for_those_asked(parent: Path, tmp_path: P
     for recipe in (RefineRecipe, FilterRecipe):
         plan = prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": 0.2})).plan
         assert plan.settings["gates"] == own | {"coverage_min": 0.2}
-        with pytest.raises(UsageError, match="gates has no field coverage_mni: take gsg_max"):
+        with pytest.raises(UsageError, match="gates has no field coverage_mni: take key_distance_min"):
             prepare(recipe(data=parent, out=tmp_path, gates={"coverage_mni": 0.2}))
         with pytest.raises(UsageError, match="wrong gates settings: coverage_min"):
             prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": "much"}))

@@ -28,7 +28,7 @@ from factory.shards.durable import json_bytes
 from factory.shards.indexes import dali_index, shard_indexes
 from factory.shards.keys import SHARD_PATTERN, key_of_number
 from factory.shards.layout import Layout
-from factory.shards.manifest import DUPLICATE_OF, ROWS_IN_ONE_FILE, UNREADABLE, final_schema
+from factory.shards.manifest import DUPLICATE_OF, ROWS_IN_ONE_FILE, UNREADABLE, completed, final_schema, schema
 from factory.shards.members import MATTING, Members
 
 SCHEMA_VERSION = 1
@@ -131,7 +131,7 @@ def finalise(
     single = rows_of(records) <= ROWS_IN_ONE_FILE
     contents = Contents(members)
     search = DuplicateSearch()
-    for record, part in zip(records, _parts(layout, records), strict=True):
+    for record, part in zip(records, _parts(layout, records, members), strict=True):
         accepted = part.filter(pc.equal(part["status"], "accepted"))
         contents.count(record, accepted)
         if single:  # only the one manifest has a column for duplicates
@@ -185,11 +185,13 @@ def index_names(layout: Layout, records: Sequence[CommitRecord]) -> set[str]:
     return {layout.idx(record.shard, record.split).name for record in records if record.tar.name}
 
 
-def _parts(layout: Layout, records: Sequence[CommitRecord]) -> Iterator[pa.Table]:
+def _parts(layout: Layout, records: Sequence[CommitRecord], members: Members) -> Iterator[pa.Table]:
+    """In today's columns, whenever they were made."""
+    columns = schema(members).names
     for record in records:
         try:
             with pq.ParquetFile(layout.parts / record.part.name) as file:
-                yield file.read(use_threads=False)
+                yield completed(file.read(use_threads=False), columns)
         except UNREADABLE as error:
             raise MachineError(
                 f"{layout.parts / record.part.name} cannot be read: delete {layout.commit(record.shard)} "
@@ -226,7 +228,7 @@ def _write_manifest(
 ) -> None:
     temporary = scratch / layout.manifest.name
     with pq.ParquetWriter(temporary, final_schema(members), compression="zstd") as writer:
-        for chunk in merged(_parts(layout, records), duplicates):
+        for chunk in merged(_parts(layout, records, members), duplicates):
             writer.write_table(chunk)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())

@@ -23,7 +23,7 @@ from factory.shards.finalise import content_digest, index_names, read_finished, 
 from factory.shards.indexes import shard_indexes
 from factory.shards.keys import key_of_number
 from factory.shards.layout import Layout
-from factory.shards.manifest import ROWS_IN_ONE_FILE, UNREADABLE, final_schema
+from factory.shards.manifest import ROWS_IN_ONE_FILE, UNREADABLE, final_schema, is_as
 from factory.shards.members import MATTING, Members
 from factory.shards.verify_shard import Fault, check_shard
 
@@ -158,7 +158,7 @@ def _check_schema(manifest: Path, members: Members) -> Iterator[Fault]:
     except UNREADABLE as error:
         yield Fault(manifest.name, "unreadable", f"it is not a readable Parquet file ({error})")
         return
-    if not schema.equals(final_schema(members)):
+    if not is_as(schema, final_schema(members)):
         yield Fault(manifest.name, "columns", "its columns are not those of a finished manifest")
 
 
