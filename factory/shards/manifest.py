@@ -18,9 +18,10 @@ from factory.shards.layout import Layout
 from factory.shards.members import Members, column, extensions
 from factory.shards.writer import Extent
 
-ROWS_IN_ONE_FILE = 5_000_000  # above this the manifest stays a folder of parts
+ROWS_IN_ONE_FILE = 5_000_000  # above this the manifest stays a folder of parts, with a table of duplicates beside it
 SCORES = tuple(field.name for field in fields(Scores))
 DUPLICATE_OF = pa.field("duplicate_of", pa.string())  # only in the manifest of a finished set
+DUPLICATES = pa.schema([pa.field("key", pa.string()), DUPLICATE_OF])  # the table where the manifest is no one file
 
 _COLUMNS = pa.schema(
     [
