@@ -71,6 +71,7 @@ class Scores:
     """Every score a gate may look at; -1 means not scored. Definitions and units: quality/scores.py."""
 
     gsg: float = -1.0
+    gsg_screen: float = -1.0
     screen_spread: float = -1.0
     coverage: float = -1.0
     border: float = -1.0
@@ -78,6 +79,9 @@ class Scores:
     residual: float = -1.0
     green_residue: float = -1.0
     key_distance: float = -1.0
+
+
+ADDED_SCORES = frozenset({"gsg_screen"})  # sets made before there were these lack them, in JSON and manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

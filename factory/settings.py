@@ -1,6 +1,7 @@
 """Settings as data: strict models for recipes, frozen dataclasses for plans, and the way from JSON to either."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -11,9 +12,9 @@ S = TypeVar("S")
 
 
 class Strict(BaseModel):
-    """Unknown fields are errors: a mistyped one must not be silently ignored."""
+    """Unknown fields are errors: a mistyped one must not be silently ignored. So are numbers that are none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def settings(kind: type[S], value: Any) -> S:
@@ -27,7 +28,12 @@ def changed(name: str, own: S, changes: Mapping[str, Any]) -> S:
     if unknown := sorted(changes.keys() - known.keys()):
         raise UsageError(f"{name} has no field {', '.join(unknown)}: take {', '.join(known)}.")
     try:
-        return TypeAdapter(type(own)).validate_python(known | dict(changes))
+        laid_over: S = TypeAdapter(type(own)).validate_python(known | dict(changes))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise UsageError(f"wrong {name} settings: {faults}.") from error
+    for field in changes:
+        value = getattr(laid_over, field)
+        if isinstance(value, float) and not isfinite(value):
+            raise UsageError(f"{name}.{field} is {value}: give a finite number.")
+    return laid_over

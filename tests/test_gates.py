@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory.errors import UsageError
+from factory.jobs.registry import parse
 from factory.quality import gates
 from factory.quality.gate import PAINTED, Gate, at_least, at_most, limits
 from factory.quality.gates import GateSettings, judge, limits_by_score
 from factory.sample import Origin, Rejection, Request, Sample, Scores
-from factory.settings import settings
+from factory.settings import changed, settings
 
 
 def brightness(sample: Sample) -> float:
@@ -100,14 +102,42 @@ def test_what_is_measured_is_judged_and_what_is_not_is_let_pass(value: float, li
     assert (told(sample, Least(limit=limit))[0] == "any") == (0 <= value < limit)
 
 
+@pytest.mark.parametrize(
+    "score", ["gsg_screen", "key_distance", "green_residue", "coverage", "screen_spread", "agreement"]
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_no_number_fails_its_gate(score: str, value: float) -> None:
+    reason, sentence = told(sample_of(0, scores=Scores(**{score: value})), GateSettings())
+    assert reason == next(limit.gate.reason for limit in limits(GateSettings()).values() if limit.gate.score == score)
+    assert f" is {value:g}, asked is at " in sentence
+
+
+def test_a_gate_without_a_limit_is_off() -> None:
+    bad = sample_of(210, scores=Scores(gsg_screen=99.0, green_residue=0.9))
+    assert told(bad, GateSettings())[0] == "green_residue"
+    assert told(bad, GateSettings(green_residue_max=None, key_distance_min=None))[0] == "gsg"
+    off = settings(GateSettings, asdict(GateSettings(gsg_max=None, green_residue_max=None)))
+    assert told(bad, off) == ("", "")
+    assert not {"gsg_screen", "green_residue"} & limits_by_score(asdict(off), {"generated"}).keys()
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), "nan"])
+def test_a_limit_that_is_no_number_is_refused(limit: object) -> None:
+    with pytest.raises(UsageError, match=r"gates\.gsg_max.* finite number"):
+        parse({"job": "generate", "out": "new", "gates": {"gsg_max": limit}})
+    with pytest.raises(UsageError, match=r"gates\.gsg_max is (nan|inf): give a finite number"):
+        changed("gates", GateSettings(), {"gsg_max": limit})
+    assert changed("gates", GateSettings(), {"gsg_max": None}) == GateSettings(gsg_max=None)
+
+
 def test_a_gate_is_added_by_a_field_and_planned_with_the_others() -> None:
     own = MoreGates(gsg_max=3.0)
     planned = asdict(own)
     assert planned == asdict(GateSettings(gsg_max=3.0)) | {"brightness_max": 200.0}
     assert settings(MoreGates, planned) == own
     assert told(sample_of(210), own)[0] == "glaring"
-    assert told(sample_of(210, scores=Scores(gsg=4.0)), own)[0] == "gsg", "those before it are asked first"
-    assert told(sample_of(210, scores=Scores(gsg=4.0)), GateSettings())[0] == ""
+    assert told(sample_of(210, scores=Scores(gsg_screen=4.0)), own)[0] == "gsg", "those before it are asked first"
+    assert told(sample_of(210, scores=Scores(gsg_screen=4.0)), GateSettings())[0] == ""
 
 
 def test_drawings_have_the_limits_of_the_plan_and_none_of_gates_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +146,7 @@ def test_drawings_have_the_limits_of_the_plan_and_none_of_gates_that_it_lacks(mo
     assert whole["coverage"] == [("min", 0.01), ("max", 0.7)]
     older = {name: value for name, value in planned.items() if name not in {"coverage_max", "gsg_max"}}
     assert limits_by_score(older, {"generated"}) == {
-        **{score: lines for score, lines in whole.items() if score != "gsg"},
+        **{score: lines for score, lines in whole.items() if score != "gsg_screen"},
         "coverage": [("min", 0.01)],
     }
     assert limits_by_score(planned | {"of_a_later_version": 3.0}, {"generated"}) == whole
@@ -131,4 +161,4 @@ def test_drawings_have_only_the_limits_that_a_kind_was_held_against() -> None:
     assert limits_by_score(planned, {"generated"})["border"] == [("max", 0.1)]
     assert limits_by_score(planned, {"composited"})["border"] == [("max", 0.6)]
     assert limits_by_score(planned, {"generated", "keyed"})["border"] == [("max", 0.1), ("max", 0.6)]
-    assert "gsg" not in limits_by_score(planned, {"keyed"})
+    assert "gsg_screen" not in limits_by_score(planned, {"keyed"})

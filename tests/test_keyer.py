@@ -23,6 +23,7 @@ from small_screens import (
     uneven,
 )
 
+from factory.errors import DataError
 from factory.greenscreen.compositing import as_unit, composite
 from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
 from factory.greenscreen.keyer.frame import denoised, key_frame
@@ -202,6 +203,25 @@ def test_a_clean_screen_and_a_tiny_frame_are_keyed_too() -> None:
         alpha, foreground = key(picture)
         assert alpha.max() == 0
         assert foreground.shape == (height, width, 3)
+
+
+def test_frames_of_a_few_pixels_are_keyed_or_refused() -> None:
+    keyed = 0
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        height, width = random.integers(1, 10, 2)
+        light = flat(GREEN, height, width) * random.uniform(0.2, 1, (height, 1, 1))
+        frames = np.asarray(light + random.normal(0, 0.03, (3, height, width, 3)), np.float32).clip(0, 1)
+        try:
+            screen = find_screen(list(frames))
+            plate = plate_at(clean_plate(list(frames), screen), height, width)
+        except DataError as refused:
+            assert refused.kind == "no_screen"
+            continue
+        alpha, _ = key_frame(frames[0], plate, screen, SETTINGS)
+        assert alpha.shape == (height, width)
+        keyed += 1
+    assert keyed > 20
 
 
 def test_a_plate_of_another_size_serves_as_well() -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from program import factory_here, hashes, mtimes
+from program import factory_here, mtimes
 
 from factory.engine.plan import Plan, read_plan
 from factory.engine.software import software
@@ -21,9 +21,12 @@ from factory.jobs.base import RunSettings
 from factory.jobs.prepare import prepare
 from factory.jobs.recipes import read_yaml
 from factory.jobs.registry import parse
+from factory.quality.scores import completed
+from factory.sample import Request
 from factory.shards.commit import valid_commits
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, read_samples
+from factory.sources.stored import as_sample
 
 OLD_SETS = Path(__file__).parent / "old_sets"
 KEYS = {
@@ -57,6 +60,12 @@ def planned_again(root: Path) -> Plan:
     recipe = parse(read_yaml(root / "recipe.yaml"))
     assert isinstance(recipe, RunSettings)
     return prepare(recipe).plan
+
+
+def gsg_of(stored: Stored) -> float:
+    """The score that these sets lack."""
+    request = Request(key=stored.key, slot=0, attempt=0, seed=0)
+    return completed(as_sample(stored, request)).scores.gsg_screen
 
 
 def assert_whole(root: Path) -> None:
@@ -159,6 +168,8 @@ def test_filter_keeps_keys_pictures_and_metadata(old: Path, name: str, tmp_path:
     before, after = samples(old, name), samples(tmp_path / "all", name)
     assert list(after) == keys(name)
     for key, stored in before.items():
+        scores = after[key].meta["scores"]
+        assert scores.pop("gsg_screen") == pytest.approx(gsg_of(stored), abs=1e-4), "measured, for it had none"
         assert after[key].meta == stored.meta
         assert all(np.array_equal(after[key].pictures[member], stored.pictures[member]) for member in stored.pictures)
 
@@ -174,6 +185,20 @@ def test_filter_judges_by_the_scores_that_it_recorded(old: Path, name: str, tmp_
     assert 0 < len(kept) < len(coverage)
     rows = pq.read_table(Layout(tmp_path / "small").manifest).to_pylist()
     assert {row["key"] for row in rows if row["status"] == "accepted"} == kept
+
+
+@pytest.mark.parametrize("name", ["generated"])
+def test_filter_measures_the_score_that_it_lacks(old: Path, name: str, tmp_path: Path) -> None:
+    measured = {key: gsg_of(stored) for key, stored in samples(old, name).items()}
+    limit = float(np.median(list(measured.values())))
+    ended = factory_here("filter", old, *HERE, "--gsg-max", str(limit), "--out", tmp_path / "strict")
+    assert ended.code == 0, ended.err
+    assert_whole(tmp_path / "strict")
+    rows = {row["key"]: row for row in pq.read_table(Layout(tmp_path / "strict").manifest).to_pylist()}
+    assert {key for key, row in rows.items() if row["status"] == "accepted"} == {
+        key for key, value in measured.items() if value <= limit
+    }
+    assert {key: row["gsg_screen"] for key, row in rows.items()} == pytest.approx(measured, abs=1e-3)
 
 
 @both
@@ -242,7 +267,6 @@ def test_a_plan_whose_counts_are_told_anew_stays_the_same_plan(old: Path, name: 
 
 @pytest.mark.parametrize("name", ["built"])
 def test_a_shard_that_was_lost_is_made_again_and_the_set_is_finished_anew(old: Path, name: str) -> None:
-    before = hashes(old)
     Layout(old).commit(1).unlink()
     Layout(old).tar(1, "train").unlink()
     ended = factory_here("run", old / "recipe.yaml", "--out", old, "--accept-software")
@@ -250,10 +274,14 @@ def test_a_shard_that_was_lost_is_made_again_and_the_set_is_finished_anew(old: P
     assert_whole(old)
     stored = samples(old, name)
     assert list(stored) == keys(name)
+    rows = {row["key"]: row for row in pq.read_table(Layout(old).manifest).to_pylist()}
+    made_again = {key for key, row in rows.items() if row["gsg_screen"] >= 0}
+    assert made_again == {"0000010000", "0000010001"}, "the others lack that score, in the manifest of the set it is −1"
+    assert {key for key, sample in stored.items() if "gsg_screen" in sample.meta["scores"]} == made_again
+    earlier = samples(OLD_SETS / name, name)
+    assert stored["0000010000"].meta["caption"] == earlier["0000010000"].meta["caption"]
     if dict(read_plan(Layout(old).plan).software) == dict(software()):
-        assert hashes(old) == before, "equal software makes the same bytes"
-    else:
-        assert stored["0000010000"].meta["caption"] == samples(OLD_SETS / name, name)["0000010000"].meta["caption"]
+        assert all(np.array_equal(stored[key].rgb, earlier[key].rgb) for key in made_again)
 
 
 @pytest.mark.parametrize(

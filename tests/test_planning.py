@@ -22,16 +22,15 @@ from factory.jobs import generate
 from factory.jobs.build import BuildRecipe
 from factory.jobs.filter import FilterRecipe
 from factory.jobs.generate import WARNINGS, GenerateRecipe
-from factory.jobs.input_set import read_set
+from factory.jobs.input_set import duplicates, read_set
 from factory.jobs.prepare import prepare
 from factory.jobs.refine import RefineRecipe
 from factory.quality.gates import GateSettings
 from factory.quality.scores import ScoreSettings
 from factory.run.settle import settle
 from factory.sample import Request, Sample
-from factory.shards import finalise
+from factory.shards import card, finalise, verify
 from factory.shards.commit import valid_commits
-from factory.shards.duplicates import DuplicateSearch
 from factory.shards.export import export
 from factory.shards.layout import Layout
 from factory.shards.reader import read_samples
@@ -386,7 +385,7 @@ def test_a_set_keeps_its_own_gates_but_for_those_asked(parent: Path, tmp_path: P
     for recipe in (RefineRecipe, FilterRecipe):
         plan = prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": 0.2})).plan
         assert plan.settings["gates"] == own | {"coverage_min": 0.2}
-        with pytest.raises(UsageError, match="gates has no field coverage_mni: take gsg_max"):
+        with pytest.raises(UsageError, match="gates has no field coverage_mni: take key_distance_min"):
             prepare(recipe(data=parent, out=tmp_path, gates={"coverage_mni": 0.2}))
         with pytest.raises(UsageError, match="wrong gates settings: coverage_min"):
             prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": "much"}))
@@ -414,17 +413,38 @@ def test_an_unfinished_set_is_not_trained_on(parent: Path, tmp_path: Path) -> No
     assert not (tmp_path / "other").exists()
 
 
-def test_a_set_too_large_for_one_manifest_collects_no_hashes(
+def test_a_set_too_large_for_one_manifest_has_a_table_of_its_duplicates(
     parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = Layout(Path(shutil.copytree(parent, tmp_path / "copy")))
-    records = list(valid_commits(layout, read_set(parent).plan.fingerprint))
-    taken: list[object] = []
-    monkeypatch.setattr(DuplicateSearch, "take", lambda self, keys, phashes: taken.extend(keys))
-    monkeypatch.setattr(finalise, "ROWS_IN_ONE_FILE", finalise.rows_of(records) - 1)
-    finalise.finalise(layout, records)
-    assert not taken
+    plan = read_set(parent).plan
+    records = list(valid_commits(layout, plan.fingerprint))
+    rows = pq.read_table(layout.manifest, filters=[("duplicate_of", "!=", "")]).select(["key", "duplicate_of"])
+    assert rows.num_rows
+    own = finalise.read_finished(layout)
+    assert own is not None
+    for module in (finalise, card, verify):
+        monkeypatch.setattr(module, "ROWS_IN_ONE_FILE", finalise.rows_of(records) - 1)
+    assert not finalise.is_finished(layout, records, own.settings), "it lacks the table, as sets of earlier versions do"
+    finalise.finalise(layout, records, own.settings)
+    finalise.mark_finished(layout, records, own.settings)
+    assert finalise.is_finished(layout, records, own.settings)
     assert not layout.manifest.exists()
+    assert pq.read_table(layout.duplicates).equals(rows)
+    assert duplicates(layout.root).to_pylist() == rows["key"].to_pylist()
+    assert "`duplicates.parquet` lists" in layout.card.read_text()
+    assert '"manifest"' not in layout.croissant.read_text()
+
+    def faults() -> list[verify.Fault]:
+        return verify.verify(layout.root, fingerprint=plan.fingerprint, shards=plan.shards)
+
+    assert faults() == []
+    pq.write_table(rows.slice(1), layout.duplicates)
+    assert {fault.kind for fault in faults()} == {"sha256", "duplicates"}
+    layout.duplicates.unlink()
+    assert [fault.kind for fault in faults()] == ["missing"]
+    with pytest.raises(UsageError, match="was not searched for duplicates: run its own command again"):
+        duplicates(layout.root)
 
 
 def test_an_exports_table_is_there_only_when_all_pictures_are(parent: Path, tmp_path: Path) -> None:

@@ -78,6 +78,51 @@ def test_gsg_looks_at_the_screen_not_at_the_object() -> None:
     assert gsg(paint_on_screen(foreground, alpha, (0, 177, 64)), (0, 255, 0)) == pytest.approx(100.9, abs=2)
 
 
+def flat_object(share: float, colour: tuple[int, int, int]) -> tuple[Picture, NDArray[np.uint8]]:
+    """A disc of one colour that covers this share of the picture, with its alpha."""
+    y, x = (np.mgrid[:SIDE, :SIDE] + 0.5) / SIDE - 0.5
+    alpha = as_levels(np.clip((np.sqrt(share / np.pi) - np.hypot(x, y)) * SIDE + 0.5, 0, 1))
+    return np.full((SIDE, SIDE, 3), colour, np.uint8), alpha
+
+
+@pytest.mark.parametrize("key", ["green", "blue", "magenta"])
+@pytest.mark.parametrize("share", [0.05, 0.39, 0.5, 0.62, 0.75])
+@pytest.mark.parametrize("known_by", ["coarse", "alpha"])
+def test_the_screen_of_a_large_flat_object_is_judged_and_not_the_object(
+    share: float, key: KeyName, known_by: str
+) -> None:
+    good = generated(sample_of(*flat_object(share, (160, 40, 30)), key))
+    if known_by == "alpha":
+        good = replace(good, coarse=None)
+    of_the_object = float(np.linalg.norm(np.array((160, 40, 30)) - KEY_COLOURS[key]))
+    good = scored(good)
+    assert good.scores.gsg == pytest.approx(of_the_object if share > 0.5 else 0, abs=3)
+    assert good.scores.gsg_screen == pytest.approx(0, abs=0.1)
+    assert judge(good, GATES) is good
+
+
+@pytest.mark.parametrize("share", [0.05, 0.39, 0.5, 0.62, 0.75])
+@pytest.mark.parametrize("colour", [(160, 40, 30), (0, 230, 30)])
+def test_a_tinted_screen_is_refused_whatever_stands_before_it(share: float, colour: tuple[int, int, int]) -> None:
+    tint = (0, 220, 25)
+    foreground, alpha = flat_object(share, colour)
+    good = generated(sample_of(foreground, alpha))
+    tinted = replace(good, rgb=paint_on_screen(foreground, alpha, tint), plate=constant_plate(tint), coarse=None)
+    rejection = judge(scored(tinted), replace(GATES, green_residue_max=None))
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "gsg"
+    assert "the screen's GSG (K = 5), its main colour's distance from the key is 43, asked is at" in rejection.detail
+
+
+@given(seed=st.integers(0, 200), noise=st.floats(0, 3))
+@settings(max_examples=20, deadline=None)
+def test_where_the_screen_is_the_main_colour_both_numbers_are_alike(seed: int, noise: float) -> None:
+    sample = sample_of(*blob(SIDE, seed))
+    noisy = sample.rgb + np.random.default_rng(seed).normal(0, noise, sample.rgb.shape)
+    scores = scored(replace(sample, rgb=noisy.round().clip(0, 255).astype(np.uint8))).scores
+    assert scores.gsg_screen == pytest.approx(scores.gsg, abs=1)
+
+
 # ---- scores
 
 
@@ -88,6 +133,7 @@ def test_a_good_sample_has_good_scores_on_every_screen(key: KeyName) -> None:
         foreground[:] = (120, 125, 115)
     scores = scored(sample_of(foreground, alpha, key)).scores
     assert scores.gsg < 2
+    assert scores.gsg_screen < 2
     assert scores.screen_spread < 0.1
     assert scores.coverage == pytest.approx(alpha.mean() / 255)
     assert scores.border == 0
@@ -310,7 +356,7 @@ def test_the_earliest_within_the_distance_is_named_and_below_zero_all_are_admitt
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"gsg": 20.5}, "gsg"),
+        ({"gsg_screen": 20.5}, "gsg"),
         ({"coverage": 0.001}, "empty"),
         ({"coverage": 0.95}, "too_full"),
         ({"green_residue": 0.3}, "green_residue"),
@@ -337,6 +383,7 @@ def test_each_gate_rejects_with_its_reason_and_the_numbers(changed: dict[str, fl
     scores=st.builds(
         Scores,
         gsg=st.floats(-1, 60),
+        gsg_screen=st.floats(-1, 60),
         screen_spread=st.floats(-1, 12),
         coverage=st.floats(-1, 1),
         border=st.floats(-1, 1),

@@ -18,9 +18,12 @@ Colours: TypeAlias = Floats  # (N, 3), 8-bit levels
 Weights: TypeAlias = Floats  # (N,)
 
 STARTS = 12  # of 66 pictures one ends over 1 % above the best of 48 starts, with one start twenty do
-MAX_ROUNDS = 60  # the same pictures need 40 at the most; an end for all others
+MAX_ROUNDS = 60  # the same pictures need 40 at the most; an end for all others, …
+MAX_VISITS = 10 * SAMPLE  # … and of points in all rounds: noise, which nothing divides, has the most of both
+MAX_ROUNDS_IN_A_START = 16  # as many as they need
 STILL = 0.02  # levels by which no centre may still move: at 0.1 the main colour would be up to 0.7 off in them, …
 STILL_IN_A_START = 0.5  # … but this is near enough to tell which start is the best
+MOST_CELLS = 1024  # above, as in noise, cells are made larger
 HEAVY = 1 / 32  # of all pixels: a cell that holds more is cut finer
 SEED = 0
 NOBODY = 1e-9  # weight of a cluster that has run empty: nothing is divided by 0
@@ -50,22 +53,28 @@ def kmeans(points: Colours, weights: Weights, k: int) -> tuple[Colours, Weights]
     if len(cells) < k:
         cells, mass = points, weights
     k = min(k, len(cells))
-    candidates = _lloyd(cells, mass, _starts(cells, mass, k), still=STILL_IN_A_START)
+    candidates = _lloyd(cells, mass, _starts(cells, mass, k), MAX_ROUNDS_IN_A_START, still=STILL_IN_A_START)
     cost = _squared_distances(cells, candidates).min(axis=1) @ mass
-    centres = _lloyd(points, weights, candidates[[int(np.argmin(cost))]], still=STILL)
-    share = np.bincount(_squared_distances(points, centres)[0].argmin(axis=0), weights, k) / weights.sum()
+    rounds = min(MAX_ROUNDS, MAX_VISITS // len(points))
+    centres = _lloyd(points, weights, candidates[[int(np.argmin(cost))]], rounds, still=STILL)
+    nearest = _nearest(points.T, centres.swapaxes(0, 1), np.empty((k, 1, len(points))))[0]
+    share = np.bincount(nearest, weights, k) / weights.sum()
     order = np.argsort(-share, kind="stable")[: np.count_nonzero(share)]
     return centres[0, order], share[order]
 
 
 def _cells(points: Colours, weights: Weights) -> tuple[Colours, Weights]:
-    """Mean colour and weight of each occupied cell: 16 levels a side, 4 where a cell is `HEAVY`."""
-    whole = points.astype(np.int64)
-    wide = (whole >> 4) @ (256, 16, 1)
-    heavy = np.bincount(wide, weights)[wide] > weights.sum() * HEAVY
-    cell = np.where(heavy, 4096 + (whole >> 2) @ (4096, 64, 1), wide)
-    mass = np.asarray(np.bincount(cell, weights), np.float64)
-    occupied = np.flatnonzero(mass)
+    """Mean colour and weight of each occupied cell: 16 levels a side or more, a quarter of it where one is `HEAVY`."""
+    r, g, b = np.ascontiguousarray(points.T, np.int32)
+    for shift in range(4, 9):
+        wide = (r >> shift << 8) + (g >> shift << 4) + (b >> shift)
+        heavy = np.bincount(wide, weights)[wide] > weights.sum() * HEAVY
+        fine = shift - 2
+        cell = np.where(heavy, 4096 + (r >> fine << 12) + (g >> fine << 6) + (b >> fine), wide)
+        mass = np.asarray(np.bincount(cell, weights), np.float64)
+        occupied = np.flatnonzero(mass > 0)
+        if len(occupied) <= MOST_CELLS:
+            break
     sums = np.stack([np.bincount(cell, weights * c)[occupied] for c in points.T], axis=1)
     return sums / mass[occupied, None], mass[occupied]
 
@@ -74,14 +83,15 @@ def _starts(points: Colours, weights: Weights, k: int) -> Floats:
     """(STARTS, k, 3) centres by greedy k-means++ (Arthur & Vassilvitskii 2007): of a few D² draws keep the best."""
     random = np.random.default_rng(SEED)
     trials = 2 + int(np.log(k))  # as many as scikit-learn's
-    between = _squared_distances(points, points[None])[0]  # (N, N)
+    squared = (points**2).sum(axis=1)
     rows = np.arange(STARTS)
     chosen = np.empty((STARTS, k), np.int64)
     chosen[:, 0] = _draw(np.broadcast_to(weights, (STARTS, len(points))), random.random((STARTS, 1)))[:, 0]
-    nearest = between[chosen[:, 0]]  # (STARTS, N)
+    nearest = _squared_distances(points, points[chosen[:, :1]], squared)[:, 0]  # (STARTS, N)
     for i in range(1, k):
         candidates = _draw(nearest * weights, random.random((STARTS, trials)))
-        reach = np.minimum(nearest[:, None], between[candidates])  # (STARTS, trials, N)
+        reach = _squared_distances(points, points[candidates], squared)  # (STARTS, trials, N)
+        np.minimum(reach, nearest[:, None], out=reach)
         best = np.argmin(reach @ weights, axis=1)
         chosen[:, i] = candidates[rows, best]
         nearest = reach[rows, best]
@@ -96,25 +106,43 @@ def _draw(weights: Floats, uniform: Floats) -> NDArray[np.int64]:
     return np.asarray(np.minimum(index, weights.shape[1] - 1), np.int64)
 
 
-def _lloyd(points: Colours, weights: Weights, centres: Floats, still: float) -> Floats:
+def _lloyd(points: Colours, weights: Weights, centres: Floats, rounds: int, still: float) -> Floats:
     """Lloyd's rounds for R sets of centres at once, (R, k, 3) → (R, k, 3); a centre that loses its points stays.
 
-    still: the largest move in levels that counts as converged.
+    rounds: at most.  still: the largest move in levels that counts as converged.
     """
-    sets, k, _ = centres.shape
-    first = (np.arange(sets) * k)[:, None]
-    repeated = [np.tile(m, sets) for m in (weights, *(weights * points.T))]
-    squared = (points**2).sum(axis=1)
-    for _ in range(MAX_ROUNDS):
-        label = (_squared_distances(points, centres, squared).argmin(axis=1) + first).ravel()
-        mass, *sums = (np.bincount(label, m, sets * k) for m in repeated)
-        means = np.stack(sums, axis=1) / np.maximum(mass, NOBODY)[:, None]
-        moved = np.where(mass[:, None] > 0, means, centres.reshape(-1, 3)).reshape(centres.shape)
+    centres = centres.swapaxes(0, 1)
+    k, sets, _ = centres.shape
+    across = np.ascontiguousarray(points.T)
+    moments = np.stack([weights, *(weights * across)])
+    number = np.arange(k, dtype=np.uint8)[:, None, None]
+    mine = np.empty((k, sets, len(points)))  # whose point it is; made once, for new pages cost as much as the sums
+    for _ in range(rounds):
+        np.equal(_nearest(across, centres, mine), number, out=mine)
+        sums = (mine.reshape(-1, len(points)) @ moments.T).reshape(k, sets, 4)
+        mass = sums[..., :1]
+        moved = np.where(mass > 0, sums[..., 1:] / np.maximum(mass, NOBODY), centres)
         move = np.abs(moved - centres).max()
         centres = moved
         if move < still:
             break
-    return centres
+    return centres.swapaxes(0, 1)
+
+
+def _nearest(across: Floats, centres: Floats, away: Floats) -> NDArray[np.uint8]:
+    """(R, N) which of its set's k centres (k, R, 3) each point is nearest to, the first of equals.
+
+    across: (3, N) the points.  away: (k, R, N) is overwritten with |p − c|² less the |p|² that all have, and compared
+    centre by centre, for `argmin` over an axis other than the last takes thrice as long.
+    """
+    np.matmul(-2 * centres.reshape(-1, 3), across, out=away.reshape(-1, across.shape[1]))
+    away += (centres**2).sum(axis=2)[..., None]
+    least = away[0]
+    label = np.zeros(least.shape, np.uint8)
+    for i in range(1, len(centres)):
+        np.copyto(label, i, where=away[i] < least)
+        np.minimum(least, away[i], out=least)
+    return label
 
 
 def _squared_distances(points: Colours, centres: Floats, squared: Floats | None = None) -> Floats:

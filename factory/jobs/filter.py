@@ -23,7 +23,10 @@ class FilterRecipe(DerivedSet):
 
 
 def plan(recipe: FilterRecipe, _memory: Memory) -> Draft:
-    """Nothing is scored anew, the recorded scores are judged. Raises UsageError for a set or gates of no use."""
+    """The recorded scores are judged; those that an older set lacks are measured.
+
+    Raises UsageError for a set or gates of no use.
+    """
     without = duplicates(recipe.data) if recipe.drop_duplicates else NO_KEYS
     return derive(recipe, read_set(recipe.data, without), recipe.gates)
 

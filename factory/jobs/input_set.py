@@ -69,11 +69,10 @@ def duplicates(data: Path) -> pa.Array:
     records = list(valid_commits(layout, read_plan(layout.plan).fingerprint))
     if not _is_finalised(layout, records):
         raise UsageError(f"--drop-duplicates: {data} is not finished, so its duplicates are unknown: finish it first.")
-    if not layout.manifest.exists():
-        raise UsageError(
-            f"--drop-duplicates: {data} is too large for one manifest, so its duplicates were not searched for."
-        )
-    marked = pq.read_table(layout.manifest, columns=["key"], filters=pc.field("duplicate_of") != "")
+    table = layout.manifest if layout.manifest.exists() else layout.duplicates
+    if not table.exists():  # an earlier version left out those of large sets
+        raise UsageError(f"--drop-duplicates: {data} was not searched for duplicates: run its own command again first.")
+    marked = pq.read_table(table, columns=["key"], filters=pc.field("duplicate_of") != "")
     return marked["key"].combine_chunks()
 
 

@@ -6,7 +6,7 @@ from factory.engine.line import Line
 from factory.engine.plan import Plan
 from factory.models.device import CPU, Device
 from factory.quality.gates import GateSettings, NearDuplicates, judge
-from factory.quality.scores import ScoreSettings, score
+from factory.quality.scores import ScoreSettings, completed, score
 from factory.refine.refiners import in_plan
 from factory.sample import BatchStage, Source, Stage
 from factory.settings import settings
@@ -33,9 +33,11 @@ def matting_line(
     stages = dict(first)
     for name, refiner in in_plan(plan.settings).items():
         stages[name] = refiner.stage(device, plan.batch_size)
-    if "scores" in plan.settings:  # a filter has none: it judges by those that are recorded
+    if "scores" in plan.settings:
         scores = settings(ScoreSettings, plan.settings["scores"])
         stages["score"] = lambda sample: score(sample, scores)
+    else:  # a filter judges by those that are recorded
+        stages["score"] = completed
     stages["gates"] = lambda sample: judge(sample, gates)
     return Line(
         sources=sources,

@@ -11,6 +11,7 @@ the manifest shall have for every sample is a score.
 
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
+from math import isfinite
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -30,7 +31,8 @@ def _nothing(_sample: Sample, _settings: Any) -> str:
 class Gate:
     """reason: a short word.  says: what is measured, as the sentence with the numbers begins.
 
-    measure: of a sample; −1 where it cannot be told (no alpha, no plate …), which is not judged.
+    measure: of a sample; −1 where it cannot be told (no alpha, no plate …), which is not judged. What is no number
+    fails.
     score: which score it is, "" where the manifest has no column for it.
     kinds: `Origin.kind` of the samples that are judged.
     mend: what the user can do, the end of the sentence; told the sample and the GateSettings.
@@ -58,12 +60,12 @@ def on_score(
 
 
 def at_most(limit: float, gate: Gate) -> Any:
-    """A field of GateSettings: what the gate measures may be this large."""
+    """A field of GateSettings: what the gate measures may be this large; None switches the gate off."""
     return field(default=limit, metadata={"gate": gate, "side": "max"})
 
 
 def at_least(limit: float, gate: Gate) -> Any:
-    """A field of GateSettings: what the gate measures must be this large."""
+    """A field of GateSettings: what the gate measures must be this large; None switches the gate off."""
     return field(default=limit, metadata={"gate": gate, "side": "min"})
 
 
@@ -75,9 +77,9 @@ class Limit(NamedTuple):
     value: float
 
     def broken_by(self, value: float) -> bool:
-        """Whether the value is a measured one and lies beyond the limit."""
+        """Whether the value is a measured one and lies beyond the limit, or is no finite number."""
         within = value >= self.value if self.side == "min" else value <= self.value
-        return value >= 0 and not within
+        return not isfinite(value) or (value >= 0 and not within)
 
     def __str__(self) -> str:
         return f"at least {self.value:g}" if self.side == "min" else f"at most {self.value:g}"
@@ -89,6 +91,9 @@ def number(value: float) -> str:
 
 
 def limits(gates: Any) -> dict[str, Limit]:
-    """All limits of a settings dataclass by the names of its fields, in their order."""
+    """All limits of a settings dataclass by the names of its fields, in their order; not of gates that are off."""
     gated: list[Field[Any]] = [one for one in fields(gates) if "gate" in one.metadata]
-    return {one.name: Limit(one.metadata["gate"], one.metadata["side"], getattr(gates, one.name)) for one in gated}
+    values = ((one, getattr(gates, one.name)) for one in gated)
+    return {
+        one.name: Limit(one.metadata["gate"], one.metadata["side"], value) for one, value in values if value is not None
+    }

@@ -20,9 +20,9 @@ from factory.settings import settings
 
 def _another_screen(sample: Sample, gates: "GateSettings") -> str:
     """For an object in the screen's own colour, set on it by us: which other screen would do."""
-    if sample.origin.kind in PAINTED or sample.foreground is None or sample.alpha is None:
-        return ""
     key, least = sample.origin.key_rgb, gates.key_distance_min
+    if sample.origin.kind in PAINTED or sample.foreground is None or sample.alpha is None or least is None:
+        return ""
     share = share_within(sample.foreground, sample.alpha, key, least)
     other = proposal(sample.foreground, sample.alpha, key, least)
     return f"; {share:.0%} of it lies within {least:g} levels of the key; {other}"
@@ -30,8 +30,10 @@ def _another_screen(sample: Sample, gates: "GateSettings") -> str:
 
 _COVERED = "the share of the picture that the object covers"
 _CUT = "the share of the picture's border that the object covers"
-# A screen that was put behind the object is pure, but may have fewer pixels of one colour than the object.
-GSG = on_score("gsg", "gsg", f"GSG (K = {GSG_K}), the main colour's distance from the key", kinds=PAINTED)
+# A screen that was put behind the object is pure.
+GSG = on_score(
+    "gsg", "gsg_screen", f"the screen's GSG (K = {GSG_K}), its main colour's distance from the key", kinds=PAINTED
+)
 NEAR_KEY = on_score(
     "near_key",
     "key_distance",
@@ -50,23 +52,23 @@ CUT_AND_SET = on_score("cut", "border", _CUT, kinds=SET_ON_A_SCREEN)  # what its
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings:
-    """What a sample may score at most, or must score at least. Units as in quality/scores.py.
+    """What a sample may score at most, or must score at least; None switches a gate off. Units as in quality/scores.py.
 
-    The order of the fields is that in which the gates are asked. Whole-picture faults come first; then what the object
-    is; then whether the matte fits it; then the frame. The first failing gate names the reason, so a fault that upsets
-    several scores is called by its cause.
+    The order of the fields is that in which the gates are asked. First comes what the object is; then whether the matte
+    fits it; then the screen, which the matte tells from the object; then the frame. The first failing gate names the
+    reason, so a fault that upsets several scores is called by its cause.
     """
 
-    gsg_max: float = at_most(20.0, GSG)
-    key_distance_min: float = at_least(128.0, NEAR_KEY)  # without green: over 200; a forest green 126, grass 170
-    green_residue_max: float = at_most(0.2, RESIDUE)
-    coverage_min: float = at_least(0.01, EMPTY)
-    spread_max: float = at_most(4.0, UNEVEN)
-    agreement_min: float = at_least(0.6, DISAGREEMENT)
-    residual_max: float = at_most(10.0, RESIDUAL)
-    coverage_max: float = at_most(0.85, TOO_FULL)
-    border_max: float = at_most(0.01, CUT)
-    flush_max: float = at_most(0.75, CUT_AND_SET)
+    key_distance_min: float | None = at_least(128.0, NEAR_KEY)  # without green: over 200; a forest green 126, grass 170
+    green_residue_max: float | None = at_most(0.2, RESIDUE)
+    coverage_min: float | None = at_least(0.01, EMPTY)
+    spread_max: float | None = at_most(4.0, UNEVEN)
+    agreement_min: float | None = at_least(0.6, DISAGREEMENT)
+    residual_max: float | None = at_most(10.0, RESIDUAL)
+    gsg_max: float | None = at_most(20.0, GSG)
+    coverage_max: float | None = at_most(0.85, TOO_FULL)
+    border_max: float | None = at_most(0.01, CUT)
+    flush_max: float | None = at_most(0.75, CUT_AND_SET)
     duplicate_distance: int = 4  # bits in which the hashes of two samples of a shard may differ; −1 lets all in
 
 

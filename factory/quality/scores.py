@@ -3,6 +3,7 @@
 | score | what it says | unit |
 |---|---|---|
 | gsg | distance of the picture's main colour from the key colour (quality/gsg.py) | levels, 0..441 |
+| gsg_screen | the same of the main colour of what is not the object, by coarse mask or else by α | levels, 0..441 |
 | screen_spread | unevenness of the clean screen about the plate, RMS over cells of 1/16 side | levels |
 | coverage | mean α | 0..1 |
 | border | mean α along the picture's outermost ring | 0..1 |
@@ -27,7 +28,7 @@ from factory.greenscreen.colours import Colour
 from factory.greenscreen.keying import dominance, key_channels
 from factory.greenscreen.morphology import disc, eroded, square
 from factory.greenscreen.plates import scaled, sure_background
-from factory.quality.gsg import gsg
+from factory.quality.gsg import Colours, distance, main_colours, screen_colour
 from factory.quality.key_distance import key_distance
 from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture, PlateCoefficients, Sample, Scores
@@ -45,7 +46,11 @@ class ScoreSettings:
 
 def score(sample: Sample, settings: ScoreSettings) -> Sample:
     """The sample with `scores` and `phash` filled in. Pure; needs at least `rgb`, and says −1 for what is missing."""
-    scores = Scores(gsg=gsg(sample.rgb, sample.origin.key_rgb))
+    colours = main_colours(sample.rgb)
+    scores = Scores(
+        gsg=distance(colours[0], sample.origin.key_rgb),
+        gsg_screen=gsg_screen(sample, colours),
+    )
     if sample.plate:
         scores = replace(scores, screen_spread=screen_spread(sample.rgb, clean_screen(sample), sample.plate))
     if sample.alpha is None:
@@ -65,6 +70,22 @@ def score(sample: Sample, settings: ScoreSettings) -> Sample:
     if sample.plate:
         scores = replace(scores, residual=residual(sample.rgb, sample.alpha, sample.foreground, sample.plate))
     return replace(sample, scores=scores, phash=perceptual_hash(sample.foreground, sample.alpha))
+
+
+def completed(sample: Sample) -> Sample:
+    """A stored sample with the scores that sets of earlier versions lack, measured on its pictures."""
+    if sample.scores.gsg_screen >= 0:
+        return sample
+    measured = gsg_screen(sample, main_colours(sample.rgb))
+    return replace(sample, scores=replace(sample.scores, gsg_screen=measured))
+
+
+def gsg_screen(sample: Sample, colours: Colours) -> float:
+    """GSG of what is not the object; −1 where no mask tells it, or nothing is left.  colours: of the whole picture."""
+    mask = sample.alpha if sample.coarse is None else sample.coarse
+    if mask is None or not (background := sure_background(mask)).any():
+        return -1.0
+    return distance(screen_colour(sample.rgb, background, colours), sample.origin.key_rgb)
 
 
 def clean_screen(sample: Sample) -> NDArray[np.bool_]:

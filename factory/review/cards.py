@@ -50,7 +50,7 @@ def accepted_card(sample: Stored, source: str, why: Sequence[str], folder: Path)
     picture.save(data, "WEBP", quality=85, method=1)  # the default method 4: twice the time, a tenth smaller
     (folder / f"{sample.key}.webp").write_bytes(data.getvalue())
     note = next(
-        (f" · {in_words(name)} {meta['scores'][name]:.3g}" for name in RANKING if meta["scores"][name] >= 0), ""
+        (f" · {in_words(name)} {meta['scores'][name]:.3g}" for name in RANKING if meta["scores"].get(name, -1) >= 0), ""
     )
     return Card(
         file=f"{folder.name}/{sample.key}.webp",

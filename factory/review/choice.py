@@ -13,7 +13,12 @@ EACH = 40  # best, worst, near a limit
 CLASSES = 200
 EACH_SOURCE = 12
 GROUPS = ("each class", "each source", "best", "worst", "near a limit", "random")
-RANKING = ("gsg", "residual", "green_residue")  # the first that was scored tells good from bad; lower is better
+RANKING = (
+    "gsg_screen",
+    "gsg",
+    "residual",
+    "green_residue",
+)  # the first that was scored tells good from bad; lower is better
 
 Limits = Mapping[str, Sequence[tuple[str, float]]]
 

@@ -20,7 +20,7 @@ from factory.quality.gates import limits_by_score
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.keys import SHARD_DIGITS
 from factory.shards.layout import Layout
-from factory.shards.manifest import SCORES
+from factory.shards.manifest import SCORES, read_rows
 
 Group: TypeAlias = tuple[str, str]
 """A source, and a gate or a kind of error."""
@@ -79,9 +79,12 @@ class Digest:
     @cached_property
     def limits(self) -> dict[str, list[tuple[Side, float]]]:
         """The gates' limits that these kinds of samples are judged by."""
-        return limits_by_score(
+        found = limits_by_score(
             self.plan.settings.get("gates", {}), set(pc.unique(self.table["kind"]).to_pylist()) - {""}
         )
+        if "gsg_screen" in found and not (self.table["gsg_screen"].to_numpy() >= 0).any():
+            found["gsg"] = found.pop("gsg_screen")  # before there was that score, the whole picture's was judged
+        return found
 
     @cached_property
     def bytes(self) -> int:
@@ -138,12 +141,12 @@ def read_digest(layout: Layout) -> Digest:
 def _read_table(layout: Layout, records: Sequence[CommitRecord], seed: int) -> tuple[pa.Table, bool]:
     attempts = sum(record.attempts for record in records)
     if layout.manifest.exists() and pq.read_metadata(layout.manifest).num_rows == attempts:  # else of an earlier state
-        table = pq.read_table(layout.manifest, columns=list(COLUMNS), read_dictionary=["status", "class", "kind"])
+        table = read_rows(layout.manifest, COLUMNS, read_dictionary=["status", "class", "kind"])
         return table.unify_dictionaries(), True
     rng = np.random.default_rng(seed)
     size = min(len(records), SHARDS_LOOKED_INTO)
     chosen = sorted(rng.choice(len(records), size, replace=False)) if records else []
-    tables = [pq.read_table(layout.part(records[index].shard), columns=list(COLUMNS)) for index in chosen]
+    tables = [read_rows(layout.part(records[index].shard), COLUMNS) for index in chosen]
     empty = pa.schema([(name, pa.float32() if name in SCORES else pa.string()) for name in COLUMNS]).empty_table()
     return pa.concat_tables([empty, *tables]), size == len(records)
 

@@ -10,7 +10,12 @@ MADE = (
     "class", "caption", "prompt", "negative_prompt", "seed", "slot", "attempt", "kind", "source", "item", "colour",
     "licence", "attribution", "model",
 )  # fmt: skip
-NAMES = {"gsg": "GSG", "colour": "colours read as", "ai_generated": "AI-generated"}  # where the field's name won't do
+NAMES = {  # where the field's name won't do
+    "gsg": "GSG",
+    "gsg_screen": "GSG of the screen",
+    "colour": "colours read as",
+    "ai_generated": "AI-generated",
+}
 FOREGROUNDS = {
     "given": "given with the source",
     "estimated": "estimated from picture and alpha",
@@ -54,7 +59,7 @@ def source_type(meta: Mapping[str, Any]) -> str:
 
 def definition(name: str) -> str:
     """What must stand beside a score's number, in brackets: GSG says little without its K and size. Else ""."""
-    return f" ({GSG_DEFINITION})" if name == "gsg" else ""
+    return f" ({GSG_DEFINITION})" if name in {"gsg", "gsg_screen"} else ""
 
 
 def in_words(name: str) -> str:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from factory.sample import DRAWN, GENERATED
 from factory.shards.commit import CommitRecord
 from factory.shards.indexes import MAIN_SPLIT
+from factory.shards.manifest import ROWS_IN_ONE_FILE
 from factory.shards.markdown import environment
 from factory.shards.members import MATTING, Members
 from factory.shards.schema import features
@@ -103,6 +104,7 @@ def dataset_card(contents: Contents, title: str, sources: Sequence[SourceLine], 
         .render(
             title=title,
             contents=contents,
+            in_one_file=contents.attempts <= ROWS_IN_ONE_FILE,
             splits=splits,
             first_split=splits[0] if splits else MAIN_SPLIT,
             origins=sorted(contents.origins.items()),

@@ -60,13 +60,13 @@ def croissant(
 ) -> bytes:
     """The file's text; the same for the same samples.
 
-    files: the manifest and the wids indexes, as they lie there.  published: an ISO date.
+    files: the manifest or its table of duplicates, and the wids indexes, as they lie there.  published: an ISO date.
     """
     with_tar = [record for record in records if record.tar.name]
     tars: dict[str, list[FileRecord]] = {}
     for record in with_tar if len(with_tar) <= TARS_LISTED else []:
         tars.setdefault(record.split, []).append(record.tar)
-    manifests = [file.name for file in files if file.name.endswith(".parquet")]
+    manifests = [file.name for file in files if file.name == "manifest.parquet"]
     words = {member.extension: member.contents for member in contents.members} | {JSON: _METADATA}
     told = {name: words[name] for name in extensions(contents.members)}
     licences = sorted({licence for _, _, licence in contents.origins} - {""})

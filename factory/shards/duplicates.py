@@ -1,100 +1,217 @@
-"""Near-duplicates across shards: exact search for 64-bit hashes within a Hamming distance.
+"""Near-duplicates across shards: for each sample the earliest that looks like it, found exactly and out of core.
 
-Blocked tables (Manku, Jain and Das Sarma, "Detecting near-duplicates for web crawling", WWW 2007): cut the 64 bits
-into d + k blocks; hashes that differ in at most d bits agree in at least k whole blocks. For each choice of k blocks
-a sort on their bits brings every such pair into one group. Long keys (large k) keep groups small also where the
-hashes of a set are far from uniform, which 16-bit bands do not.
+Blocked tables (Manku, Jain and Das Sarma, "Detecting near-duplicates for web crawling", WWW 2007): cut the bits into
+d + k blocks; hashes that differ in at most d bits agree in at least k whole blocks. For each choice of k blocks a sort
+on their bits brings every such pair into one group. Bits that are nearly the same in all hashes tell nothing, so the
+bits are dealt to the blocks by how much they tell.
+
+Look-alikes crowd into one group whatever its key. But only the earliest counts: a hash is held against its group from
+the earliest on and is done with the first that is near, or with one that is not before what it has found in another
+table. In a crowd that is soon, where comparing all pairs is quadratic.
+
+Arrays that are as long as the set lie in files; sorting takes a piece of them at a time.
 """
 
-from collections.abc import Iterable
-from itertools import combinations, pairwise
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import combinations
 from math import comb, log2
-from typing import TypeAlias
+from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from factory.shards.keys import MAX_SHARD_SIZE
 
 KeyPairs: TypeAlias = NDArray[np.int64]  # (M, 2): a sample's key, and that of the sample it repeats
+Hashes: TypeAlias = NDArray[np.uint64]  # (N, W): each hash in whole words
+Rows: TypeAlias = NDArray[np.int64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 HASH_BITS = 64
+WORD_BYTES = 8
+PIECE = 1 << 22  # rows that are sorted at a time, in some 300 MB
+LOOKED_AT = 1 << 16  # hashes that tell how much each bit tells
+ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ over the golden ratio: a product's high bits depend on all bits (Knuth)
 
 
 class DuplicateSearch:
-    """Collects keys and hashes as numbers, so that millions fit in memory."""
+    """Collects keys and hashes in files of a folder, which stays the caller's to remove.
 
-    def __init__(self) -> None:
-        self._keys = [np.empty(0, np.int64)]
-        self._hashes = [np.empty(0, np.uint64)]
+    bits: of a hash, a multiple of 8.
+    """
 
-    def take(self, keys: Iterable[str], phashes: Iterable[str]) -> None:
-        """The accepted samples of the next shard. Those without a hash take no part."""
-        pairs = [(int(key), int(phash, 16)) for key, phash in zip(keys, phashes, strict=True) if phash]
-        self._keys.append(np.array([key for key, _ in pairs], np.int64))
-        self._hashes.append(np.array([phash for _, phash in pairs], np.uint64))
+    def __init__(self, folder: Path, bits: int = HASH_BITS) -> None:
+        self._folder = folder
+        self._bytes = bits // 8
+        self._words = -(-self._bytes // WORD_BYTES)
+        for name in ("keys", "shards", "hashes"):
+            (folder / name).write_bytes(b"")
+
+    def take(self, keys: pa.Array, phashes: pa.Array) -> None:
+        """The accepted samples of the next shard, as text. Those without a hash take no part.
+
+        Raises ValueError where a key is no number or a hash has not just its hexadecimal digits.
+        """
+        hashed = pc.not_equal(phashes, "")
+        numbers = pc.cast(keys.filter(hashed), pa.int64()).to_numpy(zero_copy_only=False)
+        digits = bytes.fromhex("".join(phashes.filter(hashed).to_pylist()))
+        hashes = np.zeros((len(numbers), self._words * WORD_BYTES), np.uint8)
+        hashes[:, : self._bytes] = np.frombuffer(digits, np.uint8).reshape(len(numbers), self._bytes)
+        self._append("keys", numbers)
+        self._append("shards", numbers // MAX_SHARD_SIZE)
+        self._append("hashes", hashes)
 
     def found(self, distance: int) -> KeyPairs:
-        """Each sample that repeats one of an earlier shard, by ascending key, with the earliest it repeats."""
-        keys = np.concatenate(self._keys)
-        originals = earlier_duplicates(np.concatenate(self._hashes), keys // MAX_SHARD_SIZE, distance)
-        marked = originals >= 0
-        return np.stack([keys[marked], keys[originals[marked]]], axis=1)
+        """Each sample that repeats one of an earlier shard, by ascending key, with the earliest it repeats.
+
+        distance: in bits; beyond 0 and the hash's width there is nothing to tell.
+        """
+        distance = min(max(0, distance), 8 * self._bytes)
+        keys, shards = _mapped(self._folder / "keys", np.int64), _mapped(self._folder / "shards", np.int64)
+        hashes = _mapped(self._folder / "hashes", np.uint64).reshape(-1, self._words)
+        originals = earlier_duplicates(hashes, shards, distance, self._folder)
+        (self._folder / "pairs").unlink(missing_ok=True)
+        (self._folder / "pairs").touch()
+        for begin, end in _spans(len(keys)):
+            original = originals[begin:end]
+            marked = np.flatnonzero(original >= 0)
+            self._append("pairs", np.stack([keys[begin:end][marked], keys[original[marked]]], axis=1))
+        return _mapped(self._folder / "pairs", np.int64).reshape(-1, 2)
+
+    def _append(self, name: str, values: NDArray[np.generic]) -> None:
+        with (self._folder / name).open("ab") as file:
+            values.tofile(file)
 
 
-def _blocks_to_agree(distance: int, hashes: int) -> int:
-    """Choose k with the least work: tables to sort × (sorting + pairs to compare, were the hashes uniform)."""
-
-    def work(k: int) -> float:
-        key_bits = HASH_BITS * k / (distance + k)
-        return comb(distance + k, k) * (log2(hashes + 2) + hashes / 2**key_bits)
-
-    return min(range(1, 5), key=work)
-
-
-def _masks(distance: int, agree: int) -> list[np.uint64]:
-    """The bits of each choice of `agree` out of distance + agree blocks."""
-    edges = [HASH_BITS * i // (distance + agree) for i in range(distance + agree + 1)]
-    blocks = [sum(1 << bit for bit in range(low, high)) for low, high in pairwise(edges)]
-    return [np.uint64(sum(chosen)) for chosen in combinations(blocks, agree)]
-
-
-def earlier_duplicates(hashes: NDArray[np.uint64], shards: NDArray[np.integer], distance: int) -> NDArray[np.int64]:
+def earlier_duplicates(hashes: Hashes, shards: NDArray[np.integer], distance: int, scratch: Path) -> Rows:
     """For each row the earliest row of an earlier shard whose hash differs in at most `distance` bits, or −1.
 
-    hashes, shards: (N,), in shard order.  distance: 0..15 bits.
+    hashes: (N, W) in whole words.  shards: (N,), ascending.  distance: in bits.  scratch: a folder for files.
     Rows of the same shard are not compared: a gate did that when the shard was made.
     """
     if not len(hashes):
         return np.empty(0, np.int64)
     # A hash's earliest neighbour is the same for all rows that share the hash, so each is searched once.
-    unique, earliest, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    nearest = earliest.astype(np.int64)
-    for mask in _masks(distance, _blocks_to_agree(distance, len(unique))):
-        _lower_to_neighbours(nearest, unique, earliest, mask, distance)
-    found = nearest[inverse]
-    # The earliest neighbour of all may be of the row's own shard: then no earlier shard has one.
-    return np.where(shards[found] < shards, found, -1)
+    first = _first_of_equals(hashes, scratch)
+    earliest = _gathered(scratch / "earliest", np.int64, len(hashes), lambda rows: rows[first[rows] == rows])
+    words = _gathered(scratch / "different", np.uint64, len(earliest), lambda places: hashes[earliest[places]])
+    different = words.reshape(-1, hashes.shape[1])
+    nearest = _gathered(scratch / "nearest", np.int64, len(earliest), lambda places: places)
+    for mask in _masks(different, distance):
+        for places in _pieces(different, mask, scratch):
+            _lower_to_neighbours(nearest, different, places, mask, distance)
+
+    def original(rows: Rows) -> Rows:
+        found = earliest[nearest[np.searchsorted(earliest, first[rows])]]
+        # The earliest neighbour of all may be of the row's own shard: then no earlier shard has one.
+        return np.where(shards[found] < shards[rows], found, -1)
+
+    return _gathered(scratch / "originals", np.int64, len(hashes), original)
 
 
-def _lower_to_neighbours(
-    nearest: NDArray[np.int64],
-    hashes: NDArray[np.uint64],
-    earliest: NDArray[np.int64],
-    mask: np.uint64,
-    distance: int,
-) -> None:
-    """Take into `nearest` the earliest row of every close pair of hashes that agree under the mask."""
-    order = np.argsort(hashes & mask, kind="stable")
-    keys = (hashes & mask)[order]
-    first = np.flatnonzero(keys[1:] == keys[:-1])
-    lag = 1
-    while first.size:  # pairs at distance `lag` in the sorted order, as long as any group is so long
-        a, b = order[first], order[first + lag]
-        close = np.bitwise_count(hashes[a] ^ hashes[b]) <= distance
-        a, b = a[close], b[close]
-        np.minimum.at(nearest, a, earliest[b])
-        np.minimum.at(nearest, b, earliest[a])
-        lag += 1
-        first = first[first + lag < len(keys)]
-        first = first[keys[first + lag] == keys[first]]
+def _first_of_equals(hashes: Hashes, scratch: Path) -> Rows:
+    """(N,) for each row the earliest that has just its hash."""
+    first = _gathered(scratch / "first", np.int64, len(hashes), lambda rows: rows)
+    every_bit = np.full(hashes.shape[1], np.iinfo(np.uint64).max)
+    for rows in _pieces(hashes, every_bit, scratch):
+        order, start = _grouped(hashes[rows])
+        first[rows[order]] = rows[order[start]]
+    return first
+
+
+def _lower_to_neighbours(nearest: Rows, hashes: Hashes, rows: Rows, mask: Hashes, distance: int) -> None:
+    """Take into `nearest` the earliest near hash among those of these rows that agree under the mask.
+
+    nearest: (N,), what is known so far, at most the row itself.  rows: ascending.
+    """
+    order, start = _grouped(hashes[rows] & mask)
+    ordered, own, best = rows[order], hashes[rows[order]], nearest[rows][order]
+    target = np.flatnonzero(start < np.arange(len(start)))
+    source = start[target]
+    while target.size:
+        helpful = ordered[source] < best[target]
+        target, source = target[helpful], source[helpful]
+        near = np.bitwise_count(own[target] ^ own[source]).sum(axis=1) <= distance
+        best[target[near]] = ordered[source[near]]
+        target, source = target[~near], source[~near] + 1  # the next of the group, at the latest the hash itself
+    lowered = np.empty_like(best)
+    lowered[order] = best
+    nearest[rows] = lowered
+
+
+def _grouped(keys: Hashes) -> tuple[Rows, Rows]:
+    """A stable order that brings equal keys (N, W) together, and for each place in it the first one of its group."""
+    order = np.lexsort(keys.T)
+    ordered = keys[order]
+    begins = np.flatnonzero(np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)]))
+    return order, np.repeat(begins, np.diff(begins, append=len(keys)))
+
+
+def _masks(hashes: Hashes, distance: int) -> list[Hashes]:
+    """The bits (W,) of each choice of k out of distance + k blocks that tell alike much."""
+    looked_at = np.ascontiguousarray(hashes[:: -(-len(hashes) // LOOKED_AT)])
+    ones = np.unpackbits(looked_at.view(np.uint8), axis=1).mean(axis=0)
+    told = -np.log2(ones**2 + (1 - ones) ** 2)  # bits: two hashes agree in one bit by chance at 2 to the power of −told
+    agree = _blocks_to_agree(distance, len(hashes), float(told.sum()))
+    ranked = np.argsort(-told, kind="stable")
+    blocks = [ranked[number :: distance + agree] for number in range(distance + agree)]
+    masks = []
+    for chosen in combinations(blocks, agree):
+        bits = np.zeros(len(told), np.bool_)
+        bits[np.concatenate(chosen)] = True
+        masks.append(np.packbits(bits).view(np.uint64))
+    return masks
+
+
+def _blocks_to_agree(distance: int, hashes: int, told: float) -> int:
+    """Choose k with the least work: tables to sort × (sorting + pairs to compare, were the bits independent)."""
+
+    def work(k: int) -> float:
+        key_bits = told * k / (distance + k)
+        return comb(distance + k, k) * (log2(hashes + 2) + hashes / 2**key_bits)
+
+    return min(range(1, 5), key=work)
+
+
+def _pieces(hashes: Hashes, mask: Hashes, scratch: Path) -> Iterator[Rows]:
+    """All rows in pieces of about PIECE, each ascending; hashes that agree under the mask lie in one."""
+    count = -(-len(hashes) // PIECE)
+    if count == 1:
+        yield np.arange(len(hashes))
+        return
+    names = [scratch / f"piece-{number}" for number in range(count)]
+    with ExitStack() as stack:
+        files = [stack.enter_context(name.open("wb")) for name in names]
+        for begin, end in _spans(len(hashes)):
+            mixed = np.bitwise_xor.reduce((hashes[begin:end] & mask) * ODD, axis=1)
+            piece = (mixed >> np.uint64(40)) % np.uint64(count)
+            order = np.argsort(piece, kind="stable")
+            bounds = np.searchsorted(piece[order], np.arange(1, count, dtype=np.uint64))
+            for file, rows in zip(files, np.split(order + begin, bounds), strict=True):
+                rows.tofile(file)
+    for name in names:
+        yield np.fromfile(name, np.int64)
+        name.unlink()
+
+
+def _spans(count: int) -> Iterator[tuple[int, int]]:
+    for begin in range(0, count, PIECE):
+        yield begin, min(begin + PIECE, count)
+
+
+def _gathered(path: Path, kind: type[Scalar], count: int, values: Callable[[Rows], NDArray[Scalar]]) -> NDArray[Scalar]:
+    """What a function says of the rows 0 to count − 1, asked a piece at a time, as an array in a new file."""
+    path.unlink(missing_ok=True)  # what an earlier search found may still be mapped
+    with path.open("wb") as file:
+        for begin, end in _spans(count):
+            values(np.arange(begin, end)).tofile(file)
+    return _mapped(path, kind)
+
+
+def _mapped(path: Path, kind: type[Scalar]) -> NDArray[Scalar]:
+    """The array in a file, writable there; of an empty file, which cannot be mapped, an empty one."""
+    return np.memmap(path, kind, "r+") if path.stat().st_size else np.empty(0, kind)

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from factory.errors import MachineError
@@ -28,7 +29,15 @@ from factory.shards.durable import json_bytes
 from factory.shards.indexes import dali_index, shard_indexes
 from factory.shards.keys import SHARD_PATTERN, key_of_number
 from factory.shards.layout import Layout
-from factory.shards.manifest import DUPLICATE_OF, ROWS_IN_ONE_FILE, UNREADABLE, final_schema
+from factory.shards.manifest import (
+    DUPLICATE_OF,
+    DUPLICATES,
+    ROWS_IN_ONE_FILE,
+    UNREADABLE,
+    completed,
+    final_schema,
+    schema,
+)
 from factory.shards.members import MATTING, Members
 
 SCHEMA_VERSION = 1
@@ -53,7 +62,7 @@ class FinishSettings:
     """
 
     title: str = "Image matting pairs"
-    duplicate_distance: int = 3  # as the gate inside a shard
+    duplicate_distance: int = 4  # as the gate inside a shard
     sources: tuple[SourceLine, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
 
@@ -104,8 +113,10 @@ def is_finished(layout: Layout, records: Sequence[CommitRecord], settings: Finis
         return False
     on_disk = layout.store.sizes(layout.root)
     whole = all(on_disk.get(name) == file.bytes for name, file in finished.files.items())
+    searched = rows_of(records) <= ROWS_IN_ONE_FILE or layout.duplicates.name in finished.files
     return (
         whole
+        and searched
         and layout.card.exists()
         and layout.croissant.exists()
         and layout.store.sizes(layout.index).keys() >= index_names(layout, records)
@@ -128,21 +139,23 @@ def finalise(
     scratch = layout.scratch / "finalise"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    single = rows_of(records) <= ROWS_IN_ONE_FILE
     contents = Contents(members)
-    search = DuplicateSearch()
-    for record, part in zip(records, _parts(layout, records), strict=True):
+    search = DuplicateSearch(scratch)
+    for record, part in zip(records, _parts(layout, records, members), strict=True):
         accepted = part.filter(pc.equal(part["status"], "accepted"))
         contents.count(record, accepted)
-        if single:  # only the one manifest has a column for duplicates
-            search.take(accepted["key"].to_pylist(), accepted["phash"].to_pylist())
+        search.take(accepted["key"], accepted["phash"])
         if record.tar.name:
             _replace(layout, layout.idx(record.shard, record.split), dali_index(accepted, members), scratch)
     for name, data in shard_indexes(records).items():
         _replace(layout, layout.root / name, data, scratch)
-    if single:
-        _write_manifest(layout, records, members, search.found(settings.duplicate_distance), scratch)
+    duplicates = search.found(settings.duplicate_distance)
+    if rows_of(records) <= ROWS_IN_ONE_FILE:
+        rows = merged(_parts(layout, records, members), duplicates)
+        _write_table(layout, layout.manifest, final_schema(members), rows, scratch)
+        layout.duplicates.unlink(missing_ok=True)
     else:
+        _write_table(layout, layout.duplicates, DUPLICATES, _listed(duplicates), scratch)
         layout.manifest.unlink(missing_ok=True)
     card = dataset_card(contents, settings.title, settings.sources, settings.excluded)
     _replace(layout, layout.card, card.encode(), scratch)
@@ -161,7 +174,8 @@ def mark_finished(layout: Layout, records: Sequence[CommitRecord], settings: Fin
 
 def _spanning(layout: Layout, records: Sequence[CommitRecord]) -> list[str]:
     """The files over all shards that readers take data from."""
-    return [*shard_indexes(records), *([layout.manifest.name] if layout.manifest.exists() else [])]
+    tables = [path.name for path in (layout.manifest, layout.duplicates) if path.exists()]
+    return [*shard_indexes(records), *tables]
 
 
 def remove_stale(layout: Layout, records: Sequence[CommitRecord]) -> None:
@@ -185,11 +199,13 @@ def index_names(layout: Layout, records: Sequence[CommitRecord]) -> set[str]:
     return {layout.idx(record.shard, record.split).name for record in records if record.tar.name}
 
 
-def _parts(layout: Layout, records: Sequence[CommitRecord]) -> Iterator[pa.Table]:
+def _parts(layout: Layout, records: Sequence[CommitRecord], members: Members) -> Iterator[pa.Table]:
+    """In today's columns, whenever they were made."""
+    columns = schema(members).names
     for record in records:
         try:
             with pq.ParquetFile(layout.parts / record.part.name) as file:
-                yield file.read(use_threads=False)
+                yield completed(file.read(use_threads=False), columns)
         except UNREADABLE as error:
             raise MachineError(
                 f"{layout.parts / record.part.name} cannot be read: delete {layout.commit(record.shard)} "
@@ -211,9 +227,10 @@ def _replace(layout: Layout, path: Path, data: bytes, scratch: Path) -> None:
 
 def merged(parts: Iterable[pa.Table], duplicates: KeyPairs) -> Iterator[pa.Table]:
     """The rows of all parts with the column duplicate_of, in chunks of at least ROW_GROUP rows."""
+    repeated = np.ascontiguousarray(duplicates[:, 0])  # to be searched in once a part
     waiting: list[pa.Table] = []
     for part in parts:
-        waiting.append(_with_duplicates(part, duplicates))
+        waiting.append(_with_duplicates(part, repeated, duplicates))
         if sum(table.num_rows for table in waiting) >= ROW_GROUP:
             yield pa.concat_tables(waiting).combine_chunks()
             waiting = []
@@ -221,21 +238,26 @@ def merged(parts: Iterable[pa.Table], duplicates: KeyPairs) -> Iterator[pa.Table
         yield pa.concat_tables(waiting).combine_chunks()
 
 
-def _write_manifest(
-    layout: Layout, records: Sequence[CommitRecord], members: Members, duplicates: KeyPairs, scratch: Path
-) -> None:
-    temporary = scratch / layout.manifest.name
-    with pq.ParquetWriter(temporary, final_schema(members), compression="zstd") as writer:
-        for chunk in merged(_parts(layout, records), duplicates):
+def _listed(duplicates: KeyPairs) -> Iterator[pa.Table]:
+    """The pairs as rows of a table, in chunks of ROW_GROUP rows."""
+    for begin in range(0, len(duplicates), ROW_GROUP):
+        columns = duplicates[begin : begin + ROW_GROUP].T.tolist()
+        yield pa.table([pa.array(map(key_of_number, column), pa.string()) for column in columns], schema=DUPLICATES)
+
+
+def _write_table(layout: Layout, path: Path, schema: pa.Schema, rows: Iterable[pa.Table], scratch: Path) -> None:
+    temporary = scratch / path.name
+    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for chunk in rows:
             writer.write_table(chunk)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
-    layout.store.publish(temporary, layout.manifest)
+    layout.store.publish(temporary, path)
 
 
-def _with_duplicates(part: pa.Table, duplicates: KeyPairs) -> pa.Table:
+def _with_duplicates(part: pa.Table, repeated: NDArray[np.int64], duplicates: KeyPairs) -> pa.Table:
     keys, states = part["key"].to_pylist(), part["status"].to_pylist()
-    first, last = np.searchsorted(duplicates[:, 0], [int(keys[0]), int(keys[-1]) + 1]) if keys else (0, 0)
+    first, last = np.searchsorted(repeated, [int(keys[0]), int(keys[-1]) + 1]) if keys else (0, 0)
     originals = dict(duplicates[first:last].tolist())
     column = [
         key_of_number(originals[int(key)]) if status == "accepted" and int(key) in originals else ""

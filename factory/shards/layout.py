@@ -68,6 +68,11 @@ class Layout:
         return self.root / "manifest.parquet"
 
     @property
+    def duplicates(self) -> Path:
+        """Of a set that is too large for one manifest: the rows of which it would say `duplicate_of`."""
+        return self.root / "duplicates.parquet"
+
+    @property
     def index(self) -> Path:
         return self.root / "index"
 

@@ -6,20 +6,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.errors import DataError
-from factory.sample import Request, Sample, Scores
+from factory.sample import ADDED_SCORES, Request, Sample, Scores
 from factory.shards.keys import shard_of
 from factory.shards.layout import Layout
 from factory.shards.members import Members, column, extensions
 from factory.shards.writer import Extent
 
-ROWS_IN_ONE_FILE = 5_000_000  # above this the manifest stays a folder of parts
+ROWS_IN_ONE_FILE = 5_000_000  # above this the manifest stays a folder of parts, with a table of duplicates beside it
 SCORES = tuple(field.name for field in fields(Scores))
 DUPLICATE_OF = pa.field("duplicate_of", pa.string())  # only in the manifest of a finished set
+DUPLICATES = pa.schema([pa.field("key", pa.string()), DUPLICATE_OF])  # the table where the manifest is no one file
 
 _COLUMNS = pa.schema(
     [
@@ -72,6 +74,26 @@ def schema(members: Members) -> pa.Schema:
 def final_schema(members: Members) -> pa.Schema:
     """The columns of a finished set's manifest."""
     return schema(members).append(DUPLICATE_OF)
+
+
+def is_as(found: pa.Schema, wanted: pa.Schema) -> bool:
+    """Whether a file of a manifest has these columns; scores that were added after it was made may be missing."""
+    absent = ADDED_SCORES - set(found.names)
+    return bool(found.equals(pa.schema([field for field in wanted if field.name not in absent])))
+
+
+def completed(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """These columns of a table, with −1 for scores that were added after it was made."""
+    for name in ADDED_SCORES.intersection(columns) - set(table.column_names):
+        table = table.append_column(name, pa.array(np.full(table.num_rows, -1, np.float32)))
+    return table.select(list(columns))
+
+
+def read_rows(file: Path, columns: Sequence[str], **options: Any) -> pa.Table:
+    """These columns of one file of a manifest, of any age.  options: of pyarrow's `read_table`."""
+    absent = ADDED_SCORES - set(pq.read_schema(file).names)
+    table = pq.read_table(file, columns=[name for name in columns if name not in absent], **options)
+    return completed(table, columns)
 
 
 @cache

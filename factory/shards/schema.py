@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, TypeAlias
 
-from factory.sample import Scores
+from factory.sample import ADDED_SCORES, Scores
 from factory.shards.members import JSON, Members, extensions
 
 Kind: TypeAlias = type | list[Any] | Mapping[str, Any]  # a list's one element is the kind of its items
@@ -60,7 +60,7 @@ def misfits(value: Any, kind: Kind, name: str = "") -> Iterator[str]:
             yield f"{name or 'the JSON'} is {type(value).__name__}, not an object"
             return
         prefix = f"{name}." if name else ""
-        yield from (f"{prefix}{field} is missing" for field in kind if field not in value)
+        yield from (f"{prefix}{field} is missing" for field in kind if field not in value and field not in ADDED_SCORES)
         yield from (f"{prefix}{field} is unknown" for field in value if field not in kind)
         for field, inner in kind.items():
             if field in value:

@@ -2,12 +2,13 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ from factory.shards.finalise import content_digest, index_names, read_finished, 
 from factory.shards.indexes import shard_indexes
 from factory.shards.keys import key_of_number
 from factory.shards.layout import Layout
-from factory.shards.manifest import ROWS_IN_ONE_FILE, UNREADABLE, final_schema
+from factory.shards.manifest import DUPLICATES, ROWS_IN_ONE_FILE, UNREADABLE, final_schema, is_as
 from factory.shards.members import MATTING, Members
 from factory.shards.verify_shard import Fault, check_shard
 
@@ -47,9 +48,11 @@ def verify(
     faults += _check_finished(layout, records)
     manifest = None
     if layout.manifest.exists():
-        unusable = list(_check_schema(layout.manifest, members))
+        unusable = list(_check_schema(layout.manifest, final_schema(members)))
         faults += unusable or _check_manifest(layout, records)
         manifest = None if unusable else layout.manifest
+    elif layout.duplicates.exists():
+        faults += list(_check_schema(layout.duplicates, DUPLICATES)) or _check_table_of_duplicates(layout, records)
     for done, found in enumerate(_check_shards(root, manifest, members, records, workers), start=1):
         faults += found
         progress(done, len(records))
@@ -152,14 +155,14 @@ def _check_finished(layout: Layout, records: Sequence[CommitRecord]) -> Iterator
             yield Fault(path.name, "index", "it does not list just the committed shards of its split")
 
 
-def _check_schema(manifest: Path, members: Members) -> Iterator[Fault]:
+def _check_schema(table: Path, wanted: pa.Schema) -> Iterator[Fault]:
     try:
-        schema = pq.read_schema(manifest)
+        found = pq.read_schema(table)
     except UNREADABLE as error:
-        yield Fault(manifest.name, "unreadable", f"it is not a readable Parquet file ({error})")
+        yield Fault(table.name, "unreadable", f"it is not a readable Parquet file ({error})")
         return
-    if not schema.equals(final_schema(members)):
-        yield Fault(manifest.name, "columns", "its columns are not those of a finished manifest")
+    if not is_as(found, wanted):
+        yield Fault(table.name, "columns", "its columns are not those of a finished set")
 
 
 def _check_manifest(layout: Layout, records: Sequence[CommitRecord]) -> list[Fault]:
@@ -182,19 +185,36 @@ def _check_manifest(layout: Layout, records: Sequence[CommitRecord]) -> list[Fau
         faults.append(Fault(place, "manifest", f"its rows are not in the order of key and attempt, at {some(twisted)}"))
     finished = read_finished(layout)
     if finished is not None:
-        faults += _check_duplicates(table, finished.settings.duplicate_distance, place)
+        marked = table.filter(pc.not_equal(table["duplicate_of"], ""))
+        faults += _check_duplicates([table], marked, finished.settings.duplicate_distance, place)
     return faults
 
 
-def _check_duplicates(table: pa.Table, distance: int, place: str) -> list[Fault]:
-    accepted = table.filter(pc.equal(table["status"], "accepted"))
-    search = DuplicateSearch()
+def _check_table_of_duplicates(layout: Layout, records: Sequence[CommitRecord]) -> list[Fault]:
+    """The table beside a manifest that stays a folder of parts."""
+    finished = read_finished(layout)
+    if finished is None:
+        return []  # named already
+    place, columns = layout.duplicates.name, ["key", "status", "phash"]
+    parts = (pq.read_table(layout.parts / record.part.name, columns=columns, partitioning=None) for record in records)
     try:
-        search.take(accepted["key"].to_pylist(), accepted["phash"].to_pylist())
-    except ValueError:
-        return [Fault(place, "duplicates", "its keys or perceptual hashes are no numbers")]
-    expected = {key_of_number(key): key_of_number(original) for key, original in search.found(distance)}
-    marked = table.filter(pc.not_equal(table["duplicate_of"], ""))
+        marked = pq.read_table(layout.duplicates)
+        return _check_duplicates(parts, marked, finished.settings.duplicate_distance, place)
+    except UNREADABLE as error:
+        return [Fault(place, "unreadable", f"it cannot be compared with the parts ({error})")]
+
+
+def _check_duplicates(rows: Iterable[pa.Table], marked: pa.Table, distance: int, place: str) -> list[Fault]:
+    """rows: of all attempts, in order.  marked: those said to repeat another."""
+    with TemporaryDirectory() as folder:
+        search = DuplicateSearch(Path(folder))
+        try:
+            for table in rows:
+                accepted = table.filter(pc.equal(table["status"], "accepted"))
+                search.take(accepted["key"], accepted["phash"])
+        except ValueError:
+            return [Fault(place, "duplicates", "its keys or perceptual hashes are no numbers")]
+        expected = {key_of_number(key): key_of_number(original) for key, original in search.found(distance).tolist()}
     found = dict(zip(marked["key"].to_pylist(), marked["duplicate_of"].to_pylist(), strict=True))
     wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
     return [Fault(place, "duplicates", f"duplicate_of is wrong for {some(wrong)}")] if wrong else []

@@ -19,7 +19,7 @@ from factory.shards.encoding import pixel_hash
 from factory.shards.indexes import dali_index
 from factory.shards.keys import is_key, shard_of
 from factory.shards.layout import Layout
-from factory.shards.manifest import SCORES, UNREADABLE, schema
+from factory.shards.manifest import SCORES, UNREADABLE, is_as, schema
 from factory.shards.marking import SOURCE_TYPE, SYSTEM, SYSTEM_VERSION, read_marks
 from factory.shards.members import Members, column, extensions
 from factory.shards.reader import Stored, decode
@@ -208,7 +208,7 @@ def _read_part(path: Path, members: Members, faults: list[Fault]) -> pa.Table | 
     except UNREADABLE as error:
         faults.append(Fault(f"manifest/{path.name}", "unreadable", f"it is not a readable Parquet file ({error})"))
         return None
-    if not part.schema.equals(schema(members)):
+    if not is_as(part.schema, schema(members)):
         faults.append(Fault(f"manifest/{path.name}", "columns", "its columns are not those of a manifest"))
         return None
     return part
@@ -264,8 +264,8 @@ def _wrong_columns(row: Mapping[str, Any], meta: Mapping[str, Any] | None) -> It
         yield "seed"
     hashes = {f"{name}_sha256": ("hashes", name) for name in meta["hashes"]}
     for name, (outer, *inner) in {**_COLUMNS, **hashes}.items():
-        value = meta[outer][inner[0]] if inner else meta[outer]
-        if row[name] != (float(np.float32(value)) if isinstance(value, float) else value):
+        value = meta[outer].get(inner[0], -1.0) if inner else meta[outer]  # older sets lack scores added since
+        if row.get(name, -1.0) != (float(np.float32(value)) if isinstance(value, float) else value):
             yield name
 
 

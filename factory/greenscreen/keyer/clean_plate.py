@@ -102,8 +102,11 @@ def _trend(small: Floats, seen: NDArray[np.bool_], screen: Screen) -> tuple[Floa
     for _ in range(ENVELOPE_ROUNDS):
         envelope = basis @ least_squares(basis, amount, weight)
         weight = np.where(amount > envelope, ENVELOPE, 1 - ENVELOPE)
+    away = np.abs(envelope - amount)
     below = np.maximum(envelope - amount, 0)
-    agree = np.abs(envelope - amount) <= max(NARROW, float(np.quantile(below, LIT)))
+    agree = away <= max(NARROW, float(np.quantile(below, LIT)))
+    if not agree.any():  # of a few pixels many may lie above the envelope, and none near it
+        agree = away <= np.quantile(away, LIT)
     for _ in range(FIT_ROUNDS):
         coefficients = least_squares(basis, pixels, agree.astype(np.float64))
         error = np.abs(pixels - basis @ coefficients).max(axis=1)

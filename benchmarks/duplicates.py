@@ -1,0 +1,83 @@
+"""Near-duplicates across shards: time and memory of the search among many hashes, half of them look-alikes.
+
+    python benchmarks/duplicates.py [--hashes 10000000] [--centres 1000] [--distance 4]
+
+Half of the hashes differ in up to 3 bits from one of the centres, the others are drawn alike from all; they come in the
+order of a shuffle, in shards of 1,000. The way is that of finalisation: digits in, pairs of keys out, files between.
+"""
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+from figures import exit_code, within
+from numpy.typing import NDArray
+
+from factory.shards.duplicates import DuplicateSearch
+from factory.shards.keys import MAX_SHARD_SIZE, make_key
+
+SHARD = 1000
+FLIPS = 3
+MINUTES, GIGABYTES = 10, 2
+CHECKED = 1000  # of the pairs found, spread over all
+
+
+def main() -> int:
+    """Search once; also check that what is said to be alike is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hashes", type=int, default=10_000_000)
+    parser.add_argument("--centres", type=int, default=1000)
+    parser.add_argument("--distance", type=int, default=4)
+    arguments = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        begin = time.monotonic()
+        search = DuplicateSearch(Path(folder))
+        for keys, digits in shards(arguments.hashes, arguments.centres):
+            search.take(keys, digits)
+        taken = time.monotonic()
+        pairs = search.found(arguments.distance)
+        seconds = time.monotonic() - begin
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        wrong = sum(not alike(pair, arguments) for pair in pairs[:: max(1, len(pairs) // CHECKED)].tolist())
+    print(f"{arguments.hashes:,} hashes, {len(pairs):,} of them repeat another; taken up in {taken - begin:.0f} s")
+    return exit_code(
+        within("duplicates, time", seconds / 60, MINUTES, "minutes"),
+        within("duplicates, peak memory", memory, GIGABYTES, "GB"),
+        within("duplicates, wrong ones among those checked", wrong, 0.5, "pairs"),
+    )
+
+
+def shards(number: int, centres: int) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Keys and hashes, as a manifest has them."""
+    for shard in range(-(-number // SHARD)):
+        count = min(SHARD, number - shard * SHARD)
+        digits = hashes(shard, centres)[:count].astype(">u8").tobytes().hex()
+        keys = pa.array([make_key(shard, index) for index in range(count)])
+        yield keys, pa.array([digits[i : i + 16] for i in range(0, len(digits), 16)])
+
+
+def hashes(shard: int, centres: int) -> NDArray[np.uint64]:
+    """(SHARD,) those of one shard."""
+    random = np.random.default_rng([1, shard])
+    drawn = random.integers(0, 2**64, SHARD, np.uint64)
+    centre = np.random.default_rng(0).integers(0, 2**64, centres, np.uint64)[random.integers(0, centres, SHARD)]
+    for _ in range(FLIPS):  # a bit that is flipped twice makes fewer
+        centre ^= np.uint64(1) << random.integers(0, 64, SHARD, np.uint64)
+    return np.where(random.random(SHARD) < 0.5, centre, drawn)
+
+
+def alike(pair: list[int], arguments: argparse.Namespace) -> bool:
+    """Whether the hashes of two keys lie within the distance, the second in an earlier shard."""
+    (later, one), (earlier, other) = (divmod(key, MAX_SHARD_SIZE) for key in pair)
+    bits = hashes(later, arguments.centres)[one] ^ hashes(earlier, arguments.centres)[other]
+    return earlier < later and int(np.bitwise_count(bits)) <= arguments.distance
+
+
+if __name__ == "__main__":
+    sys.exit(main())
