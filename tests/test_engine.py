@@ -5,6 +5,7 @@ import hashlib
 import os
 import pickle
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayError, RuntimeEnvSetupError
 from small_line import build, make_plan
 
+from factory.engine import worker as worker_module
 from factory.engine.drive import Drive
 from factory.engine.events import Diary, read_events
 from factory.engine.faults import Blame, fault_of
@@ -172,6 +174,35 @@ def test_a_fault_travels_without_the_frames_that_hold_pictures() -> None:
     assert fault.error.__traceback__ is None
 
 
+def spooled(folder: Path) -> list[Path]:
+    """The files in this folder that this process holds open without a name."""
+    held = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [path for path in held if path.is_relative_to(folder) and path.name.endswith("(deleted)")]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc")
+def test_the_spool_lies_on_the_machine_and_only_what_is_published_beside_the_set(
+    tmp_path: Path, reference: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, root = tmp_path / "local", tmp_path / "set"
+    local.mkdir()
+    root.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(local))
+    monkeypatch.setattr(worker_module, "SPOOL_BYTES", 100)
+    Layout(root).lock.write_text("run")
+    order = WorkOrder(root=root, run="run", plan=make_plan(), build=build, thumbnail=rejection_thumbnail)
+    seen: list[tuple[int, int, bool]] = []
+
+    def look(progress: object) -> None:
+        seen.append((len(spooled(local)), len(spooled(root)), Layout(root).scratch.exists()))
+
+    order.start().run(0, look)
+    assert seen[-1] == (1, 0, False), "the spool is here, and nothing is beside the set yet"
+    assert list(local.iterdir()) == []
+    made = hashes(root)
+    assert made == {name: reference[name] for name in made}
+
+
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 16 kB."""
@@ -183,9 +214,29 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+def test_a_full_scratch_is_the_workers_fault(tmp_path: Path, full_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(full_disk))
+    monkeypatch.setattr(worker_module, "SPOOL_BYTES", 100)
+    order = WorkOrder(root=tmp_path, run="run", plan=make_plan(), build=build, thumbnail=rejection_thumbnail)
+    Layout(tmp_path).lock.write_text("run")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        order.start().run(0, silent)
+    fault = fault_of(caught.value)
+    assert fault.blame is Blame.WORKER
+    assert fault.reason == f"No space left on device: {full_disk}"
+    assert not Layout(tmp_path).data.exists()
+
+
 def test_a_full_set_ends_the_run_at_once(full_disk: Path) -> None:
     with pytest.raises(MachineError, match=f"{full_disk} is full .*No space left on device"):
         run(full_disk, make_plan())
+
+
+def test_a_crew_whose_every_worker_fails_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "unmounted"))
+    monkeypatch.setattr(worker_module, "SPOOL_BYTES", 100)
+    with pytest.raises(MachineError, match=r"too many workers were lost, 4 so far \(the last: .*unmounted"):
+        run(tmp_path, make_plan())
 
 
 def test_a_record_whose_tar_is_damaged_counts_as_absent_and_is_made_again(

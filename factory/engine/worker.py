@@ -153,17 +153,18 @@ class ShardWorker:
     def run(self, number: int, report: Callable[[ShardProgress], None]) -> CommitRecord:
         """Make and commit shard `number`; `report` is told after each batch.
 
+        The samples are spooled on this machine's own disk (where TMPDIR says), so that a shared folder is written once.
+
         Raises MachineError where the set's folder is full, OSError for other faults of this machine, and whatever the
         line raised; then nothing is published but garbage that a rerun overwrites.
         """
         started = time.monotonic()
         shard = self._plan.shard(number)
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        place = str(self._scratch)
-        with faults_in(self._scratch), tempfile.SpooledTemporaryFile(SPOOL_BYTES, mode="w+b", dir=place) as spool:
+        with faults_in(Path(tempfile.gettempdir())), tempfile.SpooledTemporaryFile(SPOOL_BYTES, mode="w+b") as spool:
             legs, finishing = begin(self._line.stages)
             state = OpenShard(shard, self._line.admission(), spool, legs, finishing)
             attempts = self._fill(state, report)
+            spool.flush()  # here, for a full scratch is not a full set
             with full_for_all(self._layout.root), faults_in(self._layout.root):
                 return self._publish(state, attempts, started)
 
@@ -268,10 +269,14 @@ class ShardWorker:
             state.thumbnails[(rejection.reason, seen)] = (name, self._thumbnail(rejection))
 
     def _publish(self, state: OpenShard, attempts: int, started: float) -> CommitRecord:
-        """First the tar, then part and rejected pictures, last the record: it is the commit point."""
+        """First the tar, then part and rejected pictures, last the record: it is the commit point.
+
+        All is written beside the set, on the file system on which it is then renamed.
+        """
         shard, split = state.shard, state.shard.segment.split
         name = shard_name(shard.number)
         tar, part, rejected = (self._scratch / f"{name}.{kind}" for kind in ("tar", "parquet", "rejected"))
+        self._scratch.mkdir(parents=True, exist_ok=True)
         for leftover in (tar, part, rejected):
             leftover.unlink(missing_ok=True)
         writing = time.monotonic()
