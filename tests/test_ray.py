@@ -122,6 +122,18 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert "RAY_ADDRESS=127.0.0.1:1" in ended.sentence
 
 
+def test_a_long_tmpdir_is_one_sentence_that_names_the_mend(tmp_path: Path) -> None:
+    long = tmp_path / ("a long name " * 8)
+    long.mkdir()
+    command = (*BUILD, "--workers", "1", "--out", tmp_path / "set")
+    environment = {"TMPDIR": str(long), "RAY_ADDRESS": ""}
+    ended = factory(*command, environment=environment)
+    assert ended.code == 2
+    assert "set RAY_TMPDIR to a short folder" in ended.sentence
+    assert str(long) in ended.sentence
+    assert factory(*command, environment=environment | {"RAY_TMPDIR": "/tmp"}).code == 0
+
+
 @pytest.fixture(scope="module")
 def generate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str | Path, ...]:
     """A small run of a small model, whose border gate turns some attempts down."""

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import tempfile
 import time
 from concurrent.futures import Future
 from contextlib import suppress
@@ -117,6 +118,12 @@ def _join(address: str) -> None:
             logging_level=logging.ERROR,
         )
     except (OSError, RuntimeError, ValueError) as error:
+        if "AF_UNIX path length" in str(error):
+            folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+            raise UsageError(
+                f"Ray's sockets do not fit under {folder}, its path is too long: set RAY_TMPDIR to a short folder of "
+                "this machine, such as /tmp, or use --executor local."
+            ) from error
         where = f"the Ray cluster at RAY_ADDRESS={address} cannot be joined" if address else "Ray does not start here"
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"{where} ({reason}): mend that, or use --executor local.") from error
