@@ -6,6 +6,7 @@ from pathlib import Path
 
 NO_BENCHMARKS = {
     *("__main__.py", "figures.py", "keyer_numbers.py", "keyer_sheet.py"),
+    *("simulated_crew.py", "simulated_ray.py"),
     *("edge_examples.py", "learn_edges.py"),  # they train the keyer's networks
     *("gpu_product.py", "gpu_rows.py", "on_gpu.py"),  # they need a GPU
 }

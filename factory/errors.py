@@ -19,7 +19,7 @@ class UsageError(FactoryError):
 
 
 class MachineError(FactoryError):
-    """The machine failed (no space, I/O error, out of memory): the shard stays uncommitted. Exit code 1."""
+    """The disk or too many machines failed: the run stops, shards in flight stay uncommitted. Exit code 1."""
 
 
 class InputChanged(FactoryError):

@@ -1,5 +1,6 @@
 """A small real production line for tests of the engine: discs drawn with OpenCV, gates that look at the seed alone."""
 
+import errno
 import os
 import signal
 from collections.abc import Sequence
@@ -72,20 +73,22 @@ def picky(sample: Sample) -> Sample | Rejection:
 
 
 def build(plan: Plan, root: Path) -> Line:
-    """settings: die_in (shard), die_once (path of a marker file), fail_in (shard)."""
+    """settings: die_in, fail_in, raise_in (shards); once (path of a marker file: the first time only)."""
     settings = plan.settings
+    marker = Path(str(settings["once"])) if "once" in settings else None
 
     def misbehave(sample: Sample) -> Sample:
         shard = int(sample.request.key[:6])
-        if shard == settings.get("fail_in"):
-            raise OSError(28, "No space left on device")
-        if shard == settings.get("die_in"):
-            marker = Path(str(settings.get("die_once", "")))
-            if not settings.get("die_once") or not marker.exists():
-                if settings.get("die_once"):
-                    marker.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-        return sample
+        troubles = [name for name in ("die_in", "fail_in", "raise_in") if settings.get(name) == shard]
+        if not troubles or (marker and marker.exists()):
+            return sample
+        if marker:
+            marker.touch()
+        if "die_in" in troubles:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "fail_in" in troubles:
+            raise OSError(errno.ESTALE, "Stale file handle", "/shared/picture.png")
+        raise ValueError("cannot reshape")
 
     return Line(
         sources={"discs": source},

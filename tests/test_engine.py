@@ -1,8 +1,12 @@
 """The engine's promises: shards are a pure function of the plan, whoever makes them and whatever dies meanwhile."""
 
+import errno
 import hashlib
 import os
-from collections.abc import Mapping
+import pickle
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -14,15 +18,17 @@ from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayError, RuntimeEnvSetupError
 from small_line import build, make_plan
 
+from factory.engine import worker as worker_module
 from factory.engine.drive import Drive
 from factory.engine.events import Diary, read_events
+from factory.engine.faults import Blame, fault_of
 from factory.engine.inputs import HOLE, InputTable, content_hash, make_table, write_inputs
 from factory.engine.local import InProcessCrew, ProcessCrew
 from factory.engine.on_ray import _how_it_ended
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment, differences, sample_seed
 from factory.engine.progress import LiveLine, Tally
-from factory.errors import MachineError, UsageError
+from factory.errors import InputChanged, MachineError, UsageError
 from factory.review.thumbnails import rejection_thumbnail
 from factory.shards.commit import valid_commits
 from factory.shards.durable import write_json
@@ -88,9 +94,9 @@ def test_the_number_of_workers_does_not_change_a_byte(
 
 
 def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path) -> None:
-    calm = make_plan(settings={"die_in": 99, "die_once": str(tmp_path / "marker")})
+    calm = make_plan(settings={"die_in": 99, "once": str(tmp_path / "marker")})
     run(tmp_path / "calm", calm)
-    killed = make_plan(settings={"die_in": 2, "die_once": str(tmp_path / "marker")})
+    killed = make_plan(settings={"die_in": 2, "once": str(tmp_path / "marker")})
     drive = run(tmp_path / "killed", killed, workers=2)
     assert (tmp_path / "marker").exists()
     assert not drive.quarantined
@@ -100,16 +106,137 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path) -> None:
 def test_a_poisoned_shard_is_quarantined_and_the_rest_is_made(tmp_path: Path) -> None:
     plan = make_plan(settings={"die_in": 1})
     drive = run(tmp_path, plan, workers=2)
-    assert drive.quarantined == {1: "killed by SIGKILL"}
+    assert drive.quarantined == {1: "it cost 3 workers, the last: killed by SIGKILL"}
     made = {record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprint)}
     assert made == set(range(plan.shards)) - {1}
 
 
-def test_an_error_of_the_machine_ends_the_run_and_commits_nothing_of_that_shard(tmp_path: Path) -> None:
-    plan = make_plan(settings={"fail_in": 1})
-    with pytest.raises(MachineError, match=f"No space left on device: {tmp_path}"):
-        run(tmp_path, plan)
-    assert [record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprint)] == [0]
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("trouble", ["fail_in", "raise_in"])
+def test_a_worker_that_raises_once_costs_nothing(
+    tmp_path: Path, reference: Mapping[str, str], trouble: str, workers: int
+) -> None:
+    drive = run(tmp_path / "set", make_plan(settings={trouble: 2, "once": str(tmp_path / "marker")}), workers)
+    assert (tmp_path / "marker").exists()
+    assert not drive.quarantined
+    assert hashes(tmp_path / "set") == reference
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("fail_in", "it cost 3 workers, the last: Stale file handle: /shared/picture.png"),
+        ("raise_in", "ValueError: cannot reshape, 2 times (the traceback is in events.jsonl)"),
+    ],
+)
+def test_a_shard_that_always_raises_is_quarantined_and_the_rest_is_made(
+    tmp_path: Path, trouble: str, reason: str, workers: int
+) -> None:
+    plan = make_plan(settings={trouble: 1})
+    drive = run(tmp_path, plan, workers)
+    assert drive.quarantined == {1: reason}
+    made = {record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprint)}
+    assert made == set(range(plan.shards)) - {1}
+
+
+def test_a_picture_that_a_library_cannot_read_is_no_error_of_the_machine() -> None:
+    assert fault_of(OSError("image file is truncated")).blame is Blame.SHARD
+    assert fault_of(OSError(errno.EIO, "Input/output error", "a.png")).blame is Blame.WORKER
+
+
+@pytest.mark.parametrize(
+    ("error", "blame"),
+    [
+        (MemoryError(), Blame.WORKER),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."), Blame.WORKER),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), Blame.WORKER),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), Blame.WORKER),
+        (RuntimeError("Expected all tensors to be on the same device"), Blame.SHARD),
+        (InputChanged("a.png has changed"), Blame.RUN),
+        (MachineError("the set is full"), Blame.RUN),
+    ],
+)
+def test_whose_fault_an_error_is(error: Exception, blame: Blame) -> None:
+    assert fault_of(error).blame is blame
+
+
+def test_a_fault_travels_without_the_frames_that_hold_pictures() -> None:
+    class OddError(Exception):
+        """It cannot be pickled: nobody finds its class."""
+
+    with pytest.raises(OddError) as caught:
+        raise OddError("strange")
+    fault = pickle.loads(pickle.dumps(fault_of(caught.value)))
+    assert fault.reason == "OddError: strange"
+    assert "test_a_fault_travels" in fault.trace
+    assert str(fault.error) == "OddError: strange"
+    assert fault.error.__traceback__ is None
+
+
+def spooled(folder: Path) -> list[Path]:
+    """The files in this folder that this process holds open without a name."""
+    held = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [path for path in held if path.is_relative_to(folder) and path.name.endswith("(deleted)")]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc")
+def test_the_spool_lies_on_the_machine_and_only_what_is_published_beside_the_set(
+    tmp_path: Path, reference: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, root = tmp_path / "local", tmp_path / "set"
+    local.mkdir()
+    root.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(local))
+    monkeypatch.setattr(worker_module, "SPOOL_BYTES", 100)
+    Layout(root).lock.write_text("run")
+    order = WorkOrder(root=root, run="run", plan=make_plan(), build=build, thumbnail=rejection_thumbnail)
+    seen: list[tuple[int, int, bool]] = []
+
+    def look(progress: object) -> None:
+        seen.append((len(spooled(local)), len(spooled(root)), Layout(root).scratch.exists()))
+
+    order.start().run(0, look)
+    assert seen[-1] == (1, 0, False), "the spool is here, and nothing is beside the set yet"
+    assert list(local.iterdir()) == []
+    made = hashes(root)
+    assert made == {name: reference[name] for name in made}
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], check=False).returncode:
+        pytest.skip("this user may not mount a small file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_scratch_is_the_workers_fault(tmp_path: Path, full_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(full_disk))
+    monkeypatch.setattr(worker_module, "SPOOL_BYTES", 100)
+    order = WorkOrder(root=tmp_path, run="run", plan=make_plan(), build=build, thumbnail=rejection_thumbnail)
+    Layout(tmp_path).lock.write_text("run")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        order.start().run(0, silent)
+    fault = fault_of(caught.value)
+    assert fault.blame is Blame.WORKER
+    assert fault.reason == f"No space left on device: {full_disk}"
+    assert not Layout(tmp_path).data.exists()
+
+
+def test_a_full_set_ends_the_run_at_once(full_disk: Path) -> None:
+    with pytest.raises(MachineError, match=f"{full_disk} is full .*No space left on device"):
+        run(full_disk, make_plan())
+
+
+def test_a_crew_whose_every_worker_fails_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "unmounted"))
+    monkeypatch.setattr(worker_module, "SPOOL_BYTES", 100)
+    with pytest.raises(MachineError, match=r"too many workers were lost, 4 so far \(the last: .*unmounted"):
+        run(tmp_path, make_plan())
 
 
 def test_a_record_whose_tar_is_damaged_counts_as_absent_and_is_made_again(

@@ -100,7 +100,7 @@ def test_a_poisoned_shard_is_quarantined_and_tried_again_by_a_rerun(reference: P
         process = start(*command, program=[str(POISONED)])
         out, err = process.communicate()
         assert process.returncode == 1, err.decode()
-        assert "shard 2 is quarantined: it killed its worker three times" in out.decode()
+        assert "shard 2 is quarantined: it cost 3 workers, the last: " in out.decode()
         assert "nothing to do" not in out.decode()
         assert "Traceback" not in err.decode()
         assert "Some common causes" not in json.dumps([*read_events(Layout(root).events)]), "Ray's pages of advice"
@@ -120,6 +120,18 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     ended = factory(*BUILD, "--out", tmp_path / "set", environment={"RAY_ADDRESS": "127.0.0.1:1"})
     assert ended.code == 2
     assert "RAY_ADDRESS=127.0.0.1:1" in ended.sentence
+
+
+def test_a_long_tmpdir_is_one_sentence_that_names_the_mend(tmp_path: Path) -> None:
+    long = tmp_path / ("a long name " * 8)
+    long.mkdir()
+    command = (*BUILD, "--workers", "1", "--out", tmp_path / "set")
+    environment = {"TMPDIR": str(long), "RAY_ADDRESS": ""}
+    ended = factory(*command, environment=environment)
+    assert ended.code == 2
+    assert "set RAY_TMPDIR to a short folder" in ended.sentence
+    assert str(long) in ended.sentence
+    assert factory(*command, environment=environment | {"RAY_TMPDIR": "/tmp"}).code == 0
 
 
 @pytest.fixture(scope="module")

@@ -2,56 +2,61 @@
 
 import multiprocessing
 import os
-import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
-from factory.engine.crew import Died, Done, Failed, News, Ready, Working
+from factory.engine.crew import Done, Lost, News, Ready, Working
+from factory.engine.faults import Blame, Fault, fault_of
 from factory.engine.order import WorkOrder
 from factory.engine.threads import worker_environment
 from factory.engine.worker import ShardWorker
 
 
 class InProcessCrew:
-    """One worker, in the driver's own process: the easiest to debug."""
+    """One worker at a time, in the driver's own process: the easiest to debug."""
 
     def __init__(self, order: WorkOrder, on_progress: Callable[[Working], None]) -> None:
         self._order = order
         self._on_progress = on_progress
         self._worker: ShardWorker | None = None
         self._shards: deque[int] = deque()
-        self._hired = 0
+        self._number = -1
 
     def hire(self) -> int:
-        self._hired += 1
-        return self._hired - 1
+        self._number += 1
+        return self._number
 
     def give(self, worker: int, shard: int) -> None:
         self._shards.append(shard)
 
     def listen(self, seconds: float) -> list[News]:
+        number = self._number
         try:
             if self._worker is None:
                 self._worker = self._order.start()
-                return [Ready(0, self._worker.device)]
-            shard = self._shards.popleft()
-            return [Done(0, self._worker.run(shard, lambda progress: self._on_progress(Working(0, progress))))]
+                return [Ready(number, self._worker.device)]
+            record = self._worker.run(self._shards.popleft(), lambda so_far: self._on_progress(Working(number, so_far)))
+            return [Done(number, record)]
         except Exception as error:  # noqa: BLE001  (whatever it is, the driver judges it, as for other crews)
-            return [Failed(0, error)]
+            fault = fault_of(error)
+        self.dismiss()  # outside of the handler: the error's frames hold the line
+        return [Lost(number, fault)]
 
     def dismiss(self) -> None:
         if self._worker is not None:
             self._worker.close()
+        self._worker = None
 
 
 def _serve(order: WorkOrder, connection: Connection) -> None:
-    """A worker process: makes the shards it is sent until its driver hangs up."""
+    """A worker process: makes the shards it is sent until its driver hangs up, or something raises."""
 
     def tell(kind: str, value: Any) -> None:
         with _leaving_with_the_driver():
@@ -65,7 +70,7 @@ def _serve(order: WorkOrder, connection: Connection) -> None:
                 shard = connection.recv()
             tell("done", worker.run(shard, lambda progress: tell("working", progress)))
     except Exception as error:  # noqa: BLE001  (whatever it is, the driver must hear of it)
-        tell("failed", portable(error))
+        tell("lost", fault_of(error))
 
 
 @contextmanager
@@ -77,15 +82,6 @@ def _leaving_with_the_driver() -> Iterator[None]:
         raise SystemExit from None  # passes by all that handles errors of the disk
 
 
-def portable(error: Exception) -> Exception:
-    """The error itself, or its text where it cannot travel to another process."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # noqa: BLE001  (an error's own code may raise anything here)
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
 class ProcessCrew:
     """Worker processes on this machine."""
 
@@ -93,6 +89,7 @@ class ProcessCrew:
         self._order = order
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
+        self._pipes = DefaultSelector()
         self._hired = 0
 
     def hire(self) -> int:
@@ -110,6 +107,7 @@ class ProcessCrew:
             os.environ.update(before)
         there.close()
         self._workers[self._hired] = (process, here)
+        self._pipes.register(here, EVENT_READ, self._hired)
         self._hired += 1
         return self._hired - 1
 
@@ -118,18 +116,32 @@ class ProcessCrew:
             self._workers[worker][1].send(shard)
 
     def listen(self, seconds: float) -> list[News]:
-        ready = wait([connection for _, connection in self._workers.values()], seconds)
-        return [self._hear(number) for number, (_, connection) in list(self._workers.items()) if connection in ready]
+        return [self._hear(key.data) for key, _ in self._pipes.select(seconds)]
 
     def _hear(self, number: int) -> News:
         process, connection = self._workers[number]
         try:
             kind, value = connection.recv()
         except (EOFError, OSError):
-            process.join()
-            del self._workers[number]
-            return Died(number, _how_it_ended(process.exitcode))
-        return _news(number, kind, value)
+            self._strike_off(number)
+            return Lost(number, Fault(Blame.WORKER, _how_it_ended(process.exitcode)))
+        match kind:
+            case "ready":
+                return Ready(number, value)
+            case "working":
+                return Working(number, value)
+            case "done":
+                return Done(number, value)
+            case _:
+                process.kill()  # it has said all, and may take its time to leave
+                self._strike_off(number)
+                return Lost(number, value)
+
+    def _strike_off(self, number: int) -> None:
+        process, connection = self._workers.pop(number)
+        self._pipes.unregister(connection)
+        connection.close()
+        process.join()
 
     def dismiss(self) -> None:
         for process, connection in self._workers.values():
@@ -138,18 +150,7 @@ class ProcessCrew:
         for process, _ in self._workers.values():
             process.join()
         self._workers.clear()
-
-
-def _news(number: int, kind: str, value: Any) -> News:
-    match kind:
-        case "ready":
-            return Ready(number, value)
-        case "working":
-            return Working(number, value)
-        case "done":
-            return Done(number, value)
-        case _:
-            return Failed(number, value)
+        self._pipes.close()
 
 
 def _how_it_ended(exitcode: int | None) -> str:

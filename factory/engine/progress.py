@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from factory.engine.crew import Died, Done, News, Ready, Working
+from factory.engine.crew import Done, Lost, Ready, Working
+from factory.engine.worker import ShardProgress
 
 WINDOW_SECONDS = 60.0
 LINE_SECONDS = 10.0  # between lines where the output is no terminal
@@ -15,7 +16,7 @@ LINE_SECONDS = 10.0  # between lines where the output is no terminal
 
 @dataclass
 class Tally:
-    """Counts of a run; shards in work count as far as their workers told."""
+    """Counts of a run; shards in work count as far as their workers told. No call looks at all workers."""
 
     total: int  # slots in the plan
     accepted: int = 0
@@ -24,33 +25,42 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     workers: set[int] = field(default_factory=set)  # that are ready
-    open: dict[int, Working] = field(default_factory=dict)
+    open: dict[int, ShardProgress] = field(default_factory=dict)
     marks: deque[tuple[float, int]] = field(default_factory=lambda: deque([(time.monotonic(), 0)]))
     _accepted_here: int = 0  # committed by this run, not by earlier ones
+    _open_accepted: int = 0  # over all of `open`
+    _open_attempts: int = 0
 
-    def hear(self, news: News | None) -> None:
+    def hear(self, news: object) -> None:
         """Count one piece of news."""
         match news:
             case Ready(worker):
                 self.workers.add(worker)
-            case Working(worker):
-                self.open[worker] = news
+            case Working(worker, progress):
+                self._close(worker)
+                self.open[worker] = progress
+                self._open_accepted += progress.accepted
+                self._open_attempts += progress.attempts
             case Done(worker, record):
-                self.open.pop(worker, None)
+                self._close(worker)
                 self.add(record.accepted, record.attempts, record.slots)
                 self._accepted_here += record.accepted
                 self.rejected.update(record.rejected)
                 self.failed.update(record.failed)
-            case Died(worker):
+            case Lost(worker):
                 self.workers.discard(worker)
-                self.open.pop(worker, None)
+                self._close(worker)
             case _:
                 pass
         now = time.monotonic()
-        made = self._accepted_here + sum(work.progress.accepted for work in self.open.values())
-        self.marks.append((now, made))
+        self.marks.append((now, self._accepted_here + self._open_accepted))
         while self.marks[0][0] < now - WINDOW_SECONDS and len(self.marks) > 2:
             self.marks.popleft()
+
+    def _close(self, worker: int) -> None:
+        if before := self.open.pop(worker, None):
+            self._open_accepted -= before.accepted
+            self._open_attempts -= before.attempts
 
     def add(self, accepted: int, attempts: int, slots: int) -> None:
         """Count a committed shard."""
@@ -61,7 +71,7 @@ class Tally:
     @property
     def done(self) -> int:
         """Samples accepted so far, those of open shards included."""
-        return self.accepted + sum(work.progress.accepted for work in self.open.values())
+        return self.accepted + self._open_accepted
 
     @property
     def rate(self) -> float:
@@ -72,12 +82,12 @@ class Tally:
     @property
     def share(self) -> float:
         """Accepted share of the attempts, 0..1 (1 before the first)."""
-        attempts = self.attempts + sum(work.progress.attempts for work in self.open.values())
+        attempts = self.attempts + self._open_attempts
         return self.done / attempts if attempts else 1.0
 
     def line(self) -> str:
         """The live line."""
-        left = max(0, self.total - self.slots - sum(work.progress.accepted for work in self.open.values()))
+        left = max(0, self.total - self.slots - self._open_accepted)
         eta = _clock(left / self.rate) if self.rate > 0 else "–"
         count = len(self.workers)
         workers = f"{count} worker{'s' if count != 1 else ''}" if count else "waiting for workers"

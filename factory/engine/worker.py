@@ -4,11 +4,13 @@ Nothing here depends on scheduling: round a takes the shard's open slots in slot
 the plan's size, and takes results up in that same order, however many threads finish them.
 """
 
+import errno
 import tempfile
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -30,6 +32,7 @@ from factory.shards.writer import ShardWriter
 SPOOL_BYTES = 256 << 20  # encoded samples of an open shard stay in memory up to this size
 BATCHES_IN_FLIGHT = 2  # sampled, not yet taken up: bounds memory and keeps the finishing threads fed
 THUMBNAILS_PER_REASON = 2
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,30 @@ class OpenShard:
         return members
 
 
+@contextmanager
+def faults_in(folder: Path) -> Iterator[None]:
+    """Faults of the disk that name no file name this folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+        raise
+
+
+@contextmanager
+def full_for_all(folder: Path) -> Iterator[None]:
+    """A set's folder that is full is so for every worker: only people can mend it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise MachineError(
+                f"{folder} is full ({what_failed(error, folder)}): make room, then run the same command again."
+            ) from error
+        raise
+
+
 class ShardWorker:
     """Holds the built line (models, open tables) and makes shards with it, in whatever process it lives."""
 
@@ -126,23 +153,20 @@ class ShardWorker:
     def run(self, number: int, report: Callable[[ShardProgress], None]) -> CommitRecord:
         """Make and commit shard `number`; `report` is told after each batch.
 
-        Raises MachineError (or whatever the machine raised) with nothing published but garbage that a rerun overwrites.
+        The samples are spooled on this machine's own disk (where TMPDIR says), so that a shared folder is written once.
+
+        Raises MachineError where the set's folder is full, OSError for other faults of this machine, and whatever the
+        line raised; then nothing is published but garbage that a rerun overwrites.
         """
         started = time.monotonic()
         shard = self._plan.shard(number)
-        try:
-            self._scratch.mkdir(parents=True, exist_ok=True)
-            with tempfile.SpooledTemporaryFile(SPOOL_BYTES, mode="w+b", dir=str(self._scratch)) as spool:
-                legs, finishing = begin(self._line.stages)
-                state = OpenShard(shard, self._line.admission(), spool, legs, finishing)
-                attempts = self._fill(state, report)
-                record = self._publish(state, attempts, started)
-        except OSError as error:
-            raise MachineError(
-                f"shard {number} failed ({what_failed(error, self._layout.root)}): "
-                "mend that, then run the same command again."
-            ) from error
-        return record
+        with faults_in(Path(tempfile.gettempdir())), tempfile.SpooledTemporaryFile(SPOOL_BYTES, mode="w+b") as spool:
+            legs, finishing = begin(self._line.stages)
+            state = OpenShard(shard, self._line.admission(), spool, legs, finishing)
+            attempts = self._fill(state, report)
+            spool.flush()  # here, for a full scratch is not a full set
+            with full_for_all(self._layout.root), faults_in(self._layout.root):
+                return self._publish(state, attempts, started)
 
     @property
     def device(self) -> str:
@@ -245,10 +269,14 @@ class ShardWorker:
             state.thumbnails[(rejection.reason, seen)] = (name, self._thumbnail(rejection))
 
     def _publish(self, state: OpenShard, attempts: int, started: float) -> CommitRecord:
-        """First the tar, then part and rejected pictures, last the record: it is the commit point."""
+        """First the tar, then part and rejected pictures, last the record: it is the commit point.
+
+        All is written beside the set, on the file system on which it is then renamed.
+        """
         shard, split = state.shard, state.shard.segment.split
         name = shard_name(shard.number)
         tar, part, rejected = (self._scratch / f"{name}.{kind}" for kind in ("tar", "parquet", "rejected"))
+        self._scratch.mkdir(parents=True, exist_ok=True)
         for leftover in (tar, part, rejected):
             leftover.unlink(missing_ok=True)
         writing = time.monotonic()

@@ -36,7 +36,7 @@ class Digest:
 
     plan: Plan
     records: Sequence[CommitRecord]  # in shard order
-    quarantined: Mapping[int, str]  # shard → how its last worker died
+    quarantined: Mapping[int, str]  # shard → why
     table: pa.Table
     whole: bool
 
@@ -152,7 +152,7 @@ def _read_table(layout: Layout, records: Sequence[CommitRecord], seed: int) -> t
 
 
 def _quarantined(layout: Layout, records: Sequence[CommitRecord]) -> dict[int, str]:
-    """Shards that killed their workers and that no later run has made."""
+    """Shards that were given up and that no later run has made, with the reason."""
     made = {record.shard for record in records}
     events = (event for event in read_events(layout.events) if event.get("event") == "quarantined")
     found = {int(event["shard"]): str(event.get("reason", "")) for event in events if "shard" in event}

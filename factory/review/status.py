@@ -31,7 +31,11 @@ def status_text(data: Path) -> str:
     events = list(read_events(layout.events))
     runs = [event for event in events if event["event"] == "started"]
     deaths = sum(event["event"] == "death" for event in events)
-    lines.append(f"  {len(runs)} run{'s' if len(runs) != 1 else ''}, {deaths} worker deaths")
+    failures = sum(event["event"] == "failure" for event in events)
+    lines.append(
+        f"  {len(runs)} run{'s' if len(runs) != 1 else ''}, {deaths} worker deaths"
+        + (f", {failures} that raised" if failures else "")
+    )
     committed = {record.shard for record in records}
     poisoned = {event["shard"]: event["reason"] for event in events if event["event"] == "quarantined"}
     for shard, reason in sorted(poisoned.items()):

@@ -7,10 +7,10 @@ import time
 from dataclasses import replace
 
 from factory.engine.census import census
-from factory.engine.crew import Died, Done, News, Ready
+from factory.engine.crew import Done, Lost, News, Ready
 from factory.engine.draft import Prepared
-from factory.engine.drive import Drive
-from factory.engine.events import Diary
+from factory.engine.drive import Drive, Quarantined
+from factory.engine.events import Diary, read_events
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan
 from factory.engine.progress import LiveLine, Tally
@@ -98,10 +98,12 @@ def make(recipe: RunSettings, order: WorkOrder, records: list[CommitRecord], dia
         tally.add(record.accepted, record.attempts, record.slots)
     done = {record.shard for record in records}
     missing = [number for number in range(plan.shards) if number not in done]
+    suspected = costly_shards(Layout(order.root))
+    missing.sort(key=lambda number: number in suspected)  # last, or they might end every run before the others
     line = LiveLine(tally.line, sys.stderr)
     devices = {record.device for record in records}
 
-    def tell(news: News | None) -> None:
+    def tell(news: News | Quarantined | None) -> None:
         tally.hear(news)
         line.show()
         match news:
@@ -115,8 +117,14 @@ def make(recipe: RunSettings, order: WorkOrder, records: list[CommitRecord], dia
             case Done(_, record):
                 seconds = record.seconds["total"]
                 diary.write("shard", shard=record.shard, accepted=record.accepted, seconds=seconds)
-            case Died(worker, reason):
-                diary.write("death", worker=worker, reason=reason)
+            case Lost(worker, fault, node, shard=shard):
+                about = {"worker": worker, "node": node, "shard": shard, "reason": fault.reason}
+                if fault.trace:
+                    diary.write("failure", **about, trace=fault.trace)
+                else:
+                    diary.write("death", **about)
+            case Quarantined(shard, reason, trace):
+                diary.write("quarantined", shard=shard, reason=reason, trace=trace)
             case _:
                 pass
 
@@ -127,9 +135,13 @@ def make(recipe: RunSettings, order: WorkOrder, records: list[CommitRecord], dia
         drive.run()
     finally:
         line.end()
-    for shard, reason in drive.quarantined.items():
-        diary.write("quarantined", shard=shard, reason=reason)
     return drive.quarantined
+
+
+def costly_shards(layout: Layout) -> set[int]:
+    """Shards over which workers were lost in the set's runs so far."""
+    losses = (event for event in read_events(layout.events) if event.get("event") in ("death", "failure"))
+    return {event["shard"] for event in losses if event.get("shard") is not None}
 
 
 def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) -> bool:

@@ -14,6 +14,7 @@ from factory.engine.plan import Plan
 from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
 
+NAMED_SHARDS = 10  # quarantined ones
 NAMED_FAILURES = 10  # items with bad data that a failed run names of each source
 
 
@@ -57,8 +58,10 @@ class Result:
         lines += [f"  {item}" for item in self.failing]
         if self.is_empty:
             lines.append("no sample passed the gates: the report shows why.")
-        for shard, reason in self.quarantined.items():
-            lines.append(f"shard {shard} is quarantined: it killed its worker three times ({reason}).")
+        for shard, reason in islice(self.quarantined.items(), NAMED_SHARDS):
+            lines.append(f"shard {shard} is quarantined: {reason}.")
+        if (more := len(self.quarantined) - NAMED_SHARDS) > 0:
+            lines.append(f"{more:,} more shards are quarantined: `factory status {self.out}` names them.")
         lines.append(f"report: {self.out / 'report' / 'index.html'}")
         return "\n".join(lines)
 
