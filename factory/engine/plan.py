@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from factory.errors import UsageError, some
+from factory.faults import faults_in
 from factory.shards.keys import MAX_SHARD_SIZE, MAX_SHARDS
 from factory.shards.members import MATTING, OWN, Members
 
@@ -155,8 +156,7 @@ class Plan:
         try:
             return _adapter().validate_python({**data, "settings": settings, "census": census})
         except ValidationError as error:
-            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-            raise ValueError(some(faults)) from error
+            raise ValueError(some(faults_in(error, _adapter()))) from error
 
 
 @cache
