@@ -163,7 +163,7 @@ def test_a_step_that_raises_fails_the_shard_like_any_machine_error(
     plan = make_plan()
     with pytest.raises(told, match=sentence):
         make(tmp_path, plan, lambda plan, root: line_of({"fails": Doing(fails_late), "stamp": stamp}))
-    assert not list(valid_commits(Layout(tmp_path), plan.fingerprint))
+    assert not list(valid_commits(Layout(tmp_path), plan.fingerprints))
     assert not Layout(tmp_path).data.exists()
 
 

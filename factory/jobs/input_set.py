@@ -66,7 +66,7 @@ def read_set(data: Path, without: pa.Array = NO_KEYS) -> InputSet:
 def duplicates(data: Path) -> pa.Array:
     """Keys that finalisation marked as duplicates of another shard's sample. Needs a finished set."""
     layout = Layout(data)
-    records = list(valid_commits(layout, read_plan(layout.plan).fingerprint))
+    records = list(valid_commits(layout, read_plan(layout.plan).fingerprints))
     if not _is_finalised(layout, records):
         raise UsageError(f"--drop-duplicates: {data} is not finished, so its duplicates are unknown: finish it first.")
     if not layout.manifest.exists():
