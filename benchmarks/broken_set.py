@@ -9,17 +9,16 @@ in a stored set, where no coarse mask is left.
 """
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from figures import exit_code, shown
+from material import DATA
 from numpy.typing import NDArray
 
 from factory.errors import DataError
@@ -35,7 +34,6 @@ from factory.sources.procedural.render import CLASSES, render
 
 MUST = 0.95
 KEY = KEY_COLOURS["green"]
-DATA = Path(os.environ.get("FACTORY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Floats = NDArray[np.float32]
 Random = np.random.Generator
 

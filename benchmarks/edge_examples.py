@@ -23,7 +23,8 @@ from typing import NamedTuple
 import av
 import cv2
 import numpy as np
-from keyer import BT601, DATA, LIMITED, PICTURES, decoded, read
+from keyer import BT601, LIMITED, PICTURES, decoded, read
+from material import DATA
 from numpy.typing import NDArray
 
 from factory.errors import DataError

@@ -12,7 +12,8 @@ from collections import defaultdict
 import cv2
 import numpy as np
 from figures import exit_code, shown
-from keyer import DATA, PICTURES, key, scenes
+from keyer import PICTURES, key, scenes
+from material import DATA
 
 MUST = 1 / 0.8  # peer's error ÷ ours
 

@@ -9,7 +9,6 @@ that a picture can have, is measured by itself.
 """
 
 import argparse
-import os
 import sys
 import time
 import tracemalloc
@@ -21,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 from figures import exit_code, shown, within
+from material import DATA
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -30,7 +30,6 @@ from factory.quality.gsg import GSG_DEFINITION, GSG_K, gsg
 from factory.sample import Picture
 from factory.sources.procedural.render import CLASSES, render
 
-DATA = Path(os.environ.get("FACTORY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SCREENS: list[Colour] = [(0, 255, 0), (0, 177, 64), (4, 244, 4), (0, 0, 255), (255, 0, 255), (120, 255, 155)]
 Floats = NDArray[np.float32]
 

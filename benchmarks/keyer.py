@@ -14,7 +14,6 @@ Speed: 1080p frames of a clip that this script encodes, the next frame decoded b
 
 import argparse
 import io
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ import av
 import cv2
 import numpy as np
 from figures import exit_code, shown
+from material import DATA
 from numpy.typing import NDArray
 
 from factory.greenscreen.compositing import as_levels, as_unit, composite
@@ -40,7 +40,6 @@ from factory.quality.metrics import gradient_error, mse, whole
 from factory.sample import Matte, Picture
 from factory.sources.clips.colour import colours_of, to_rgb
 
-DATA = Path(os.environ.get("FACTORY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 PICTURES = [  # path below DATA, long side it is shown at
     ("pymatting_lemur/lemur_foreground.png", 680),
     ("rgba_layerdiffuse/cli_cat.png", 1024),

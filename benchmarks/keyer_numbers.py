@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from keyer import DATA, PICTURES, Scene, errors, scenes
+from keyer import PICTURES, Scene, errors, scenes
+from material import DATA
 from numpy.typing import NDArray
 
 from factory.greenscreen.compositing import as_levels

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from keyer import DATA
+from material import DATA
 from numpy.typing import NDArray
 
 from factory.errors import DataError

@@ -1,6 +1,7 @@
 """The errors a user may meet. Each is one sentence that names the file or flag and the mend."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 NAMED = 5  # of many, in one sentence
@@ -48,6 +49,18 @@ def some(names: Sequence[str], named: int = NAMED) -> str:
     """The first few of many, for a sentence, and how many more there are."""
     rest = len(names) - named
     return ", ".join(names[:named]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def count_of(number: int, one: str, many: str) -> str:
+    """A number with its noun: "1 shard", "2 shards"."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What of the known was probably meant, to be said in brackets; "" where nothing is like it."""
+    names = {each.casefold(): each for each in known}
+    close = get_close_matches(name.casefold(), names, n=1, cutoff=0.53)  # below: as like as red and green
+    return f" (did you mean {names[close[0]]}?)" if close else ""
 
 
 def what_failed(error: OSError, place: Path) -> str:

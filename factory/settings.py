@@ -2,13 +2,26 @@
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
-from factory.errors import UsageError
+from factory.errors import UsageError, nearest
+from factory.recipe_faults import faults_in
 
 S = TypeVar("S")
+
+
+def _not_empty(value: Any) -> Any:
+    """Else "" would be the folder that the program was started in."""
+    if value == "":
+        raise ValueError("it is empty: name a file or folder")
+    return value
+
+
+Place: TypeAlias = Annotated[Path, BeforeValidator(_not_empty)]
+"""A path in a recipe."""
 
 
 class Strict(BaseModel):
@@ -26,12 +39,12 @@ def changed(name: str, own: S, changes: Mapping[str, Any]) -> S:
     """A settings dataclass with the recipe's group `name` laid over it. Raises UsageError naming each wrong field."""
     known: dict[str, Any] = dict(TypeAdapter(type(own)).dump_python(own))
     if unknown := sorted(changes.keys() - known.keys()):
-        raise UsageError(f"{name} has no field {', '.join(unknown)}: take {', '.join(known)}.")
+        raise UsageError(f"{name} has no field {unknown[0]}{nearest(unknown[0], known)}: there are {', '.join(known)}.")
+    adapter = TypeAdapter(type(own))
     try:
-        laid_over: S = TypeAdapter(type(own)).validate_python(known | dict(changes))
+        laid_over: S = adapter.validate_python(known | dict(changes))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise UsageError(f"wrong {name} settings: {faults}.") from error
+        raise UsageError(f"wrong {name} settings: {'; '.join(faults_in(error, adapter))}.") from error
     for field in changes:
         value = getattr(laid_over, field)
         if isinstance(value, float) and not isfinite(value):

@@ -17,6 +17,11 @@ def shipped(kind: Kind) -> list[Path]:
     return sorted((_FOLDER / kind).glob(f"*{_SUFFIX[kind]}"))
 
 
+def names(kind: Kind) -> list[str]:
+    """What they are called by."""
+    return [path.stem for path in shipped(kind)]
+
+
 def find_shipped(kind: Kind, name: str) -> Path | None:
     """The shipped file that a name means: "tiny-green", "tiny-green.yaml" or "pipelines/tiny-green.yaml"."""
     wanted = name.removeprefix(f"{kind}/").removesuffix(_SUFFIX[kind])

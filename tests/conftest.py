@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from material import DATA
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -14,10 +15,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real pictures, mattes and clips; tests that need it skip where it is absent."""
-    folder = Path(os.environ.get("FACTORY_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no data at {folder}: set FACTORY_DATA to a folder with the test pictures")
-    return folder
+    if not DATA.is_dir():
+        pytest.skip(f"no data at {DATA}: set FACTORY_DATA to a folder with the test pictures")
+    return DATA
 
 
 @pytest.fixture(scope="session")

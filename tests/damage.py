@@ -23,7 +23,7 @@ Members = dict[str, dict[str, bytes]]
 
 
 def check(root: Path, workers: int = 1) -> list[Fault]:
-    return verify(root, fingerprint=PLAN.fingerprint, shards=PLAN.shards, workers=workers)
+    return verify(root, fingerprints=PLAN.fingerprints, shards=PLAN.shards, workers=workers)
 
 
 def found(root: Path) -> set[tuple[str, str]]:

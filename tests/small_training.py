@@ -116,7 +116,7 @@ def make_set(root: Path, slots: int = 48) -> Path:
             lambda working: None,
         )
         Drive(crew, range(plan.shards), 1, lambda news: None).run()
-    records = list(valid_commits(layout, plan.fingerprint))
+    records = list(valid_commits(layout, plan.fingerprints))
     finalise(layout, records)
     mark_finished(layout, records)
     return root

@@ -165,7 +165,7 @@ def test_a_step_that_raises_fails_its_shard_alone(tmp_path: Path, error: Excepti
     quarantined = make(tmp_path, plan, lambda plan, root: line_of({"fails": Doing(fails_late), "stamp": stamp}))
     assert quarantined.keys() == {0}
     assert quarantined[0].startswith(reason)
-    assert [record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprint)] == [1, 2, 3, 4]
+    assert [record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprints)] == [1, 2, 3, 4]
     assert not Layout(tmp_path).tar(0, "train").exists()
 
 

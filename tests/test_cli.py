@@ -1,8 +1,14 @@
 """The command line to someone who does everything wrong: one sentence, the right exit code, no traceback."""
 
+import io
 import json
+import shlex
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -10,10 +16,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from program import BUILD, LOCAL, factory, factory_obeying_modes
+from program import BUILD, LOCAL, Ended, factory, factory_here, factory_obeying_modes, hashes, start
 from tiny_model import OPEN_GATES, save_tiny_model
 
 from factory.cli.app import app, main
+from factory.review.verify import verify_set
 from factory.shards.layout import Layout
 
 COMMANDS = (
@@ -92,6 +99,29 @@ def test_every_run_has_the_common_flags(command: str) -> None:
     absent = {"--shard-size"} if command in {"refine", "filter"} else set()
     absent |= {"--dry-run"} if command == "plan" else set()
     assert flags & COMMON == COMMON - absent
+
+
+def test_help_has_a_default_for_every_flag_and_it_is_the_recipes() -> None:
+    """But for those that are off or empty by themselves."""
+    from typer.main import get_group
+
+    from factory.diffusion.sample.settings import SamplerSettings
+    from factory.jobs.generate import GenerateRecipe
+    from factory.quality.gates import GateSettings
+
+    known = {name: field.default for name, field in GenerateRecipe.model_fields.items()}
+    known |= asdict(SamplerSettings()) | asdict(GateSettings())
+    compared = set()
+    for command in ("generate", "build-green100k", "refine", "filter", "run", "plan"):
+        for flag in get_group(app).commands[command].params:
+            if flag.param_type_name != "option" or flag.is_flag or flag.name == "assignments":
+                continue
+            assert isinstance(flag.show_default, str), f"{command} --{flag.name}"
+            shown = flag.show_default.rpartition("else ")[2]
+            if flag.name in known and known[flag.name] != "" and flag.name not in {"out", "negative_prompt"}:
+                assert shown == str(known[flag.name]), f"{command} --{flag.name}"
+                compared.add(flag.name)
+    assert compared >= {"n", "seed", "shard_size", "steps", "guidance", "gsg_max", "coverage_min", "executor"}
 
 
 def test_the_common_flags_reach_the_recipe(run: Run, tmp_path: Path) -> None:
@@ -330,7 +360,138 @@ def test_a_benchmarks_list_of_hashes_keeps_its_images_out(run: Run, tmp_path: Pa
     )
     assert code == 0, err
     assert "kept out: 1 image of the benchmark my-bench." in out
-    assert "1 samples for train" in out
+    assert "1 sample for train" in out
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "said"),
+    [
+        ("< /dev/null > /dev/full", 1, "standard output cannot be written (No space left on device)"),
+        ("<&- >&-", 0, ""),
+        ("<&- 2>&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        ("2> /dev/full", 0, ""),
+    ],
+)
+def test_closed_and_full_streams_cost_nothing_but_what_they_were_told(
+    tmp_path: Path, redirected: str, code: int, said: str
+) -> None:
+    ended = through_a_shell(f"{{}} {redirected}", *BUILD, *LOCAL, "--out", tmp_path / "set")
+    assert ended.code == code, ended.err
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+    assert "Exception ignored" not in ended.err
+    assert verify_set(tmp_path / "set", 1) == []
+
+
+def test_prompts_from_a_closed_standard_input_are_one_sentence() -> None:
+    ended = through_a_shell("{} <&-", "generate", "--prompts", "-")
+    assert ended.code == 2
+    assert ended.sentence.startswith("--prompts -: nothing comes from standard input: ")
+
+
+def through_a_shell(line: str, *arguments: str | Path) -> Ended:
+    """Run a shell's line in which {} is the program with its arguments."""
+    program = shlex.join([sys.executable, "-m", "factory", *map(str, arguments)])
+    command = ["sh", "-c", line.format(program)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=240, check=False)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("module", ["typer", "factory.cli.making", "pydantic", "factory.jobs.prepare"])
+def test_a_signal_before_the_work_begins_is_one_sentence(tmp_path: Path, number: signal.Signals, module: str) -> None:
+    """It comes while a module is imported."""
+    code = (
+        "import os, sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), {int(number)})\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "from factory.__main__ import main\n"
+        "main()\n"
+    )
+    process = start(*BUILD, *LOCAL, "--out", tmp_path / "set", program=("-c", code))
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 130, err
+    assert err.decode().startswith("factory: interrupted")
+    assert err.count(b"\n") == 1
+    assert out == b""
+
+
+def test_an_ignored_interrupt_stays_ignored(tmp_path: Path) -> None:
+    """As `nohup` and shells start what shall live on."""
+    code = (
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom factory.__main__ import main\n"
+        "from factory.run import execute\nmake = execute.make\n"
+        "def interrupted(*arguments):\n    os.kill(os.getpid(), signal.SIGINT)\n    return make(*arguments)\n"
+        "execute.make = interrupted\nmain()\n"
+    )
+    process = start(*BUILD, *LOCAL, "--out", tmp_path / "set", program=("-c", code))
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert b"40 samples in" in out
+
+
+def test_what_nothing_can_pass_and_what_names_nothing_is_refused_before_a_start(refused: Callable[..., str]) -> None:
+    generate = ("generate", "--n", "4", *LOCAL)
+    assert "no sample can pass" in refused(*generate, "--coverage-min", "0.9", "--coverage-max", "0.1")
+    assert "no sample can pass" in refused(*generate, "--coverage-min", "30")
+    assert "no sample can pass" in refused(*generate, "--gsg-max", "-1")
+    assert "gates.residual_max" in refused(*generate, "--set", "gates.residual_max=.nan")
+    assert "no sample can pass" in refused(*BUILD, "--set", "gates.coverage_min=2")
+    assert "{klass}" in refused(*generate, "--template", "a {klass}")
+    assert "write {class} there" in refused(*generate, "--template", "a thing")
+
+
+@pytest.mark.slow
+def test_prompts_that_are_gone_are_those_that_the_set_was_begun_with(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From standard input, or from a file that was removed; and from any folder, by the set's own recipe."""
+    work, elsewhere, out = tmp_path / "work", tmp_path / "elsewhere", Layout(tmp_path / "work" / "set")
+    options = ("--n", "4", "--shard-size", "2", "--batch", "2", "--steps", "1", *LOCAL, "--set", OPEN_GATES)
+
+    def ran(folder: Path, *arguments: str | Path, stdin: bytes = b"") -> Ended:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        return factory_here(*arguments)
+
+    work.mkdir()
+    elsewhere.mkdir()
+    command = ("generate", "--model", tiny_model, "--prompts", "-", *options, "--out", "set")
+    assert ran(work, *command, stdin=b"a red feather\nan owl\n").code == 0
+    whole = hashes(out.root)
+    out.commit(1).unlink()
+    ended = ran(work, *command)
+    assert ended.code == 0, ended.err
+    assert "nothing comes from standard input; going on with the prompts that set was begun with." in ended.err
+    assert hashes(out.root) == whole
+    other = ran(work, *command, stdin=b"a blue feather\n")
+    assert "changed in prompts: a blue feather, a red feather, an owl" in other.sentence
+    out.root.rename(elsewhere / "moved")
+    Layout(elsewhere / "moved").commit(0).unlink()
+    ended = ran(work, "run", "../elsewhere/moved/recipe.yaml")
+    assert ended.code == 0, ended.err
+    assert hashes(elsewhere / "moved") == whole
+    assert not out.root.exists()
+
+    (work / "p.txt").write_text("a red feather\nan owl\n")
+    shutil.copytree(tiny_model, work / "model")
+    command = ("generate", "--model", "model", "--prompts", "p.txt", *options, "--out")
+    assert ran(work, *command, "set").code == 0
+    out.commit(0).unlink()
+    ended = ran(elsewhere, "run", out.recipe)
+    assert ended.code == 0, ended.err
+    assert "was begun with" not in ended.err, "the list is still there"
+    assert hashes(out.root) == whole
+    (work / "p.txt").unlink()
+    out.commit(0).unlink()
+    ended = ran(work, *command, "set")
+    assert ended.code == 0, ended.err
+    assert "p.txt: it is not there; going on with the prompts that set was begun with" in ended.err
+    assert hashes(out.root) == whole
+    assert ran(work, *command, "other").code == 2, "a new set has none"
 
 
 def test_the_version(run: Run) -> None:

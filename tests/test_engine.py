@@ -45,7 +45,7 @@ def silent(news: object) -> None:
 def run(root: Path, plan: Plan, workers: int = 1, run_id: str = "run") -> Drive:
     """Drive a crew of this many processes (1: in this process) over all shards that are missing."""
     root.mkdir(parents=True, exist_ok=True)
-    done = {record.shard for record in valid_commits(Layout(root), plan.fingerprint)}
+    done = {record.shard for record in valid_commits(Layout(root), plan.fingerprints)}
     missing = [number for number in range(plan.shards) if number not in done]
     order = WorkOrder(root=root, run=run_id, plan=plan, build=build, thumbnail=rejection_thumbnail)
     with hold(Layout(root).lock, run_id):
@@ -107,7 +107,7 @@ def test_a_poisoned_shard_is_quarantined_and_the_rest_is_made(tmp_path: Path) ->
     plan = make_plan(settings={"die_in": 1})
     drive = run(tmp_path, plan, workers=2)
     assert drive.quarantined == {1: "it cost 3 workers, the last: killed by SIGKILL"}
-    made = {record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprint)}
+    made = {record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprints)}
     assert made == set(range(plan.shards)) - {1}
 
 
@@ -136,7 +136,7 @@ def test_a_shard_that_always_raises_is_quarantined_and_the_rest_is_made(
     plan = make_plan(settings={trouble: 1})
     drive = run(tmp_path, plan, workers)
     assert drive.quarantined == {1: reason}
-    made = {record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprint)}
+    made = {record.shard for record in valid_commits(Layout(tmp_path), plan.fingerprints)}
     assert made == set(range(plan.shards)) - {1}
 
 
@@ -309,6 +309,16 @@ def test_the_live_line_outlives_its_reader() -> None:
         out.close()
 
 
+def test_the_live_line_claims_nothing_that_it_does_not_know() -> None:
+    tally = Tally(40)
+    assert tally.line() == "0/40 samples · – accepted · 0.00 accepted/s · – left · waiting for workers"
+    tally = Tally(4, accepted=1, attempts=2, slots=1, workers={0})
+    tally.marks.extend([(tally.marks[0][0] + 0.1, 1)])
+    assert tally.line() == "1/4 samples · 50% accepted · 10.00 accepted/s · 0:01 left · 1 worker"
+    tally = Tally(4, accepted=1, attempts=31, slots=4, workers={0, 1})
+    assert tally.line().endswith(" · done · 2 workers"), "three slots were given up"
+
+
 def test_only_a_torn_diary_gets_its_line_closed(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     for _ in range(2):
@@ -366,7 +376,7 @@ def test_a_shard_without_an_accepted_sample_commits_without_a_tar(tmp_path: Path
     Layout(tmp_path).inputs.mkdir()
     write_inputs(table, Layout(tmp_path).inputs / "items.arrow")
     run(tmp_path, plan)
-    (record,) = valid_commits(Layout(tmp_path), plan.fingerprint)
+    (record,) = valid_commits(Layout(tmp_path), plan.fingerprints)
     assert record.accepted == 0
     assert record.tar.name == ""
     assert not list(Layout(tmp_path).data.glob("*"))

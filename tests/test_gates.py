@@ -12,7 +12,7 @@ from factory.errors import UsageError
 from factory.jobs.registry import parse
 from factory.quality import gates
 from factory.quality.gate import PAINTED, Gate, at_least, at_most, limits
-from factory.quality.gates import GateSettings, judge, limits_by_score
+from factory.quality.gates import GateSettings, check_limits, judge, limits_by_score
 from factory.sample import Origin, Rejection, Request, Sample, Scores
 from factory.settings import changed, settings
 
@@ -26,6 +26,7 @@ def _darker(sample: Sample, own: Any) -> str:
 
 
 GLARING = Gate(reason="glaring", says="the mean brightness", measure=brightness, mend=_darker)
+KINDS = ("generated", "keyed", "composited")
 DIM = Gate(reason="dim", says="the mean brightness", measure=brightness)
 SMALL = Gate(reason="small", says="the width in pixels", measure=lambda sample: sample.rgb.shape[1], kinds=PAINTED)
 
@@ -162,3 +163,49 @@ def test_drawings_have_only_the_limits_that_a_kind_was_held_against() -> None:
     assert limits_by_score(planned, {"composited"})["border"] == [("max", 0.6)]
     assert limits_by_score(planned, {"generated", "keyed"})["border"] == [("max", 0.1), ("max", 0.6)]
     assert "gsg_screen" not in limits_by_score(planned, {"keyed"})
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (
+            {"coverage_min": 0.9, "coverage_max": 0.1},
+            "gates.coverage_min is 0.9 and gates.coverage_max 0.1, so no sample",
+        ),
+        ({"coverage_max": 0.001}, "gates.coverage_min is 0.01 and gates.coverage_max 0.001"),
+        ({"coverage_min": 30, "coverage_max": 80}, "gates.coverage_min is 30, which no sample can pass"),
+        ({"agreement_min": 1.01}, "gates.agreement_min is 1.01"),
+        ({"key_distance_min": 442}, "gates.key_distance_min is 442"),
+        *(({name: -1}, f"gates.{name} is -1") for name in ("gsg_max", "spread_max", "residual_max", "border_max")),
+        *(({name: -0.01}, f"gates.{name} is -0.01") for name in ("green_residue_max", "flush_max", "coverage_max")),
+        *(({name: float("nan")}, f"gates.{name} is nan") for name in limits(GateSettings())),
+        ({"duplicate_distance": 64}, "gates.duplicate_distance is 64"),
+    ],
+)
+def test_limits_that_nothing_can_pass_are_refused(own: dict[str, float], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_limits(GateSettings(**own))
+    assert said in str(caught.value)
+
+
+@given(st.builds(GateSettings, **{name: st.floats(-1, 450) for name in limits(GateSettings())}))
+def test_limits_are_refused_only_where_no_scores_would_pass(own: GateSettings) -> None:
+    best = {limit.gate.score: limit.value for limit in limits(own).values() if limit.side == "min"}
+    scores = Scores(**{name: max(0.0, value) for name, value in best.items()})
+    scores = replace(scores, **{name: 0.0 for name in asdict(scores) if name not in best})
+    passes = all(not isinstance(judge(sample_of(9, kind=kind, scores=scores), own), Rejection) for kind in KINDS)
+    possible = (
+        all(value <= 1 for name, value in best.items() if name != "key_distance") and best["key_distance"] < 441.67
+    )
+    if passes and possible:
+        check_limits(own)
+    else:
+        with pytest.raises(UsageError):
+            check_limits(own)
+
+
+def test_the_usual_limits_can_be_passed() -> None:
+    check_limits(GateSettings())
+    check_limits(
+        GateSettings(gsg_max=500, coverage_min=0, coverage_max=1, border_max=float("inf"), duplicate_distance=-1)
+    )

@@ -272,7 +272,7 @@ def test_a_killed_run_of_it_goes_on_to_the_same_bytes(made: Path, copy: Path) ->
         lost.unlink()
     execute(trusting(copy), silent)
     assert hashes(copy) == hashes(made)
-    assert len(list(valid_commits(layout, read_plan(layout.plan).fingerprint))) == 3
+    assert len(list(valid_commits(layout, read_plan(layout.plan).fingerprints))) == 3
     with pytest.raises(UsageError, match="is a set of job 'trusting', not 'build-green100k'"):
         execute(registry.parse({**trusting(copy).model_dump(), "job": "build-green100k"}), silent)
 

@@ -79,7 +79,7 @@ def assert_whole(root: Path) -> None:
 @both
 def test_its_records_are_those_of_its_plan(old: Path, name: str) -> None:
     plan = read_plan(Layout(old).plan)
-    assert len(list(valid_commits(Layout(old), plan.fingerprint))) == plan.shards
+    assert len(list(valid_commits(Layout(old), plan.fingerprints))) == plan.shards
     assert [member.name for member in plan.members] == ["rgb", "alpha", "fg"]
     assert "census" not in plan.settings
     assert plan.census == ({"procedural-0": {"title": "drawn objects"}} if name == "built" else {})

@@ -13,6 +13,7 @@ import pytest
 from program import BUILD, LOCAL, commits, factory, hashes, start, wait_for
 from tiny_model import save_tiny_model
 
+from factory.diffusion.prompt_remarks import WARNINGS
 from factory.diffusion.train.data import unpack
 from factory.diffusion.train.settings import TrainingFolder
 from factory.diffusion.vocabulary import Vocabulary, write_vocabulary
@@ -21,7 +22,7 @@ from factory.errors import InputChanged, UsageError
 from factory.jobs import generate
 from factory.jobs.build import BuildRecipe
 from factory.jobs.filter import FilterRecipe
-from factory.jobs.generate import WARNINGS, GenerateRecipe
+from factory.jobs.generate import GenerateRecipe
 from factory.jobs.input_set import duplicates, read_set
 from factory.jobs.prepare import prepare
 from factory.jobs.refine import RefineRecipe
@@ -115,7 +116,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def generation(model: Path, prompts: Path, out: Path) -> GenerateRecipe:
-    return GenerateRecipe(model=str(model), prompts=str(prompts), n=6, out=out)
+    return GenerateRecipe(model=str(model), prompts=str(prompts), n=1000, out=out)
 
 
 def test_a_changed_prompt_is_named(model: Path, tmp_path: Path) -> None:
@@ -267,7 +268,7 @@ def test_words_that_a_small_model_never_saw_are_told_but_not_by_the_thousand(mod
     (remark,) = prepare(generation(taught, tmp_path / "p.txt", tmp_path)).remarks
     assert remark == (
         "the model knows none of these prompts: it was never taught 'zq', 'bq', 'cq', …, and paints them poorly: "
-        "train a bigger model for them, or name one with --model."
+        "train a bigger model for them, or name one with --model (the report lists all these words)."
     )
 
 
@@ -286,9 +287,9 @@ def test_a_small_model_says_how_much_of_a_long_list_it_knows(model: Path, tmp_pa
     assert remark == (
         "the model knows the words of 3 of these 603 prompts (owl, a blue fox, feather); it was never taught those "
         "of the other 600, for example 'aaq', 'abq', 'acq', and paints these poorly: "
-        "train a bigger model for them, or name one with --model."
+        "train a bigger model for them, or name one with --model (the report lists all these words)."
     )
-    (tmp_path / "p.txt").write_text("owl\nnet\nfox\nfeather\na red owl with one or two or three things\n")
+    (tmp_path / "p.txt").write_text("owl\nnet\nfox\nfeather\na red owl with one thing\n")
     (remark,) = prepare(recipe).remarks
     assert "4 of these 5 prompts (owl, net, fox, …); it was never taught those of the other 1, for" in remark
 
@@ -385,7 +386,7 @@ def test_a_set_keeps_its_own_gates_but_for_those_asked(parent: Path, tmp_path: P
     for recipe in (RefineRecipe, FilterRecipe):
         plan = prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": 0.2})).plan
         assert plan.settings["gates"] == own | {"coverage_min": 0.2}
-        with pytest.raises(UsageError, match="gates has no field coverage_mni: take key_distance_min"):
+        with pytest.raises(UsageError, match=r"gates has no field coverage_mni \(did you mean coverage_min\?\): there"):
             prepare(recipe(data=parent, out=tmp_path, gates={"coverage_mni": 0.2}))
         with pytest.raises(UsageError, match="wrong gates settings: coverage_min"):
             prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": "much"}))
@@ -418,7 +419,7 @@ def test_a_set_too_large_for_one_manifest_has_a_table_of_its_duplicates(
 ) -> None:
     layout = Layout(Path(shutil.copytree(parent, tmp_path / "copy")))
     plan = read_set(parent).plan
-    records = list(valid_commits(layout, plan.fingerprint))
+    records = list(valid_commits(layout, plan.fingerprints))
     rows = pq.read_table(layout.manifest, filters=[("duplicate_of", "!=", "")]).select(["key", "duplicate_of"])
     assert rows.num_rows
     own = finalise.read_finished(layout)

@@ -13,7 +13,7 @@ from conftest import REPOSITORY
 from factory.diffusion.model_files import EMBEDDED
 from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import UsageError
-from factory.sources.prompts import LONGEST, fill, is_class_name, read_prompts
+from factory.sources.prompts import LONGEST, Gone, check_template, fill, is_class_name, read_prompts
 
 TEMPLATE = "a photo of {a} {class}"
 
@@ -103,6 +103,70 @@ def test_csv_jsonl_and_parquet(tmp_path: Path) -> None:
     assert [row["prompt"] for row in read.rows] == expected
 
 
+def test_a_json_list_is_a_list_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = ["a red feather, lit from behind", "a photo of an owl"]
+    content = b'["a red feather, lit from behind",\n {"prompt": "owl"}]\n'
+    for name in ("p.json", "p.txt", "p.jsonl", "p"):
+        assert prompts_in(tmp_path / name, content) == expected
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert [row["prompt"] for row in read_prompts("-", TEMPLATE).rows] == expected
+    assert prompts_in(tmp_path / "p.json", b'"a red feather, lit from behind"\n"owl"\n') == expected
+    assert prompts_in(tmp_path / "p.txt", b"[soft light] an owl\n") == ["[soft light] an owl"]
+
+
+@pytest.mark.parametrize(
+    ("line", "prompt"),
+    [
+        ('"an owl, flying"', "an owl, flying"),
+        ("'an owl'", "an owl"),
+        ("“an owl”", "an owl"),
+        ('  "an owl"  ', "an owl"),
+        ('a snow"flake', 'a snow"flake'),
+        ('"a cat" and "a dog"', '"a cat" and "a dog"'),
+        ("a woman's hat", "a woman's hat"),
+        ("\\# of a hash tag", "# of a hash tag"),
+        ("a cup # with a dent", "a cup # with a dent"),
+        ("a back\\#slash cup", "a back\\#slash cup"),
+    ],
+)
+def test_quotes_around_a_line_and_the_backslash_before_a_hash_are_not_painted(
+    tmp_path: Path, line: str, prompt: str
+) -> None:
+    assert prompts_in(tmp_path / "p.txt", f"a first line\n{line}\n".encode()) == ["a first line", prompt]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_tables_of_any_spreadsheet(tmp_path: Path, delimiter: str) -> None:
+    content = delimiter.join(["id", "prompt"]) + "\n" + delimiter.join(["1", '"an owl, flying; fast"']) + "\n"
+    for name in ("p.csv", "p.tsv"):
+        assert prompts_in(tmp_path / name, content.encode("utf-8-sig")) == ["an owl, flying; fast"]
+
+
+def test_rows_of_a_table_are_named_as_a_spreadsheet_numbers_them(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("n,prompt\n1,an owl\n2,\n,\n4,an owl\n")
+    empty, repeated = read_prompts(str(tmp_path / "p.csv"), TEMPLATE).remarks
+    assert "empty line 3 passed over" in empty
+    assert "repeated line 5 passed over" in repeated
+
+
+@pytest.mark.parametrize("template", ["a {klass}", "a {class} in {color}", "a thing", "{}", "{a} {colour}"])
+def test_a_template_that_would_not_say_what_to_paint_is_refused(template: str) -> None:
+    with pytest.raises(UsageError, match="--template"):
+        check_template(template)
+
+
+@pytest.mark.parametrize("template", ["", "{class}", "{a} {colour} {class}", "a photo of {a} {class}, lit from behind"])
+def test_a_template_with_a_class_is_taken(template: str) -> None:
+    check_template(template)
+
+
+def test_nothing_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    for nothing in (None, io.TextIOWrapper(io.BytesIO(b" \n"))):
+        monkeypatch.setattr(sys, "stdin", nothing)
+        with pytest.raises(Gone, match="nothing comes from standard input"):
+            read_prompts("-", TEMPLATE)
+
+
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("# Käfer\nein Käfer auf Eis\n".encode())))
     assert [row["prompt"] for row in read_prompts("-", TEMPLATE).rows] == ["ein Käfer auf Eis"]
@@ -120,11 +184,16 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         ("long.txt", b"owl\n" + b"x" * 10_000_000, "line 2 has 10,000,000 characters"),
         ("long.jsonl", b'"' + b"x" * 10_000_000 + b'"', "line 1 has 10,000,000 characters"),
         ("columns.csv", b"name,size\nowl,3\n", "has no column `prompt` (it has name, size)"),
-        ("empty.csv", b"", "is not a readable csv file"),
-        ("ragged.csv", b"prompt,size\nowl\n1,2,3\n", "is not a readable csv file"),
+        ("empty.csv", b"", "holds no prompt"),
+        ("header.csv", b"prompt,size\n", "holds no prompt"),
+        ("ragged.csv", b"prompt,size\nowl\n1,2,3\n", "row 2 has 1 cell, the first row 2"),
+        ("open.csv", b'prompt\n"owl\n', "is a quote not closed?"),
         ("torn.jsonl", b'{"prompt": "owl"}\n{"prompt": \n', "line 2 is not JSON"),
         ("number.jsonl", b"3\n", "line 1 has no"),
         ("other.jsonl", b'{"name": "owl"}\n', "line 1 has no"),
+        ("torn.json", b'["owl", ', "is not a JSON list"),
+        ("numbers.json", b'["owl", 3]', 'item 2 has no "prompt"'),
+        ("object.json", b'{"prompts": ["owl"]}', 'line 1 has no "prompt"'),
         ("torn.parquet", b"PAR1\0\0", "is not a readable parquet file"),
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value else "",
@@ -163,6 +232,7 @@ def test_the_article_looks_at_what_follows_it() -> None:
     assert fill("{a} {class} on {a} old table", "owl", "") == "an owl on an old table"
     assert fill("{a} {colour} {class}", "owl", "") == "an owl"
     assert fill("{a}", "owl", "") == "a"
+    assert fill("{a} {class}", "u case", "") == "a u case"
 
 
 @pytest.mark.parametrize(

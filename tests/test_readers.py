@@ -5,6 +5,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from small_set import make_shards, small_plan
 
+from factory.shards.finalise import finalise
+from factory.shards.layout import Layout
 from factory.shards.reader import Stored, read_samples
 
 
@@ -149,6 +153,23 @@ def test_the_cards_snippets_run(finished_set: Path, library: str, result: str, m
     names: dict[str, Any] = {}
     exec(python_of(finished_set / "README.md", library), names)
     assert len(names[result]) == (48 if result == "matte" else 22)
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("library", ["wids", "load_dataset"])
+def test_two_sets_of_one_name_are_told_apart_in_one_cache(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a set that was made again in its place is not the old one."""
+    for folder, seed in (("first", 1), ("second", 2), ("first", 3)):
+        root = tmp_path / folder / "set"
+        shutil.rmtree(root, ignore_errors=True)
+        finalise(Layout(root), make_shards(root, replace(small_plan(slots=4), seed=seed), range(2)))
+        names: dict[str, Any] = {}
+        monkeypatch.chdir(root)
+        exec(python_of(root / "README.md", library), names)
+        seen = [row[".json" if library == "wids" else "json"]["seed"] for row in names["data"]]
+        assert seen == [sample.meta["seed"] for sample in read_samples(root, "train")]
 
 
 def test_the_dali_index_has_the_offsets_that_tarfile_finds(finished_set: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_job_runs_it(tmp_path: Path) -> None:
     for root, stages in ((plain, {"greenpost"}), (more, {"greenpost", "network", "clipping"})):
         plan = read_plan(Layout(root).plan)
         assert stages == plan.settings.keys() & {"greenpost", "network", "clipping"}
-        for record in valid_commits(Layout(root), plan.fingerprint):
+        for record in valid_commits(Layout(root), plan.fingerprints):
             assert stages == record.seconds.keys() & {"greenpost", "network", "clipping"}
         assert verify_set(root, 1) == []
     for before, after in zip(read_samples(plain, "train"), read_samples(more, "train"), strict=True):

@@ -248,7 +248,7 @@ def test_the_report_is_the_same_over_parts_and_over_the_finished_manifest(tmp_pa
     root = make_set(tmp_path / "set", 24, 8, Build(16, 16))
     layout = Layout(root)
     before = write_report(root).read_bytes()
-    finalise(layout, list(valid_commits(layout, read_digest(layout).plan.fingerprint)))
+    finalise(layout, list(valid_commits(layout, read_digest(layout).plan.fingerprints)))
     assert layout.manifest.exists()
     assert write_report(root).read_bytes() == before
     assert "duplicate of" not in show(root, "0000000000", tmp_path)[0]

@@ -153,6 +153,29 @@ def test_an_unknown_recipe_is_told_how_to_list_them(run: Run, command: str) -> N
     assert "`factory recipes`" in err
 
 
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        (("run", "tiny-gren"), "(did you mean tiny-green?)"),
+        (("run", "Green100K.yaml"), "(did you mean green100k?)"),
+        (("train", "sd1.5"), "(did you mean sd15?)"),
+        (("recipes", "copy", "class"), "(did you mean classes?)"),
+        (("generate", "--prompts", "clases"), "(did you mean classes?)"),
+    ],
+)
+def test_a_mistyped_name_is_met_with_the_nearest(run: Run, command: tuple[str, ...], meant: str) -> None:
+    code, _, err = run(*command)
+    assert code == 2
+    assert meant in err
+
+
+def test_a_plan_of_nothing_says_how_to_make_the_recipe_ones_own(run: Run) -> None:
+    code, _, err = run("plan", "green100k")
+    assert code == 2
+    assert "there is nothing to make, for every source is empty" in err
+    assert "correct its paths (`factory recipes copy NAME` copies one that ships)" in err
+
+
 def test_an_unknown_prompt_list_is_told_how_to_list_them(run: Run) -> None:
     for name in ("unknown", "../demo", "pipelines/demo", "a red feather"):
         code, _, err = run("generate", "--prompts", name, "--dry-run")

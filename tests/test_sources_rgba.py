@@ -87,6 +87,10 @@ def test_names_become_words(path: str, name: str) -> None:
 def test_articles() -> None:
     assert with_article("red apple") == "a red apple"
     assert with_article("owl") == "an owl"
+    for heard in ("u case", "unicorn", "uniform", "ukulele", "UFO", "user", "European owl", "one-way sign", "house"):
+        assert with_article(heard) == f"a {heard}"
+    for heard in ("umbrella", "Owl", "urn", "ugly cat", "uninteresting cup", "hour glass", "x ray", "onion"):
+        assert with_article(heard) == f"an {heard}"
 
 
 def test_a_sample_is_composited_and_the_same_for_the_same_seed(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_processes_find_the_same_and_progress_counts_every_shard(root: Path) -> 
     flip(root / TAR, 3000)
     told: list[tuple[int, int]] = []
     parallel = verify(
-        root, fingerprint=PLAN.fingerprint, shards=4, workers=2, progress=lambda done, all_: told.append((done, all_))
+        root, fingerprints=PLAN.fingerprints, shards=4, workers=2, progress=lambda done, all_: told.append((done, all_))
     )
     assert parallel == check(root) != []
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]

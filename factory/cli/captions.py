@@ -7,6 +7,7 @@ import typer
 
 from factory.cli.flags import AcceptSoftware, DataSet, Debug, DryRun, Executor, Out, Seed, Set, Threads, Workers, put
 from factory.cli.running import run_recipe
+from factory.errors import count_of
 
 captions_app = typer.Typer(no_args_is_help=True, help="Captions out to a table for people to correct, and back.")
 
@@ -23,7 +24,7 @@ def export_captions(
     """
     from factory.sources.captioning.corrections import export
 
-    typer.echo(f"{export(data, table):,} captions in {table}")
+    typer.echo(f"{count_of(export(data, table), 'caption', 'captions')} in {table}")
 
 
 @captions_app.command("import")

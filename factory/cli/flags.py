@@ -5,22 +5,51 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-Out: TypeAlias = Annotated[Path | None, typer.Option(help="Folder of the data set. The same command again resumes it.")]
-Seed: TypeAlias = Annotated[int | None, typer.Option(help="Seed of the run: equal seeds give equal bytes.", min=0)]
+# What --help shows as defaults: the recipe's own stand in classes that take a while to import; the tests compare them.
+OF_RECIPE = "the recipe's, else "
+OF_MODEL = "the model's, else "
+OF_SET = "of a set its own, else "
+
+Out: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the data set. The same command again resumes it.",
+        show_default="the recipe's, else runs/NAME, or DATA-NAME for a set made of a set",
+    ),
+]
+Seed: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Seed of the run: equal seeds give equal bytes.", min=0, show_default=f"{OF_RECIPE}0"),
+]
 Workers: TypeAlias = Annotated[
     int | None,
-    typer.Option(help="Workers; 0: one per GPU, else one per core; `--executor local`: one in all.", min=0),
+    typer.Option(
+        help="Workers; 0: one per GPU, else one per core; `--executor local`: one in all.",
+        min=0,
+        show_default=f"{OF_RECIPE}0",
+    ),
 ]
-Executor: TypeAlias = Annotated[str | None, typer.Option(help="`ray` (default) or `local`: this machine, without Ray.")]
-ShardSize: TypeAlias = Annotated[int | None, typer.Option(help="Samples per shard, the unit of work and of resume.")]
+Executor: TypeAlias = Annotated[
+    str | None, typer.Option(help="`ray`, or `local`: this machine, without Ray.", show_default=f"{OF_RECIPE}ray")
+]
+ShardSize: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Samples per shard, the unit of work and of resume.", show_default=f"{OF_RECIPE}256"),
+]
 Batch: TypeAlias = Annotated[
-    int | None, typer.Option(help="Samples painted at once. Part of the plan: it changes pixels.")
+    int | None,
+    typer.Option(help="Samples painted at once. Part of the plan: it changes pixels.", show_default="16"),
 ]
 Threads: TypeAlias = Annotated[
-    int | None, typer.Option(help="Threads per worker. Part of the plan: it changes pixels.")
+    int | None,
+    typer.Option(help="Threads per worker. Part of the plan: it changes pixels.", show_default=f"{OF_RECIPE}1"),
 ]
-Gpus: TypeAlias = Annotated[int | None, typer.Option(help="GPUs to use; -1 takes all the cluster has.", min=-1)]
-WaitForGpus: TypeAlias = Annotated[float | None, typer.Option(help="Seconds to wait for a cluster that grows.", min=0)]
+Gpus: TypeAlias = Annotated[
+    int | None, typer.Option(help="GPUs to use; -1 takes all the cluster has.", min=-1, show_default="-1")
+]
+WaitForGpus: TypeAlias = Annotated[
+    float | None, typer.Option(help="Seconds to wait for a cluster that grows.", min=0, show_default="0.0")
+]
 AllowShort: TypeAlias = Annotated[bool, typer.Option("--allow-short", help="Missing samples are no failure.")]
 AcceptSoftware: TypeAlias = Annotated[
     bool, typer.Option("--accept-software", help="Go on under other versions of libraries.")
@@ -31,13 +60,18 @@ Set: TypeAlias = Annotated[
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 GsgMax: TypeAlias = Annotated[
-    float | None, typer.Option(help="Gate: largest distance of the screen from its pure colour (0–441).")
+    float | None,
+    typer.Option(
+        help="Gate: largest distance of the screen from its pure colour (0–441).", show_default=f"{OF_SET}20.0"
+    ),
 ]
 CoverageMin: TypeAlias = Annotated[
-    float | None, typer.Option(help="Gate: smallest share of the picture the object covers (0–1).")
+    float | None,
+    typer.Option(help="Gate: smallest share of the picture the object covers (0–1).", show_default=f"{OF_SET}0.01"),
 ]
 CoverageMax: TypeAlias = Annotated[
-    float | None, typer.Option(help="Gate: largest share of the picture the object covers (0–1).")
+    float | None,
+    typer.Option(help="Gate: largest share of the picture the object covers (0–1).", show_default=f"{OF_SET}0.85"),
 ]
 DataSet: TypeAlias = Annotated[Path, typer.Argument(help="A data set folder.")]
 

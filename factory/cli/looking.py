@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from factory.cli.flags import DataSet, Debug
+from factory.errors import count_of
 
 if TYPE_CHECKING:
     from factory.shards.counting import Counting
@@ -60,7 +61,7 @@ def verify(
     if faults:
         record = data / "commits" / "NNNNNN.json"
         typer.echo(
-            f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {data}. To have a damaged shard made again, "
+            f"{count_of(len(faults), 'fault', 'faults')} in {data}. To have a damaged shard made again, "
             f"delete its record {record} and run the set's command again: it gives the same bytes."
         )
         raise typer.Exit(1)
@@ -88,7 +89,7 @@ def export(
 
     with _counting("shards exported") as progress:
         count = export_set(data, to, out, split, progress)
-    typer.echo(f"{count:,} samples in {out}")
+    typer.echo(f"{count_of(count, 'sample', 'samples')} in {out}")
 
 
 @looking_app.command()

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from factory.cli.flags import (
+    OF_MODEL,
     AcceptSoftware,
     AllowShort,
     Batch,
@@ -35,19 +36,35 @@ def generate(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help="txt, csv, jsonl or parquet list of prompts or class names, `-` for standard input, "
-            "or a list that ships (`factory recipes`)."
+            help="txt, csv, json, jsonl or parquet list of prompts or class names, `-` for standard input, "
+            "or a list that ships (`factory recipes`).",
+            show_default="the classes that the model knows",
         ),
     ] = None,
-    n: Annotated[int | None, typer.Option("--n", help="Accepted samples to make.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model folder; the embedded one if not given.")] = None,
-    template: Annotated[str | None, typer.Option(help="Caption of a class name: `{a} {colour} {class}`.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance scale.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="`dpm++2m` or `ddim`.")] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What not to paint.")] = None,
+    strict_words: Annotated[
+        bool, typer.Option("--strict-words", help="Refuse prompts with words that the model was never taught.")
+    ] = False,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", help="Accepted samples to make; more than before extend the set.", show_default="32"),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model folder.", show_default="the embedded one")] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(help="Caption of a class name, with `{class}`, `{a}`, `{colour}`.", show_default="the model's"),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps.", show_default=f"{OF_MODEL}25")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Classifier-free guidance scale.", show_default=f"{OF_MODEL}7.5")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="`dpm++2m` or `ddim`.", show_default=f"{OF_MODEL}dpm++2m")] = None,
+    negative_prompt: Annotated[
+        str | None, typer.Option(help="What not to paint.", show_default=f"{OF_MODEL}shadows and the like")
+    ] = None,
     batch: Batch = None,
-    max_attempts: Annotated[int | None, typer.Option(help="Tries to fill a slot before it is left empty.")] = None,
+    max_attempts: Annotated[
+        int | None, typer.Option(help="Tries to fill a slot before it is left empty.", show_default="10")
+    ] = None,
     gsg_max: GsgMax = None,
     coverage_min: CoverageMin = None,
     coverage_max: CoverageMax = None,
@@ -78,7 +95,15 @@ def generate(
     put(own, steps=steps, guidance=guidance, sampler=sampler, negative_prompt=negative_prompt)
     put(gates, gsg_max=gsg_max, coverage_min=coverage_min, coverage_max=coverage_max)
     fields: dict[str, Any] = {"job": "generate", "out": "runs/generate", "sampler": own, "gates": gates}
-    put(fields, prompts=prompts, n=n, model=model, template=template, max_attempts=max_attempts)
+    put(
+        fields,
+        prompts=prompts,
+        strict_words=strict_words,
+        n=n,
+        model=model,
+        template=template,
+        max_attempts=max_attempts,
+    )
     put(fields, batch=batch, gpus=gpus, wait_for_gpus=wait_for_gpus, out=out, seed=seed, workers=workers)
     put(fields, executor=executor, shard_size=shard_size, threads=threads)
     put(fields, allow_short=allow_short, accept_software=accept_software)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from factory.cli.flags import Debug
-from factory.errors import UsageError
+from factory.errors import UsageError, nearest
 
 recipes_app = typer.Typer(
     invoke_without_command=True, rich_markup_mode="markdown", help="Recipes and prompt lists that ship: list, copy."
@@ -45,13 +45,13 @@ def copy(
     debug: Debug = False,
 ) -> None:
     """Copy a shipped recipe or prompt list, to be changed. `factory recipes copy green100k my-green.yaml`."""
-    from factory.shipped_files import find_shipped, shipped
+    from factory.shipped_files import find_shipped, names
 
     recipe, listed = find_shipped("pipelines", name), find_shipped("prompts", name)
     found = recipe or listed
     if found is None:
-        names = ", ".join(path.stem for path in [*shipped("pipelines"), *shipped("prompts")])
-        raise UsageError(f"nothing that ships is named {name}: take {names}.")
+        there = [*names("pipelines"), *names("prompts")]
+        raise UsageError(f"nothing that ships is named {name}{nearest(name, there)}: take {', '.join(there)}.")
     target = to or Path(found.name)
     try:
         if to is not None and to.is_dir():

@@ -20,8 +20,19 @@ def recipe_fields(path: Path, job: str = "") -> dict[str, Any]:
         raise UsageError(f"{path} does not say what it is a recipe of: write `job: {job or 'build-green100k'}` in it.")
     if job and fields["job"] != job:
         raise UsageError(f"{path} is a recipe of job {fields['job']!r}, not {job!r}: use `factory run {path}`.")
+    if _lies_in_its_set(found):
+        fields["out"] = str(found.parent)  # the set may have been moved
     fields.setdefault("out", f"runs/{found.stem}")
     return fields
+
+
+def _lies_in_its_set(recipe: Path) -> bool:
+    """Whether it is the recipe that a run, or a training, wrote into its folder."""
+    from factory.shards.layout import Layout
+    from factory.training.pinned_settings import SETTINGS_FILE
+
+    layout = Layout(recipe.parent)
+    return recipe.name == layout.recipe.name and (layout.plan.exists() or (layout.root / SETTINGS_FILE).exists())
 
 
 def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: bool) -> None:

@@ -14,7 +14,10 @@ training_app = typer.Typer(rich_markup_mode="markdown")
 @training_app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A training recipe: a file, or one that ships.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the training. The same command again resumes it.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the training. The same command again resumes it.", show_default="the recipe's"),
+    ] = None,
     assignments: Set = None,
     debug: Debug = False,
 ) -> None:

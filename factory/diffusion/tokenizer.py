@@ -9,19 +9,22 @@ import tempfile
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import Regex, normalizers, pre_tokenizers
-from transformers import CLIPTokenizer
 
 from factory.greenscreen.colours import KEY_COLOURS
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 END_OF_WORD = "</w>"
 TEMPLATE_WORDS = ("screen", ",", *KEY_COLOURS)
 
 # CLIP's own splitting: contractions, runs of letters, single digits, runs of anything else; then bytes as letters.
-_NORMALISER = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-_SPLITTER = pre_tokenizers.Sequence(
+NORMALISER = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+SPLITTER = pre_tokenizers.Sequence(
     [
         pre_tokenizers.Split(
             Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), behavior="removed", invert=True
@@ -35,15 +38,17 @@ Merge = tuple[str, str]
 
 def split_words(text: str) -> list[str]:
     """The words CLIP sees in a text, lower case, punctuation apart, each written in CLIP's byte alphabet."""
-    return [word for word, _ in _SPLITTER.pre_tokenize_str(_NORMALISER.normalize_str(text))]
+    return [word for word, _ in SPLITTER.pre_tokenize_str(NORMALISER.normalize_str(text))]
 
 
-def build_tokenizer(captions: Iterable[str], max_length: int) -> CLIPTokenizer:
+def build_tokenizer(captions: Iterable[str], max_length: int) -> "CLIPTokenizer":
     """CLIP-style byte-pair vocabulary in which each word of the captions and of the prompt template is one token.
 
     Any other text still encodes, byte by byte at worst. Depends on the set of words only, not on their order.
     max_length: the text encoder's number of positions, start and end token included.
     """
+    from transformers import CLIPTokenizer  # noqa: PLC0415  (a second; who only counts tokens does without)
+
     words = {*TEMPLATE_WORDS}.union(*(split_words(caption) for caption in captions))
     merges = learn_merges(sorted(words, key=lambda word: (len(word), word)))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

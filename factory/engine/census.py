@@ -14,6 +14,7 @@ class SourceCount:
 
     title: for people.  found: items in its folder (−1: it has no end).  excluded: of them kept out of the plan.
     paper: how many the paper used (0: it did not).  allowed: share of the items that may fail.
+    unknown_words: of its prompts, those that the model was never taught.
     Of the shards made so far: asked, the attempts made; used, samples accepted; rejected, attempts that a gate turned
     down; failed, items with bad data; unfilled, slots of an endless source that no attempt filled.
     """
@@ -24,6 +25,7 @@ class SourceCount:
     excluded: int = 0
     paper: int = 0
     allowed: float = 0.0
+    unknown_words: Sequence[str] = ()
     asked: int = 0
     unfilled: int = 0
     used: int = 0

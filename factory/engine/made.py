@@ -12,7 +12,7 @@ def made_shards(data: Path) -> tuple[Plan, list[CommitRecord]]:
     """The set's plan and the records of its shards. Raises UsageError where it is no set, or none is made yet."""
     layout = Layout(data)
     plan = read_plan(layout.plan)
-    records = list(valid_commits(layout, plan.fingerprint))
+    records = list(valid_commits(layout, plan.fingerprints))
     if not records:
         raise UsageError(f"{data} has no finished shard yet: run its command first.")
     return plan, records

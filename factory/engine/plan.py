@@ -7,7 +7,7 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache, cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from factory.errors import UsageError, some
+from factory.recipe_faults import faults_in
 from factory.shards.keys import MAX_SHARD_SIZE, MAX_SHARDS
 from factory.shards.members import MATTING, OWN, Members
 
@@ -28,7 +29,8 @@ class Segment:
     """Consecutive shards of one source and one split.
 
     attempts: tries to fill a slot (1 for finite sources: a rejected item leaves a hole in the keys).
-    table: name of the frozen input table; slot i of the segment uses row i mod rows. "": the source needs none.
+    table: name of the frozen input table; slot i of the segment uses row (first + i) mod rows. "": there is none.
+    first: slots that earlier segments have of the same source and split; > 0 in a set that was extended.
     """
 
     source: str
@@ -37,6 +39,7 @@ class Segment:
     attempts: int = 1
     table: str = ""
     rows: int = 0
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Shard:
 
     number: int
     segment: Segment
-    first: int  # its first slot, counted inside the segment
+    first: int  # its first slot, counted over the slots of its source and split
     first_slot: int  # the same, counted over the whole set
     slots: int
 
@@ -112,9 +115,10 @@ class Plan:
             raise IndexError(number)
         index = bisect_right(self._shard_ends, number)
         segment = self.segments[index]
-        first = (number - (self._shard_ends[index - 1] if index else 0)) * self.shard_size
+        inside = (number - (self._shard_ends[index - 1] if index else 0)) * self.shard_size
         before = self._slot_ends[index - 1] if index else 0
-        return Shard(number, segment, first, before + first, min(self.shard_size, segment.slots - first))
+        slots = min(self.shard_size, segment.slots - inside)
+        return Shard(number, segment, segment.first + inside, before + inside, slots)
 
     def all_shards(self) -> Iterator[Shard]:
         return (self.shard(number) for number in range(self.shards))
@@ -123,6 +127,13 @@ class Plan:
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON of all that the bytes depend on."""
         return hashlib.sha256(canonical(self.deciding())).hexdigest()
+
+    @cached_property
+    def fingerprints(self) -> frozenset[str]:
+        """Of this plan and of those that it extends: their shards are its first ones."""
+        begun = sum(not segment.first for segment in self.segments)
+        earlier = (replace(self, segments=self.segments[:count]) for count in range(begun, len(self.segments)))
+        return frozenset({self.fingerprint, *(plan.fingerprint for plan in earlier)})
 
     def deciding(self) -> dict[str, Any]:
         """What the fingerprint is made of: no byte of a shard depends on paths, titles and counts."""
@@ -134,8 +145,11 @@ class Plan:
         return content
 
     def to_json(self) -> dict[str, Any]:
-        """An empty census and the usual members go without saying, as in plans from before they had a field."""
+        """What is as usual goes without saying, as in plans from before there was a field for it."""
         content = asdict(self)
+        for segment in content["segments"]:
+            if not segment["first"]:
+                del segment["first"]
         if not self.census:
             del content["census"]
         if self.members == MATTING:
@@ -155,8 +169,7 @@ class Plan:
         try:
             return _adapter().validate_python({**data, "settings": settings, "census": census})
         except ValidationError as error:
-            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-            raise ValueError(some(faults)) from error
+            raise ValueError(some(faults_in(error, _adapter()))) from error
 
 
 @cache

@@ -5,10 +5,12 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TextIO
 
 from factory.engine.crew import Done, Lost, Ready, Working
 from factory.engine.worker import ShardProgress
+from factory.errors import count_of
 
 WINDOW_SECONDS = 60.0
 LINE_SECONDS = 10.0  # between lines where the output is no terminal
@@ -80,25 +82,25 @@ class Tally:
         return max(0.0, made - before) / (now - then) if now > then else 0.0
 
     @property
-    def share(self) -> float:
-        """Accepted share of the attempts, 0..1 (1 before the first)."""
+    def share(self) -> str:
+        """Accepted share of the attempts, for people; a dash before the first."""
         attempts = self.attempts + self._open_attempts
-        return self.done / attempts if attempts else 1.0
+        return f"{self.done / attempts:.0%}" if attempts else "–"
 
     def line(self) -> str:
         """The live line."""
         left = max(0, self.total - self.slots - self._open_accepted)
-        eta = _clock(left / self.rate) if self.rate > 0 else "–"
-        count = len(self.workers)
-        workers = f"{count} worker{'s' if count != 1 else ''}" if count else "waiting for workers"
+        time_left = _clock(left / self.rate) if self.rate > 0 else "–"
+        workers = count_of(len(self.workers), "worker", "workers") if self.workers else "waiting for workers"
         return (
-            f"{self.done:,}/{self.total:,} samples · {self.share:.0%} accepted · {self.rate:.2f} accepted/s · "
-            f"{eta} left · {workers}"
+            f"{self.done:,}/{self.total:,} samples · {self.share} accepted · {self.rate:.2f} accepted/s · "
+            f"{f'{time_left} left' if left else 'done'} · {workers}"
         )
 
 
 def _clock(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
+    """Rounded up: while something is left, so is a second."""
+    hours, rest = divmod(ceil(seconds), 3600)
     minutes, seconds = divmod(rest, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 

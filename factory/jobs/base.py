@@ -14,7 +14,7 @@ from factory.engine.draft import Draft
 from factory.engine.line import Build
 from factory.engine.survey import Memory
 from factory.quality.gates import GateSettings
-from factory.settings import Strict
+from factory.settings import Place, Strict
 from factory.shards.marking import MarkingSettings
 from factory.shards.members import MATTING, Members
 from factory.training.progress import TrainingProgress
@@ -24,7 +24,7 @@ class Recipe(Strict):
     """What all recipes say."""
 
     job: str
-    out: Path
+    out: Place
 
 
 class RunSettings(Recipe):
@@ -53,7 +53,7 @@ class NewSet(RunSettings):
 class DerivedSet(RunSettings):
     """A set that is made from an existing one: shard k from shard k, keys stay."""
 
-    data: Path
+    data: Place
     marking: dict[str, Any] = Field(default_factory=dict)  # what differs from the set's own marking
 
 

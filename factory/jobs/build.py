@@ -16,9 +16,10 @@ from factory.greenscreen.colours import KeyName
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
 from factory.models.device import Device, best_device
+from factory.quality.gates import check_limits
 from factory.quality.scores import ScoreSettings
 from factory.sample import Source
-from factory.settings import settings
+from factory.settings import Place, settings
 from factory.shards.layout import Layout
 from factory.sources.captioning import model as caption_model
 from factory.sources.captioning.captioned import Captioned
@@ -36,12 +37,13 @@ class BuildRecipe(NewSet):
     size: Annotated[int, Field(ge=16, le=4096)] = 512
     key: KeyName = "green"
     sources: Annotated[tuple[AnyEntry, ...], Field(min_length=1)]
-    exclude: tuple[Path, ...] = ()  # lists of file hashes to keep out, beside the list of benchmark images that ships
+    exclude: tuple[Place, ...] = ()  # lists of file hashes to keep out, beside the list of benchmark images that ships
     captioner: CaptionSettings = CaptionSettings()  # without a model captions come from tables and file names
 
 
 def plan(recipe: BuildRecipe, memory: Memory) -> Draft:
     """What lies in each source and what of it is used. Raises UsageError for one that is not what the recipe says."""
+    check_limits(recipe.gates)
     draft = Draft()
     draft.settings = {
         "size": recipe.size,

@@ -1,6 +1,5 @@
 """Prompts in, samples out: the job `generate`."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,28 +7,30 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from factory.diffusion import model_files
+from factory.diffusion.prompt_remarks import cut_off, never_taught, refusal, unknown, unused
 from factory.diffusion.sample.settings import SamplerSettings, default_settings
-from factory.diffusion.vocabulary import Vocabulary, read_vocabulary, screen_prompt, unknown_words, words_of
+from factory.diffusion.vocabulary import Vocabulary, read_vocabulary
 from factory.engine.draft import Draft
-from factory.engine.inputs import make_table
+from factory.engine.inputs import make_table, read_frozen
 from factory.engine.line import Line
 from factory.engine.plan import Plan, Segment
 from factory.engine.survey import Memory
 from factory.errors import InputChanged, UsageError
-from factory.greenscreen.colours import KeyName
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
 from factory.models.device import best_device
 from factory.models.folder import read_json
+from factory.quality.gates import check_limits
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, planned
 from factory.settings import changed, settings
+from factory.shards.layout import Layout
 from factory.shipped_files import choose
-from factory.sources.prompts import PromptList, expand, read_prompts
+from factory.sources.prompts import Gone, PromptList, check_template, expand, read_prompts
 
 SMALL_MODEL_TEMPLATE = "{a} {colour} {class}"  # how the embedded model's training captions are formed
-WARNINGS = 5  # of unknown words; for more of them one remark about the whole list
-NAMED = 3  # prompts and words that it names
+SOURCE = "diffumatting"
+TABLE = "prompts"
 BIG_MODEL_TEMPLATE = "a photo of {a} {class}"
 
 
@@ -37,7 +38,8 @@ class GenerateRecipe(Refiners, NewSet):
     """Prompts in, samples out."""
 
     job: Literal["generate"] = "generate"
-    prompts: str = ""  # a file (txt, csv, jsonl, parquet), "-" for stdin, "" for the model's own classes
+    prompts: str = ""  # a file (txt, csv, json, jsonl, parquet), "-" for stdin, "" for the model's own classes
+    strict_words: bool = False  # refuse prompts with words that a small model was never taught
     template: str = ""  # for class names: "{a} {class}", "{a} {colour} {class}"; "" takes the model's
     n: Annotated[int, Field(ge=1)] = 32
     model: str = ""  # a model folder; "" is the embedded one
@@ -46,6 +48,8 @@ class GenerateRecipe(Refiners, NewSet):
 
 def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     """The model, its sampler, the prompts. Raises UsageError for what of them cannot be used."""
+    check_limits(recipe.gates)
+    check_template(recipe.template)
     draft = Draft()
     folder = model_files.resolve(recipe.model) if recipe.model else model_files.EMBEDDED
     known = read_vocabulary(folder)
@@ -53,17 +57,20 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     sampler = changed("sampler", default_settings(folder), recipe.sampler)
     _check_size(folder, sampler)
     prompts = _prompts(recipe, known)
-    draft.remarks += prompts.remarks
-    if known is not None:
-        draft.remarks += _unknown_words(prompts.rows, sampler.key, known)
-    draft.tables["prompts"] = make_table(prompts.rows)
+    draft.remarks += [*prompts.remarks, *cut_off(prompts.rows, sampler.key, folder)]
+    if known is not None and (strangers := never_taught(prompts.rows, sampler.key, known)):
+        if recipe.strict_words:
+            raise UsageError(refusal(strangers))
+        draft.remarks += unknown(strangers, prompts.rows, known)
+        draft.census[SOURCE] = {"unknown_words": list(strangers)}
+    draft.tables[TABLE] = make_table(prompts.rows)
     draft.segments.append(
         Segment(
-            source="diffumatting",
+            source=SOURCE,
             split="train",
             slots=recipe.n,
             attempts=recipe.max_attempts,
-            table="prompts",
+            table=TABLE,
             rows=len(prompts.rows),
         )
     )
@@ -75,8 +82,8 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
         "gates": asdict(recipe.gates),
         "marking": asdict(recipe.marking),
     }
-    draft.weights["diffumatting"] = model_files.fingerprint(folder)
-    draft.places["diffumatting"] = str(folder.resolve())
+    draft.weights[SOURCE] = model_files.fingerprint(folder)
+    draft.places[SOURCE] = str(folder.resolve())
     return draft
 
 
@@ -86,11 +93,11 @@ def line(plan: Plan, _root: Path) -> Line:
 
     device = best_device()
     sampler = settings(SamplerSettings, plan.settings["sampler"])
-    folder = Path(plan.places["diffumatting"])
+    folder = Path(plan.places[SOURCE])
     model = DiffuMattingSource(folder, sampler, plan.batch_size, device.torch, licence=plan.settings["licence"])
-    if model.model != plan.weights["diffumatting"]:
+    if model.model != plan.weights[SOURCE]:
         raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
-    return matting_line(plan, {"diffumatting": model}, device)
+    return matting_line(plan, {SOURCE: model}, device)
 
 
 def _runs_a_model(_recipe: GenerateRecipe) -> bool:
@@ -101,54 +108,32 @@ JOB = Job(GenerateRecipe, plan, line, runs_a_model=_runs_a_model)
 
 
 def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
-    """The given list, or the model's own classes in all their colours."""
+    """The given list, or the model's own classes in all their colours.
+
+    A set that was begun goes on with the prompts it was begun with where their list is no longer there.
+    """
     template = recipe.template or (SMALL_MODEL_TEMPLATE if known else BIG_MODEL_TEMPLATE)
     palette = known.palette if known else {}
-    if recipe.prompts == "-":
-        return read_prompts("-", template, palette)
-    if recipe.prompts:
-        told: list[str] = []
-        listed = read_prompts(str(choose("prompts", recipe.prompts, told.append)), template, palette)
-        return replace(listed, remarks=[*(f"--prompts {recipe.prompts}: {remark}" for remark in told), *listed.remarks])
-    if known is None:
-        raise UsageError("--prompts is missing: this model knows no list of classes, so say what to paint.")
-    return expand(enumerate(known.classes, 1), "the model's class list", template, palette)
-
-
-def _unknown_words(rows: Iterable[Mapping[str, str]], key: KeyName, known: Vocabulary) -> list[str]:
-    """A warning for each word that the model has never seen; if there are many, what it knows of the list.
-
-    The screen's prefix is no word of a prompt, typed or not.
-    """
-    prefix, words = screen_prompt("", key), set(known.words)
-    strangers: dict[str, None] = {}  # in the list's order
-    taught: dict[str, bool] = {}  # line of the list → every word is known; a class in ten colours is one line
-    for row in rows:
-        body = screen_prompt(row["prompt"], key).removeprefix(prefix)
-        strange = [word for word in words_of(body) if word not in words]
-        strangers.update(dict.fromkeys(strange))
-        line = row["class"] or row["prompt"]
-        taught[line] = taught.get(line, True) and not strange
-    if len(strangers) > WARNINGS:
-        return [_share(taught, list(strangers))]
-    return [
-        f"the model does not know the word {word!r}" + (f"; the nearest it knows: {', '.join(near)}." if near else ".")
-        for word, near in unknown_words(" ".join(sorted(strangers)), known)
-    ]
-
-
-def _share(taught: Mapping[str, bool], strangers: Sequence[str]) -> str:
-    """One sentence for a list with many unknown words: how much of it the model knows, and what to do."""
-    known = [line for line, whole in taught.items() if whole]
-    words = ", ".join(repr(word) for word in strangers[:NAMED])
-    mend = "train a bigger model for them, or name one with --model."
-    if not known:
-        return f"the model knows none of these prompts: it was never taught {words}, …, and paints them poorly: {mend}"
-    named = ", ".join(known[:NAMED]) + (", …" if len(known) > NAMED else "")
-    return (
-        f"the model knows the words of {len(known):,} of these {len(taught):,} prompts ({named}); it was never taught "
-        f"those of the other {len(taught) - len(known):,}, for example {words}, and paints these poorly: {mend}"
-    )
+    if not recipe.prompts:
+        if known is None:
+            raise UsageError("--prompts is missing: this model knows no list of classes, so say what to paint.")
+        return expand(enumerate(known.classes, 1), "the model's class list", template, palette)
+    begun = Layout(recipe.out).plan.exists()
+    told: list[str] = []
+    source = "-" if recipe.prompts == "-" else str(choose("prompts", recipe.prompts, told.append))
+    try:
+        listed = read_prompts(source, template, palette, from_a_terminal=not begun)
+    except Gone:
+        frozen = read_frozen(Layout(recipe.out).inputs / f"{TABLE}.arrow") if begun else None
+        if frozen is None:
+            raise
+        what = "nothing comes from standard input" if source == "-" else "it is not there"
+        return PromptList(
+            frozen.to_pylist(),
+            [f"--prompts {recipe.prompts}: {what}; going on with the prompts that {recipe.out} was begun with."],
+        )
+    told = [f"--prompts {recipe.prompts}: {remark}" for remark in told]
+    return replace(listed, remarks=[*told, *listed.remarks, *unused(listed.rows, recipe.n)])
 
 
 def _check_size(folder: Path, sampler: SamplerSettings) -> None:

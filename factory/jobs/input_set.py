@@ -17,7 +17,7 @@ from factory.engine.made import made_shards
 from factory.engine.plan import Plan, Segment, read_plan
 from factory.errors import UsageError
 from factory.jobs.base import DerivedSet
-from factory.quality.gates import GateSettings
+from factory.quality.gates import GateSettings, check_limits
 from factory.settings import changed, settings
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.finalise import content_digest, read_finished
@@ -66,7 +66,7 @@ def read_set(data: Path, without: pa.Array = NO_KEYS) -> InputSet:
 def duplicates(data: Path) -> pa.Array:
     """Keys that finalisation marked as duplicates of another shard's sample. Needs a finished set."""
     layout = Layout(data)
-    records = list(valid_commits(layout, read_plan(layout.plan).fingerprint))
+    records = list(valid_commits(layout, read_plan(layout.plan).fingerprints))
     if not _is_finalised(layout, records):
         raise UsageError(f"--drop-duplicates: {data} is not finished, so its duplicates are unknown: finish it first.")
     table = layout.manifest if layout.manifest.exists() else layout.duplicates
@@ -109,10 +109,12 @@ def derive(recipe: DerivedSet, given: InputSet, gates: Mapping[str, Any]) -> Dra
 
     gates: what differs from the set's own.
     """
+    own_gates = changed("gates", _own(given, "gates", GateSettings), gates)
+    check_limits(own_gates)
     draft = Draft(members=given.plan.members, shard_size=given.plan.shard_size, remarks=list(given.remarks))
     draft.settings = {
         "input": {"fingerprint": given.plan.fingerprint},
-        "gates": asdict(changed("gates", _own(given, "gates", GateSettings), gates)),
+        "gates": asdict(own_gates),
         "marking": asdict(changed("marking", _own(given, "marking", MarkingSettings), recipe.marking)),
     }
     draft.places["input"] = str(recipe.data.resolve())

@@ -26,7 +26,10 @@ def prepare(recipe: RunSettings, memory: Memory = NO_MEMORY) -> Prepared:
     draft = job.plan(recipe, memory)
     if not any(segment.slots for segment in draft.segments):
         reasons = [*draft.remarks[:NAMED_REASONS], "…"][: len(draft.remarks)]
-        raise UsageError(" ".join(["there is nothing to make: every source is empty.", *reasons]))
+        mend = (
+            "put files where the recipe says, or correct its paths (`factory recipes copy NAME` copies one that ships)"
+        )
+        raise UsageError(" ".join([f"there is nothing to make, for every source is empty: {mend}.", *reasons]))
     shard_size = draft.shard_size or recipe.shard_size
     fullest = min(shard_size, max(segment.slots for segment in draft.segments))
     plan = Plan(

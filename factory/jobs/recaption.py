@@ -13,6 +13,7 @@ from factory.errors import UsageError
 from factory.jobs.base import DerivedSet, Job
 from factory.jobs.input_set import SAMPLES, derive, hand_on_changes, open_stored, read_set
 from factory.jobs.line import matting_line
+from factory.settings import Place
 from factory.sources.captioning.captioned import Recaptioned
 from factory.sources.captioning.corrections import CHANGES, corrected, read_corrections
 
@@ -21,7 +22,7 @@ class CaptionsRecipe(DerivedSet):
     """An existing set with the captions of a corrected table."""
 
     job: Literal["captions"] = "captions"
-    table: Path  # as `factory captions export` wrote it, corrected
+    table: Place  # as `factory captions export` wrote it, corrected
     by: Annotated[str, Field(min_length=1)]  # who corrected it
 
 

@@ -1,12 +1,16 @@
 """Recipes as YAML: read from a file, changed by `--set a.b=1`, written out whole."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
-from factory.errors import UsageError
+from factory.errors import UsageError, nearest
+from factory.shipped_files import choose, find_shipped, names
+
+NAMES_OR_PATHS = {"prompts", "model"}  # fields with a path or with a name from elsewhere
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -15,7 +19,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(
-            f"there is no recipe {path}: give a YAML file, or the name of one that ships (`factory recipes`)."
+            f"there is no recipe {path}{nearest(path.stem, names('pipelines'))}: give a YAML file, or the name of one "
+            "that ships (`factory recipes`)."
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
@@ -43,6 +48,27 @@ def set_dotted(fields: dict[str, Any], assignment: str) -> None:
     fields[last] = value
 
 
-def to_yaml(recipe: BaseModel) -> str:
-    """The recipe with every field written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+def to_yaml(fields: Mapping[str, Any]) -> str:
+    """The fields of a recipe, in their order."""
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+
+
+def from_anywhere(recipe: BaseModel) -> dict[str, Any]:
+    """Every field of a recipe, its paths absolute, so that it means the same in any folder."""
+    return {name: _absolute(value, name) for name, value in recipe.model_dump().items()}
+
+
+def _absolute(value: Any, field: str) -> Any:
+    """The value as plain YAML.  field: its name."""
+    match value:
+        case dict():
+            return {name: _absolute(inner, name) for name, inner in value.items()}
+        case list() | tuple():
+            return [_absolute(inner, field) for inner in value]
+        case Path():
+            return str(value.absolute())
+        case str() if field in NAMES_OR_PATHS and value not in {"", "-"}:
+            path = choose("prompts", value, lambda _: None) if field == "prompts" else Path(value)
+            return str(path.absolute()) if path.exists() and path != find_shipped("prompts", value) else value
+        case _:
+            return value

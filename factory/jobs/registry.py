@@ -1,8 +1,6 @@
 """Every job that a recipe may name. A new one is a line here."""
 
-from collections.abc import Sequence
 from functools import reduce
-from itertools import takewhile
 from operator import or_
 from typing import Annotated, Any
 
@@ -11,6 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from factory.errors import UsageError
 from factory.jobs import build, filter, generate, recaption, refine, train
 from factory.jobs.base import Job, Recipe, RunSettings, Training, name_of
+from factory.recipe_faults import faults_in
 
 ALL: tuple[Job[Any] | Training[Any], ...] = (
     generate.JOB,
@@ -44,17 +43,4 @@ def parse(fields: dict[str, Any]) -> Recipe:
     try:
         return _ADAPTER.validate_python(fields)
     except ValidationError as error:
-        faults = []
-        found = error.errors()
-        for fault in found:
-            if any(len(other["loc"]) > len(fault["loc"]) == _shared(other["loc"], fault["loc"]) for other in found):
-                continue  # it only follows from a fault inside of it
-            within = fault["loc"][1:] if fault["loc"][:1] == (fields.get("job"),) else fault["loc"]
-            place = ".".join(map(str, within))
-            faults.append(f"{place or 'job'}: {fault['msg']}")
-        raise UsageError("wrong recipe: " + "; ".join(faults) + ".") from error
-
-
-def _shared(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """How many parts two places have in common from their beginning on."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+        raise UsageError(f"wrong recipe: {'; '.join(faults_in(error, _ADAPTER))}.") from error

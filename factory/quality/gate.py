@@ -9,6 +9,7 @@ of stored ones, which have no coarse mask. What it measures stands in the senten
 the manifest shall have for every sample is a score.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from math import isfinite
@@ -34,6 +35,7 @@ class Gate:
     measure: of a sample; −1 where it cannot be told (no alpha, no plate …), which is not judged. What is no number
     fails.
     score: which score it is, "" where the manifest has no column for it.
+    most: the largest that can be measured; the smallest is 0.
     kinds: `Origin.kind` of the samples that are judged.
     mend: what the user can do, the end of the sentence; told the sample and the GateSettings.
     """
@@ -42,6 +44,7 @@ class Gate:
     says: str
     measure: Callable[[Sample], float]
     score: str = ""
+    most: float = math.inf
     kinds: frozenset[str] = EVERY_KIND
     mend: Callable[[Sample, Any], str] = _nothing
 
@@ -51,12 +54,13 @@ def on_score(
     score: str,
     says: str,
     *,
+    most: float = math.inf,
     kinds: frozenset[str] = EVERY_KIND,
     mend: Callable[[Sample, Any], str] = _nothing,
 ) -> Gate:
     """A gate on a recorded score."""
     measure = attrgetter(f"scores.{score}")
-    return Gate(reason=reason, says=says, measure=measure, score=score, kinds=kinds, mend=mend)
+    return Gate(reason=reason, says=says, measure=measure, score=score, most=most, kinds=kinds, mend=mend)
 
 
 def at_most(limit: float, gate: Gate) -> Any:
@@ -80,6 +84,11 @@ class Limit(NamedTuple):
         """Whether the value is a measured one and lies beyond the limit, or is no finite number."""
         within = value >= self.value if self.side == "min" else value <= self.value
         return not isfinite(value) or (value >= 0 and not within)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether nothing that is measured can lie within the limit; so it is with NaN."""
+        return not (self.value <= self.gate.most if self.side == "min" else self.value >= 0)
 
     def __str__(self) -> str:
         return f"at least {self.value:g}" if self.side == "min" else f"at most {self.value:g}"

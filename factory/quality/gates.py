@@ -7,10 +7,12 @@ record is a score first: a field of `sample.Scores` and its measure in scores.py
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 
+from factory.errors import UsageError
 from factory.quality.gate import PAINTED, SET_ON_A_SCREEN, Side, at_least, at_most, limits, number, on_score
 from factory.quality.gsg import GSG_K
 from factory.quality.key_distance import NEAREST, proposal, share_within
@@ -28,26 +30,35 @@ def _another_screen(sample: Sample, gates: "GateSettings") -> str:
     return f"; {share:.0%} of it lies within {least:g} levels of the key; {other}"
 
 
+FARTHEST = 255 * 3**0.5  # between two colours, in levels
+HASH_BITS = 64
 _COVERED = "the share of the picture that the object covers"
 _CUT = "the share of the picture's border that the object covers"
 # A screen that was put behind the object is pure.
 GSG = on_score(
-    "gsg", "gsg_screen", f"the screen's GSG (K = {GSG_K}), its main colour's distance from the key", kinds=PAINTED
+    "gsg",
+    "gsg_screen",
+    f"the screen's GSG (K = {GSG_K}), its main colour's distance from the key",
+    most=FARTHEST,
+    kinds=PAINTED,
 )
 NEAR_KEY = on_score(
     "near_key",
     "key_distance",
     f"the distance from the key colour, in levels, of the object's nearest {NEAREST:.0%}",
+    most=FARTHEST,
     mend=_another_screen,
 )
-RESIDUE = on_score("green_residue", "green_residue", "the key colour left in the object", mend=_another_screen)
-EMPTY = on_score("empty", "coverage", _COVERED)
-UNEVEN = on_score("screen_uneven", "screen_spread", "the screen's unevenness in levels")
-DISAGREEMENT = on_score("disagreement", "agreement", "the agreement of alpha and coarse mask")
-RESIDUAL = on_score("residual", "residual", "the compositing equation's error in levels")
-TOO_FULL = on_score("too_full", "coverage", _COVERED)
-CUT = on_score("cut", "border", _CUT, kinds=PAINTED)
-CUT_AND_SET = on_score("cut", "border", _CUT, kinds=SET_ON_A_SCREEN)  # what its photograph cut may lie flush with it
+RESIDUE = on_score("green_residue", "green_residue", "the key colour left in the object", most=1, mend=_another_screen)
+EMPTY = on_score("empty", "coverage", _COVERED, most=1)
+UNEVEN = on_score("screen_uneven", "screen_spread", "the screen's unevenness in levels", most=255)
+DISAGREEMENT = on_score("disagreement", "agreement", "the agreement of alpha and coarse mask", most=1)
+RESIDUAL = on_score("residual", "residual", "the compositing equation's error in levels", most=255)
+TOO_FULL = on_score("too_full", "coverage", _COVERED, most=1)
+CUT = on_score("cut", "border", _CUT, most=1, kinds=PAINTED)
+CUT_AND_SET = on_score(
+    "cut", "border", _CUT, most=1, kinds=SET_ON_A_SCREEN
+)  # what its photograph cut may lie flush with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +81,29 @@ class GateSettings:
     border_max: float | None = at_most(0.01, CUT)
     flush_max: float | None = at_most(0.75, CUT_AND_SET)
     duplicate_distance: int = 4  # bits in which the hashes of two samples of a shard may differ; −1 lets all in
+
+
+def check_limits(gates: GateSettings) -> None:
+    """Refuse limits that no sample can pass, before one is tried. Raises UsageError."""
+    named = limits(gates)
+    for name, limit in named.items():
+        if limit.is_hopeless:
+            can_be = f"0 to {number(limit.gate.most)}" if limit.side == "min" else "0 or more"
+            raise UsageError(
+                f"gates.{name} is {limit.value:g}, which no sample can pass: {limit.gate.says} is {can_be}."
+            )
+    for (name, low), (other, high) in permutations(named.items(), 2):
+        one_score = low.gate.score == high.gate.score != "" and low.gate.kinds & high.gate.kinds
+        if one_score and (low.side, high.side) == ("min", "max") and low.value > high.value:
+            raise UsageError(
+                f"gates.{name} is {low.value:g} and gates.{other} {high.value:g}, so no sample can pass: lower the one "
+                "or raise the other."
+            )
+    if gates.duplicate_distance >= HASH_BITS:
+        raise UsageError(
+            f"gates.duplicate_distance is {gates.duplicate_distance}, but hashes have {HASH_BITS} bits, so one "
+            "sample a shard could pass: take less, or -1 to let all in."
+        )
 
 
 def judge(sample: Sample, gates: GateSettings) -> Sample | Rejection:

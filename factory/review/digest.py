@@ -133,7 +133,7 @@ class Digest:
 def read_digest(layout: Layout) -> Digest:
     """Raises UsageError where the folder holds no run."""
     plan = read_plan(layout.plan)
-    records = list(valid_commits(layout, plan.fingerprint))
+    records = list(valid_commits(layout, plan.fingerprints))
     table, whole = _read_table(layout, records, plan.seed)
     return Digest(plan, records, _quarantined(layout, records), table, whole)
 

@@ -6,9 +6,11 @@ import pyarrow.compute as pc
 
 from factory.engine.census import census
 from factory.engine.draft import Prepared
+from factory.engine.extend import as_begun_at_once, extended
 from factory.engine.inputs import HOLE
 from factory.engine.plan import Plan, Segment, differences, read_plan
 from factory.engine.survey import Memory
+from factory.errors import count_of
 from factory.jobs.base import RunSettings
 from factory.jobs.prepare import prepare
 from factory.models.folder import read_json
@@ -27,21 +29,26 @@ def plan_text(recipe: RunSettings) -> str:
     for count in census(plan, []):
         segments = [segment for segment in plan.segments if segment.source == count.name]
         tries = f", up to {segments[0].attempts} attempts each" if segments and segments[0].attempts > 1 else ""
-        wanted = " and ".join(f"{_samples(prepared, segment):,} samples for {segment.split}" for segment in segments)
+        wanted = " and ".join(
+            f"{count_of(_samples(prepared, segment), 'sample', 'samples')} for {segment.split}" for segment in segments
+        )
         found = f", of {count.found:,} found" if count.found >= 0 else ""
         paper = f"; the paper took {count.paper:,}" if count.paper else ""
         lines.append(f"  {count.title}: {wanted or 'nothing'}{tries}{found}{paper}")
     samples = sum(_samples(prepared, segment) for segment in plan.segments)
-    lines.append(f"  {samples:,} samples in {plan.shards:,} shards of {plan.shard_size}")
-    records: list[CommitRecord] = []
-    if layout.plan.exists():
-        stored = read_plan(layout.plan)
-        if stored.fingerprint != plan.fingerprint:
-            lines.append(f"  refused: the folder was started with {'; '.join(differences(stored, plan))}")
-            return "\n".join(lines)
-        records = list(valid_commits(layout, plan.fingerprint))
-    lines += _forecast(plan, records)
-    lines.append(f"  fingerprint {plan.fingerprint[:16]}")
+    stored = read_plan(layout.plan) if layout.plan.exists() else plan
+    made = stored if stored.fingerprint == plan.fingerprint else extended(stored, plan)
+    if made is None:
+        changes = "; ".join(differences(as_begun_at_once(stored), plan))
+        return "\n".join([*lines, f"  refused: the folder was started with {changes}"])
+    shards = count_of(made.shards, "shard", "shards")
+    lines.append(f"  {count_of(samples, 'sample', 'samples')} in {shards} of {made.shard_size}")
+    if made.slots > stored.slots:
+        more = count_of(made.shards - stored.shards, "new shard", "new shards")
+        lines.append(f"  {recipe.out} is extended from {stored.slots:,} samples: {more}")
+    records = list(valid_commits(layout, made.fingerprints))
+    lines += _forecast(made, records)
+    lines.append(f"  fingerprint {made.fingerprint[:16]}")
     return "\n".join(lines)
 
 
@@ -56,7 +63,8 @@ def _samples(prepared: Prepared, segment: Segment) -> int:
 def _forecast(plan: Plan, records: list[CommitRecord]) -> list[str]:
     """Bytes and time, extrapolated from the shards that are done where there are some."""
     left = plan.shards - len(records)
-    lines = [f"  {len(records):,} shards are done, {left:,} would be made"] if records else []
+    done = count_of(len(records), "shard is", "shards are")
+    lines = [f"  {done} done, {left:,} would be made"] if records else []
     accepted = sum(record.accepted for record in records)
     if accepted:
         bytes_each = sum(record.tar.bytes for record in records) / accepted

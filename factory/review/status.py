@@ -6,6 +6,7 @@ from pathlib import Path
 from factory.engine.census import census, table
 from factory.engine.events import read_events
 from factory.engine.plan import read_plan
+from factory.errors import count_of
 from factory.review.sources import are_told_apart
 from factory.shards.commit import CommitRecord, valid_commits
 from factory.shards.layout import Layout
@@ -15,11 +16,12 @@ def status_text(data: Path) -> str:
     """How far a run is, read from its folder alone."""
     layout = Layout(data)
     plan = read_plan(layout.plan)
-    records = list(valid_commits(layout, plan.fingerprint))
+    records = list(valid_commits(layout, plan.fingerprints))
     accepted = sum(record.accepted for record in records)
     attempts = sum(record.attempts for record in records)
+    shards, samples = count_of(plan.shards, "shard", "shards"), count_of(plan.slots, "sample", "samples")
     lines = [
-        f"{data}: {plan.job}, {len(records):,} of {plan.shards:,} shards, {accepted:,} of {plan.slots:,} samples"
+        f"{data}: {plan.job}, {len(records):,} of {shards}, {accepted:,} of {samples}"
         + (f", {accepted / attempts:.0%} of the attempts accepted" if attempts else "")
     ]
     counts = census(plan, records)
@@ -33,7 +35,7 @@ def status_text(data: Path) -> str:
     deaths = sum(event["event"] == "death" for event in events)
     failures = sum(event["event"] == "failure" for event in events)
     lines.append(
-        f"  {len(runs)} run{'s' if len(runs) != 1 else ''}, {deaths} worker deaths"
+        f"  {count_of(len(runs), 'run', 'runs')}, {count_of(deaths, 'worker death', 'worker deaths')}"
         + (f", {failures} that raised" if failures else "")
     )
     committed = {record.shard for record in records}

@@ -19,7 +19,7 @@ def verify_set(data: Path, workers: int, progress: Counting = silent) -> list[Fa
     return faults + verify_shards(
         data,
         shards=plan.shards,
-        fingerprint=plan.fingerprint,
+        fingerprints=plan.fingerprints,
         members=plan.members,
         workers=workers,
         progress=progress,

@@ -15,7 +15,7 @@ from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan
 from factory.engine.progress import LiveLine, Tally
 from factory.engine.survey import Memory
-from factory.errors import MachineError, UsageError, what_failed
+from factory.errors import MachineError, UsageError, count_of, what_failed
 from factory.jobs.base import RunSettings
 from factory.jobs.prepare import prepare
 from factory.jobs.registry import job_of
@@ -66,16 +66,17 @@ def carry_out(recipe: RunSettings, prepared: Prepared, run: str, say: Say) -> Re
     job, out, layout = job_of(recipe), recipe.out, Layout(recipe.out)
     shutil.rmtree(layout.scratch, ignore_errors=True)
     try:
-        plan = settle(layout, prepared, recipe, run)
+        plan = settle(layout, prepared, recipe, run, say)
         job.lay_beside(recipe)
-        records = list(valid_commits(layout, plan.fingerprint))
+        records = list(valid_commits(layout, plan.fingerprints))
         with Diary(layout.events, run) as diary:
-            diary.write("started", job=plan.job, shards=plan.shards, done=len(records), software=dict(plan.software))
+            software = dict(prepared.plan.software)  # from here on accepted
+            diary.write("started", job=plan.job, shards=plan.shards, done=len(records), software=software)
             whole = len(records) == plan.shards
             order = WorkOrder(root=out.resolve(), run=run, plan=plan, build=job.line, thumbnail=rejection_thumbnail)
             quarantined = {} if whole else make(recipe, order, records, diary)
             if not whole:
-                records = list(valid_commits(layout, plan.fingerprint))
+                records = list(valid_commits(layout, plan.fingerprints))
             finished_now = finish(layout, plan, records, say)
             result = Result(
                 out,
@@ -108,12 +109,12 @@ def make(recipe: RunSettings, order: WorkOrder, records: list[CommitRecord], dia
         line.show()
         match news:
             case Ready(_, device):
-                devices.add(device)
-                if len(devices) > 1 and not recipe.accept_software:
+                if devices and device not in devices and not recipe.accept_software:
                     raise UsageError(
-                        f"shards of this set are made on {' and '.join(sorted(devices))}, so bytes may differ: "
-                        "use one kind of device, or --accept-software."
+                        f"shards of this set are made on {' and '.join(sorted(devices | {device}))}, so bytes may "
+                        "differ: use one kind of device, or --accept-software."
                     )
+                devices.add(device)
             case Done(_, record):
                 seconds = record.seconds["total"]
                 diary.write("shard", shard=record.shard, accepted=record.accepted, seconds=seconds)
@@ -156,7 +157,7 @@ def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) ->
     )
     if is_finished(layout, records, settings):
         return False
-    say(f"finalising {len(records):,} shards")
+    say(f"finalising {count_of(len(records), 'shard', 'shards')}")
     finalise(layout, records, settings, plan.members)
     write_report(layout.root)
     mark_finished(layout, records, settings)

@@ -60,15 +60,17 @@ def _concerns(error: OSError, out: Path) -> bool:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does: in-flight shards are given up, what is committed stays."""
+    """SIGTERM and Ctrl-C end a run alike: in-flight shards are given up, what is committed stays."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted: what is committed stays; run the same command again to go on.") from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

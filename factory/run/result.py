@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from factory.engine.census import SourceCount, census, table
 from factory.engine.plan import Plan
+from factory.errors import count_of
 from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
 
@@ -37,7 +38,7 @@ class Result:
         lines = []
         if self.did_nothing:
             lines.append(f"{self.out} is finished already: nothing to do.")
-        lines.append(f"{self.accepted:,} samples in {self.out / 'data'}")
+        lines.append(f"{count_of(self.accepted, 'sample', 'samples')} in {self.out / 'data'}")
         if self.missing:
             lines.append(
                 f"{self.missing:,} of {self.asked:,} are missing: no attempt passed the gates (the report says why); "
@@ -46,8 +47,9 @@ class Result:
         if any(count.paper for count in self.counts):
             lines += table(self.counts)
         if failed := sum(count.failed for count in self.counts):
-            items = "items" if failed > 1 else "item"
-            lines.append(f"{failed:,} {items} had bad data: the manifest and the report say which and why.")
+            lines.append(
+                f"{count_of(failed, 'item', 'items')} had bad data: the manifest and the report say which and why."
+            )
         for count in self.counts:
             if count.too_many_failed:
                 raise_it = ", or raise `allowed_failures` in the recipe" if count.found >= 0 else ""

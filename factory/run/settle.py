@@ -1,51 +1,69 @@
-"""A folder and its plan: written in a new folder, compared with the stored one in a started one."""
+"""A folder and its plan: written in a new folder, in a started one compared with the stored plan or extending it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from factory.engine.draft import Prepared
+from factory.engine.events import read_events
+from factory.engine.extend import as_begun_at_once, extended
 from factory.engine.inputs import changed_rows, content_hash, read_frozen, write_inputs
 from factory.engine.plan import Plan, differences, read_plan
-from factory.errors import UsageError, some
+from factory.errors import UsageError, count_of, some
 from factory.jobs.base import RunSettings
-from factory.jobs.recipes import to_yaml
+from factory.jobs.recipes import from_anywhere, to_yaml
+from factory.run.say import Say, say_on_stderr
 from factory.shards.durable import json_bytes
 from factory.shards.layout import Layout
 
 NAMED_CHANGES = 3  # changed items that an error names; the rest it counts
 
 
-def settle(layout: Layout, prepared: Prepared, recipe: RunSettings, run: str) -> Plan:
-    """The folder's plan: written now in a new folder, else compared with the stored one.
+def settle(layout: Layout, prepared: Prepared, recipe: RunSettings, run: str, say: Say = say_on_stderr) -> Plan:
+    """The folder's plan: written now in a new folder, else compared with the stored one, which may be extended.
 
     Raises UsageError with the differing fields where the folder was started with other ones.
     """
     plan = prepared.plan
     scratch = layout.scratch / run
-    if layout.plan.exists():
-        stored = read_plan(layout.plan)
-        if stored.fingerprint != plan.fingerprint:
-            if stored.job != plan.job:
-                raise UsageError(f"{layout.root} is a set of job {stored.job!r}, not {plan.job!r}: use a new --out.")
-            changes = "; ".join([*changed_inputs(layout, stored, prepared), *differences(stored, plan)])
-            raise UsageError(f"{layout.root} was started with other settings ({changes}): use them, or a new --out.")
-        now = plan.software
-        changed = [f"{name} {old} → {now.get(name)}" for name, old in stored.software.items() if now.get(name) != old]
-        if changed and not recipe.accept_software:
-            raise UsageError(
-                f"{layout.root} was started under other software ({'; '.join(changed)}), so bytes may differ: "
-                "use that, or --accept-software."
-            )
+    if not layout.plan.exists():
         freeze_inputs(layout, prepared, scratch)
-        if stored.census != plan.census:  # more failures are allowed now, or another count is compared
-            stored = replace(stored, census=plan.census)
-            layout.store.write(layout.plan, json_bytes(stored.to_json()), scratch)
-        return replace(stored, places=plan.places)
+        layout.store.write(layout.recipe, to_yaml(from_anywhere(recipe)).encode(), scratch)
+        layout.store.write(layout.plan, json_bytes(plan.to_json()), scratch)
+        return plan
+    stored = read_plan(layout.plan)
+    grown = stored if stored.fingerprint == plan.fingerprint else extended(stored, plan)
+    if grown is None:
+        if stored.job != plan.job:
+            raise UsageError(f"{layout.root} is a set of job {stored.job!r}, not {plan.job!r}: use a new --out.")
+        changes = [*changed_inputs(layout, stored, prepared), *differences(as_begun_at_once(stored), plan)]
+        raise UsageError(
+            f"{layout.root} was started with other settings ({'; '.join(changes)}): use them, or a new --out."
+        )
+    if not recipe.accept_software:
+        check_software(layout, stored.software, plan.software)
     freeze_inputs(layout, prepared, scratch)
-    layout.store.write(layout.recipe, to_yaml(recipe).encode(), scratch)
-    layout.store.write(layout.plan, json_bytes(plan.to_json()), scratch)
-    return plan
+    if grown.slots > stored.slots:
+        say(
+            f"{layout.root} is extended from {stored.slots:,} to {grown.slots:,} samples: "
+            f"{count_of(grown.shards - stored.shards, 'new shard', 'new shards')}; those that it has stay as they are."
+        )
+        layout.store.write(layout.recipe, to_yaml(from_anywhere(recipe)).encode(), scratch)
+    kept = replace(grown, census=plan.census)  # more failures may be allowed now, or another count be compared
+    if kept != stored:
+        layout.store.write(layout.plan, json_bytes(kept.to_json()), scratch)
+    return replace(kept, places=plan.places)
+
+
+def check_software(layout: Layout, begun: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raises UsageError under versions of libraries that no run of the set was started or accepted under."""
+    changed = [f"{name} {old} → {now.get(name)}" for name, old in begun.items() if now.get(name) != old]
+    accepted = [event.get("software") for event in read_events(layout.events) if event.get("event") == "started"]
+    if changed and dict(now) not in accepted:
+        raise UsageError(
+            f"{layout.root} was started under other software ({'; '.join(changed)}), so bytes may differ: "
+            "use that, or --accept-software."
+        )
 
 
 def changed_inputs(layout: Layout, stored: Plan, prepared: Prepared) -> Iterator[str]:

@@ -46,7 +46,7 @@ def execute_training(job: Training[Any], recipe: Recipe) -> Path:
     with writable(out), layout.store.lease(layout.lock, run), interruptible():
         job.pin(recipe)
         shutil.rmtree(layout.scratch, ignore_errors=True)  # of a killed run
-        write_durably(layout.recipe, to_yaml(recipe).encode())
+        write_durably(layout.recipe, to_yaml(recipe.model_dump(mode="json")).encode())
         try:
             return job.train(recipe, TrainingLine())
         finally:

@@ -1,5 +1,6 @@
 """The dataset card, OUT/README.md: what Hugging Face's hub and loader read at its head, what people read below."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ class Contents:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (width, height)
     attempts: int = 0
     hard: int = 0  # samples whose mask is binary
+    tars: list[str] = field(default_factory=list)  # name and SHA-256 of each
 
     def count(self, record: CommitRecord, accepted: pa.Table) -> None:
         """Take in one shard: its record and the accepted rows of its part."""
@@ -74,10 +76,17 @@ class Contents:
         self.attributions.update(columns["attribution"])
         self.classes.update(columns["class"])
         self.hard += columns["soft_alpha"].count(False)
+        if record.tar.name:
+            self.tars.append(f"{record.tar.name} {record.tar.sha256}")
 
     @property
     def samples(self) -> int:
         return sum(split.samples for split in self.splits.values())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all tars: another content is another set to readers that keep copies."""
+        return hashlib.sha256("\n".join(self.tars).encode()).hexdigest()
 
     @property
     def generated(self) -> int:
@@ -146,7 +155,8 @@ def _front_matter(contents: Contents, splits: list[str], title: str) -> str:
         tags=tags,
         size_categories=[next((name for bound, name in _SIZES if contents.samples < bound), "n>10M")],
         configs=[{"config_name": "default", "data_files": data_files}] if data_files else None,
-        dataset_info={"features": features(contents.members)},
+        # `datasets` knows a copy that it keeps by what is said here, so the content is said.
+        dataset_info={"features": features(contents.members), "description": f"content sha256:{contents.digest}"},
     )
     return str(data.to_yaml())
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -90,15 +90,15 @@ def read_commit(data: bytes) -> CommitRecord | None:
         return None
 
 
-def valid_commits(layout: Layout, fingerprint: str) -> Iterator[CommitRecord]:
-    """Records of this plan whose files lie there with the recorded size, in shard order.
+def valid_commits(layout: Layout, fingerprints: Collection[str]) -> Iterator[CommitRecord]:
+    """Records of a plan, and of those that it extends, whose files lie there with the recorded size, in shard order.
 
     A foreign, torn or unbacked record counts as absent: its shard is made again.
     """
     store, folders = layout.store, (layout.data, layout.parts, layout.rejected)
     for name in sorted(store.sizes(layout.commits)):
         record = read_commit(store.read(layout.commits / name))
-        if record is None or record.fingerprint != fingerprint or name != layout.commit(record.shard).name:
+        if record is None or record.fingerprint not in fingerprints or name != layout.commit(record.shard).name:
             continue
         files = zip(folders, (record.tar, record.part, record.rejected_tar), strict=True)
         if all(not file.name or store.size(folder / file.name) == file.bytes for folder, file in files):

@@ -2,7 +2,7 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -32,7 +32,7 @@ from factory.shards.verify_shard import Fault, check_shard
 def verify(
     root: Path,
     *,
-    fingerprint: str,
+    fingerprints: Collection[str],
     shards: int,
     members: Members = MATTING,
     workers: int = 1,
@@ -40,10 +40,10 @@ def verify(
 ) -> list[Fault]:
     """All faults of a data set folder; an empty list means that it is whole.
 
-    fingerprint, shards, members: of the plan.  workers: processes (1 checks in this one).  progress: in shards.
+    fingerprints, shards, members: of the plan.  workers: processes (1 checks in this one).  progress: in shards.
     """
     layout = Layout(root)
-    records, faults = _read_records(layout, fingerprint, shards)
+    records, faults = _read_records(layout, fingerprints, shards)
     faults += _check_folders(layout, records)
     faults += _check_finished(layout, records)
     manifest = None
@@ -59,7 +59,7 @@ def verify(
     return faults
 
 
-def _read_records(layout: Layout, fingerprint: str, shards: int) -> tuple[list[CommitRecord], list[Fault]]:
+def _read_records(layout: Layout, fingerprints: Collection[str], shards: int) -> tuple[list[CommitRecord], list[Fault]]:
     """The records to check, in shard order, and what is wrong with commits/ itself."""
     records, faults = [], []
     present = layout.store.sizes(layout.commits)
@@ -74,7 +74,7 @@ def _read_records(layout: Layout, fingerprint: str, shards: int) -> tuple[list[C
         record = _read_record(layout.store.read(layout.commits / name))
         if record is None:
             faults.append(Fault(place, "unreadable", "it is not a commit record"))
-        elif record.fingerprint != fingerprint:
+        elif record.fingerprint not in fingerprints:
             faults.append(Fault(place, "foreign", "its fingerprint is not that of plan.json: it is of another run"))
         elif record.shard != number:
             faults.append(Fault(place, "foreign", f"it is the record of shard {record.shard}"))

@@ -15,7 +15,7 @@ from factory.engine.inputs import InputTable
 from factory.engine.survey import Surveyor
 from factory.greenscreen.colours import KeyName
 from factory.sample import Source
-from factory.settings import Strict
+from factory.settings import Place, Strict
 
 Row: TypeAlias = dict[str, Any]
 """A row of a frozen input table: what a request's `item` will hold."""
@@ -30,8 +30,8 @@ class Entry(Strict):
 class FiniteEntry(Entry):
     """Files on the user's disk."""
 
-    path: Path
-    captions: Path | None = None  # a table (csv, jsonl, parquet) with a caption for each file
+    path: Place
+    captions: Place | None = None  # a table (csv, jsonl, parquet) with a caption for each file
     at_most: Annotated[int, Field(ge=0)] = 0  # pictures (of clips: frames) to take, drawn by the seed; 0 is all
     repeat: Annotated[int, Field(ge=1)] = 1  # framings of each picture
     paper: Annotated[int, Field(ge=0)] = 0  # images that the paper took of this source

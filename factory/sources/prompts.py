@@ -1,8 +1,11 @@
-"""Prompt lists: txt, csv, jsonl, parquet or standard input → rows of prompt, class and caption.
+"""Prompt lists: txt, csv, json, jsonl, parquet or standard input → rows of prompt, class and caption.
 
 One prompt or class name per line. A class name (up to three words, no article in front) is expanded by the caption
-template; anything else is taken as it stands, braces included. In plain text (txt, standard input) a line that begins
-with # is a heading or comment and no prompt; tables and JSON have none.
+template; anything else is taken as it stands, braces included.
+
+Plain text (txt, standard input): a line that begins with # is a heading or comment and no prompt, one that begins with
+\\# is a prompt that begins with #; quotes around a whole line go; a text that is a JSON list as a whole is read as one.
+CSV: commas, semicolons or tabs; as in JSON and Parquet, nothing in it is a comment.
 """
 
 import io
@@ -15,16 +18,19 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
-from factory.errors import UsageError, some
+from factory.errors import UsageError, nearest, some
+from factory.shipped_files import names
+from factory.sources.captioning.edited_table import column_of, csv_rows
+from factory.sources.captioning.names import article
 
 Palette: TypeAlias = Mapping[str, Sequence[str]]  # class → colours
 NO_COLOURS: Palette = {}
 LONGEST = 2_000  # characters; CLIP reads 77 tokens, a longer line is a wrong file
 ARTICLES = frozenset({"a", "an", "the", "some", "two", "three", "many", "one"})
-VOWELS = tuple("aeiou")
+QUOTES = ('""', "''", "“”", "‘’")
+FIELDS = ("{a}", "{colour}", "{class}")  # of a template
 COLUMNS = ("prompt", "text", "caption", "TEXT", "class")
 
 
@@ -36,16 +42,32 @@ class PromptList:
     remarks: list[str]
 
 
-def read_prompts(source: str, template: str, palette: Palette = NO_COLOURS) -> PromptList:
+class Gone(UsageError):
+    """There is no list: its file is missing, or nothing comes from standard input."""
+
+
+def read_prompts(
+    source: str, template: str, palette: Palette = NO_COLOURS, *, from_a_terminal: bool = True
+) -> PromptList:
     """Read a list and expand its class names.
 
     source: a path, or "-" for standard input.  template: e.g. "{a} {colour} {class}"; {colour} runs over the colours
     that `palette` has for the class, and is left out where it has none.
-    Raises UsageError where the file is missing, empty, binary, not UTF-8 or has no usable column.
+    from_a_terminal: whether to wait for someone to type prompts where standard input is a terminal.
+    Raises Gone where there is nothing to read, UsageError where it is binary, not UTF-8 or has no usable column.
     """
     name = "standard input" if source == "-" else source
-    lines = list(_lines(source, name))
+    lines = list(_lines(source, _read_standard_input(from_a_terminal) if source == "-" else _read_file(source), name))
     return expand(lines, name, template, palette)
+
+
+def check_template(template: str) -> None:
+    """Raises UsageError for one that would paint the same under every label, or paint a field's name. "" is none."""
+    for field in re.findall(r"\{[^{}]*\}", template):
+        if field not in FIELDS:
+            raise UsageError(f"--template {template!r} has an unknown field {field}: take {', '.join(FIELDS)}.")
+    if template and "{class}" not in template:
+        raise UsageError(f"--template {template!r} does not say where the class name goes: write {{class}} there.")
 
 
 def expand(lines: Iterable[tuple[int, str]], name: str, template: str, palette: Palette = NO_COLOURS) -> PromptList:
@@ -103,46 +125,66 @@ def fill(template: str, class_name: str, colour: str) -> str:
     words = {"{class}": class_name, "{colour}": colour}
     text = ""
     for piece in reversed(re.split(r"(\{a\}|\{class\}|\{colour\})", template)):  # an article looks at what follows
-        article = "an" if text.lstrip().casefold().startswith(VOWELS) else "a"
-        text = (article if piece == "{a}" else words.get(piece, piece)) + text
+        text = (article(text) if piece == "{a}" else words.get(piece, piece)) + text
     return " ".join(text.split())
 
 
-def _lines(source: str, name: str) -> Iterator[tuple[int, str]]:
-    data = _read(source, name)
+def _lines(source: str, data: bytes, name: str) -> Iterator[tuple[int, str]]:
+    """Numbered lines, or rows of a table."""
     suffix = Path(source).suffix.lower()
+    if suffix == ".parquet":
+        yield from _parquet_column(data, name)
+        return
+    text = _text(data, name)
+    listed = _json_list(text, name, must_be=suffix == ".json") if text.lstrip().startswith("[") else None
+    if suffix in {".csv", ".tsv"}:
+        rows = list(csv_rows(text, Path(name)))
+        column = column_of(rows, COLUMNS, Path(name)) if rows else ""
+        yield from ((row.number, row.cells[column]) for row in rows)
+    elif listed is not None:
+        yield from enumerate(listed, 1)
+    else:
+        in_json = suffix in {".json", ".jsonl"}
+        for number, line in enumerate(io.StringIO(text, newline=None), 1):
+            if in_json:
+                yield number, _json_prompt(line, f"{name}: line {number}") if line.strip() else line
+            elif not line.lstrip().startswith("#"):
+                yield number, _as_meant(line.strip())
+
+
+def _as_meant(line: str) -> str:
+    """Without quotes around the whole of it, and without the backslash that keeps a leading # from being a comment."""
+    pair = line[:1] + line[-1:]
+    if len(line) > 1 and pair in QUOTES and not set(pair) & set(line[1:-1]):
+        return line[1:-1]
+    return line.removeprefix("\\") if line.startswith("\\#") else line
+
+
+def _read_standard_input(from_a_terminal: bool) -> bytes:
+    nothing = Gone("--prompts -: nothing comes from standard input: pipe a list of prompts into it.")
+    if sys.stdin is None or sys.stdin.closed or (sys.stdin.isatty() and not from_a_terminal):
+        raise nothing
     try:
-        if suffix == ".parquet":
-            yield from _column(pyarrow.parquet.read_table(io.BytesIO(data)), name)
-            return
-        text = _text(data, name)
-        if suffix == ".csv":
-            parsing = pyarrow.csv.ParseOptions(newlines_in_values=True)
-            typing = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(COLUMNS, pa.string()))  # "007" is a prompt
-            table = pyarrow.csv.read_csv(io.BytesIO(data), parse_options=parsing, convert_options=typing)
-            yield from _column(table, name)
-            return
-    except pa.ArrowException as error:
-        raise UsageError(f"{name} is not a readable {suffix[1:]} file ({' '.join(str(error).split())}).") from error
-    for number, line in enumerate(io.StringIO(text, newline=None), 1):
-        if suffix == ".jsonl":
-            yield number, _json_prompt(line, name, number) if line.strip() else line
-        elif not line.lstrip().startswith("#"):
-            yield number, line
+        data = sys.stdin.buffer.read()
+    except OSError as error:
+        raise UsageError(
+            f"standard input cannot be read ({error.strerror}): pipe a list of prompts into it."
+        ) from error
+    if not data.strip():
+        raise nothing
+    return data
 
 
-def _read(source: str, name: str) -> bytes:
-    if source == "-":
-        return sys.stdin.buffer.read()
+def _read_file(source: str) -> bytes:
     try:
         return Path(source).read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(
-            f"--prompts {name}: there is no such file. Give a list of prompts, - for standard input, or the name of a "
-            "list that ships (`factory recipes`)."
+        raise Gone(
+            f"--prompts {source}: there is no such file{nearest(source, names('prompts'))}. Give a list of prompts, - "
+            "for standard input, or the name of a list that ships (`factory recipes`)."
         ) from error
     except OSError as error:
-        raise UsageError(f"--prompts {name} cannot be read ({error.strerror}).") from error
+        raise UsageError(f"--prompts {source} cannot be read ({error.strerror}).") from error
 
 
 def _text(data: bytes, name: str) -> str:
@@ -155,7 +197,11 @@ def _text(data: bytes, name: str) -> str:
         raise UsageError(f"{name}: line {line} is not UTF-8: convert it, for example with iconv -t utf-8.") from error
 
 
-def _column(table: pa.Table, name: str) -> Iterator[tuple[int, str]]:
+def _parquet_column(data: bytes, name: str) -> Iterator[tuple[int, str]]:
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(data))
+    except pa.ArrowException as error:
+        raise UsageError(f"{name} is not a readable parquet file ({' '.join(str(error).split())}).") from error
     column = next((column for column in COLUMNS if column in table.column_names), None)
     if column is None:
         raise UsageError(f"{name} has no column `prompt` (it has {', '.join(table.column_names)}).")
@@ -163,13 +209,29 @@ def _column(table: pa.Table, name: str) -> Iterator[tuple[int, str]]:
         yield number, str(value.as_py() or "")
 
 
-def _json_prompt(line: str, name: str, number: int) -> str:
+def _json_list(text: str, name: str, *, must_be: bool) -> list[str] | None:
+    """The prompts of a text that is one JSON list; None for another text that only begins like one."""
     try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise UsageError(f"{name}: line {number} is not JSON.") from error
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if must_be:
+            raise UsageError(
+                f"{name} is not a JSON list ({error}): mend it, or write one prompt on each line."
+            ) from error
+        return None
+    return [_prompt_of(value, f"{name}: item {number}") for number, value in enumerate(values, 1)]
+
+
+def _json_prompt(line: str, place: str) -> str:
+    try:
+        return _prompt_of(json.loads(line), place)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{place} is not JSON.") from error
+
+
+def _prompt_of(value: object, place: str) -> str:
     if isinstance(value, dict):
         value = next((value[column] for column in COLUMNS if column in value), None)
     if not isinstance(value, str):
-        raise UsageError(f'{name}: line {number} has no "prompt": write {{"prompt": "…"}} on each line.')
+        raise UsageError(f'{place} has no "prompt": write "…" or {{"prompt": "…"}}.')
     return value

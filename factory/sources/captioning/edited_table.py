@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from factory.errors import UsageError, some
+from factory.errors import UsageError, count_of, some
 
 DELIMITERS = ",;\t"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -25,6 +25,10 @@ class TableRow:
 
     place: str
     cells: dict[str, str]
+
+    @property
+    def number(self) -> int:
+        return int(self.place.rpartition(" ")[2])
 
 
 def read_rows(table: Path) -> list[TableRow]:
@@ -41,7 +45,7 @@ def read_rows(table: Path) -> list[TableRow]:
     if suffix == ".parquet":
         rows = _parquet_rows(data, table)
     elif suffix == ".csv":
-        rows = _csv_rows(_text(data, table), table)
+        rows = csv_rows(_text(data, table), table)
     else:
         rows = _json_rows(_text(data, table), table)
     found = list(rows)
@@ -75,7 +79,8 @@ def _text(data: bytes, table: Path) -> str:
     return text
 
 
-def _csv_rows(text: str, table: Path) -> Iterator[TableRow]:
+def csv_rows(text: str, table: Path) -> Iterator[TableRow]:
+    """The rows under the header; empty ones are passed over.  table: its name, for errors. Raises UsageError."""
     first_line = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=first_line.count)  # of equals the first: a header of one column has none
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -88,8 +93,8 @@ def _csv_rows(text: str, table: Path) -> Iterator[TableRow]:
             elif any(cells):
                 if len(cells) != len(header):
                     raise UsageError(
-                        f"{table}: row {number} has {len(cells)} cells, the first row {len(header)}: is a comma in a "
-                        'caption without "quotes" around it?'
+                        f"{table}: row {number} has {count_of(len(cells), 'cell', 'cells')}, the first row "
+                        f'{len(header)}: is a comma in a text without "quotes" around it?'
                     )
                 yield TableRow(f"row {number}", dict(zip(header, cells, strict=True)))
     except csv.Error as error:

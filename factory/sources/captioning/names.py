@@ -1,9 +1,11 @@
-"""What a picture shows, from the name of its file or folder."""
+"""What a picture shows, from the name of its file or folder; the article that a name takes."""
 
 import re
 from pathlib import PurePosixPath
 from typing import Literal
 
+VOWEL = re.compile(r"[aeiou]|hour|honest|honou?r|heir|[fhlmnrsx]\b", re.IGNORECASE)
+SPOKEN_YOU_OR_WON = re.compile(r"eu|ewe|on(e|ce)\b|u(\b|ni(?![mn])|sb|fo\b|[bkrst][aeiou])", re.IGNORECASE)
 VIEWS = {"N", "NE", "E", "SE", "S", "SW", "W", "NW"}  # rendered sets name the camera's side at the end of a file
 
 
@@ -19,7 +21,12 @@ def name_from_path(root: str, relative: str, captions: Literal["file", "folder"]
 
 def with_article(name: str) -> str:
     """The caption "a red apple", "an owl"."""
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    return f"{article(name)} {name}"
+
+
+def article(words: str) -> str:
+    """What stands before these words: "an" before a vowel that is heard, as in "an owl", "an hour" but "a unicorn"."""
+    return "an" if VOWEL.match(words.lstrip()) and not SPOKEN_YOU_OR_WON.match(words.lstrip()) else "a"
 
 
 def _words(name: str) -> str:

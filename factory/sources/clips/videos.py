@@ -23,7 +23,7 @@ class VideosEntry(FiniteEntry):
 
     type: Literal["videos"] = "videos"
     name: str = "clips"
-    include: tuple[str, ...] = ("**/*",)
+    include: Annotated[tuple[str, ...], Field(min_length=1)] = ("**/*",)
     select: ClipSettings = ClipSettings()  # which frames, and how their colours are read
     validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the clips
     class_name: str = "person"

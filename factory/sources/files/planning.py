@@ -7,6 +7,7 @@ from typing import Any
 from factory.engine.draft import Draft
 from factory.engine.inputs import make_table
 from factory.engine.plan import Segment
+from factory.errors import count_of
 from factory.sources.captioning.table import read_caption_table, with_captions
 from factory.sources.entry import FiniteEntry, Planning, Row
 from factory.sources.files.benchmark_images import excluded
@@ -76,4 +77,4 @@ def _note_excluded(draft: Draft, dropped: Mapping[str, int]) -> None:
     counts = draft.settings["excluded"]
     for benchmark, number in dropped.items():
         counts[benchmark] = counts.get(benchmark, 0) + number
-        draft.remarks.append(f"kept out: {number:,} image{'s' if number > 1 else ''} of the benchmark {benchmark}.")
+        draft.remarks.append(f"kept out: {count_of(number, 'image', 'images')} of the benchmark {benchmark}.")

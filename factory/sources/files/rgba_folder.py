@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError, UsageError
@@ -24,7 +26,7 @@ class RgbaFolderEntry(FiniteEntry):
     """Pictures with an alpha channel."""
 
     type: Literal["rgba_folder"] = "rgba_folder"
-    include: tuple[str, ...] = ("**/*",)  # glob patterns below the folder
+    include: Annotated[tuple[str, ...], Field(min_length=1)] = ("**/*",)  # glob patterns below the folder
     caption_from: Literal["file", "folder"] = "file"
     licence: str = ""
     attribution: str = ""

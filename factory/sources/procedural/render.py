@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from factory.errors import UsageError
 from factory.sample import Matte, Picture
+from factory.sources.captioning.names import with_article
 from factory.sources.procedural import blurred, glass_and_smoke, life, meshes, plants, strands, things, tools
 from factory.sources.procedural.canvas import Canvas, View
 from factory.sources.procedural.palette import COLOURS, jittered
@@ -102,7 +103,7 @@ def _caption(kind: ObjectClass, look: Look, rng: Generator) -> str:
     phrase = " ".join(w for w in words if w)
     if 0.1 <= form < 0.2 or not kind.article:
         return phrase
-    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+    return with_article(phrase)
 
 
 def _draw_pose(kind: ObjectClass, look: Look, rng: Generator) -> NDArray[np.float64]:

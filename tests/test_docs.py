@@ -1,0 +1,34 @@
+"""What the documentation says is what the code does, and it names nothing that a reader does not have."""
+
+import re
+import subprocess
+
+import pytest
+from conftest import REPOSITORY
+
+from factory.quality.gsg import GSG_K, GSG_PIXELS
+
+ABOVE = re.compile(r"parents\[2\]|REPOSITORY\.parent\b")
+ABOVE_OR_BESIDE = re.compile(ABOVE.pattern + r"|(?<![\w./])\.\./\w[\w/]*")  # tests try such paths on purpose
+
+
+def test_the_format_says_how_gsg_is_measured() -> None:
+    text = (REPOSITORY / "docs" / "format.md").read_text(encoding="utf-8")
+    assert f"`gsg` with K = {GSG_K} on {GSG_PIXELS:,} evenly spaced pixels" in text
+
+
+def test_no_path_outside_the_repository_is_named() -> None:
+    """But for where continuous integration looks for test pictures if FACTORY_DATA does not say it."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no checkout")
+    texts = (".md", ".py", ".yaml", ".toml", "Makefile", "Dockerfile")
+    found = [
+        f"{name}: {hit}"
+        for name in listed.stdout.decode().split("\0")
+        if name.endswith(texts)
+        for hit in (ABOVE if name.startswith("tests/") else ABOVE_OR_BESIDE).findall(
+            (REPOSITORY / name).read_text(encoding="utf-8")
+        )
+    ]
+    assert found == []
