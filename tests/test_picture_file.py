@@ -2,7 +2,10 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from factory.errors import DataError
+from factory.pictures.picture import decode_picture
 from factory.sample import Picture
-from factory.sources.files.picture import decode_picture
 
 HEIGHT, WIDTH = 20, 30
 
@@ -160,3 +163,34 @@ def test_what_is_no_picture_says_why(name: str) -> None:
         decode_picture(data)
     assert fault.value.kind == kind
     assert fault.value.__cause__ is None
+
+
+def test_broken_files_leave_no_line_of_a_library_s_own_on_stderr(tmp_path: Path) -> None:
+    """Such a line names no file; the fault does."""
+    levels = np.random.default_rng(0).integers(0, 256, (170, 190, 3)).astype(np.uint8)
+    wide = deep(levels.astype(np.uint16) * 257, ".png")
+    files = [
+        *(saved(Image.fromarray(levels), "TIFF", compression=kind) for kind in ("tiff_lzw", "tiff_adobe_deflate")),
+        saved(Image.fromarray(levels), "PNG"),
+        wide,
+        deep(levels.astype(np.uint16) * 257, ".tiff"),
+    ]
+    for number, data in enumerate(files):
+        (tmp_path / f"{number}.broken").write_bytes(data[:3000] + b"\xff" * 100 + data[3100:])
+        (tmp_path / f"{number}.cut").write_bytes(data[: len(data) // 2])
+    odd_profile = b"iCCP" + b"x\0\0" + zlib.compress(b"odd" * 60)
+    chunk = struct.pack(">I", len(odd_profile) - 4) + odd_profile + struct.pack(">I", zlib.crc32(odd_profile))
+    (tmp_path / "sound.png").write_bytes(wide[:33] + chunk + wide[33:])
+    palette = Image.fromarray(levels[:64, :64]).convert("P")
+    (tmp_path / "palette.png").write_bytes(saved(palette, "PNG", transparency=bytes(range(256))))
+    (tmp_path / "bomb.png").write_bytes(bomb())
+    code = (
+        "import sys, pathlib\nfrom factory.errors import DataError\n"
+        "from factory.pictures.picture import decode_picture\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
+        "    try:\n        decode_picture(path.read_bytes())\n        print(path.name)\n"
+        "    except DataError:\n        pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.split() == ["palette.png", "sound.png"]

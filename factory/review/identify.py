@@ -26,6 +26,7 @@ from factory.greenscreen.keying import dominance
 from factory.greenscreen.plates import open_to_border
 from factory.greenscreen.resizing import size_within
 from factory.greenscreen.unmixing import straight, unmixed
+from factory.pictures.picture import decode_layers, open_picture
 from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture
 from factory.shards.data_set import DataSet
@@ -33,7 +34,6 @@ from factory.shards.layout import Layout
 from factory.shards.manifest import UNREADABLE
 from factory.shards.marking import SOURCE_TYPE, SYSTEM, TOOL, TOOL_NAME, marks_in
 from factory.shards.reader import Stored
-from factory.sources.files.picture import MAX_PIXELS, open_picture, upright
 
 Floats = NDArray[np.float32]
 
@@ -134,18 +134,13 @@ def identify(picture: Path, dataset: Path) -> Identification:
 
 
 def _decode(data: bytes) -> _Shown:
-    image = upright(open_picture(data, MAX_PIXELS), data)
-    if not image.has_transparency_data:
-        return _Shown(np.asarray(image.convert("RGB")), None)
-    rgba = np.asarray(image.convert("RGBA"))
-    if rgba[..., 3].min() == 255:
-        return _Shown(np.ascontiguousarray(rgba[..., :3]), None)
-    return _Shown(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]))
+    colour, alpha = decode_layers(data)
+    return _Shown(colour, None if alpha is None or alpha.min() == 255 else alpha)
 
 
 def _marks(data: bytes) -> dict[str, str]:
-    """The XMP in a picture file of any kind that Pillow reads."""
-    packet = open_picture(data, MAX_PIXELS).info.get("xmp", b"")
+    """The XMP in a picture file of any kind that is read."""
+    packet = open_picture(data).info.get("xmp", b"")
     return marks_in(packet.encode() if isinstance(packet, str) else packet)
 
 

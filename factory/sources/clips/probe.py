@@ -17,10 +17,11 @@ from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError, UsageError
 from factory.greenscreen.keyer.clean_plate import Picture16, clean_plate
 from factory.greenscreen.keyer.screen import Screen, find_screen
+from factory.pictures.folder import files_below
 from factory.sources.clips.colour import Colours, Floats, colours_of, to_rgb, upright
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.clips.video_file import Stamps, VideoFile
-from factory.sources.files.planned import CRASH, digest, files_below, item_of, matches
+from factory.sources.files.planned import CRASH, digest, item_of, matches
 
 if TYPE_CHECKING:
     from av import VideoFrame
