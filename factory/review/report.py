@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from factory.engine.census import passed_over
 from factory.errors import DataError, MachineError
 from factory.review.cards import Card, accepted_card, rejected_card
 from factory.review.choice import GROUPS, choose
@@ -99,7 +100,7 @@ def _context(layout: Layout, digest: Digest, cards: Sequence[Card], refused: Seq
         "name": layout.root.resolve().name,
         "digest": digest,
         "plan": plan,
-        "asked": plan.slots,
+        "asked": plan.samples,
         "sources": digest.counts if are_told_apart(digest.counts) else [],
         "total": total(digest.counts),
         "of_the_papers": of_the_papers(digest.counts),
@@ -136,4 +137,5 @@ def _render(context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"duration": duration, "size": size, "in_words": in_words, "definition": definition}
+    environment.filters |= {"passed_over": passed_over}
     return environment.get_template("report.html.j2").render(context)

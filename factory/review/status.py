@@ -19,7 +19,7 @@ def status_text(data: Path) -> str:
     accepted = sum(record.accepted for record in records)
     attempts = sum(record.attempts for record in records)
     lines = [
-        f"{data}: {plan.job}, {len(records):,} of {plan.shards:,} shards, {accepted:,} of {plan.slots:,} samples"
+        f"{data}: {plan.job}, {len(records):,} of {plan.shards:,} shards, {accepted:,} of {plan.samples:,} samples"
         + (f", {accepted / attempts:.0%} of the attempts accepted" if attempts else "")
     ]
     counts = census(plan, records)

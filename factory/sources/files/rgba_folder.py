@@ -17,7 +17,7 @@ from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
 from factory.sources.files.on_screen import FramingSettings, painted
 from factory.sources.files.planned import FEW, item_of, matches, no_hash, read_as_planned
-from factory.sources.files.planning import plan_pictures
+from factory.sources.files.planning import note_passed_over, plan_pictures
 
 CUTOUT_LOOK = "cut-out 2"  # version of what is asked of cut-outs: earlier answers refuse 16 bits and TIFF
 HAVE_NO_ALPHA = {"JPEG", "BMP"}
@@ -59,6 +59,7 @@ def plan(planning: Planning, name: str, entry: RgbaFolderEntry) -> None:
     source = {"type": entry.type, "settings": asdict(own)}
     known = {} if entry.premultiplied is None else {"premultiplied": entry.premultiplied}
     plan_pictures(planning, name, entry, source, [row | known | {"source": title} for row in rows], title=title)
+    note_passed_over(planning.draft, name, entry, SUFFIXES, entry.include)
 
 
 def open_source(planned: PlannedSource) -> "RgbaFolder":
