@@ -1,5 +1,6 @@
 """The errors a user may meet. Each is one sentence that names the file or flag and the mend."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def some(names: Sequence[str], named: int = NAMED) -> str:
     """The first few of many, for a sentence, and how many more there are."""
     rest = len(names) - named
     return ", ".join(names[:named]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def quoted(path: Path | str) -> str:
+    """A path in a command that people paste into a shell."""
+    return shlex.quote(str(path))
 
 
 def what_failed(error: OSError, place: Path) -> str:

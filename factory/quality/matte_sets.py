@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from factory.errors import DataError, UsageError
+from factory.errors import DataError, UsageError, quoted
 from factory.pictures.folder import files_below
 from factory.pictures.matte import decode_levels
 from factory.pictures.picture import SUFFIXES
@@ -49,7 +49,7 @@ def _alphas(root: Path, tar: Path) -> Iterator[tuple[str, Place]]:
                 if extension == ALPHA:
                     yield key, Place(tar, extent.offset, extent.size)
     except (DataError, OSError) as error:
-        raise UsageError(f"{tar} cannot be read ({error}): `factory verify {root}` says more.") from error
+        raise UsageError(f"{tar} cannot be read ({error}): `factory verify {quoted(root)}` says more.") from error
 
 
 def _pictures(folder: Path) -> dict[str, Place]:

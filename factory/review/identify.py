@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from factory.errors import DataError, UsageError
+from factory.errors import DataError, UsageError, quoted
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.keying import dominance
 from factory.greenscreen.plates import open_to_border
@@ -89,7 +89,7 @@ class Identification:
             system = f", by {self.marks[SYSTEM]}" if self.marks.get(SYSTEM) else ""
             lines.append(f"  its mark: {self.marks[SOURCE_TYPE].rpartition('/')[2]}{system}")
         if self.verdict in {"exact", "near"}:
-            lines.append(f"  more: factory show {self.dataset} {self.key}")
+            lines.append(f"  more: factory show {quoted(self.dataset)} {self.key}")
         return "\n".join(lines)
 
 
@@ -180,7 +180,7 @@ def _accepted(dataset: Path) -> Iterator[pa.Table]:
                     rows = pa.Table.from_batches([batch])
                     yield rows.filter(pc.equal(rows["status"], "accepted"))
         except UNREADABLE as error:
-            raise UsageError(f"{path} cannot be read: `factory verify {dataset}` tells what to do.") from error
+            raise UsageError(f"{path} cannot be read: `factory verify {quoted(dataset)}` tells what to do.") from error
 
 
 # --- by looks -----------------------------------------------------------------------------------------------------
@@ -195,7 +195,8 @@ def _find_near(shown: _Shown, dataset: Path) -> tuple[str, str, int, float] | No
         try:
             stored = samples[key]
         except DataError as error:
-            raise UsageError(f"sample {key} is damaged ({error}): `factory verify {dataset}` tells more.") from error
+            more = f"`factory verify {quoted(dataset)}` tells more"
+            raise UsageError(f"sample {key} is damaged ({error}): {more}.") from error
         member, difference, contrast = _difference(shown, stored, ground, guesses[0][1])
         if difference <= min(LEVELS, SHARE * contrast) and (best is None or difference < best[3]):
             best = (key, member, distance, difference)

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from factory.engine.census import passed_over
-from factory.errors import DataError, MachineError
+from factory.errors import DataError, MachineError, quoted
 from factory.review.cards import Card, accepted_card, rejected_card
 from factory.review.choice import GROUPS, choose
 from factory.review.contact_sheet import contact_sheet
@@ -77,7 +77,7 @@ def _read(samples: DataSet, key: str) -> Stored:
     try:
         return samples[key]
     except DataError as error:
-        raise MachineError(f"{error}: `factory verify {samples.root}` names all that is broken.") from error
+        raise MachineError(f"{error}: `factory verify {quoted(samples.root)}` names all that is broken.") from error
 
 
 def _sweep(folder: Path, wanted: set[str]) -> None:

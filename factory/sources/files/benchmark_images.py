@@ -62,6 +62,7 @@ def hash_images(folder: Path, name: str, progress: Counting = silent) -> list[st
 
 
 def _read(path: Path) -> dict[str, str]:
+    path = path.resolve()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
