@@ -109,7 +109,8 @@ class Plan:
     @property
     def samples(self) -> int:
         """How many samples the set can have: its slots without padding and without items that are known to be bad."""
-        return self.slots - sum(count.get("padding", 0) + count.get("unusable", 0) for count in self.census.values())
+        lost = sum(int(count.get(name, 0)) for count in self.census.values() for name in ("padding", "unusable"))
+        return self.slots - lost
 
     def shard(self, number: int) -> Shard:
         """Raises IndexError outside 0..shards-1."""

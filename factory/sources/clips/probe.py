@@ -199,11 +199,11 @@ def geometry_of(frame: "VideoFrame", pixel_aspect: Fraction, keyed_at: int) -> G
 
 def _is_mirrored(frame: "VideoFrame") -> bool:
     """Whether the frame's display matrix, of which PyAV tells the rotation alone, has a negative determinant."""
-    for matrix in frame.side_data:
-        if matrix.type.name == "DISPLAYMATRIX":
-            a, b, _, c, d, *_ = (int(entry) for entry in np.frombuffer(bytes(matrix), np.int32))
-            return a * d - b * c < 0
-    return False
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False
+    a, b, _, c, d, *_ = (int(entry) for entry in np.frombuffer(bytes(matrix), np.int32))
+    return a * d - b * c < 0
 
 
 def upright_rgb(frame: "VideoFrame", geometry: Geometry, colours: Colours) -> Floats:
