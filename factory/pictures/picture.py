@@ -4,17 +4,12 @@ The one reader of all sources, of `evaluate` and of `identify`: what one of them
 """
 
 import io
-import os
 import struct
-import sys
-import threading
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from functools import lru_cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -23,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, features
 
 from factory.errors import DataError
+from factory.pictures.muting import muted
 from factory.sample import Matte, Picture
 
 MAX_PIXELS = 128_000_000  # medium format has 102 million; Pillow takes more for a bomb
@@ -100,7 +96,7 @@ def upright(image: Image.Image, data: bytes) -> Image.Image:
     """
     try:
         orientation = image.getexif().get(ORIENTATION, 1)
-        with _muted() if image.format == "TIFF" else nullcontext():
+        with muted() if image.format == "TIFF" else nullcontext():
             image.load()  # Pillow notices what OpenCV lets pass: checksums, missing rows
         if has_16_bits(image, data):
             turned_already = image.format == "TIFF"  # by OpenCV
@@ -123,7 +119,7 @@ def has_16_bits(image: Image.Image, data: bytes) -> bool:
 
 def _eight_of_sixteen(image: Image.Image, data: bytes) -> NDArray[np.uint8]:
     """The picture as OpenCV decodes it, rounded to 8 bits: (H, W), (H, W, 3) RGB or (H, W, 4) RGBA."""
-    with _muted():
+    with muted():
         wide = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if wide is None or wide.dtype != np.uint16 or wide.shape[2:] not in {(), (3,), (4,)}:
         raise DataError("depth", "the picture's 16-bit format is not known: convert it to 8 bits per channel")
@@ -189,22 +185,3 @@ def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         return ImageCms.buildTransform(source, SRGB, mode, "RGB")
     except (ImageCms.PyCMSError, OSError):
         return None
-
-
-_MUTING = threading.Lock()
-
-
-@contextmanager
-def _muted() -> Iterator[None]:
-    """Libtiff and libpng write to the process's stderr, past Python, what is raised as a fault anyway."""
-    if sys.__stderr__ is None:  # it was closed from the start: number 2 may be any file
-        yield
-        return
-    with _MUTING, Path(os.devnull).open("wb") as nowhere:
-        stderr = os.dup(2)
-        try:
-            os.dup2(nowhere.fileno(), 2)
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
