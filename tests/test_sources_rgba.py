@@ -27,7 +27,7 @@ from factory.sample import Request, Sample
 from factory.shards.data_set import DataSet
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import Row
-from factory.sources.files.framing import framed, moved_within, pad_colour, resized
+from factory.sources.files.framing import BAND, framed, moved_within, pad_colour, resized, shrunk_in_bands
 from factory.sources.files.rgba_folder import RgbaFolder, RgbaSettings, first_look
 from factory.sources.files.rgba_folder import list_items as list_looked_at
 
@@ -380,6 +380,17 @@ def test_framing_keeps_an_object_whole_and_its_colour_true(
     moved, shifted = moved_within(foreground, matte, 1.0, -1.0, 0.0)
     assert np.sort(shifted.ravel()).tobytes() == np.sort(matte.ravel()).tobytes()
     assert np.abs(moved.astype(int) - colour).max() <= 1
+
+
+def test_a_large_picture_is_shrunk_in_bands_as_it_would_be_whole() -> None:
+    height, width, factor = 2 * BAND * 3 + 60, 240, 3
+    alpha = np.random.default_rng(0).integers(0, 256, (height, width)).astype(np.uint8)
+    picture = np.random.default_rng(1).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    foreground, matte = shrunk_in_bands(picture, alpha, factor)
+    whole, whole_matte = resized(picture, alpha, height // factor, width // factor)
+    assert np.array_equal(foreground, whole)
+    assert np.array_equal(matte, whole_matte)
+    assert shrunk_in_bands(picture[:-1, :-2], alpha[:-1, :-2], factor)[1].shape == matte.shape
 
 
 def test_solid_and_clear_stay_exact_when_resized() -> None:
