@@ -106,6 +106,12 @@ def test_a_binary_matte_and_one_of_few_levels_are_no_trimaps() -> None:
         assert np.array_equal(decode_matte(grey(matte)), matte)
 
 
+def test_a_flat_drawing_with_a_shadow_is_no_trimap() -> None:
+    matte = np.zeros((30, 30), np.uint8)
+    matte[5:20, 5:20], matte[18:24, 8:26] = 255, 128
+    assert np.array_equal(decode_matte(grey(matte)), matte)
+
+
 def test_a_turned_matte_stands_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -44,9 +44,15 @@ def decode_levels(data: bytes) -> Matte:
 
 
 def refuse_trimap(alpha: Matte) -> None:
-    """Raise DataError("trimap") for 0, 255 and one level between them, near the middle: soft edges have many."""
+    """Raise DataError("trimap") for a matte of 0, 128 and 255 alone, in which 128 parts the others.
+
+    Soft edges have more levels; in flat drawings with a shadow or a pane of that level, 0 and 255 touch.
+    """
     levels = np.flatnonzero(cv2.calcHist([alpha], [0], None, [256], [0, 256]))
-    if len(levels) == len(TRIMAP) and (abs(levels - TRIMAP) <= UNCERTAIN).all():
+    if len(levels) != len(TRIMAP) or (abs(levels - TRIMAP) > UNCERTAIN).any():
+        return
+    around = cv2.dilate((alpha == 255).view(np.uint8), np.ones((3, 3), np.uint8))
+    if not np.any(around & (alpha == 0)):
         raise DataError("trimap", f"its only levels are 0, {levels[1]} and 255: that is a trimap, not a matte")
 
 
