@@ -93,6 +93,16 @@ def test_pictures_of_no_use_are_named_in_the_plan(tmp_path: Path) -> None:
     assert "things: 4 samples for train, of 3 found" in text
 
 
+def test_files_beside_those_of_a_public_set_are_counted_too(tmp_path: Path) -> None:
+    pair(tmp_path / "pairs", "pot", 3)
+    put(tmp_path / "pairs" / "picture" / "cup.jp2", b"?")
+    put(tmp_path / "pairs" / "matte" / "cup.jp2", b"?")
+    put(tmp_path / "pairs" / "trimap" / "pot.txt", b"of no interest")
+    source = {"type": "public", "dataset": "pairs", "path": tmp_path / "pairs"}
+    text = plan_text(asked(recipe(tmp_path / "recipe.yaml", source), tmp_path / "set"))
+    assert "a set of pairs: 2 files passed over: 2 .jp2." in text.splitlines()
+
+
 def test_files_that_are_not_read_are_counted_by_kind_in_plan_run_and_report(tmp_path: Path) -> None:
     things = cut_outs(tmp_path / "things", 2)
     for name in ("a.jpg", "deep/b.JPG", "c.jp2", "notes", ".hidden.jpg"):

@@ -21,7 +21,7 @@ from factory.pictures.folder import files_below
 from factory.sources.clips.colour import Colours, Floats, colours_of, to_rgb, upright
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.clips.video_file import Stamps, VideoFile
-from factory.sources.files.planned import CRASH, digest, item_of, matches
+from factory.sources.files.planned import CRASH, digest, included, item_of
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -109,7 +109,7 @@ def list_clips(folder: Path, include: Sequence[str] = ("**/*",)) -> list[str]:
     names = sorted(files_below(folder, SUFFIXES))
     if not names:
         raise UsageError(f"{folder} holds no video file: give a folder of clips ({' '.join(sorted(SUFFIXES))})")
-    return [name for name in names if any(matches(name, pattern) for pattern in include)]
+    return list(filter(included(include), names))
 
 
 def assign_split(paths: Sequence[str], share: float, seed: int) -> set[str]:

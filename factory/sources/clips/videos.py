@@ -14,6 +14,7 @@ from factory.sources.clips.planning import plan_clips
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
 from factory.sources.files.on_screen import FramingSettings
+from factory.sources.files.planned import included
 from factory.sources.files.planning import note_passed_over
 
 # Probing and keying are imported where they are used: reading a recipe loads no decoder.
@@ -59,7 +60,7 @@ def plan(planning: Planning, name: str, entry: VideosEntry) -> None:
     framing = FramingSettings(size=planning.size, key=planning.key)
     source = {"type": entry.type, "settings": asdict(framing), "keyer": asdict(entry.keyer), "name": entry.name}
     plan_clips(planning, name, entry, source, clips=clips, stretches=stretches, title=entry.name, called=entry.name)
-    note_passed_over(planning.draft, name, entry, SUFFIXES, entry.include)
+    note_passed_over(planning.draft, name, entry, SUFFIXES, included(entry.include))
 
 
 def open_source(planned: PlannedSource) -> Source:

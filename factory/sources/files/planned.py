@@ -1,7 +1,7 @@
 """Input files: hashed for a plan, read only while they are those that were planned."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wcmatch import glob
@@ -22,6 +22,11 @@ def matches(path: str, pattern: str) -> bool:
     flags = glob.GLOBSTAR | glob.DOTGLOB | glob.CASE
     whole = pattern.replace("\\", "\\\\")
     return glob.globmatch(path, whole, flags=flags) or (whole.endswith("/**") and matches(path, pattern[: -len("/**")]))
+
+
+def included(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Whether one of the patterns covers a path, see `matches`."""
+    return lambda path: any(matches(path, pattern) for pattern in patterns)
 
 
 def item_of(root: Path, *paths: str) -> Item:

@@ -1,7 +1,7 @@
 """What the planners of finite sources share: the census, the drawing of items, captions, one segment."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,7 +15,6 @@ from factory.pictures.folder import all_files_below
 from factory.sources.captioning.table import read_caption_table, with_captions
 from factory.sources.entry import FiniteEntry, Planning, Row
 from factory.sources.files.benchmark_images import excluded
-from factory.sources.files.planned import matches
 
 
 def plan_pictures(
@@ -74,16 +73,16 @@ def note_unusable(draft: Draft, title: str, what: str, rows: Sequence[Row]) -> i
 
 
 def note_passed_over(
-    draft: Draft, name: str, entry: FiniteEntry, taken: Collection[str], include: Sequence[str]
+    draft: Draft, name: str, entry: FiniteEntry, taken: Collection[str], concerns: Callable[[str], bool]
 ) -> None:
     """Count the files that lie in a source's folder and are not read, by kind; the census must know the source.
 
-    taken: suffixes of those that are.  include: what other files are of no interest.
+    taken: suffixes of those that are.  concerns: whether a relative path lies where files of the source are looked for.
     """
     others = Counter(
         PurePosixPath(path).suffix.lower().encode(errors="replace").decode() or "without a suffix"
         for path in all_files_below(entry.path)
-        if entry.path / path != entry.captions and any(matches(path, pattern) for pattern in include)
+        if entry.path / path != entry.captions and concerns(path)
     )
     kinds = {kind: number for kind, number in others.items() if kind not in taken}
     if kinds:

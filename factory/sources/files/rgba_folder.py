@@ -16,7 +16,7 @@ from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
 from factory.sources.files.on_screen import FramingSettings, painted
-from factory.sources.files.planned import FEW, item_of, matches, no_hash, read_as_planned
+from factory.sources.files.planned import FEW, included, item_of, no_hash, read_as_planned
 from factory.sources.files.planning import note_passed_over, plan_pictures
 
 CUTOUT_LOOK = "cut-out 2"  # version of what is asked of cut-outs: earlier answers refuse 16 bits and TIFF
@@ -59,7 +59,7 @@ def plan(planning: Planning, name: str, entry: RgbaFolderEntry) -> None:
     source = {"type": entry.type, "settings": asdict(own)}
     known = {} if entry.premultiplied is None else {"premultiplied": entry.premultiplied}
     plan_pictures(planning, name, entry, source, [row | known | {"source": title} for row in rows], title=title)
-    note_passed_over(planning.draft, name, entry, SUFFIXES, entry.include)
+    note_passed_over(planning.draft, name, entry, SUFFIXES, included(entry.include))
 
 
 def open_source(planned: PlannedSource) -> "RgbaFolder":
@@ -122,7 +122,8 @@ def list_items(
     found = sorted(files_below(folder, SUFFIXES))
     if not found:
         raise UsageError(f"{folder} holds no picture of a kind that has alpha ({KINDS}): give a folder of cut-outs")
-    paths = [path for path in found if any(matches(path, pattern) for pattern in include)]
+    is_included = included(include)
+    paths = [path for path in found if is_included(path)]
     rows, folder_name = [], folder.resolve().name
     for path, seen in zip(paths, look(paths), strict=True):
         name = name_from_path(folder_name, path, captions)
