@@ -1,13 +1,12 @@
 """Settings as data: strict models for recipes, frozen dataclasses for plans, and the way from JSON to either."""
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from factory.errors import UsageError
+from factory.home import at_home
 
 S = TypeVar("S")
 
@@ -21,22 +20,6 @@ class Strict(BaseModel):
     @classmethod
     def _at_home(cls, fields: Any) -> Any:
         return at_home(fields)
-
-
-def at_home(value: Any) -> Any:
-    """JSON, or a path, with the home folder in place of the `~` or `~user` that a string begins with.
-
-    Shells expand it only where it begins a word, YAML never does; a folder named `~` is nobody's wish.
-    """
-    match value:
-        case str() | Path():
-            return type(value)(os.path.expanduser(value))  # noqa: PTH111  (leaves alone what names no user)
-        case Mapping():
-            return {name: at_home(inner) for name, inner in value.items()}
-        case list() | tuple():
-            return [at_home(inner) for inner in value]
-        case _:
-            return value
 
 
 def settings(kind: type[S], value: Any) -> S:

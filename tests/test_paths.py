@@ -9,7 +9,7 @@ from program import factory_here as factory
 from small_sources import cut_outs, recipe
 from small_sources import pair as put_pair
 
-from factory.settings import at_home
+from factory.home import at_home
 
 
 @pytest.fixture

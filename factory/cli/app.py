@@ -14,7 +14,7 @@ from factory.cli.making import making_app
 from factory.cli.recipes import recipes_app
 from factory.cli.training import training_app
 from factory.errors import FactoryError, Interrupted
-from factory.settings import at_home
+from factory.home import at_home
 
 app = typer.Typer(
     name="factory",
