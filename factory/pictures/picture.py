@@ -4,6 +4,7 @@ The one reader of all sources, of `evaluate` and of `identify`: what one of them
 """
 
 import io
+import logging
 import struct
 import warnings
 import zlib
@@ -22,13 +23,17 @@ from factory.pictures.muting import muted
 from factory.sample import Matte, Picture
 
 MAX_PIXELS = 128_000_000  # medium format has 102 million; Pillow takes more for a bomb
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)  # what Pillow raises
+BROKEN = (  # what Pillow raises; a RuntimeError is its AVIF decoder's
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError),
+    *(struct.error, zlib.error),
+)
 BITS_PER_SAMPLE, EXTRA_SAMPLES, ORIENTATION = 258, 338, 0x0112  # TIFF tags; the last is EXIF's as well
 MULTIPLIED = 1  # the extra sample of a TIFF is alpha, and the colours are multiplied by it
 SRGB = ImageCms.createProfile("sRGB")
 
-# What Pillow warns of is judged here, or is a fault with a name; its own lines would not name the file.
+# What Pillow warns of and logs is judged here, or is a fault with a name; its own lines would not name the file.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def _formats() -> dict[str, tuple[str, ...]]:
