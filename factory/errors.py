@@ -1,5 +1,6 @@
 """The errors a user may meet. Each is one sentence that names the file or flag and the mend."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -61,6 +62,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = {each.casefold(): each for each in known}
     close = get_close_matches(name.casefold(), names, n=1, cutoff=0.53)  # below: as like as red and green
     return f" (did you mean {names[close[0]]}?)" if close else ""
+
+
+def quoted(path: Path | str) -> str:
+    """A path in a command that people paste into a shell."""
+    return shlex.quote(str(path))
 
 
 def what_failed(error: OSError, place: Path) -> str:

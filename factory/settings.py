@@ -5,9 +5,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from factory.errors import UsageError, nearest
+from factory.home import at_home
 from factory.recipe_faults import faults_in
 
 S = TypeVar("S")
@@ -25,9 +26,17 @@ Place: TypeAlias = Annotated[Path, BeforeValidator(_not_empty)]
 
 
 class Strict(BaseModel):
-    """Unknown fields are errors: a mistyped one must not be silently ignored. So are numbers that are none."""
+    """Unknown fields are errors: a mistyped one must not be silently ignored. So are numbers that are none.
+
+    A `~` in front of a text is the home folder.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _at_home(cls, fields: Any) -> Any:
+        return at_home(fields)
 
 
 def settings(kind: type[S], value: Any) -> S:

@@ -1,9 +1,11 @@
 """Folders and data sets of mattes are compared name by name; what cannot be scored is named and in no mean."""
 
+import io
 import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,6 +42,12 @@ def save(path: Path, matte: NDArray[np.uint8] | NDArray[np.uint16]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
     return path
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -161,8 +169,8 @@ FAULTS: dict[str, tuple[Callable[[tuple[Path, Path]], object], str]] = {
     "no_prediction": (to_prediction(Path.unlink), "no prediction"),
     "no_truth": (lambda pairs: (pairs[1] / "b.png").unlink(), "no truth"),
     "size": (to_prediction(lambda path: save(path, blob(1, 50))), "the prediction is 50×50, the truth 48×48"),
-    "depth": (to_prediction(lambda path: save(path, blob(1).astype(np.uint16) * 257)), "16 bits"),
-    "not_grey": (to_prediction(lambda path: save(path, np.dstack([blob(1)] * 3))), "mode RGB: save the alpha alone"),
+    "depth": (to_prediction(lambda path: path.write_bytes(saved(Image.new("F", (9, 9)), "TIFF"))), "32 bits"),
+    "no_matte": (to_prediction(lambda path: save(path, np.dstack([blob(1)] * 2 + [blob(2)]))), "a picture in colours"),
     "undecodable": (to_prediction(cut), "broken"),
     "empty_region": (lambda pairs: save(pairs[1] / "b.png", np.zeros((48, 48), np.uint8)), "no pixel"),
 }
@@ -192,14 +200,46 @@ def test_files_that_are_no_pictures(pairs: tuple[Path, Path], data: bytes, kind:
     assert fault_kinds(evaluate(*pairs)) == {"b": kind}
 
 
-def test_other_kinds_of_png(pairs: tuple[Path, Path]) -> None:
-    truth = pairs[1] / "b.png"
-    for mode in ("P", "RGBA", "LA"):
-        Image.fromarray(blob(1)).convert(mode).save(truth)
-        assert fault_kinds(evaluate(*pairs)) == {"b": "not_grey"}
-    Image.fromarray(blob(1)).save(truth, format="JPEG")
-    assert fault_kinds(evaluate(*pairs)) == {"b": "undecodable"}
-    Image.fromarray(blob(1) > 127).save(truth)  # one bit a pixel
+KINDS_OF_MATTE: dict[str, Callable[[Matte], bytes]] = {
+    "grey in RGB": lambda m: saved(Image.fromarray(np.dstack([m] * 3)), "PNG"),
+    "palette": lambda m: saved(Image.fromarray(m).convert("P"), "PNG"),
+    "alpha channel": lambda m: saved(Image.fromarray(np.dstack([np.full((*m.shape, 3), 9, np.uint8), m])), "PNG"),
+    "16 bits": lambda m: cv2.imencode(".png", m.astype(np.uint16) * 257)[1].tobytes(),
+    "TIFF": lambda m: saved(Image.fromarray(m), "TIFF"),
+    "WebP": lambda m: saved(Image.fromarray(np.dstack([m] * 3)), "WEBP", lossless=True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_MATTE)
+def test_mattes_are_read_in_every_form_that_sources_read(pairs: tuple[Path, Path], kind: str) -> None:
+    before = evaluate(*pairs).scores
+    suffix = {"TIFF": ".tif", "WebP": ".webp"}.get(kind, ".png")
+    for folder, matte in ((pairs[1], blob(1)), (pairs[0], noisy(blob(1), 1))):
+        (folder / "b.png").unlink()
+        (folder / f"b{suffix}").write_bytes(KINDS_OF_MATTE[kind](matte))
+    evaluation = evaluate(*pairs)
+    assert evaluation.faults == ()
+    assert evaluation.scores == before
+
+
+def test_a_matte_that_went_through_jpeg_is_scored(pairs: tuple[Path, Path]) -> None:
+    (pairs[0] / "b.png").unlink()
+    (pairs[0] / "b.jpg").write_bytes(saved(Image.fromarray(blob(1)).convert("RGB"), "JPEG", quality=95))
+    score = next(score for score in evaluate(*pairs, region="whole").scores if score.name == "b")
+    assert 0 < score.errors.mse < 1e-3
+
+
+def test_a_picture_beside_a_matte_of_its_name_is_no_matte(pairs: tuple[Path, Path]) -> None:
+    (pairs[1] / "b.jpg").write_bytes(saved(Image.new("RGB", (48, 48), "red"), "JPEG"))
+    assert evaluate(*pairs).faults == ()
+    (pairs[1] / "b.png").unlink()
+    (fault,) = evaluate(*pairs).faults
+    assert (fault.name, fault.kind) == ("b", "no_matte")
+    assert fault.sentence == "the truth: it is a picture in colours where a grey matte was expected"
+
+
+def test_one_bit_a_pixel(pairs: tuple[Path, Path]) -> None:
+    Image.fromarray(blob(1) > 127).save(pairs[1] / "b.png")
     assert set(np.unique(read_matte(find_mattes(pairs[1])["b"]))) == {0, 255}
     assert fault_kinds(evaluate(*pairs)) == {}
 
@@ -223,7 +263,7 @@ def test_trimaps_that_do_not_fit(pairs: tuple[Path, Path], tmp_path: Path) -> No
 def test_what_cannot_begin_is_one_sentence(pairs: tuple[Path, Path], tmp_path: Path, root: Path) -> None:
     prediction, truth = pairs
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="holds no PNG"):
+    with pytest.raises(UsageError, match="holds no picture and no shards"):
         evaluate(tmp_path / "empty", truth)
     with pytest.raises(UsageError, match="is no folder"):
         evaluate(prediction / "a.png", truth)

@@ -15,8 +15,8 @@ from PIL import Image
 from factory.equation import residual
 from factory.errors import DataError, InputChanged
 from factory.greenscreen.compositing import as_levels, as_unit, composite
+from factory.pictures.matte import decode_matte, looks_inverted
 from factory.sample import CAPTURED, Matte, Picture, Request, Sample
-from factory.sources.files.matte import decode_matte, looks_inverted
 from factory.sources.files.matte_pairs import MattePairs, MattePairSettings
 
 SIDE = 120
@@ -100,6 +100,18 @@ def test_a_matte_of_one_bit_and_one_that_went_through_jpeg() -> None:
     assert np.abs(decode_matte(colours).astype(int) - disc()).mean() < 1
 
 
+def test_a_binary_matte_and_one_of_few_levels_are_no_trimaps() -> None:
+    for levels in ((0, 255), (0, 64, 128, 255), (0, 90, 255)):
+        matte = np.repeat(np.array(levels, np.uint8), 9).reshape(9, -1)
+        assert np.array_equal(decode_matte(grey(matte)), matte)
+
+
+def test_a_flat_drawing_with_a_shadow_is_no_trimap() -> None:
+    matte = np.zeros((30, 30), np.uint8)
+    matte[5:20, 5:20], matte[18:24, 8:26] = 255, 128
+    assert np.array_equal(decode_matte(grey(matte)), matte)
+
+
 def test_a_turned_matte_stands_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -114,6 +126,7 @@ FAULTS: dict[str, tuple[str, bytes]] = {
     "8 of 16 bits": ("range", cv2.imencode(".png", disc().astype(np.uint16))[1].tobytes()),
     "a photograph": ("no_matte", png(Image.fromarray(photograph(disc(), (200, 30, 40), (0, 90, 200))))),
     "two mattes": ("no_matte", png(Image.fromarray(np.dstack([disc()] * 3 + [np.roll(disc(), 30)])))),
+    "a trimap": ("trimap", grey(np.repeat(np.array([0, 128, 255], np.uint8), 30).reshape(9, 10))),
     "floats": ("depth", png(Image.new("F", (9, 9)), format="TIFF")),
     "cut off": ("undecodable", grey(disc())[:200]),
     "text": ("undecodable", b"no picture"),

@@ -2,7 +2,11 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from factory.errors import DataError
+from factory.pictures.cutout import decode
+from factory.pictures.matte import decode_levels
+from factory.pictures.picture import FORMATS, decode_picture
 from factory.sample import Picture
-from factory.sources.files.picture import decode_picture
 
 HEIGHT, WIDTH = 20, 30
 
@@ -160,3 +166,81 @@ def test_what_is_no_picture_says_why(name: str) -> None:
         decode_picture(data)
     assert fault.value.kind == kind
     assert fault.value.__cause__ is None
+
+
+def test_broken_files_leave_no_line_of_a_library_s_own_on_stderr(tmp_path: Path) -> None:
+    """Such a line names no file; the fault does."""
+    levels = np.random.default_rng(0).integers(0, 256, (170, 190, 3)).astype(np.uint8)
+    wide = deep(levels.astype(np.uint16) * 257, ".png")
+    files = [
+        *(saved(Image.fromarray(levels), "TIFF", compression=kind) for kind in ("tiff_lzw", "tiff_adobe_deflate")),
+        saved(Image.fromarray(levels), "PNG"),
+        wide,
+        deep(levels.astype(np.uint16) * 257, ".tiff"),
+    ]
+    for number, data in enumerate(files):
+        (tmp_path / f"{number}.broken").write_bytes(data[:3000] + b"\xff" * 100 + data[3100:])
+        (tmp_path / f"{number}.cut").write_bytes(data[: len(data) // 2])
+    odd_profile = b"iCCP" + b"x\0\0" + zlib.compress(b"odd" * 60)
+    chunk = struct.pack(">I", len(odd_profile) - 4) + odd_profile + struct.pack(">I", zlib.crc32(odd_profile))
+    (tmp_path / "sound.png").write_bytes(wide[:33] + chunk + wide[33:])
+    palette = Image.fromarray(levels[:64, :64]).convert("P")
+    (tmp_path / "palette.png").write_bytes(saved(palette, "PNG", transparency=bytes(range(256))))
+    (tmp_path / "bomb.png").write_bytes(bomb())
+    code = (
+        "import sys, pathlib\nfrom factory.errors import DataError\n"
+        "from factory.pictures.picture import decode_picture\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
+        "    try:\n        decode_picture(path.read_bytes())\n        print(path.name)\n"
+        "    except DataError:\n        pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.split() == ["palette.png", "sound.png"]
+
+
+def whole_files() -> list[bytes]:
+    """A cut-out in every kind of file, with a profile and an orientation where they fit."""
+    random = np.random.default_rng(0)
+    rgba = random.integers(0, 256, (40, 50, 4)).astype(np.uint8)
+    image, profile = Image.fromarray(rgba), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    told = {"exif": turned(6), "icc_profile": profile}
+    files = [saved(image, kind, **told) for kind in ("PNG", "WEBP", *(["AVIF"] if "AVIF" in FORMATS else []))]
+    files += [saved(image, "TIFF", compression=way) for way in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")]
+    files += [saved(image.convert("RGB"), "JPEG", **told), saved(image.convert("CMYK"), "JPEG")]
+    files += [saved(image, kind) for kind in ("GIF", "BMP")] + [saved(image.convert("LA"), "PNG")]
+    return [*files, *(deep(rgba.astype(np.uint16) * 257, suffix) for suffix in (".png", ".tiff"))]
+
+
+def mutated(data: bytes, random: np.random.Generator) -> bytes:
+    """With some bytes changed, left out, or cut off."""
+    changed = bytearray(data)
+    for _ in range(random.integers(1, 8)):
+        place = int(random.integers(max(1, len(changed) - 4)))
+        match int(random.integers(4)):
+            case 0:
+                changed[place : place + 1] = random.bytes(1)
+            case 1:
+                changed[place : place + 4] = int(random.choice([0, 1, 2**16, 2**31 - 1, 2**32 - 1])).to_bytes(4, "big")
+            case 2:
+                del changed[place : place + int(random.integers(1, 9))]
+            case 3:
+                del changed[place + 1 :]
+    return bytes(changed)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_mutated_file_is_a_picture_or_a_fault_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
+    files, random = whole_files(), np.random.default_rng(7)
+    outcomes = Counter[str]()
+    for number in range(2000):
+        data = mutated(files[number % len(files)], random)
+        for read in (decode_picture, decode_levels, decode):
+            try:
+                read(data)
+                outcomes["read"] += 1
+            except DataError as fault:
+                outcomes[fault.kind] += 1
+    assert outcomes["read"] > 100
+    assert outcomes["undecodable"] > 100
+    assert capfd.readouterr().err == ""

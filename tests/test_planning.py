@@ -47,7 +47,8 @@ LOOSE = ("--set", "gates.duplicate_distance=14")  # so that some samples of diff
 def picture(path: Path, hue: int) -> None:
     """A soft disc of some colour with alpha."""
     rgba = np.zeros((40, 40, 4), np.uint8)
-    cv2.circle(rgba, (20, 20), 9 + hue % 7, (hue, 40, 255 - hue, 255), -1, cv2.LINE_AA)
+    cv2.circle(rgba, (20, 20), 9 + hue % 7, (0, 0, 0, 255), -1, cv2.LINE_AA)
+    rgba[rgba[..., 3] > 0, :3] = hue, 40, 255 - hue
     cv2.imwrite(str(path), rgba)
 
 
@@ -239,7 +240,7 @@ def test_only_included_pictures_are_planned(pictures: Path, tmp_path: Path) -> N
     table = prepare(BuildRecipe.model_validate({"out": tmp_path, "sources": [entry]})).tables["rgba_folder-0"]
     assert table["path"].to_pylist() == ["disc 1.png", "disc 2.png", "nested/disc 9.png"]
     entry["include"] = ["disc 9.png"]
-    with pytest.raises(UsageError, match=r"no PNG or WebP picture that matches disc 9\.png"):
+    with pytest.raises(UsageError, match=r"holds no picture .* that matches disc 9\.png"):
         prepare(BuildRecipe.model_validate({"out": tmp_path, "sources": [entry]}))
 
 

@@ -24,7 +24,7 @@ from small_set import make_shards, small_plan
 from factory.errors import DataError, UsageError
 from factory.shards import finalise as finalisation
 from factory.shards.commit import CommitRecord
-from factory.shards.encoding import decode_png
+from factory.shards.encoding import decode_png, encode_png
 from factory.shards.export import export
 from factory.shards.finalise import FinishSettings, finalise, is_finished, mark_finished
 from factory.shards.layout import Layout
@@ -121,6 +121,16 @@ def digests(root: Path) -> dict[str, str]:
     """Name → hash of all that must not depend on how a run went."""
     files = [path for path in root.rglob("*") if path.is_file() and path.parent.name not in ("commits", ".tmp")]
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_broken_picture_leaves_no_line_of_libpng_s_own(capfd: pytest.CaptureFixture[str]) -> None:
+    """It would name no file, and verify tells of the sample anyway."""
+    sound = encode_png(np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8))
+    for broken in (sound[:200], sound[:500] + b"\xff" + sound[501:], sound[:30] + b"?" + sound[31:], sound[:-5]):
+        with pytest.raises(DataError):
+            decode_png(broken)
+    assert decode_png(sound).shape == (40, 50, 3)
+    assert capfd.readouterr().err == ""
 
 
 def test_the_finished_set_is_the_same_for_any_workers_and_order(finished_set: Path, tmp_path: Path) -> None:

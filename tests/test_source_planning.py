@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 from program import LOCAL, factory, hashes
-from small_sources import asked, coded, cut_outs, fates, film, made, manifest, pair, put, recipe, shape
+from small_clips import encode
+from small_sources import asked, coded, cut_outs, fates, film, made, manifest, pair, photograph, put, recipe, shape
 
+from factory.engine.plan import read_plan
 from factory.review.outlook import plan_text
+from factory.review.status import status_text
 from factory.run.execute import execute
+from factory.shards.layout import Layout
 
 
 def test_more_failures_may_be_allowed_afterwards(tmp_path: Path) -> None:
@@ -55,6 +59,71 @@ def test_a_validation_split_that_stays_empty_is_told(tmp_path: Path, share: floa
     said: list[str] = []
     execute(asked(recipe(tmp_path / "recipe.yaml", source), tmp_path / "set"), said.append)
     assert any("validation split" in sentence for sentence in said) == is_told
+
+
+def test_clips_of_no_use_are_named_in_the_plan_and_all_counts_agree(tmp_path: Path) -> None:
+    film(tmp_path / "clips" / "a.mp4", count=6)
+    put(tmp_path / "clips" / "text.mp4", b"hello\n")
+    encode(tmp_path / "clips" / "wall.mp4", [photograph(1, 64)] * 3, tagged="bt709")
+    path = recipe(tmp_path / "recipe.yaml", {"type": "videos", "path": tmp_path / "clips", "select": {"every": 3}})
+    text = plan_text(asked(path, tmp_path / "set"))
+    assert "clips: 2 of 3 clips cannot be used: text.mp4 (the file is no video that can be read" in text
+    assert "wall.mp4 (" in text
+    assert "clips: 2 samples for train, of 4 found" in text
+    result = made(path, tmp_path / "set")
+    assert (result.accepted, result.asked) == (2, 2)
+    assert "2 of 2 samples" in status_text(tmp_path / "set")
+    assert "<small>of 2 asked</small>" in (tmp_path / "set" / "report" / "index.html").read_text()
+
+
+def test_slots_that_only_fill_a_shard_up_are_nobody_s_loss(tmp_path: Path) -> None:
+    film(tmp_path / "clips" / "a.mp4", count=18)  # three stretches of three frames; a shard has room for one
+    path = recipe(tmp_path / "recipe.yaml", {"type": "videos", "path": tmp_path / "clips", "select": {"every": 2}})
+    result = made(path, tmp_path / "set")
+    assert (result.accepted, result.asked) == (9, 9)
+    assert read_plan(Layout(tmp_path / "set").plan).slots > 9
+    assert '<span class="badge">complete' in (tmp_path / "set" / "report" / "index.html").read_text()
+
+
+def test_pictures_of_no_use_are_named_in_the_plan(tmp_path: Path) -> None:
+    put(cut_outs(tmp_path / "things", 2) / "flat.png", coded(photograph(1)))
+    path = recipe(tmp_path / "recipe.yaml", {"type": "rgba_folder", "path": tmp_path / "things", "repeat": 2})
+    text = plan_text(asked(path, tmp_path / "set"))
+    assert "things: 1 of 3 pictures cannot be used: flat.png (the picture has no alpha channel (mode RGB))." in text
+    assert "things: 4 samples for train, of 3 found" in text
+
+
+def test_files_beside_those_of_a_public_set_are_counted_too(tmp_path: Path) -> None:
+    pair(tmp_path / "pairs", "pot", 3)
+    put(tmp_path / "pairs" / "picture" / "cup.jp2", b"?")
+    put(tmp_path / "pairs" / "matte" / "cup.jp2", b"?")
+    put(tmp_path / "pairs" / "trimap" / "pot.txt", b"of no interest")
+    source = {"type": "public", "dataset": "pairs", "path": tmp_path / "pairs"}
+    text = plan_text(asked(recipe(tmp_path / "recipe.yaml", source), tmp_path / "set"))
+    assert "a set of pairs: 2 files passed over: 2 .jp2." in text.splitlines()
+
+
+def test_files_that_are_not_read_are_counted_by_kind_in_plan_run_and_report(tmp_path: Path) -> None:
+    things = cut_outs(tmp_path / "things", 2)
+    for name in ("a.jpg", "deep/b.JPG", "c.jp2", "notes", ".hidden.jpg"):
+        put(things / name, b"?")
+    put(things / "captions.csv", b"path,caption\nred_thing_000.png,a red thing\n")
+    film(tmp_path / "clips" / "a.mp4", count=3)
+    put(tmp_path / "clips" / "frames" / "0.png", b"?")
+    path = recipe(
+        tmp_path / "recipe.yaml",
+        {"type": "rgba_folder", "path": things, "captions": things / "captions.csv"},
+        {"type": "videos", "path": tmp_path / "clips"},
+    )
+    told = ["things: 4 files passed over: 2 .jpg, 1 .jp2, 1 without a suffix.", "clips: 1 file passed over: 1 .png."]
+    text = plan_text(asked(path, tmp_path / "set"))
+    said: list[str] = []
+    execute(asked(path, tmp_path / "set"), said.append)
+    page = (tmp_path / "set" / "report" / "index.html").read_text()
+    for sentence in told:
+        assert sentence in text.splitlines()
+        assert sentence in said
+        assert sentence in page
 
 
 def test_an_absent_source_stands_beside_the_paper_s_count(tmp_path: Path) -> None:

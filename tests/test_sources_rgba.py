@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from small_sources import fates, put, recipe
+from small_sources import made as run
+from test_picture_file import swapped_primaries
 
 from factory.equation import residual
 from factory.errors import DataError, InputChanged, UsageError
+from factory.pictures.cutout import decode, probe
+from factory.pictures.picture import FORMATS, decode_picture
 from factory.sample import Request, Sample
+from factory.shards.data_set import DataSet
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import Row
-from factory.sources.files.framing import framed, moved_within, pad_colour, resized
-from factory.sources.files.rgba import decode
+from factory.sources.files.framing import BAND, framed, moved_within, pad_colour, resized, shrunk_in_bands
 from factory.sources.files.rgba_folder import RgbaFolder, RgbaSettings, first_look
 from factory.sources.files.rgba_folder import list_items as list_looked_at
 
@@ -65,6 +73,19 @@ def test_rows_are_sorted_and_say_what_was_found(tmp_path: Path) -> None:
     assert (apple["caption"], apple["class_name"]) == ("a red apple", "red apple")
     assert (apple["licence"], apple["attribution"], apple["error_kind"]) == ("MIT", "me", "")
     assert list_items(tmp_path, captions="folder")[1]["caption"] == "a b"
+
+
+def test_linked_folders_are_followed_and_loops_are_seen(tmp_path: Path) -> None:
+    for folder in ("things/real", "elsewhere/deep"):
+        (tmp_path / folder).mkdir(parents=True)
+        _disc().save(tmp_path / folder / "owl.png")
+    things = tmp_path / "things"
+    (things / "linked").symlink_to("../elsewhere")
+    (things / "back").symlink_to("..")
+    (tmp_path / "elsewhere" / "deep" / "itself").symlink_to(".")
+    (things / "dangling").symlink_to("nowhere")
+    rows = list_items(things)
+    assert [row["path"] for row in rows] == ["back/elsewhere/deep/owl.png", "linked/deep/owl.png", "real/owl.png"]
 
 
 @pytest.mark.parametrize(
@@ -158,24 +179,27 @@ def _save(image: Image.Image, path: Path, **options: Any) -> Path:
     return path
 
 
-def _sixteen_bits(folder: Path) -> Path:
-    path = folder / "deep.png"
-    cv2.imwrite(str(path), np.full((8, 8, 4), 40_000, np.uint16))
-    return path
-
-
-def _bomb(folder: Path) -> Path:
-    """A header that promises 50,000 × 50,000 pixels."""
+def _bomb(folder: Path, width: int = 50_000, height: int = 50_000) -> Path:
+    """A header that promises that many pixels."""
     path = _save(_disc(), folder / "bomb.png")
     data = bytearray(path.read_bytes())
-    data[16:24] = (50_000).to_bytes(4, "big") * 2
+    data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     path.write_bytes(data)
     return path
 
 
-def _large(folder: Path) -> Path:
-    return _save(Image.new("LA", (9000, 5000), (0, 9)), folder / "large.png")
+def _trimap(folder: Path) -> Path:
+    levels = np.zeros((40, 40), np.uint8)
+    levels[8:32, 8:32], levels[14:26, 14:26] = 128, 255
+    return _save(Image.fromarray(np.dstack([np.full((40, 40, 3), 200, np.uint8), levels])), folder / "trimap.png")
+
+
+def multiplied(image: Image.Image) -> NDArray[np.uint8]:
+    """A cut-out as programs keep it in memory, and some on disk: its colours times its alpha."""
+    pixels = np.asarray(image).copy()
+    pixels[..., :3] = np.rint(pixels[..., :3] * (pixels[..., 3:] / 255))
+    return pixels
 
 
 BAD = {
@@ -184,12 +208,16 @@ BAD = {
         lambda f: (f / "text.webp").write_text("hello"),
         lambda f: (f / "empty.png").write_bytes(b""),
     ],
-    "no_alpha": [lambda f: _save(Image.new("RGB", (9, 9)), f / "plain.png")],
+    "no_alpha": [
+        lambda f: _save(Image.new("RGB", (9, 9)), f / "plain.png"),
+        lambda f: _save(Image.new("CMYK", (9, 9)), f / "print.png", format="JPEG"),
+    ],
     "empty": [lambda f: _save(Image.new("RGBA", (9, 9)), f / "clear.png")],
     "opaque": [lambda f: _save(Image.new("RGBA", (9, 9), (1, 2, 3, 255)), f / "full.png")],
-    "depth": [_sixteen_bits],
-    "format": [lambda f: _save(Image.new("CMYK", (9, 9)), f / "print.png", format="JPEG")],
-    "too_large": [_bomb, _large],
+    "depth": [lambda f: _save(Image.new("F", (9, 9)), f / "floats.tiff")],
+    "trimap": [_trimap],
+    "premultiplied": [lambda f: _save(Image.fromarray(multiplied(_disc(80))), f / "multiplied.png")],
+    "too_large": [_bomb, lambda f: _bomb(f, 12_000, 11_000)],
 }
 
 
@@ -202,6 +230,111 @@ def test_a_bad_file_costs_its_own_sample_and_says_why(tmp_path: Path, kind: str,
     assert fault.kind == kind
     assert str(tmp_path) not in str(fault)
     assert isinstance(good, Sample)
+
+
+def soft_disc(colour: tuple[int, int, int], least: int = 0) -> Image.Image:
+    """A disc with a wide soft rim.  least: α below which nothing is kept, as some programs cut."""
+    y, x = np.mgrid[:80, :80] - 39.5
+    alpha = np.clip((36 - np.hypot(x, y)) * 12, 0, 255).astype(np.uint8)
+    alpha[alpha < least] = 0
+    return Image.fromarray(np.dstack([np.broadcast_to(np.array(colour, np.uint8), (80, 80, 3)), alpha]))
+
+
+@pytest.mark.parametrize("colour", [(200, 30, 40), (255, 255, 255), (90, 60, 50)])
+def test_multiplied_colours_are_recognised_and_divided_when_told(colour: tuple[int, int, int]) -> None:
+    straight = soft_disc(colour)
+    data = saved(multiplied(straight))
+    with pytest.raises(DataError, match="premultiplied: true") as fault:
+        decode(data)
+    assert fault.value.kind == "premultiplied"
+    foreground, alpha = decode(data, premultiplied=True)
+    assert np.array_equal(alpha, np.asarray(straight)[..., 3])
+    certain = alpha > 64
+    assert np.abs(foreground[certain].astype(int) - colour).max() <= 2
+    taken, _ = decode(data, premultiplied=False)
+    assert np.array_equal(taken, multiplied(straight)[..., :3])
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (12, 10, 14), (40, 40, 40), (130, 60, 50)])
+@pytest.mark.parametrize("least", [0, 64])
+def test_straight_colours_are_never_taken_for_multiplied_ones(colour: tuple[int, int, int], least: int) -> None:
+    foreground, alpha = decode(saved(np.asarray(soft_disc(colour, least))))
+    assert (foreground[alpha > 0] == colour).all()
+
+
+def test_a_recipe_says_that_colours_are_multiplied(tmp_path: Path) -> None:
+    put(tmp_path / "things" / "plum.png", saved(multiplied(soft_disc((200, 30, 40)))))
+    source = {"type": "rgba_folder", "path": tmp_path / "things"}
+    run(recipe(tmp_path / "recipe.yaml", source), tmp_path / "refused")
+    assert fates(tmp_path / "refused") == {"plum.png": "premultiplied"}
+    run(recipe(tmp_path / "told.yaml", source | {"premultiplied": True}), tmp_path / "told")
+    sample = next(iter(DataSet(tmp_path / "told")))
+    assert np.abs(sample.foreground[sample.alpha > 64].astype(int) - (200, 30, 40)).max() <= 3
+
+
+def saved(pixels: NDArray[np.uint8], kind: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **options)
+    return file.getvalue()
+
+
+def sixteen_bits(pixels: NDArray[np.uint8], suffix: str) -> bytes:
+    """The same picture in 16 bits a channel."""
+    return cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA).astype(np.uint16) * 257)[1].tobytes()
+
+
+FILES: dict[str, Callable[[NDArray[np.uint8]], bytes]] = {
+    "8-bit TIFF": lambda p: saved(p, "TIFF", compression="tiff_lzw"),
+    "16-bit PNG": lambda p: sixteen_bits(p, ".png"),
+    "16-bit TIFF": lambda p: sixteen_bits(p, ".tiff"),
+    "WebP": lambda p: saved(p, "WEBP", lossless=True, exact=True),
+}
+if "AVIF" in FORMATS:
+    FILES["AVIF"] = lambda p: saved(p, "AVIF", quality=100, subsampling="4:4:4")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_cut_out_is_read_from_every_kind_of_file(kind: str) -> None:
+    pixels = np.asarray(soft_disc((200, 130, 40)))
+    foreground, alpha = decode(FILES[kind](pixels))
+    near = 3 if kind == "AVIF" else 0
+    assert np.abs(alpha.astype(int) - pixels[..., 3]).max() <= near
+    assert np.abs(foreground.astype(int) - pixels[..., :3])[alpha > 8].max() <= near
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_a_cut_out_s_colour_profile_is_honoured_as_a_picture_s_is(kind: str) -> None:
+    pixels = np.asarray(soft_disc((200, 30, 40)))
+    profile = swapped_primaries(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    foreground, alpha = decode(saved(pixels, kind, icc_profile=profile, **options))
+    assert np.array_equal(alpha, pixels[..., 3])
+    assert np.abs(foreground[alpha > 0].astype(int) - (40, 30, 200)).max() <= 2
+    assert np.array_equal(foreground, decode_picture(saved(pixels, kind, icc_profile=profile, **options)))
+
+
+def associated(tiff: bytes) -> bytes:
+    """The TIFF with ExtraSamples "associated alpha", written over that tag or over that of the sample format."""
+    data = bytearray(tiff)
+    (start,) = struct.unpack_from("<I", data, 4)
+    entries = [start + 2 + 12 * i for i in range(struct.unpack_from("<H", data, start)[0])]
+    place = max(entry for entry in entries if struct.unpack_from("<H", data, entry)[0] in (338, 339))
+    struct.pack_into("<HHIHH", data, place, 338, 3, 1, 1, 0)
+    return bytes(data)
+
+
+def test_a_tiff_that_says_that_its_colours_are_multiplied_is_divided_without_being_told() -> None:
+    straight = np.asarray(soft_disc((200, 30, 40)))
+    pixels = multiplied(soft_disc((200, 30, 40)))
+    for data in (saved(pixels, "TIFF"), sixteen_bits(pixels, ".tiff")):
+        foreground, alpha = decode(associated(data))
+        assert np.array_equal(alpha, straight[..., 3])
+        assert np.abs(foreground[alpha > 64].astype(int) - (200, 30, 40)).max() <= 2
+
+
+def test_medium_format_is_not_too_large(tmp_path: Path) -> None:
+    width, height, fault = probe(_bomb(tmp_path, 12_000, 10_000).read_bytes())
+    assert (width, height, fault) == (12_000, 10_000, None)
 
 
 def test_what_the_header_tells_is_known_when_planning(tmp_path: Path) -> None:
@@ -224,7 +357,7 @@ def test_a_changed_or_lost_file_stops_the_run_and_is_named(tmp_path: Path) -> No
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no PNG or WebP"):
+    with pytest.raises(UsageError, match="no picture of a kind that has alpha"):
         list_items(tmp_path)
     with pytest.raises(UsageError, match="is no folder"):
         list_items(tmp_path / "nowhere")
@@ -251,6 +384,17 @@ def test_framing_keeps_an_object_whole_and_its_colour_true(
     moved, shifted = moved_within(foreground, matte, 1.0, -1.0, 0.0)
     assert np.sort(shifted.ravel()).tobytes() == np.sort(matte.ravel()).tobytes()
     assert np.abs(moved.astype(int) - colour).max() <= 1
+
+
+def test_a_large_picture_is_shrunk_in_bands_as_it_would_be_whole() -> None:
+    height, width, factor = 2 * BAND * 3 + 60, 240, 3
+    alpha = np.random.default_rng(0).integers(0, 256, (height, width)).astype(np.uint8)
+    picture = np.random.default_rng(1).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    foreground, matte = shrunk_in_bands(picture, alpha, factor)
+    whole, whole_matte = resized(picture, alpha, height // factor, width // factor)
+    assert np.array_equal(foreground, whole)
+    assert np.array_equal(matte, whole_matte)
+    assert shrunk_in_bands(picture[:-1, :-2], alpha[:-1, :-2], factor)[1].shape == matte.shape
 
 
 def test_solid_and_clear_stay_exact_when_resized() -> None:

@@ -14,6 +14,7 @@ from factory.cli.making import making_app
 from factory.cli.recipes import recipes_app
 from factory.cli.training import training_app
 from factory.errors import FactoryError, Interrupted
+from factory.home import at_home
 
 app = typer.Typer(
     name="factory",
@@ -50,9 +51,10 @@ def version(
 
 def main(arguments: list[str] | None = None) -> None:
     """The program. Errors a user can mend are one sentence on stderr; --debug gives the traceback before it."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
     try:
-        app(arguments)
+        app([_at_home(argument) for argument in given])
     except FactoryError as error:
         _leave(error, error.exit_code, debug)
     except KeyboardInterrupt:
@@ -60,6 +62,12 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001  (a fault of ours: one sentence here as well)
         sentence = f"unexpected {type(error).__name__} ({error}): --debug shows where; please report it."
         _leave(error, 1, debug, " ".join(sentence.split()))
+
+
+def _at_home(argument: str) -> str:
+    """Also after the = of `--out=~/set`, where shells leave it."""
+    flag, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{flag}{equals}{at_home(value)}"
 
 
 def _leave(error: Exception, code: int, debug: bool, sentence: str = "") -> None:

@@ -94,7 +94,7 @@ def export(
 
 @looking_app.command()
 def evaluate(
-    pred: Annotated[Path, typer.Argument(help="Predicted mattes: a folder of PNGs, or a data set.")],
+    pred: Annotated[Path, typer.Argument(help="Predicted mattes: a folder of pictures, or a data set.")],
     gt: Annotated[Path, typer.Argument(help="True mattes, matched by name or key.")],
     region: Annotated[
         Literal["whole", "unknown"] | None,

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from factory.errors import UsageError
+from factory.errors import UsageError, quoted
 
 
 def recipe_fields(path: Path, job: str = "") -> dict[str, Any]:
@@ -19,7 +19,7 @@ def recipe_fields(path: Path, job: str = "") -> dict[str, Any]:
     if "job" not in fields:
         raise UsageError(f"{path} does not say what it is a recipe of: write `job: {job or 'build-green100k'}` in it.")
     if job and fields["job"] != job:
-        raise UsageError(f"{path} is a recipe of job {fields['job']!r}, not {job!r}: use `factory run {path}`.")
+        raise UsageError(f"{path} is a recipe of job {fields['job']!r}, not {job!r}: use `factory run {quoted(path)}`.")
     if _lies_in_its_set(found):
         fields["out"] = str(found.parent)  # the set may have been moved
     fields.setdefault("out", f"runs/{found.stem}")

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import yaml
 
-from factory.errors import UsageError
+from factory.errors import UsageError, quoted
 from factory.models.folder import check_weights, files_fingerprint, is_hub_name, read_json
 
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "model"  # ships with the package
@@ -28,7 +28,7 @@ def resolve(name: str) -> Path:
     if is_hub_name(name):
         raise UsageError(
             f"--model {name}: there is no such folder, and nothing is downloaded unasked; if it is a model on the "
-            f"Hugging Face hub, run `hf download {name} --local-dir {folder.name}` and give that folder"
+            f"Hugging Face hub, run `hf download {name} --local-dir {quoted(folder.name)}` and give that folder"
         )
     raise UsageError(f"--model {name}: there is no such folder; give a folder with a {INDEX} inside")
 

@@ -1,8 +1,8 @@
 """What became of each source's items: found, used, turned down, and how that compares with the paper's count."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from factory.engine.plan import Plan
 from factory.shards.commit import CommitRecord
@@ -15,6 +15,8 @@ class SourceCount:
     title: for people.  found: items in its folder (−1: it has no end).  excluded: of them kept out of the plan.
     paper: how many the paper used (0: it did not).  allowed: share of the items that may fail.
     unknown_words: of its prompts, those that the model was never taught.
+    padding: slots that only fill a shard up.  unusable: slots of items that planning found bad.
+    passed_over: suffix → files in its folder that are not read.
     Of the shards made so far: asked, the attempts made; used, samples accepted; rejected, attempts that a gate turned
     down; failed, items with bad data; unfilled, slots of an endless source that no attempt filled.
     """
@@ -26,6 +28,9 @@ class SourceCount:
     paper: int = 0
     allowed: float = 0.0
     unknown_words: Sequence[str] = ()
+    padding: int = 0
+    unusable: int = 0
+    passed_over: Mapping[str, int] = field(default_factory=dict)
     asked: int = 0
     unfilled: int = 0
     used: int = 0
@@ -60,6 +65,14 @@ def _place(name: str) -> int:
     """In the recipe: a source's name ends in it, and the plan's file sorts by name."""
     number = name.rpartition("-")[2]
     return int(number) if number.isdigit() else -1
+
+
+def passed_over(kinds: Mapping[str, int]) -> str:
+    """How many files of which kinds are not read, for people."""
+    number = sum(kinds.values())
+    ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    told = ", ".join(f"{count:,} {kind}" for kind, count in ordered)
+    return f"{number:,} file{'s' if number > 1 else ''} passed over: {told}"
 
 
 def table(counts: Sequence[SourceCount]) -> list[str]:

@@ -17,6 +17,7 @@ class Prepared:
     plan: Plan
     tables: Mapping[str, pa.Table]
     remarks: list[str] = field(default_factory=list)
+    unusable: Mapping[str, int] = field(default_factory=dict)  # table → rows that are known to become no sample
 
 
 @dataclass
@@ -30,5 +31,6 @@ class Draft:
     places: dict[str, str] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    unusable: dict[str, int] = field(default_factory=dict)  # table → rows that are known to become no sample
     members: Members = ()  # of an input set; () takes those that the job declares
     shard_size: int = 0  # > 0: taken from an input set

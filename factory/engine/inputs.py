@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from factory.shards.durable import appearing
 
@@ -29,6 +30,13 @@ def content_hash(table: pa.Table) -> str:
 def make_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """A table in one chunk, so that its buffers (and its hash) follow from the rows alone."""
     return pa.Table.from_pylist(list(rows)).combine_chunks()
+
+
+def holes(table: pa.Table | None) -> int:
+    """How many rows ask for nothing."""
+    if table is None or HOLE not in table.column_names:
+        return 0
+    return int(pc.sum(table[HOLE]).as_py() or 0)
 
 
 def write_inputs(table: pa.Table, path: Path) -> None:

@@ -109,6 +109,12 @@ class Plan:
         """How many samples the set has when every slot is filled."""
         return self._slot_ends[-1] if self.segments else 0
 
+    @property
+    def samples(self) -> int:
+        """How many samples the set can have: its slots without padding and without items that are known to be bad."""
+        lost = sum(int(count.get(name, 0)) for count in self.census.values() for name in ("padding", "unusable"))
+        return self.slots - lost
+
     def shard(self, number: int) -> Shard:
         """Raises IndexError outside 0..shards-1."""
         if not 0 <= number < self.shards:

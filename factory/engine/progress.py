@@ -68,7 +68,7 @@ class Tally:
         """Count a committed shard."""
         self.accepted += accepted
         self.attempts += attempts
-        self.slots += slots
+        self.slots += min(slots, attempts)  # for padding no attempt is made
 
     @property
     def done(self) -> int:

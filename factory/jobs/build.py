@@ -66,7 +66,7 @@ def plan(recipe: BuildRecipe, memory: Memory) -> Draft:
     finite = [entry for entry in recipe.sources if isinstance(entry, FiniteEntry)]
     absent = [entry for entry in finite if _is_absent(entry)]
     if absent:
-        places = ", ".join(str(entry.path) for entry in absent)
+        places = ", ".join(str(entry.path.resolve()) for entry in absent)
         draft.remarks.append(f"absent or empty, and passed over, as the recipe allows: {places}.")
     for files in finite:
         if recipe.out.resolve().is_relative_to(files.path.resolve()):
@@ -86,10 +86,10 @@ def _is_absent(entry: FiniteEntry) -> bool:
     if entry.path.is_dir():
         return entry.optional and all(path.name.startswith(".") for path in entry.path.iterdir())
     if entry.path.exists():
-        raise UsageError(f"the recipe's {entry.path} is a file: name the folder that it lies in.")
+        raise UsageError(f"the recipe's {entry.path.resolve()} is a file: name the folder that it lies in.")
     if not entry.optional:
         raise UsageError(
-            f"the recipe's folder {entry.path} does not exist: mend its path, or mark it `optional: true`."
+            f"the recipe's folder {entry.path.resolve()} does not exist: mend its path, or mark it `optional: true`."
         )
     return True
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from factory.engine.draft import Prepared
-from factory.engine.inputs import content_hash
+from factory.engine.draft import Draft, Prepared
+from factory.engine.inputs import content_hash, holes
 from factory.engine.plan import Plan
 from factory.engine.software import software
 from factory.engine.survey import Memory
@@ -41,13 +41,27 @@ def prepare(recipe: RunSettings, memory: Memory = NO_MEMORY) -> Prepared:
         segments=tuple(draft.segments),
         settings=_plain(draft.settings),
         members=draft.members or job.members,
-        census=_plain(draft.census),
+        census=_plain(_with_lost_slots(draft)),
         inputs={name: content_hash(table) for name, table in draft.tables.items()},
         weights=draft.weights,
         places=draft.places,
         software=dict(software()),
     )
-    return Prepared(plan, draft.tables, draft.remarks)
+    return Prepared(plan, draft.tables, draft.remarks, draft.unusable)
+
+
+def _with_lost_slots(draft: Draft) -> dict[str, dict[str, Any]]:
+    """The census, with what each source's slots can never give."""
+    counts = {name: dict(count) for name, count in draft.census.items()}
+    for segment in draft.segments:
+        for name, rows in (
+            ("padding", holes(draft.tables.get(segment.table))),
+            ("unusable", draft.unusable.get(segment.table, 0)),
+        ):
+            if rows:
+                count = counts.setdefault(segment.source, {})
+                count[name] = count.get(name, 0) + rows * (segment.slots // segment.rows)
+    return counts
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def evaluate(
 ) -> Evaluation:
     """Score every matte that both sides have, and name every one that could not be scored.
 
-    prediction, truth: folders of PNG mattes, or data sets; see matte_sets.py for what names a matte.
+    prediction, truth: folders of mattes, or data sets; see matte_sets.py for what names a matte.
     region: where to measure. "unknown" needs a folder of trimaps, or derives them from the true mattes.
     parquet: also write the table there.  progress: (pictures done, in all).
     Raises UsageError where nothing could begin: no mattes, no common name, flags that contradict each other.
@@ -142,7 +142,7 @@ def _read(side: str, name: str, places: Mapping[str, Place]) -> Matte:
     try:
         return read_matte(places[name])
     except DataError as error:
-        raise DataError(error.kind, f"the {side} is {error}") from None
+        raise DataError(error.kind, f"the {side}: {error}") from None
 
 
 def _read_trimap(name: str, trimaps: Mapping[str, Place], target: Matte) -> Matte:

@@ -20,12 +20,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from factory.errors import DataError, UsageError
+from factory.errors import DataError, UsageError, quoted
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.keying import dominance
 from factory.greenscreen.plates import open_to_border
 from factory.greenscreen.resizing import size_within
 from factory.greenscreen.unmixing import straight, unmixed
+from factory.pictures.picture import decode_layers, open_picture
 from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture
 from factory.shards.data_set import DataSet
@@ -33,7 +34,6 @@ from factory.shards.layout import Layout
 from factory.shards.manifest import UNREADABLE
 from factory.shards.marking import SOURCE_TYPE, SYSTEM, TOOL, TOOL_NAME, marks_in
 from factory.shards.reader import Stored
-from factory.sources.files.picture import MAX_PIXELS, open_picture, upright
 
 Floats = NDArray[np.float32]
 
@@ -89,7 +89,7 @@ class Identification:
             system = f", by {self.marks[SYSTEM]}" if self.marks.get(SYSTEM) else ""
             lines.append(f"  its mark: {self.marks[SOURCE_TYPE].rpartition('/')[2]}{system}")
         if self.verdict in {"exact", "near"}:
-            lines.append(f"  more: factory show {self.dataset} {self.key}")
+            lines.append(f"  more: factory show {quoted(self.dataset)} {self.key}")
         return "\n".join(lines)
 
 
@@ -134,18 +134,13 @@ def identify(picture: Path, dataset: Path) -> Identification:
 
 
 def _decode(data: bytes) -> _Shown:
-    image = upright(open_picture(data, MAX_PIXELS), data)
-    if not image.has_transparency_data:
-        return _Shown(np.asarray(image.convert("RGB")), None)
-    rgba = np.asarray(image.convert("RGBA"))
-    if rgba[..., 3].min() == 255:
-        return _Shown(np.ascontiguousarray(rgba[..., :3]), None)
-    return _Shown(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]))
+    colour, alpha = decode_layers(data)
+    return _Shown(colour, None if alpha is None or alpha.min() == 255 else alpha)
 
 
 def _marks(data: bytes) -> dict[str, str]:
-    """The XMP in a picture file of any kind that Pillow reads."""
-    packet = open_picture(data, MAX_PIXELS).info.get("xmp", b"")
+    """The XMP in a picture file of any kind that is read."""
+    packet = open_picture(data).info.get("xmp", b"")
     return marks_in(packet.encode() if isinstance(packet, str) else packet)
 
 
@@ -185,7 +180,7 @@ def _accepted(dataset: Path) -> Iterator[pa.Table]:
                     rows = pa.Table.from_batches([batch])
                     yield rows.filter(pc.equal(rows["status"], "accepted"))
         except UNREADABLE as error:
-            raise UsageError(f"{path} cannot be read: `factory verify {dataset}` tells what to do.") from error
+            raise UsageError(f"{path} cannot be read: `factory verify {quoted(dataset)}` tells what to do.") from error
 
 
 # --- by looks -----------------------------------------------------------------------------------------------------
@@ -200,7 +195,8 @@ def _find_near(shown: _Shown, dataset: Path) -> tuple[str, str, int, float] | No
         try:
             stored = samples[key]
         except DataError as error:
-            raise UsageError(f"sample {key} is damaged ({error}): `factory verify {dataset}` tells more.") from error
+            more = f"`factory verify {quoted(dataset)}` tells more"
+            raise UsageError(f"sample {key} is damaged ({error}): {more}.") from error
         member, difference, contrast = _difference(shown, stored, ground, guesses[0][1])
         if difference <= min(LEVELS, SHARE * contrast) and (best is None or difference < best[3]):
             best = (key, member, distance, difference)

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from factory.engine.census import census
 from factory.engine.draft import Prepared
 from factory.engine.extend import as_begun_at_once, extended
-from factory.engine.inputs import HOLE
+from factory.engine.inputs import holes
 from factory.engine.plan import Plan, Segment, differences, read_plan
 from factory.engine.survey import Memory
 from factory.errors import count_of
@@ -53,11 +51,9 @@ def plan_text(recipe: RunSettings) -> str:
 
 
 def _samples(prepared: Prepared, segment: Segment) -> int:
-    """How many samples a segment asks for: its slots but those of holes."""
-    table = prepared.tables.get(segment.table)
-    if table is None or HOLE not in table.column_names:
-        return segment.slots
-    return segment.slots - int(pc.sum(table[HOLE]).as_py()) * (segment.slots // segment.rows)
+    """How many samples a segment can have: its slots but those of holes and of items that are known to be bad."""
+    lost = holes(prepared.tables.get(segment.table)) + prepared.unusable.get(segment.table, 0)
+    return segment.slots - lost * (segment.slots // segment.rows if lost else 0)
 
 
 def _forecast(plan: Plan, records: list[CommitRecord]) -> list[str]:
@@ -69,12 +65,14 @@ def _forecast(plan: Plan, records: list[CommitRecord]) -> list[str]:
     if accepted:
         bytes_each = sum(record.tar.bytes for record in records) / accepted
         seconds = sum(record.seconds["total"] for record in records) / len(records)
-        lines.append(f"  about {size(bytes_each * plan.slots)} in all, {size(bytes_each)} a sample, as measured so far")
+        lines.append(
+            f"  about {size(bytes_each * plan.samples)} in all, {size(bytes_each)} a sample, as measured so far"
+        )
         lines.append(f"  about {seconds * left / 3600:.1f} worker-hours left, {seconds:.0f} s a shard")
         return lines
     if side := _side(plan):
         bytes_each = side**2 * BYTES_PER_PIXEL
-        lines.append(f"  about {size(bytes_each * plan.slots)} (an estimate: {BYTES_PER_PIXEL} bytes a pixel)")
+        lines.append(f"  about {size(bytes_each * plan.samples)} (an estimate: {BYTES_PER_PIXEL} bytes a pixel)")
     lines.append("  time and exact size: known after the first shard; run `factory plan` again then")
     return lines
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from factory.errors import DataError, MachineError
+from factory.engine.census import passed_over
+from factory.errors import DataError, MachineError, quoted
 from factory.review.cards import Card, accepted_card, rejected_card
 from factory.review.choice import GROUPS, choose
 from factory.review.contact_sheet import contact_sheet
@@ -76,7 +77,7 @@ def _read(samples: DataSet, key: str) -> Stored:
     try:
         return samples[key]
     except DataError as error:
-        raise MachineError(f"{error}: `factory verify {samples.root}` names all that is broken.") from error
+        raise MachineError(f"{error}: `factory verify {quoted(samples.root)}` names all that is broken.") from error
 
 
 def _sweep(folder: Path, wanted: set[str]) -> None:
@@ -99,7 +100,7 @@ def _context(layout: Layout, digest: Digest, cards: Sequence[Card], refused: Seq
         "name": layout.root.resolve().name,
         "digest": digest,
         "plan": plan,
-        "asked": plan.slots,
+        "asked": plan.samples,
         "sources": digest.counts if are_told_apart(digest.counts) else [],
         "total": total(digest.counts),
         "of_the_papers": of_the_papers(digest.counts),
@@ -136,4 +137,5 @@ def _render(context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"duration": duration, "size": size, "in_words": in_words, "definition": definition}
+    environment.filters |= {"passed_over": passed_over}
     return environment.get_template("report.html.j2").render(context)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.engine.plan import read_plan
-from factory.errors import DataError, MachineError
+from factory.errors import DataError, MachineError, quoted
 from factory.review.facts import facts
 from factory.review.thumbnails import beside, pane, pane_over_checkerboard
 from factory.sample import Picture
@@ -31,7 +31,7 @@ def show(root: Path, key: str, folder: Path | None = None) -> tuple[str, Path | 
         try:
             sample = read_row(root, accepted)
         except DataError as error:
-            raise MachineError(f"{error}: `factory verify {root}` names all that is broken.") from error
+            raise MachineError(f"{error}: `factory verify {quoted(root)}` names all that is broken.") from error
         lines, png = (
             facts({**sample.meta, "item": sample.meta.get("item") or accepted["item"]}),
             encode_png(_picture(sample)),

@@ -19,7 +19,7 @@ def status_text(data: Path) -> str:
     records = list(valid_commits(layout, plan.fingerprints))
     accepted = sum(record.accepted for record in records)
     attempts = sum(record.attempts for record in records)
-    shards, samples = count_of(plan.shards, "shard", "shards"), count_of(plan.slots, "sample", "samples")
+    shards, samples = count_of(plan.shards, "shard", "shards"), count_of(plan.samples, "sample", "samples")
     lines = [
         f"{data}: {plan.job}, {len(records):,} of {shards}, {accepted:,} of {samples}"
         + (f", {accepted / attempts:.0%} of the attempts accepted" if attempts else "")

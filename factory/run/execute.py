@@ -80,7 +80,7 @@ def carry_out(recipe: RunSettings, prepared: Prepared, run: str, say: Say) -> Re
             finished_now = finish(layout, plan, records, say)
             result = Result(
                 out,
-                plan.slots,
+                plan.samples,
                 quarantined=quarantined,
                 did_nothing=whole and not finished_now,
                 **summarise(plan, records, layout),
@@ -94,7 +94,7 @@ def carry_out(recipe: RunSettings, prepared: Prepared, run: str, say: Say) -> Re
 def make(recipe: RunSettings, order: WorkOrder, records: list[CommitRecord], diary: Diary) -> dict[int, str]:
     """Make the shards without a valid record; returns the quarantined ones."""
     plan = order.plan
-    tally = Tally(plan.slots)
+    tally = Tally(plan.samples)
     for record in records:
         tally.add(record.accepted, record.attempts, record.slots)
     done = {record.shard for record in records}

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -11,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
+from factory.pictures.muting import muted
 from factory.sample import Sample
 from factory.shards.marking import MarkingSettings, mark_members
 from factory.shards.members import JSON, MATTING, Members
 
 PLAIN_MARKS = MarkingSettings()
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 IN_WORDS = {"rgb": "picture", "fg": "foreground"}
 
 
@@ -30,7 +34,8 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
 def decode_png(data: bytes) -> NDArray[np.uint8]:
     """The 8-bit RGB or grey picture in a PNG. Raises DataError("undecodable"), MemoryError."""
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        with nullcontext() if _has_sound_chunks(data) else muted():
+            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:  # no bytes at all, or a header that asks for too many pixels
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError("a picture does not fit into memory") from error
@@ -38,6 +43,19 @@ def decode_png(data: bytes) -> NDArray[np.uint8]:
     if picture is None or picture.dtype != np.uint8 or (picture.ndim == 3 and picture.shape[2] != 3):
         raise DataError("undecodable", "a member is not an 8-bit grey or RGB PNG")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture, np.uint8)
+
+
+def _has_sound_chunks(png: bytes) -> bool:
+    """Whether all chunks are there with their checksums right: else libpng writes to stderr what is raised anyway."""
+    place = len(SIGNATURE)
+    while place + 12 <= len(png):
+        end = place + 8 + int.from_bytes(png[place : place + 4])
+        if int.from_bytes(png[end : end + 4]) != zlib.crc32(memoryview(png)[place + 4 : end]):
+            return False
+        if png[place + 4 : place + 8] == b"IEND":
+            return True
+        place = end + 4
+    return False
 
 
 def pixel_hash(picture: NDArray[np.uint8]) -> str:

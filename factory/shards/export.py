@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from factory.equation import plate_picture
-from factory.errors import DataError, UsageError
+from factory.errors import DataError, UsageError, quoted
 from factory.shards.counting import Counting, silent
 from factory.shards.durable import appearing
 from factory.shards.encoding import encode_png
@@ -93,7 +93,7 @@ def _samples(root: Path, tar: Path) -> Iterator[tuple[Stored, Mapping[str, bytes
             yield decode(key, members), members
     except DataError as error:
         raise UsageError(
-            f"{Layout(root).data / tar.name} is damaged ({error}): `factory verify {root}` says where."
+            f"{Layout(root).data / tar.name} is damaged ({error}): `factory verify {quoted(root)}` says where."
         ) from error
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from factory.errors import DataError, UsageError
+from factory.errors import DataError, UsageError, quoted
 from factory.shards.keys import KEY_DIGITS, is_key, shard_of
 from factory.shards.layout import Layout
 from factory.shards.manifest import UNREADABLE
@@ -35,7 +35,7 @@ def attempts(root: Path, key: str) -> list[dict[str, Any]]:
         try:
             rows = pq.read_table(file, filters=pc.field("key") == key, partitioning=None).to_pylist()
         except UNREADABLE as error:
-            raise UsageError(f"{file} is damaged: `factory verify {root}` tells more.") from error
+            raise UsageError(f"{file} is damaged: `factory verify {quoted(root)}` tells more.") from error
     if not rows:
         raise UsageError(f"{root} holds no sample {key}{_nearest(layout, key)}.")
     return sorted(rows, key=lambda row: row["attempt"])
@@ -64,7 +64,8 @@ def read_row(root: Path, row: dict[str, Any]) -> Stored:
     tar = layout.tar(row["shard"], row["split"])
     length = layout.store.size(tar)
     if length is None:
-        raise UsageError(f"{tar} is missing: `factory verify {root}` names what else is, running again remakes it.")
+        names_more = f"`factory verify {quoted(root)}` names what else is"
+        raise UsageError(f"{tar} is missing: {names_more}, running again remakes it.")
     begin = min((offset for offset, _ in lie.values()), default=0)
     end = max((offset + size for offset, size in lie.values()), default=0)
     if end > length:

@@ -26,7 +26,7 @@ from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.generation import GenerationTask
 from factory.diffusion.train.settings import FREE, Phase, TrainSettings
 from factory.engine.software import software
-from factory.errors import MachineError, UsageError
+from factory.errors import MachineError, UsageError, quoted
 from factory.models.folder import read_json
 from factory.models.precision import device_name, uses_bf16
 from factory.shards.durable import write_json
@@ -263,7 +263,7 @@ def base_folder(settings: TrainSettings) -> Path:
     if not folder.is_dir():
         raise UsageError(
             f"train.base: there is no folder {folder}; get a model, for example with "
-            f"`hf download stable-diffusion-v1-5/stable-diffusion-v1-5 --local-dir {folder}`"
+            f"`hf download stable-diffusion-v1-5/stable-diffusion-v1-5 --local-dir {quoted(folder)}`"
         )
     return folder
 

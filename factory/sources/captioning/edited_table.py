@@ -39,7 +39,7 @@ def read_rows(table: Path) -> list[TableRow]:
     try:
         data = table.read_bytes()
     except FileNotFoundError as error:
-        raise UsageError(f"{table}: there is no such file.") from error
+        raise UsageError(f"{table.resolve()}: there is no such file.") from error
     except OSError as error:
         raise UsageError(f"{table} cannot be read ({error.strerror}).") from error
     if suffix == ".parquet":

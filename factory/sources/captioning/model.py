@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from factory.errors import UsageError
+from factory.errors import UsageError, quoted
 from factory.models.folder import check_weights, files_fingerprint, is_hub_name, read_json
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
@@ -68,7 +68,7 @@ def _downloaded(name: str) -> Path:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise UsageError(
             f"captions: {name} cannot be fetched from the Hugging Face hub ({reason}); where there is a network run "
-            f"`hf download {name} --local-dir {name.rpartition('/')[2]}` and give that folder"
+            f"`hf download {name} --local-dir {quoted(name.rpartition('/')[2])}` and give that folder"
         ) from error
 
 

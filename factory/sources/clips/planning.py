@@ -7,7 +7,7 @@ from factory.engine.inputs import HOLE, make_table
 from factory.engine.plan import Segment
 from factory.sources.clips.stretches import pack
 from factory.sources.entry import FiniteEntry, Planning, Row
-from factory.sources.files.planning import count, drawn, with_table_captions
+from factory.sources.files.planning import count, drawn, note_unusable, with_table_captions
 
 
 def plan_clips(
@@ -33,6 +33,7 @@ def plan_clips(
     draft.settings["sources"][name] = source
     draft.places[name] = str(entry.path.resolve())
     draft.tables[f"{name}-clips"] = make_table(clips)
+    note_unusable(draft, title, "clips", clips)
     for split, whole in stretches.items():
         thinned = [[row for row in stretch if row["path"] in chosen] for stretch in whole]
         of_split = [stretch for stretch in thinned if stretch]
@@ -44,6 +45,9 @@ def plan_clips(
         packed = pack(told, planning.shard_size)
         if entry.repeat > 1:  # each round begins a shard, and so has other framings; stretches stay whole
             packed += [None] * (-len(packed) % planning.shard_size)
+        draft.unusable[f"{name}-{split}"] = sum(
+            bool(clips[row["clip"]]["error_kind"]) for stretch in told for row in stretch
+        )
         rows = [{HOLE: row is None, **(nothing if row is None else row)} for row in packed]
         table = f"{name}-{split}"
         draft.tables[table] = make_table(rows)

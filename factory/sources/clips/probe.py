@@ -17,10 +17,11 @@ from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError, UsageError
 from factory.greenscreen.keyer.clean_plate import Picture16, clean_plate
 from factory.greenscreen.keyer.screen import Screen, find_screen
+from factory.pictures.folder import files_below
 from factory.sources.clips.colour import Colours, Floats, colours_of, to_rgb, upright
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.clips.video_file import Stamps, VideoFile
-from factory.sources.files.planned import CRASH, digest, files_below, item_of, matches
+from factory.sources.files.planned import CRASH, digest, included, item_of
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -29,9 +30,11 @@ SUFFIXES = {
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv"),
     *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
 }
-CLIP_LOOK = 2  # version of what is asked of clips: earlier answers do not know `halved`, nor drawn screens
+CLIP_LOOK = 3  # version of what is asked of clips: earlier answers do not know of mirrors, bars and alpha
 LOOKED_AT = 9  # frames, spread over the clip, from which screen and plate are found
 LONG_SIDE = 1920  # of those frames while they are held together
+BLACKEST = 20 / 255  # of every pixel in a bar
+THINNEST = 0.02  # share of the frame that a bar takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,7 @@ def list_clips(folder: Path, include: Sequence[str] = ("**/*",)) -> list[str]:
     names = sorted(files_below(folder, SUFFIXES))
     if not names:
         raise UsageError(f"{folder} holds no video file: give a folder of clips ({' '.join(sorted(SUFFIXES))})")
-    return [name for name in names if any(matches(name, pattern) for pattern in include)]
+    return list(filter(included(include), names))
 
 
 def assign_split(paths: Sequence[str], share: float, seed: int) -> set[str]:
@@ -131,7 +134,10 @@ def _probed(path: Path, settings: ClipSettings, empty: ClipProbe) -> ClipProbe:
         stamps = video.stamps()
         pts = chosen(stamps, settings, video.time_base) + video.absent(stamps)
         probe = described(video, stamps, pts, settings, empty)
-        looks = [_decimated(upright_rgb(frame, probe.geometry, probe.colours)) for frame in _spread(video, probe)]
+        if video.hides_alpha:
+            raise _has_alpha()
+        looks = [_look(frame, probe) for frame in _spread(video, probe)]
+        refuse_bars(looks)
         screen = find_screen(looks)
         return replace(probe, seekable=video.seekable, screen=screen, plate=_packed(clean_plate(looks, screen)))
 
@@ -176,8 +182,12 @@ def _decided(tagged: Colours, settings: ClipSettings) -> Colours:
 
 
 def geometry_of(frame: "VideoFrame", pixel_aspect: Fraction, keyed_at: int) -> Geometry:
-    """Raises DataError("rotation") for a clip that is turned by other than quarter turns."""
+    """Raises DataError("rotation") for a clip that is mirrored, or turned by other than quarter turns."""
     rotation = frame.rotation % 360
+    if _is_mirrored(frame):
+        raise DataError(
+            "rotation", "the clip's metadata mirrors it: encode it again, ffmpeg writes frames as players show them"
+        )
     if rotation % 90:
         raise DataError("rotation", f"the clip is turned by {rotation}°: only quarter turns can be made upright")
     shown = (frame.width * pixel_aspect, Fraction(frame.height))
@@ -185,6 +195,15 @@ def geometry_of(frame: "VideoFrame", pixel_aspect: Fraction, keyed_at: int) -> G
     size = (round(shown[0] / factor), round(shown[1] / factor))
     width, height = size if rotation % 180 == 0 else size[::-1]
     return Geometry(width=width, height=height, coded_width=frame.width, coded_height=frame.height, rotation=rotation)
+
+
+def _is_mirrored(frame: "VideoFrame") -> bool:
+    """Whether the frame's display matrix, of which PyAV tells the rotation alone, has a negative determinant."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False
+    a, b, _, c, d, *_ = (int(entry) for entry in np.frombuffer(bytes(matrix), np.int32))
+    return a * d - b * c < 0
 
 
 def upright_rgb(frame: "VideoFrame", geometry: Geometry, colours: Colours) -> Floats:
@@ -225,10 +244,41 @@ def _spread(video: VideoFile, probe: ClipProbe) -> Iterator["VideoFrame"]:
             yield frame
 
 
-def _decimated(picture: Floats) -> Floats:
-    """Some of the pixels, unchanged: an average would have less noise than the frames that are keyed."""
+def _look(frame: "VideoFrame", probe: ClipProbe) -> Floats:
+    """Some of the frame's pixels, unchanged: an average would have less noise than the frames that are keyed."""
+    if any(component.is_alpha for component in frame.format.components) and _is_see_through(frame):
+        raise _has_alpha()
+    picture = upright_rgb(frame, probe.geometry, probe.colours)
     step = -(-max(picture.shape) // LONG_SIDE)
     return np.ascontiguousarray(picture[::step, ::step])
+
+
+def _has_alpha() -> DataError:
+    return DataError(
+        "alpha",
+        "the clip has an alpha channel, so it is cut out already and is not keyed: write its colours and its matte as "
+        "two clips and name them as a source of `type: public` with `dataset: videomatte240k`",
+    )
+
+
+def _is_see_through(frame: "VideoFrame") -> bool:
+    return bool(frame.to_ndarray(format="rgba")[..., 3].min() < 255)
+
+
+def refuse_bars(looks: Sequence[Floats]) -> None:
+    """Raise DataError("bars") where black bars frame every one of a clip's frames, as letterboxing leaves them.
+
+    Bars lie at both of two opposite sides; a screen that hangs before a dark wall may be black at one.
+    """
+    is_black = np.max([look.max(axis=2) for look in looks], axis=0) <= BLACKEST
+    for along, before, after in ((1, "above", "below"), (0, "at the left", "at the right")):
+        lines = is_black.all(axis=along)
+        first, last = int(np.argmin(lines)), int(np.argmin(lines[::-1]))
+        if min(first, last) > THINNEST * len(lines):
+            shares = f"{first / len(lines):.0%} {before} and {last / len(lines):.0%} {after}"
+            raise DataError(
+                "bars", f"black bars frame the clip, {shares}: crop them off (ffmpeg -vf cropdetect says how)"
+            )
 
 
 def _packed(plate: Picture16) -> bytes:

@@ -107,6 +107,11 @@ class VideoFile:
         """Width of a pixel ÷ its height."""
         return self._stream.sample_aspect_ratio or Fraction(1)
 
+    @property
+    def hides_alpha(self) -> bool:
+        """Whether there is alpha beside the frames that are decoded, as in VP8 and VP9."""
+        return self._stream.metadata.get("alpha_mode") == "1"
+
     def stamps(self) -> Stamps:
         """All time stamps, from the packets alone: nothing is decoded. Damage ends the list where it begins."""
         self._reopen()

@@ -14,6 +14,8 @@ from factory.sources.clips.planning import plan_clips
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
 from factory.sources.files.on_screen import FramingSettings
+from factory.sources.files.planned import included
+from factory.sources.files.planning import note_passed_over
 
 # Probing and keying are imported where they are used: reading a recipe loads no decoder.
 
@@ -35,7 +37,7 @@ class VideosEntry(FiniteEntry):
 def plan(planning: Planning, name: str, entry: VideosEntry) -> None:
     """Clips are looked at whole, on workers; a split takes whole clips, never some of a clip's frames."""
     from factory.sources.clips.keyed import clip_row, frame_rows  # noqa: PLC0415
-    from factory.sources.clips.probe import assign_split, list_clips, look_at_clips  # noqa: PLC0415
+    from factory.sources.clips.probe import SUFFIXES, assign_split, list_clips, look_at_clips  # noqa: PLC0415
 
     files = list_clips(entry.path, entry.include)
     if not files:
@@ -58,6 +60,7 @@ def plan(planning: Planning, name: str, entry: VideosEntry) -> None:
     framing = FramingSettings(size=planning.size, key=planning.key)
     source = {"type": entry.type, "settings": asdict(framing), "keyer": asdict(entry.keyer), "name": entry.name}
     plan_clips(planning, name, entry, source, clips=clips, stretches=stretches, title=entry.name, called=entry.name)
+    note_passed_over(planning.draft, name, entry, SUFFIXES, included(entry.include))
 
 
 def open_source(planned: PlannedSource) -> Source:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from factory.errors import UsageError
+from factory.pictures.folder import files_below
+from factory.pictures.picture import SUFFIXES
 from factory.shards.counting import Counting, silent
-from factory.sources.files.planned import digest, files_below
+from factory.sources.files.planned import digest
 
 SHIPPED = Path(__file__).with_name("test_images.txt")
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 HASHED = ("sha256", "foreground_sha256")  # of a row: the files that show the benchmark's picture
 _LINE = re.compile(r"([0-9a-f]{64})\s+(\S.*)")
 RowT = TypeVar("RowT", bound=Mapping[str, Any])
@@ -61,6 +62,7 @@ def hash_images(folder: Path, name: str, progress: Counting = silent) -> list[st
 
 
 def _read(path: Path) -> dict[str, str]:
+    path = path.resolve()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

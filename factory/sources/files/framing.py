@@ -1,5 +1,6 @@
 """Bringing an object and its matte into a square frame: resize, place, and colour beyond the edge."""
 
+import math
 from typing import Any, Literal, TypeAlias
 
 import cv2
@@ -15,6 +16,8 @@ Side: TypeAlias = Literal["left", "top", "right", "bottom"]
 Sides: TypeAlias = frozenset[Side]
 
 UNIT = np.arange(256, dtype=np.float32) / 255  # 8-bit levels as 0..1
+AT_ONCE = 40_000_000  # pixels of an object that are resized in one go, at 27 bytes each
+BAND = 256  # finished lines of a band
 TOUCHING = 0.01  # share of a side, in units of full coverage, from which on the object counts as cut by it
 
 
@@ -58,6 +61,17 @@ def resized(foreground: Picture, alpha: Matte, height: int, width: int) -> tuple
     return np.asarray(colour, np.uint8), np.asarray(levels, np.uint8)
 
 
+def shrunk_in_bands(foreground: Picture, alpha: Matte, factor: int) -> tuple[Picture, Matte]:
+    """As `resized` to a `factor`-th of both sides, some lines at a time: in float a large picture takes gigabytes."""
+    height, width = alpha.shape
+    bands = []
+    for y in range(0, height, BAND * factor):
+        end = min(y + BAND * factor, height)
+        bands.append(resized(foreground[y:end], alpha[y:end], -(-(end - y) // factor), -(-width // factor)))
+    colours, mattes = zip(*bands, strict=True)
+    return np.concatenate(colours), np.concatenate(mattes)
+
+
 def _shrinks(old: tuple[int, ...], new_size: tuple[int, int]) -> bool:
     return new_size[0] <= old[1] and new_size[1] <= old[0]
 
@@ -89,6 +103,9 @@ def framed(
     Raises DataError("cut") if there is no such other side.
     """
     left, top, right, bottom = bounds(alpha)
+    if (factor := math.ceil(math.sqrt((right - left) * (bottom - top) / AT_ONCE))) > 1:
+        foreground, alpha = shrunk_in_bands(foreground[top:bottom, left:right], alpha[top:bottom, left:right], factor)
+        left, top, right, bottom = bounds(alpha)
     wide, high = _room(size, margin, flush, "left", "right"), _room(size, margin, flush, "top", "bottom")
     across, down = wide / (right - left), high / (bottom - top)
     spans = {"left", "right"} <= flush, {"top", "bottom"} <= flush

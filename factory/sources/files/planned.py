@@ -1,8 +1,7 @@
-"""Input files: found below a folder, hashed for a plan, read only while they are those that were planned."""
+"""Input files: hashed for a plan, read only while they are those that were planned."""
 
 import hashlib
-import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wcmatch import glob
@@ -15,33 +14,6 @@ FEW = 10_000  # files that are hashed without help: it takes seconds
 CRASH = "crash", "reading it ended the process that did it"
 
 
-def files_below(folder: Path, suffixes: Collection[str], depth: int = -1) -> Iterator[str]:
-    """Files with one of these suffixes, as relative paths with POSIX separators, in no order.
-
-    Hidden files and folders are left out.  depth: 0 takes the folder's own files only, −1 all.
-    Raises UsageError for a folder that may not be read (what lies in it must not be missing without a word) and for a
-    name that is not UTF-8 (no plan can hold it).
-    """
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if depth and not name.startswith(".")]
-        below = Path(parent).relative_to(folder)
-        for name in names:
-            path = Path(parent, name)
-            if path.suffix.lower() in suffixes and not name.startswith(".") and path.is_file():
-                relative = (below / name).as_posix()
-                try:
-                    relative.encode()
-                except UnicodeEncodeError:
-                    raise UsageError(f"the file name {relative!r} is not UTF-8: rename the file.") from None
-                yield relative
-
-
-def _refuse(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):  # no folder holds no files
-        reason = f"the folder {error.filename} cannot be read ({error.strerror})"
-        raise UsageError(f"{reason}: change its permissions, or take it out.") from error
-
-
 def matches(path: str, pattern: str) -> bool:
     """Whether a glob pattern covers a whole relative path: `*` stays in its folder, `**` is any number of folders.
 
@@ -50,6 +22,11 @@ def matches(path: str, pattern: str) -> bool:
     flags = glob.GLOBSTAR | glob.DOTGLOB | glob.CASE
     whole = pattern.replace("\\", "\\\\")
     return glob.globmatch(path, whole, flags=flags) or (whole.endswith("/**") and matches(path, pattern[: -len("/**")]))
+
+
+def included(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Whether one of the patterns covers a path, see `matches`."""
+    return lambda path: any(matches(path, pattern) for pattern in patterns)
 
 
 def item_of(root: Path, *paths: str) -> Item:

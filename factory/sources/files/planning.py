@@ -1,13 +1,17 @@
 """What the planners of finite sources share: the census, the drawing of items, captions, one segment."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import Any
 
+from factory.engine.census import passed_over
 from factory.engine.draft import Draft
 from factory.engine.inputs import make_table
 from factory.engine.plan import Segment
-from factory.errors import count_of
+from factory.errors import count_of, some
+from factory.pictures.folder import all_files_below
 from factory.sources.captioning.table import read_caption_table, with_captions
 from factory.sources.entry import FiniteEntry, Planning, Row
 from factory.sources.files.benchmark_images import excluded
@@ -36,6 +40,7 @@ def plan_pictures(
         return
     chosen = drawn(planning, entry, [row["path"] for row in allowed])
     kept = [row for row in allowed if row["path"] in chosen]
+    draft.unusable[name] = note_unusable(draft, title, "pictures", kept)
     draft.settings["sources"][name] = source
     draft.places[name] = str(entry.path.resolve())
     draft.tables[name] = make_table(with_table_captions(draft, entry, kept))
@@ -54,6 +59,35 @@ def count(
         "paper": entry.paper or paper,
         "allowed": entry.allowed_failures,
     }
+
+
+def note_unusable(draft: Draft, title: str, what: str, rows: Sequence[Row]) -> int:
+    """Name the items in which planning found a fault (`path`, `error_kind`, `error`); returns how many there are.
+
+    They stay in the plan: each becomes a row of the manifest with its reason.
+    """
+    faults = [f"{row['path']} ({row['error']})" for row in rows if row.get("error_kind")]
+    if faults:
+        draft.remarks.append(f"{title}: {len(faults):,} of {len(rows):,} {what} cannot be used: {some(faults)}.")
+    return len(faults)
+
+
+def note_passed_over(
+    draft: Draft, name: str, entry: FiniteEntry, taken: Collection[str], concerns: Callable[[str], bool]
+) -> None:
+    """Count the files that lie in a source's folder and are not read, by kind; the census must know the source.
+
+    taken: suffixes of those that are.  concerns: whether a relative path lies where files of the source are looked for.
+    """
+    others = Counter(
+        PurePosixPath(path).suffix.lower().encode(errors="replace").decode() or "without a suffix"
+        for path in all_files_below(entry.path)
+        if entry.path / path != entry.captions and concerns(path)
+    )
+    kinds = {kind: number for kind, number in others.items() if kind not in taken}
+    if kinds:
+        draft.census[name]["passed_over"] = kinds
+        draft.remarks.append(f"{draft.census[name]['title']}: {passed_over(kinds)}.")
 
 
 def drawn(planning: Planning, entry: FiniteEntry, paths: Sequence[str]) -> set[str]:

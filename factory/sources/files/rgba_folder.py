@@ -1,4 +1,4 @@
-"""Folders of pictures with an alpha channel (PNG, WebP): entry, planner and reader of the source."""
+"""Folders of pictures with an alpha channel: entry, planner and reader of the source."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -10,16 +10,21 @@ from pydantic import Field
 
 from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError, UsageError
+from factory.pictures.cutout import Premultiplied, decode, probe
+from factory.pictures.folder import files_below
+from factory.pictures.picture import FORMATS
 from factory.sample import Matte, Origin, Picture, Request, Sample
 from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
 from factory.sources.files.on_screen import FramingSettings, painted
-from factory.sources.files.planned import FEW, files_below, item_of, matches, no_hash, read_as_planned
-from factory.sources.files.planning import plan_pictures
-from factory.sources.files.rgba import decode, probe
+from factory.sources.files.planned import FEW, included, item_of, no_hash, read_as_planned
+from factory.sources.files.planning import note_passed_over, plan_pictures
 
-SUFFIXES = {".png", ".webp"}
+CUTOUT_LOOK = "cut-out 2"  # version of what is asked of cut-outs: earlier answers refuse 16 bits and TIFF
+HAVE_NO_ALPHA = {"JPEG", "BMP"}
+SUFFIXES = {suffix for kind, suffixes in FORMATS.items() if kind not in HAVE_NO_ALPHA for suffix in suffixes}
+KINDS = " ".join(sorted(SUFFIXES))
 
 
 class RgbaFolderEntry(FiniteEntry):
@@ -28,6 +33,7 @@ class RgbaFolderEntry(FiniteEntry):
     type: Literal["rgba_folder"] = "rgba_folder"
     include: Annotated[tuple[str, ...], Field(min_length=1)] = ("**/*",)  # glob patterns below the folder
     caption_from: Literal["file", "folder"] = "file"
+    premultiplied: Premultiplied = None  # whether the colours are multiplied by alpha; None refuses what looks so
     licence: str = ""
     attribution: str = ""
 
@@ -45,7 +51,7 @@ def plan(planning: Planning, name: str, entry: RgbaFolderEntry) -> None:
     if not rows:
         wanted = ", ".join(entry.include)
         if not entry.optional:
-            raise UsageError(f"{entry.path} holds no PNG or WebP picture that matches {wanted}: mend `include`.")
+            raise UsageError(f"{entry.path} holds no picture ({KINDS}) that matches {wanted}: mend `include`.")
         planning.draft.remarks.append(
             f"{entry.path} holds no picture that matches {wanted}: its source is passed over."
         )
@@ -53,7 +59,9 @@ def plan(planning: Planning, name: str, entry: RgbaFolderEntry) -> None:
     title, _ = entry.known_as()
     own = RgbaSettings(size=planning.size, key=planning.key, source=title)
     source = {"type": entry.type, "settings": asdict(own)}
-    plan_pictures(planning, name, entry, source, [row | {"source": title} for row in rows], title=title)
+    known = {} if entry.premultiplied is None else {"premultiplied": entry.premultiplied}
+    plan_pictures(planning, name, entry, source, [row | known | {"source": title} for row in rows], title=title)
+    note_passed_over(planning.draft, name, entry, SUFFIXES, included(entry.include))
 
 
 def open_source(planned: PlannedSource) -> "RgbaFolder":
@@ -67,7 +75,7 @@ KIND = SourceKind(RgbaFolderEntry, plan, {"rgba_folder": open_source})
 def look_at_cutouts(surveyor: Surveyor, root: Path, paths: Sequence[str]) -> list[Answer]:
     """A first look at each picture, asked through a surveyor."""
     items = [item_of(root, path) for path in paths]
-    return surveyor("pictures", "cut-out", _cutout, items, crashed=no_hash, few=FEW)
+    return surveyor("pictures", CUTOUT_LOOK, _cutout, items, crashed=no_hash, few=FEW)
 
 
 def _cutout(path: str) -> Answer:
@@ -112,11 +120,12 @@ def list_items(
     captions: take the name of an object from its file or from the folder it lies in.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder: give a folder of PNG or WebP pictures with alpha")
+        raise UsageError(f"{folder} is no folder: give a folder of pictures with alpha")
     found = sorted(files_below(folder, SUFFIXES))
     if not found:
-        raise UsageError(f"{folder} holds no PNG or WebP file: give a folder of pictures with alpha")
-    paths = [path for path in found if any(matches(path, pattern) for pattern in include)]
+        raise UsageError(f"{folder} holds no picture of a kind that has alpha ({KINDS}): give a folder of cut-outs")
+    is_included = included(include)
+    paths = [path for path in found if is_included(path)]
     rows, folder_name = [], folder.resolve().name
     for path, seen in zip(paths, look(paths), strict=True):
         name = name_from_path(folder_name, path, captions)
@@ -134,7 +143,7 @@ class RgbaSettings(FramingSettings):
 
 @dataclass(frozen=True, slots=True)
 class RgbaFolder:
-    """A finite source: the request's `item` is a row of `list_items(folder)`."""
+    """A finite source: the request's `item` is a row of `list_items(folder)`, and `premultiplied` where it is known."""
 
     folder: Path
     settings: RgbaSettings
@@ -146,7 +155,7 @@ class RgbaFolder:
     def _sample_or_fault(self, request: Request) -> Sample | DataError:
         data = read_as_planned(self.folder / str(request.item["path"]), str(request.item["sha256"]))
         try:
-            foreground, alpha = decode(data)
+            foreground, alpha = decode(data, request.item.get("premultiplied"))
         except DataError as fault:
             return fault
         return self._sample(request, foreground, alpha)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -15,7 +16,7 @@ from factory.sources.clips.settings import ClipSettings
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, SourceKind
 from factory.sources.files.on_screen import FramingSettings
 from factory.sources.files.planned import look_at_files
-from factory.sources.files.planning import count, plan_pictures
+from factory.sources.files.planning import count, note_passed_over, plan_pictures
 from factory.sources.public.listing import list_pairs, public_set, row_of
 from factory.sources.public.registry import Pair, PublicSet
 
@@ -50,7 +51,15 @@ def plan(planning: Planning, name: str, entry: PublicEntry) -> None:
     pairs = _without_test(planning.draft, entry, public, list_pairs(public, entry.path))
     if public.kind == "videos":
         _plan_videos(planning, name, entry, public, pairs)
-        return
+    else:
+        _plan_pictures(planning, name, entry, public, pairs)
+    files = [PurePosixPath(path) for pair in pairs for path in pair.files]
+    taken, folders = {file.suffix.lower() for file in files}, {file.parent for file in files}
+    note_passed_over(planning.draft, name, entry, taken, lambda path: PurePosixPath(path).parent in folders)
+
+
+def _plan_pictures(planning: Planning, name: str, entry: PublicEntry, public: PublicSet, pairs: Sequence[Pair]) -> None:
+    """Pictures with mattes."""
     if not pairs:
         count(planning.draft, name, entry, title=public.title, found=0, paper=public.paper_count)
         return

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from factory.sources.files.planned import files_below
+from factory.pictures.folder import files_below
+from factory.pictures.picture import SUFFIXES as PICTURES
 from factory.sources.public.registry import Pair
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 DEPTH = 2  # archives wrap their content in a folder, and unzip programs wrap that in another
 
 

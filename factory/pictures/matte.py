@@ -1,28 +1,29 @@
 """A matte in a file of its own, in whatever form people store one: its bytes in, 8-bit coverage out, or a fault."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from factory.errors import DataError
+from factory.pictures.picture import open_picture, upright
 from factory.sample import Matte
-from factory.sources.files.picture import MAX_PIXELS, open_picture, upright
 
 Levels = NDArray[np.uint8]
 
 COLOURLESS = 1.0  # levels by which channels of a grey picture may differ on average (JPEG), …
 STRAY = 12  # … and in all but 1 % of the pixels
+STEP = 8  # pixels between those that are looked at first, and nearly always tell
+TRIMAP, UNCERTAIN = (0, 128, 255), (0, 2, 0)  # its levels, and by how much they may differ
 FULL, CLEAR = 0.98, 0.5  # mean α of a side that is covered, and of a middle that is not
 
 
 def decode_matte(data: bytes) -> Matte:
-    """(H, W) uint8 coverage, upright: greys of 1, 8 and 16 bits, palettes and RGB without colour, alpha channels.
+    """(H, W) uint8 coverage, as `decode_levels` reads it, of an object that is there and not everywhere.
 
-    Of a grey picture with alpha the one that varies is the matte.  DataError kinds: undecodable, too_large, depth,
-    no_matte, range, empty, opaque.
+    DataError kinds beside its own: range, empty, opaque, trimap.
     """
-    image = open_picture(data, MAX_PIXELS)
-    alpha = _matte(upright(image, data))
+    alpha = decode_levels(data)
     most = int(alpha.max())
     if not most:
         raise DataError("empty", "the matte is black everywhere")
@@ -30,7 +31,36 @@ def decode_matte(data: bytes) -> Matte:
         raise DataError("range", "the matte's brightest value is 1 of 255: multiply its values, or store 1-bit pixels")
     if alpha.min() == 255:
         raise DataError("opaque", "the matte is white everywhere: nothing was cut out")
+    refuse_trimap(alpha)
     return alpha
+
+
+def decode_levels(data: bytes) -> Matte:
+    """(H, W) uint8, upright: greys of 1, 8 and 16 bits, palettes and RGB without colour, alpha channels, JPEG.
+
+    Levels are taken as they are: a colour profile has no say in coverage. Of a grey picture with alpha the one that
+    varies is the matte.  DataError kinds: undecodable, too_large, depth, no_matte.
+    """
+    return _matte(upright(open_picture(data), data))
+
+
+def refuse_trimap(alpha: Matte) -> None:
+    """Raise DataError("trimap") for a matte of 0, 128 and 255 alone, in which 128 parts the others.
+
+    Soft edges have more levels; in flat drawings with a shadow or a pane of that level, 0 and 255 touch.
+    """
+    if len(_levels(alpha[::STEP, ::STEP])) > len(TRIMAP):
+        return
+    levels = _levels(alpha)
+    if len(levels) != len(TRIMAP) or (abs(levels - TRIMAP) > UNCERTAIN).any():
+        return
+    around = cv2.dilate((alpha == 255).view(np.uint8), np.ones((3, 3), np.uint8))
+    if not np.any(around & (alpha == 0)):
+        raise DataError("trimap", f"its only levels are 0, {levels[1]} and 255: that is a trimap, not a matte")
+
+
+def _levels(alpha: Matte) -> NDArray[np.intp]:
+    return np.flatnonzero(cv2.calcHist([np.ascontiguousarray(alpha)], [0], None, [256], [0, 256]))
 
 
 def looks_inverted(alpha: Matte) -> bool:
