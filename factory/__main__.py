@@ -1,5 +1,24 @@
-"""`python -m factory`."""
+"""`factory` and `python -m factory`: from the first moment on an interrupt is one sentence, and SIGTERM is one."""
 
-from factory.cli.app import main
+import signal
+import sys
+from types import FrameType
 
-main()
+
+def main() -> None:
+    """Import the program, which takes a while, and run it."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        from factory.cli.app import main as program  # noqa: PLC0415
+    except KeyboardInterrupt:
+        sys.stderr.write("factory: interrupted.\n")
+        raise SystemExit(130) from None
+    program()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
