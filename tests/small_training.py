@@ -1,8 +1,8 @@
-"""A training that takes seconds: 16×16 pictures of discs and squares before green, a few thousand weights."""
+"""A training that takes seconds: 16×16 pictures of discs and squares before a screen, a few thousand weights."""
 
 import os
 import signal
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.equation import constant_plate
 from factory.errors import DataError
+from factory.greenscreen.colours import Colour
 from factory.greenscreen.compositing import paint_on_screen
 from factory.review.thumbnails import rejection_thumbnail
 from factory.sample import Origin, Request, Sample
@@ -28,7 +29,7 @@ from factory.shards.layout import Layout
 from factory.shards.lock import hold
 
 SIZE = 16
-GREEN = (0, 255, 0)
+GREEN, BLUE = (0, 255, 0), (0, 0, 255)
 COLOURS = {"red": (220, 30, 30), "blue": (30, 60, 220), "white": (255, 255, 255)}
 SHAPES = ("disc", "square", "screen")
 
@@ -62,7 +63,7 @@ def small_settings(data: Path, **changes: Any) -> TrainSettings:
     return TrainSettings(**(fields | changes))
 
 
-def draw(request: Request) -> Sample | DataError:
+def draw(request: Request, screen: Colour = GREEN) -> Sample | DataError:
     """Discs with soft borders, squares with binary masks, and screens with nothing before them, in turn."""
     rng = np.random.default_rng(request.seed)
     shape = SHAPES[request.slot % 3]
@@ -82,37 +83,36 @@ def draw(request: Request) -> Sample | DataError:
         licence="CC0-1.0",
         attribution="the tests",
         soft_alpha=shape != "square",
+        key_rgb=screen,
     )
-    rgb = paint_on_screen(foreground, alpha, GREEN)
+    rgb = paint_on_screen(foreground, alpha, screen)
     return Sample(
-        request=request, origin=origin, rgb=rgb, alpha=alpha, foreground=foreground, plate=constant_plate(GREEN)
+        request=request, origin=origin, rgb=rgb, alpha=alpha, foreground=foreground, plate=constant_plate(screen)
     )
 
 
-def _all(requests: Sequence[Request]) -> list[Sample | DataError]:
-    return [draw(request) for request in requests]
-
-
-def build(plan: Plan, root: Path) -> Line:
+def build(plan: Plan, root: Path, screen: Colour = GREEN) -> Line:
     """Draw and store; no gates."""
     return Line(
-        sources={"drawn": _all},
+        sources={"drawn": lambda requests: [draw(request, screen) for request in requests]},
         stages={},
         admission=lambda: lambda sample: None,
         encode=encode,
     )
 
 
-def make_set(root: Path, slots: int = 48) -> Path:
+def make_set(root: Path, slots: int = 48, screen: Colour = GREEN, seed: int = 3) -> Path:
     """A finished data set, made through the engine."""
     segments = (Segment(source="drawn", split="train", slots=slots, attempts=1),)
-    plan = Plan(job="test", seed=3, shard_size=slots, batch_size=16, threads=1, segments=segments)
+    plan = Plan(job="test", seed=seed, shard_size=slots, batch_size=16, threads=1, segments=segments)
     layout = Layout(root)
     root.mkdir(parents=True)
     write_json(layout.plan, plan.to_json(), layout.scratch)
     with hold(layout.lock, "test"):
         crew = InProcessCrew(
-            WorkOrder(root=root, run="test", plan=plan, build=build, thumbnail=rejection_thumbnail),
+            WorkOrder(
+                root=root, run="test", plan=plan, build=partial(build, screen=screen), thumbnail=rejection_thumbnail
+            ),
             lambda working: None,
         )
         Drive(crew, range(plan.shards), 1, lambda news: None).run()

@@ -4,18 +4,28 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    PNDMScheduler,
+    SchedulerMixin,
+    StableDiffusionPipeline,
+    UniPCMultistepScheduler,
+)
 from torch import Tensor, nn
 
 from factory.diffusion import model_folder
 from factory.diffusion.model_files import Prediction
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.pointwise import PointwiseLinear, use_pointwise_convolutions
-from factory.diffusion.sample.samplers import Denoiser, draw_noise, make_scheduler, sample_latents, training_marginal
+from factory.diffusion.sample.samplers import Denoiser, draw_noise, sample_latents, training_marginal
 from factory.diffusion.sample.settings import Sampler, SamplerSettings, Start, default_settings
 from factory.diffusion.sample.source import DiffuMattingSource
 from factory.diffusion.train.networks import build, build_scheduler
@@ -127,15 +137,6 @@ def test_the_training_marginal_keeps_the_screen_in_the_mean_of_the_noise() -> No
     assert float(started.std()) == pytest.approx(math.sqrt(1 - 0.0683**2), abs=0.02)
 
 
-def test_both_samplers_read_the_models_noise_schedule() -> None:
-    schedule = build_scheduler()
-    ddim, dpm = make_scheduler(schedule, "ddim"), make_scheduler(schedule, "dpm++2m")
-    assert isinstance(ddim, DDIMScheduler)
-    assert isinstance(dpm, DPMSolverMultistepScheduler)
-    assert dpm.config.use_karras_sigmas
-    assert torch.equal(ddim.alphas_cumprod, dpm.alphas_cumprod)
-
-
 def test_noise_depends_on_the_seed_alone() -> None:
     together, alone = draw_noise([7, 8, 2**63 - 1], (4, 8, 8)), draw_noise([2**63 - 1], (4, 8, 8))
     assert torch.equal(together[2:], alone)
@@ -175,6 +176,82 @@ def test_pictures_are_those_of_stock_diffusers(folder: Path, pipeline: DiffuMatt
     ).images
     rgb, _ = pipeline(PROMPTS, range(4), settings)
     assert np.abs(rgb / 255 - expected).max() <= 0.51 / 255
+
+
+SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+BASES: dict[str, SchedulerMixin] = {
+    "stable diffusion 1.5's": PNDMScheduler(**SCHEDULE, skip_prk_steps=True),
+    "ddpm": DDPMScheduler(**SCHEDULE),  # which clips
+    "euler": EulerDiscreteScheduler(**SCHEDULE, use_karras_sigmas=True),
+    "unipc": UniPCMultistepScheduler(**SCHEDULE, use_exponential_sigmas=True),
+    "dpm": DPMSolverMultistepScheduler(
+        **SCHEDULE, algorithm_type="sde-dpmsolver++", solver_order=3, solver_type="heun", euler_at_final=True
+    ),
+}
+
+
+@pytest.mark.parametrize("prediction", get_args(Prediction))
+@pytest.mark.parametrize("sampler", get_args(Sampler))
+@pytest.mark.parametrize("base", BASES)
+def test_a_base_with_any_scheduler_is_sampled_as_by_stock_diffusers(
+    folder: Path, tmp_path: Path, base: str, sampler: Sampler, prediction: Prediction
+) -> None:
+    """Stock: StableDiffusionPipeline with Stable Diffusion's own DDIM, or DPM-Solver made of that."""
+    model_scheduler = type(BASES[base]).from_config(BASES[base].config, prediction_type=prediction)
+    model_scheduler.save_pretrained(tmp_path)  # which writes its class's defaults as if the model had chosen them
+    stored = type(model_scheduler).from_pretrained(tmp_path)
+    of_stock = build_scheduler(prediction)
+    if sampler == "dpm++2m":
+        of_stock = DPMSolverMultistepScheduler.from_config(of_stock.config, use_karras_sigmas=True)
+    for own in (model_scheduler, stored):
+        assert_painted_alike(folder, own, sampler, of_stock)
+
+
+def test_a_base_without_signal_at_its_end_is_sampled_as_by_stock_diffusers(folder: Path) -> None:
+    """Zero terminal SNR: only `trailing` timesteps begin at the last one."""
+    own = DDIMScheduler.from_config(
+        build_scheduler("v_prediction").config, rescale_betas_zero_snr=True, timestep_spacing="trailing"
+    )
+    assert_painted_alike(folder, own, "ddim", own)
+
+
+def test_a_ddim_base_that_ends_at_one_goes_on_doing_so(folder: Path) -> None:
+    own = DDIMScheduler(**SCHEDULE, set_alpha_to_one=True, clip_sample=False, steps_offset=1)
+    assert_painted_alike(folder, own, "ddim", own)
+
+
+def assert_painted_alike(
+    folder: Path, model_scheduler: SchedulerMixin, sampler: Sampler, of_stock: SchedulerMixin
+) -> None:
+    """The latents of a model with this scheduler are those of stock diffusers with the other."""
+    stock = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, scheduler=of_stock)
+    stock.set_progress_bar_config(disable=True)
+    expected = stock(
+        PROMPTS[:2],
+        num_inference_steps=6,
+        guidance_scale=4.0,
+        negative_prompt=["shadow"] * 2,
+        generator=[torch.Generator("cpu").manual_seed(seed) for seed in range(2)],
+        output_type="latent",
+    ).images
+    with torch.no_grad():
+        ours = sample_latents(
+            lambda z, t, text: stock.unet(z, t, text).sample,
+            model_scheduler,
+            draw_noise(range(2), (4, 16, 16)),
+            prompt_embeds=embedded(stock, PROMPTS[:2]),
+            negative_embeds=embedded(stock, ["shadow"]),
+            key_latent=torch.zeros(1, 4, 1, 1),
+            settings=SamplerSettings(sampler=sampler, steps=6, guidance=4.0, start="noise"),
+        )
+    assert expected.abs().max() > 1.5  # latents that a clip would change
+    assert torch.allclose(ours, expected, atol=1e-4)
+
+
+def embedded(stock: StableDiffusionPipeline, texts: list[str]) -> Tensor:
+    ids = stock.tokenizer(texts, padding="max_length", return_tensors="pt").input_ids
+    hidden: Tensor = stock.text_encoder(ids).last_hidden_state
+    return hidden
 
 
 def test_every_prompt_is_encoded_once(pipeline: DiffuMattingPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +335,7 @@ def test_an_item_without_a_prompt_costs_only_itself(folder: Path) -> None:
     assert last.request.slot == 3
 
 
-def test_a_models_own_defaults_are_read_and_checked(tmp_path: Path) -> None:
+def test_a_model_scheduler_defaults_are_read_and_checked(tmp_path: Path) -> None:
     assert default_settings(tmp_path) == SamplerSettings()
     (tmp_path / "sampler.json").write_text(json.dumps({"guidance": 3.0, "negative_prompt": ""}))
     assert default_settings(tmp_path) == SamplerSettings(guidance=3.0, negative_prompt="")

@@ -4,29 +4,38 @@ import dataclasses
 import hashlib
 import json
 import multiprocessing
+import os
 import shutil
 import signal
+from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
-from small_training import COLOURS, SIZE, make_set, quiet, small_settings, train_in_child
+from program import factory_here, interrupt, start, wait_for
+from small_training import BLUE, COLOURS, GREEN, SIZE, make_set, quiet, small_settings, train_in_child
 from test_model_folder import library_messages  # noqa: F401 - a fixture
 
 from factory.diffusion import model_files, model_folder
 from factory.diffusion.sample.settings import SamplerSettings, default_settings
+from factory.diffusion.train import data as training_data
+from factory.diffusion.train.generation import GenerationTask
 from factory.diffusion.train.settings import FREE, Phase
-from factory.diffusion.train.trainer import train
+from factory.diffusion.train.trainer import Run, train
 from factory.diffusion.vocabulary import read_vocabulary
-from factory.errors import MachineError, UsageError
+from factory.errors import Interrupted, MachineError, UsageError
+from factory.jobs.recipes import to_yaml
 from factory.jobs.registry import parse
 from factory.jobs.train import JOB, TrainRecipe
 from factory.run.train import execute_training
+from factory.training.interrupts import interrupts_wait
 from factory.training.log import read_log
 from factory.training.pinned_settings import pin_settings
+from factory.training.progress import TrainingProgress
 
 torch.set_num_threads(1)  # workers multiply, not threads
 ONE_STEP = (Phase(name="generation", steps=1, batch=4, lr=1e-3),)
@@ -41,6 +50,22 @@ def weights(out: Path) -> dict[str, str]:
 def stand(out: Path) -> dict[str, tuple[int, bytes]]:
     """Every file with its time of change and content."""
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in out.rglob("*") if path.is_file()}
+
+
+def place(out: Path) -> tuple[int, int]:
+    """Phase and step of the saved state."""
+    state = torch.load(out / "state.pt", weights_only=True)
+    return state["phase"], state["step"]
+
+
+def stop_at(phase: str, step: int) -> Callable[[TrainingProgress], None]:
+    """Ends a training at once, after this step of this phase, before it is saved."""
+
+    def hear(progress: TrainingProgress) -> None:
+        if (progress.phase, progress.step) == (phase, step):
+            raise KeyboardInterrupt
+
+    return hear
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +125,102 @@ def test_a_training_killed_at_any_time_ends_in_the_same_bytes(
     assert kills > 0
     assert child.exitcode == 0
     assert weights(tmp_path / "out") == weights(finished)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_training_saves_first(
+    data: Path, finished: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """In the middle of a phase of which nothing has been saved yet; no step is lost, and the end has the same bytes."""
+
+    def interrupt(progress: TrainingProgress) -> None:
+        if (progress.phase, progress.step) == ("generation", 3):
+            os.kill(os.getpid(), number)
+
+    settings = small_settings(data, save_every=1000)
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted, match=r"phase generation is saved at step 4; run the same command again"):
+        train(settings, tmp_path / "out", interrupt)
+    assert signal.getsignal(number) == before
+    assert place(tmp_path / "out") == (1, 4)
+    train(settings, tmp_path / "out", quiet)
+    assert weights(tmp_path / "out") == weights(finished)
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    steps = []
+    with pytest.raises(KeyboardInterrupt), interrupts_wait() as interrupted:
+        for step in range(3):
+            steps.append((step, interrupted()))
+            signal.raise_signal(signal.SIGINT)
+    assert steps == [(0, False), (1, True)]
+
+
+def test_an_interrupt_that_nobody_asked_for_is_raised_at_the_end() -> None:
+    done = False
+    with pytest.raises(KeyboardInterrupt), interrupts_wait():
+        signal.raise_signal(signal.SIGTERM)
+        done = True
+    assert done
+
+
+def test_a_phase_is_saved_before_its_pictures_are_drawn(data: Path, finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "pictures").write_bytes(b"a file where the folder should be")
+    settings = small_settings(data, save_every=1000, picture_every=1000)
+    with pytest.raises(FileExistsError):
+        train(settings, out, quiet)
+    assert place(out) == (0, 6)
+    (out / "pictures").unlink()
+    train(settings, out, quiet)
+    assert weights(out) == weights(finished)
+    assert (out / "pictures" / "0-autoencoder-0000006.png").is_file()
+
+
+def test_a_training_begun_with_other_steps_is_not_gone_on_with(data: Path, tmp_path: Path) -> None:
+    """As versions before 2 of them left it: without a number."""
+    settings, out = small_settings(data), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, out, stop_at("generation", 2))
+    state = torch.load(out / "state.pt", weights_only=True)
+    del state["steps_version"]
+    torch.save(state, out / "state.pt")
+    before = stand(out)
+    with pytest.raises(UsageError, match=r"begun by another version of factory.*start again in another --out"):
+        train(settings, out, quiet)
+    assert stand(out) == before
+
+
+def test_a_set_that_has_changed_under_its_name_is_refused(data: Path, finished: Path, tmp_path: Path) -> None:
+    copied, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(data, copied)
+    settings = small_settings(copied)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, out, stop_at("generation", 2))
+    shutil.rmtree(copied)
+    make_set(copied, seed=4)
+    with pytest.raises(UsageError, match=r"data is not the set that this training began with: put that one back"):
+        train(settings, out, quiet)
+    shutil.rmtree(copied)  # the cache has all of it, but for the card
+    with pytest.raises(UsageError, match="has no manifest"):
+        train(settings, out, quiet)
+    shutil.copytree(data, copied)
+    train(settings, out, quiet)
+    assert weights(out) == weights(finished)
+
+
+def test_a_second_autoencoder_phase_changes_what_the_generation_learns_from(data: Path, tmp_path: Path) -> None:
+    once, generation = small_settings(data).phases[:2]
+    out = tmp_path / "out"
+    train(small_settings(data, phases=(once, once, generation)), out, quiet)
+    vae = model_folder.load(out / "model").vae
+    run = Run(small_settings(data, phases=(once, once, generation)), out, quiet)
+    x = training_data.pictures(run.data, np.arange(4), np.zeros(4, bool))
+    with torch.no_grad():
+        z = vae.encode(x).latent_dist.mean.numpy()
+    cached = np.memmap(out / "cache" / "latents.f16", np.float16, "r", shape=(48, 2, *z.shape[1:]))
+    np.testing.assert_allclose(cached[:4, 0], z, atol=0.02)  # the model's weights are stored in 16 bits
 
 
 def test_a_finished_folder_is_left_as_it_is(data: Path, copy: Path) -> None:
@@ -281,6 +402,81 @@ def test_training_from_the_command_line_writes_its_recipe_once(
 def test_pictures_of_another_size_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is 16×16, but the recipe trains at 32×32"):
         train(small_settings(data, size=32), tmp_path / "out", quiet)
+
+
+def test_a_blue_set_teaches_the_word_blue(tmp_path: Path) -> None:
+    data, out = make_set(tmp_path / "data", screen=BLUE), tmp_path / "out"
+    sampler = SamplerSettings(negative_prompt="", steps=3)
+    settings = small_settings(data, key_rgb=BLUE, sampler=sampler, picture_prompts=())
+    train(settings, out, quiet)
+    tokenizer = model_folder.load(out / "model").tokenizer
+    run = Run(settings, out, quiet)
+    task = run.task(settings.phases[1])
+    assert isinstance(task, GenerationTask)
+    batch = task.batch(0, 8)
+    words = tokenizer.convert_ids_to_tokens(batch.token_ids[torch.arange(8), batch.key][batch.has_caption])
+    assert set(words) == {"blue</w>"}
+    assert default_settings(out / "model").key == "blue"
+    card = (out / "model" / "README.md").read_text()
+    assert "#0000ff screen" in card
+    assert "Prompts begin with `blue screen, `" in card
+    assert '"blue screen, a ' in card
+    assert "green screen" not in card.replace("green-screen", "")
+
+
+def test_a_set_on_another_screen_than_the_prompts_would_name_is_refused(data: Path, tmp_path: Path) -> None:
+    blue = make_set(tmp_path / "blue", screen=BLUE)
+    for folder, key_rgb, word in ((blue, GREEN, "green"), (data, BLUE, "blue")):
+        with pytest.raises(UsageError, match=rf"has the screen \[.*\], but train\.key_rgb is .* {word}, .* set it to"):
+            train(small_settings(folder, key_rgb=key_rgb), tmp_path / f"on-{word}", quiet)
+
+
+def test_a_screen_without_a_word_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match=r"key_rgb \[0, 177, 64\] is no key colour: take one of \[0, 255, 0\] \(green\)"
+    ):
+        small_settings(Path(), key_rgb=(0, 177, 64))
+
+
+def test_a_dry_run_says_what_a_training_would_do(data: Path, copy: Path, tmp_path: Path) -> None:
+    def told(out: Path, *flags: str) -> str:
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text(to_yaml(TrainRecipe(out=out, train=small_settings(data))))
+        planned, dry = factory_here("plan", recipe, *flags), factory_here("train", recipe, "--dry-run", *flags)
+        assert planned == dry
+        return planned.out + planned.err
+
+    text = told(tmp_path / "new")
+    assert "from nothing, 16×16 on a green screen" in text
+    assert "data: 48 samples of train" in text
+    assert "generation: 6 steps of 4, 0.5 epochs, lr 0.001" in text
+    assert not (tmp_path / "new").exists()
+    before = stand(copy)
+    assert "is finished" in told(copy)
+    assert "started with other settings (seed)" in told(copy, "--set", "train.seed=4")
+    assert "there is no folder nowhere" in told(tmp_path / "new", "--set", "train.base=nowhere")
+    assert "is not a finished data set" in told(tmp_path / "new", "--set", "train.data=[{folder: nowhere}]")
+    assert stand(copy) == before
+
+
+def test_a_killed_start_is_one_sentence(tmp_path: Path) -> None:
+    """SIGTERM while the recipe is not even read."""
+    process = start("train", "tiny", "--out", tmp_path / "out")
+    assert wait_for(lambda: "pydantic_core" in Path(f"/proc/{process.pid}/maps").read_text(), process)
+    ended = interrupt(process, signal.SIGTERM)
+    assert ended.code == 130
+    assert ended.sentence.startswith("interrupted")
+
+
+def test_numbers_that_are_none_are_never_saved(data: Path, tmp_path: Path) -> None:
+    """Although nothing is logged before the last step."""
+    phases = (Phase(name="autoencoder", steps=20, batch=2, lr=1e12, warmup=0),)
+    settings = small_settings(data, phases=phases, clip_norm=1e30, log_every=1000, save_every=1)
+    with pytest.raises(MachineError, match=r"phase autoencoder, step .* is not finite .* lower its lr"):
+        train(settings, tmp_path / "out", quiet)
+    kept = torch.load(tmp_path / "out" / "state.pt", weights_only=True)
+    tensors = [tensor for module in kept["weights"].values() for tensor in module.values()]
+    assert all(tensor.isfinite().all() for tensor in tensors)
 
 
 def test_a_loss_that_explodes_ends_the_training_with_a_word(data: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a training step computes: the autoencoder's losses, the terms of Eq. 10, draws, averages."""
 
+import copy
 import dataclasses
 import math
 from collections import Counter
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from small_training import GREEN, SIZE, make_set, quiet, small_settings
 
 from factory.diffusion import model_folder
+from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.tokenizer import build_tokenizer
 from factory.diffusion.train import autoencoder as autoencoder_training
 from factory.diffusion.train import data as training_data
@@ -23,6 +25,8 @@ from factory.diffusion.train.generation import GenerationTask, watched
 from factory.diffusion.train.settings import Phase
 from factory.diffusion.train.trainer import Run, train
 from factory.errors import UsageError
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.training import draws
 from factory.training.draws import draw_batch
 from factory.training.ema import MovingAverage, parameters
 from factory.training.log import read_log
@@ -87,7 +91,9 @@ def run(data: Path, tmp_path: Path) -> Run:
 
 def task(run: Run, with_head: bool = True, **changes: Any) -> GenerationTask:
     """What computes a step's losses, under settings changed like this."""
-    tokens = training_data.tokenize(run.components.tokenizer, run.data.captions, run.settings.template)
+    tokens = training_data.tokenize(
+        run.components.tokenizer, run.data.captions, run.settings.template, run.settings.key
+    )
     changed = dataclasses.replace(run.settings, **changes)
     return GenerationTask(run.components, run.data, run.latents(), tokens, changed, 0, run.device, with_head)
 
@@ -145,6 +151,48 @@ def test_dropped_captions_are_empty_and_carry_no_green(run: Run) -> None:
     assert task(run, caption_dropout=0.0).batch(0, 8).has_caption.all()
 
 
+def test_binary_masks_teach_head_and_edges_only_if_asked(run: Run) -> None:
+    kept, dropped = task(run, binary_as_soft=True).batch(0, 24), task(run).batch(0, 24)
+    assert kept.soft_alpha.all()
+    assert 0 < dropped.soft_alpha.sum() < 24
+
+
+def test_without_its_weight_the_detail_of_noisy_steps_counts(run: Run) -> None:
+    assert terms(task(run, detail_timestep_weight=False))["detail"] > 1.2 * terms(task(run))["detail"]
+
+
+def test_latents_are_those_of_the_present_encoder(run: Run) -> None:
+    """As a second `autoencoder` phase leaves another one behind."""
+    first, file = run.latents().copy(), run.out / "cache" / "latents.f16"
+    written = file.stat().st_mtime_ns
+    assert np.array_equal(run.latents(), first)
+    assert file.stat().st_mtime_ns == written  # encoded once
+    with torch.no_grad():
+        run.components.vae.quant_conv.weight *= 2
+        run.components.vae.quant_conv.bias *= 2
+    np.testing.assert_allclose(run.latents(), 2 * first, rtol=2e-3, atol=1e-6)
+
+
+def test_pictures_drawn_while_training_are_those_that_generate_paints(run: Run) -> None:
+    captions = ("a red disc", "a blue square")
+    pictures, masks = training_report.sample(run.components, captions, run.settings)
+    painter = DiffuMattingPipeline(copy.deepcopy(run.components))
+    prompts = training_data.templated(captions, "prefix", "green")
+    rgb, coarse = painter(prompts, range(2), training_report.drawing_settings(run.settings))
+    assert np.abs(np.stack(pictures).astype(int) - rgb).max() <= 1
+    assert np.abs(np.stack(masks)[..., 0].astype(int) - coarse).max() <= 1
+
+
+def test_the_head_does_not_scale_the_unets_step(data: Path, tmp_path: Path) -> None:
+    """Each module is clipped by itself: where clipping bites, a joint step moves the U-Net as one without the head."""
+    unets = []
+    for name in ("generation", "joint"):
+        phase = Phase(name=name, steps=4, batch=4, lr=1e-3, head_lr=1e-2, warmup=0)  # type: ignore[arg-type]
+        train(small_settings(data, phases=(phase,), clip_norm=1e-3, detail=False), tmp_path / name, quiet)
+        unets.append(model_folder.load(tmp_path / name / "model").unet.state_dict())
+    assert all(torch.equal(value, unets[1][key]) for key, value in unets[0].items())
+
+
 def test_cached_latents_are_the_encoders_means_of_both_twins(run: Run) -> None:
     latents = run.latents()
     chosen = np.array([0, 1, 5])
@@ -157,22 +205,23 @@ def test_cached_latents_are_the_encoders_means_of_both_twins(run: Run) -> None:
 
 
 @pytest.mark.parametrize("template", ["prefix", "suffix"])
-def test_the_green_that_counts_is_the_templates(template: str) -> None:
-    captions = ["a woman in a green dress", "a disc"]
-    tokenizer = build_tokenizer(training_data.templated(captions, template), 16)
-    tokens = training_data.tokenize(tokenizer, captions, template)
+@pytest.mark.parametrize("key", KEY_COLOURS)
+def test_the_key_colour_that_counts_is_the_templates(template: str, key: KeyName) -> None:
+    captions = [f"a woman in a {key} dress", "a disc"]
+    tokenizer = build_tokenizer(training_data.templated(captions, template, key), 16)
+    tokens = training_data.tokenize(tokenizer, captions, template, key)
     words = [tokenizer.convert_ids_to_tokens(row) for row in tokens.ids.tolist()]
     expected = [1, 1, 0] if template == "prefix" else [9, 5, 0]
-    assert tokens.green.tolist() == expected
-    assert [row[j] for row, j in zip(words[:2], expected[:2], strict=True)] == ["green</w>"] * 2
+    assert tokens.key.tolist() == expected
+    assert [row[j] for row, j in zip(words[:2], expected[:2], strict=True)] == [f"{key}</w>"] * 2
 
 
 def test_a_caption_that_pushes_the_green_out_is_named() -> None:
     captions = ["a " * 20 + "disc"]
-    tokenizer = build_tokenizer(training_data.templated(captions, "suffix"), 12)
+    tokenizer = build_tokenizer(training_data.templated(captions, "suffix", "green"), 12)
     with pytest.raises(UsageError, match=r'no token "green" is left .* use the prefix'):
-        training_data.tokenize(tokenizer, captions, "suffix")
-    assert training_data.tokenize(tokenizer, captions, "prefix").green.tolist() == [1, 0]
+        training_data.tokenize(tokenizer, captions, "suffix", "green")
+    assert training_data.tokenize(tokenizer, captions, "prefix", "green").key.tolist() == [1, 0]
 
 
 @given(repeats=st.lists(st.integers(1, 4), min_size=1, max_size=12), batch=st.integers(1, 9), seed=st.integers(0, 99))
@@ -182,6 +231,15 @@ def test_an_epoch_shows_each_sample_as_often_as_asked(repeats: list[int], batch:
     steps = range(len(order))  # in all `batch` epochs, which steps may straddle
     shown = Counter(int(i) for step in steps for i in draw_batch(order, seed, 1, step, batch))
     assert shown == {index: batch * times for index, times in enumerate(repeats)}
+
+
+def test_an_epoch_is_permuted_once_and_as_ever() -> None:
+    order = np.repeat(np.arange(700), 3)
+    draws._permutation.cache_clear()
+    shown = np.concatenate([draw_batch(order, 5, 1, step, 30) for step in range(100)])
+    epochs = [np.random.default_rng((5, 1, epoch)).permutation(order) for epoch in range(2)]
+    assert np.array_equal(shown, np.concatenate(epochs)[: len(shown)])  # resumed trainings see what they saw
+    assert draws._permutation.cache_info().misses == 2
 
 
 @given(step=st.integers(0, 99))

@@ -59,6 +59,10 @@ def main(arguments: list[str] | None = None) -> None:
         _leave(error, error.exit_code, debug)
     except KeyboardInterrupt:
         _leave(Interrupted("interrupted."), 130, debug)
+    except SystemExit as ended:
+        if ended.code == Interrupted.exit_code:  # typer's, without a word
+            _leave(Interrupted("interrupted."), Interrupted.exit_code, debug)
+        raise
     except Exception as error:  # noqa: BLE001  (a fault of ours: one sentence here as well)
         sentence = f"unexpected {type(error).__name__} ({error}): --debug shows where; please report it."
         _leave(error, 1, debug, " ".join(sentence.split()))

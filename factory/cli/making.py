@@ -228,7 +228,7 @@ def run(
 
 @making_app.command()
 def plan(
-    recipe: Annotated[Path, typer.Argument(help="A recipe of a data set: a file, or one that ships.")],
+    recipe: Annotated[Path, typer.Argument(help="A recipe: a file, or one that ships.")],
     out: Out = None,
     seed: Seed = None,
     workers: Workers = None,

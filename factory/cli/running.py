@@ -46,7 +46,8 @@ def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: b
     recipe = parse(fields)
     if (training := training_of(recipe)) is not None:
         if dry_run:
-            raise UsageError("a training has no dry run: see its recipe.")
+            typer.echo(training.outlook(recipe))
+            return
         from factory.run.train import execute_training
 
         typer.echo(f"model: {execute_training(training, recipe)}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from factory.cli.flags import Debug, Set, put
+from factory.cli.flags import Debug, DryRun, Set, put
 from factory.cli.running import recipe_fields, run_recipe
 
 training_app = typer.Typer(rich_markup_mode="markdown")
@@ -18,6 +18,7 @@ def train(
         Path | None,
         typer.Option(help="Folder of the training. The same command again resumes it.", show_default="the recipe's"),
     ] = None,
+    dry_run: DryRun = False,
     assignments: Set = None,
     debug: Debug = False,
 ) -> None:
@@ -29,4 +30,4 @@ def train(
     """
     fields = recipe_fields(recipe, "train")
     put(fields, out=out)
-    run_recipe(fields, assignments, dry_run=False)
+    run_recipe(fields, assignments, dry_run)

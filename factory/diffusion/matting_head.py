@@ -7,27 +7,22 @@ from torch import Tensor, nn
 
 
 class MattingHead(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """M_cp = σ(ConR(f_decoder)), ConR = Conv3×3 → SiLU → Conv3×3 (DiffuMatting, Eq. 7).
-
-    The paper's second SiLU is a sigmoid here: the dice loss of Eq. 8 needs a mask in 0..1.
+    """M_cp = ConR(f_decoder), ConR = Conv3×3 → SiLU → Conv3×3 → activation (DiffuMatting, Eq. 7).
 
     in_channels: width of the decoder's last features (128 in Stable Diffusion 1.5).
+    activation: "silu" as in the paper, or "sigmoid", as the dice loss of Eq. 8 needs a mask in 0..1.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, in_channels: int = 128, hidden_channels: int = 64) -> None:
+    def __init__(self, in_channels: int = 128, hidden_channels: int = 64, activation: str = "sigmoid") -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(in_channels, hidden_channels, 3, padding=1)
         self.conv_out = nn.Conv2d(hidden_channels, 1, 3, padding=1)
 
-    def logits(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) decoder features -> (B, 1, H, W), the mask before its sigmoid."""
-        hidden: Tensor = self.conv_out(nn.functional.silu(self.conv_in(features)))
-        return hidden
-
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) decoder features -> (B, 1, H, W) coarse mask in 0..1."""
-        return torch.sigmoid(self.logits(features))
+        """(B, C, H, W) decoder features -> (B, 1, H, W) coarse mask in 0..1, or with SiLU around it."""
+        hidden = self.conv_out(nn.functional.silu(self.conv_in(features)))
+        return torch.sigmoid(hidden) if self.config.activation == "sigmoid" else nn.functional.silu(hidden)
 
 
 def decoder_features(vae: AutoencoderKL, latents: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, device: torch.device 
     return _load_around(_load_part(MattingHead, folder / "matting_head", torch_dtype=dtype), folder, dtype, device)
 
 
-def load_base(folder: Path, head_hidden: int, seed: int) -> Components:
+def load_base(folder: Path, head_hidden: int, seed: int, head_activation: str = "sigmoid") -> Components:
     """A model to train on, in float32. A plain Stable Diffusion folder gets a fresh matting head, drawn from `seed`."""
     if (folder / "matting_head").is_dir():
         components = load(folder)
@@ -95,7 +95,7 @@ def load_base(folder: Path, head_hidden: int, seed: int) -> Components:
         channels = read_json(folder / "vae" / "config.json")["block_out_channels"]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            head = MattingHead(in_channels=channels[0], hidden_channels=head_hidden)
+            head = MattingHead(in_channels=channels[0], hidden_channels=head_hidden, activation=head_activation)
         components = _load_around(head, folder, torch.float32, "cpu")
     if components.prediction not in get_args(Prediction):
         raise UsageError(f"{folder} predicts {components.prediction}: take a model that predicts epsilon or v.")

@@ -94,11 +94,13 @@ class Training(Generic[T]):
 
     pin: refuses other settings than those the folder was started with, before anything is written.
     train: trains, or goes on where a killed training stopped; returns the model folder.
+    outlook: what it would do, in lines for people; nothing is written.
     """
 
     recipe: type[T]
     pin: Callable[[T], None]
     train: Callable[[T, Callable[[TrainingProgress], None]], Path]
+    outlook: Callable[[T], str]
 
 
 def name_of(job: Job[Any] | Training[Any]) -> str:

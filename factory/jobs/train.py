@@ -34,10 +34,17 @@ def pin(recipe: TrainRecipe) -> None:
 
 
 def train(recipe: TrainRecipe, progress: Callable[[TrainingProgress], None]) -> Path:
-    """Raises FactoryError; a killed training loses what came after its last saved state."""
+    """Raises FactoryError; SIGTERM and Ctrl-C save first, a kill loses what came after the last saved state."""
     from factory.diffusion.train.trainer import train as train_diffumatting  # noqa: PLC0415  (torch takes seconds)
 
     return train_diffumatting(recipe.train, recipe.out, progress)
 
 
-JOB = Training(TrainRecipe, pin, train)
+def outlook(recipe: TrainRecipe) -> str:
+    """Raises UsageError where the training would be refused."""
+    from factory.diffusion.train.outlook import outlook as outlook_of_settings  # noqa: PLC0415  (pyarrow takes a second)
+
+    return outlook_of_settings(recipe.train, recipe.out)
+
+
+JOB = Training(TrainRecipe, pin, train, outlook)

@@ -43,7 +43,7 @@ def execute_training(job: Training[Any], recipe: Recipe) -> Path:
     """Train, or go on where a killed training stopped; returns the model folder."""
     out = check_out(recipe.out, SETTINGS_FILE)
     layout, run = Layout(out), f"training {time.strftime('%Y-%m-%d %H:%M')}"
-    with writable(out), layout.store.lease(layout.lock, run), interruptible():
+    with interruptible(), writable(out), layout.store.lease(layout.lock, run):
         job.pin(recipe)
         shutil.rmtree(layout.scratch, ignore_errors=True)  # of a killed run
         write_durably(layout.recipe, to_yaml(recipe.model_dump(mode="json")).encode())

@@ -3,6 +3,8 @@
 Everything random is a pure function of (seed, phase, step), so a run needs no random state to resume.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,10 +19,14 @@ def draw_batch(order: NDArray[np.int64], seed: int, phase: int, step: int, batch
     positions = np.arange(step * batch, (step + 1) * batch)
     chosen = np.empty(batch, np.int64)
     for epoch in np.unique(positions // length):
-        shuffled = np.random.default_rng((seed, phase, int(epoch))).permutation(order)
         here = positions // length == epoch
-        chosen[here] = shuffled[positions[here] % length]
+        chosen[here] = order[_permutation(length, seed, phase, int(epoch))[positions[here] % length]]
     return chosen
+
+
+@lru_cache(maxsize=2)  # the next step's is mostly this step's; at a seam there are two
+def _permutation(length: int, seed: int, phase: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, phase, epoch)).permutation(length)
 
 
 def draw_mirrored(seed: int, phase: int, step: int, batch: int, flip: bool) -> NDArray[np.bool_]:

@@ -17,14 +17,21 @@ SETTINGS_FILE = "settings.json"
 def pin_settings(settings: Any, out: Path, *, free: Collection[str]) -> None:
     """Write the settings into a new folder; in a started one those that decide weights must be the same.
 
-    settings: a frozen dataclass.  free: its fields that decide no weight.
+    settings: a frozen dataclass.  free: its fields that decide no weight.  Raises UsageError.
+    """
+    check_pinned(settings, out, free=free)
+    if not (file := out / SETTINGS_FILE).is_file():
+        write_json(file, dataclasses.asdict(settings), Layout(out).scratch)
+
+
+def check_pinned(settings: Any, out: Path, *, free: Collection[str]) -> None:
+    """Refuse other settings than a folder was started with; a new folder takes any.
+
     An earlier version may have written the file: a field that it lacks had its default, one that is no more a setting
     had a single value.
     """
-    out.mkdir(parents=True, exist_ok=True)
     file = out / SETTINGS_FILE
     if not file.is_file():
-        write_json(file, dataclasses.asdict(settings), Layout(out).scratch)
         return
     pinned: Any = TypeAdapter(type(settings)).validate_json(file.read_bytes())  # which passes over unknown fields
     differing = [name for name in differing_fields(pinned, settings) if name.partition(".")[0] not in free]

@@ -16,7 +16,7 @@ from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
 from factory.diffusion.sample.pointwise import use_pointwise_convolutions
 from factory.diffusion.sample.recording import Recorded
-from factory.diffusion.sample.samplers import draw_noise, sample_latents
+from factory.diffusion.sample.samplers import draw_noise, sample_latents, screen_latent
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
@@ -122,9 +122,7 @@ class DiffuMattingPipeline:
         """
         if (key, size) not in self._screens:
             vae = self.components.vae
-            colour = torch.tensor(KEY_COLOURS[key], device=self.device, dtype=self.dtype).view(1, 3, 1, 1)
-            screen = (colour / 127.5 - 1).expand(1, 3, size, size)
-            self._screens[key, size] = vae.encode(screen).latent_dist.mode().float() * vae.config.scaling_factor
+            self._screens[key, size] = screen_latent(vae, KEY_COLOURS[key], size) * vae.config.scaling_factor
         return self._screens[key, size]
 
     def _encode(self, texts: list[str]) -> Tensor:

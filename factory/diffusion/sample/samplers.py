@@ -4,11 +4,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, SchedulerMixin
 from torch import Tensor
 
 from factory.diffusion.sample.settings import Sampler, SamplerSettings
+from factory.greenscreen.colours import Colour
 
+NOISE_FIELDS = (
+    *("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas"),
+    *("rescale_betas_zero_snr", "prediction_type"),
+)
 Denoiser: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(latents (B, 4, h, w), timestep (), text (B, T, D)) -> the network's prediction (B, 4, h, w), usually ε."""
 
@@ -23,7 +28,7 @@ def draw_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
 
 def sample_latents(
     denoiser: Denoiser,
-    noise_schedule: Any,
+    model_scheduler: SchedulerMixin,
     noise: Tensor,
     *,
     prompt_embeds: Tensor,
@@ -33,12 +38,12 @@ def sample_latents(
 ) -> Tensor:
     """Denoise a batch with classifier-free guidance: ε = ε(negative) + g·(ε(prompt) − ε(negative)).
 
-    noise_schedule: the model's own scheduler, of which only the configuration is used.
+    model_scheduler: the model's own scheduler, of which only the configuration is used.
     noise: (B, 4, h, w) float32.  prompt_embeds: (B, T, D).  negative_embeds: (B, T, D) or (1, T, D).
     key_latent: (1, 4, h, w) or (1, 4, 1, 1), the scaled latent of the bare screen.
     Returns (B, 4, h, w) float32 latents, scaled as the network sees them.
     """
-    scheduler = make_scheduler(noise_schedule, settings.sampler)
+    scheduler = make_scheduler(model_scheduler, settings.sampler)
     scheduler.set_timesteps(settings.steps)
     latents = noise
     if settings.start == "marginal":
@@ -56,15 +61,37 @@ def sample_latents(
     return latents
 
 
+def screen_latent(vae: AutoencoderKL, colour: Colour, size: int) -> Tensor:
+    """(1, 4, h, w) float32, unscaled: the code of a bare screen of size × size pixels."""
+    screen = torch.tensor(colour, device=vae.device, dtype=vae.dtype).view(1, 3, 1, 1) / 127.5 - 1
+    with torch.no_grad():
+        code: Tensor = vae.encode(screen.expand(1, 3, size, size)).latent_dist.mode().float()
+    return code
+
+
 def training_marginal(alpha_bar: Tensor, key_latent: Tensor, noise: Tensor) -> Tensor:
     """z_T = √ᾱ·z_key + √(1−ᾱ)·ε: what training showed at this timestep, for a picture that is all screen."""
     return alpha_bar.sqrt() * key_latent + (1 - alpha_bar).sqrt() * noise
 
 
-def make_scheduler(noise_schedule: Any, sampler: Sampler) -> Any:
-    """The update rule of `sampler` on the model's noise schedule; a scheduler has state, so each batch has its own."""
+def make_scheduler(model_scheduler: SchedulerMixin, sampler: Sampler) -> Any:
+    """The update rule of `sampler` on the model's noise schedule; a scheduler has state, so each batch has its own.
+
+    model_scheduler: of whatever class. It says what noise is; how to step is said here, field by field, as its class
+    may not name these fields, and what the sampler's class then assumes is for pixels (DDIM's clips to −1..1).
+    """
+    own = model_scheduler.config
+    noise = {name: own[name] for name in NOISE_FIELDS if name in own}
     if sampler == "ddim":
-        return DDIMScheduler.from_config(noise_schedule.config)
-    return DPMSolverMultistepScheduler.from_config(
-        noise_schedule.config, algorithm_type="dpmsolver++", solver_order=2, use_karras_sigmas=True
+        trailing = own.get("timestep_spacing") == "trailing"  # what a model without signal at its last timestep needs
+        return DDIMScheduler(
+            **noise,
+            clip_sample=False,
+            thresholding=False,
+            set_alpha_to_one=own.get("set_alpha_to_one", False),  # not, in Stable Diffusion's own sampler
+            timestep_spacing="trailing" if trailing else "leading",  # DDIM steps by T/steps, as linspace does not
+            steps_offset=1,
+        )
+    return DPMSolverMultistepScheduler(
+        **noise, algorithm_type="dpmsolver++", solver_order=2, use_karras_sigmas=True, final_sigmas_type="zero"
     )

@@ -12,9 +12,11 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
+from factory.diffusion.sample.samplers import screen_latent
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.settings import TrainSettings
+from factory.greenscreen.colours import Colour
 from factory.models.precision import autocast
 from factory.training import draws
 
@@ -78,17 +80,13 @@ class AutoencoderTask:
         return terms
 
 
-def key_latent(vae: AutoencoderKL, key_rgb: tuple[int, int, int], size: int) -> Tensor:
+def key_latent(vae: AutoencoderKL, key_rgb: Colour, size: int) -> Tensor:
     """(4,) latent mean of a solid key-colour picture at its centre, where no border is near."""
-    device = next(vae.parameters()).device
-    colour = torch.tensor(key_rgb, dtype=torch.float32, device=device) / 127.5 - 1
-    with torch.no_grad():
-        z = vae.encode(colour.view(1, 3, 1, 1).expand(1, 3, size, size)).latent_dist.mean
-    middle: Tensor = z[0, :, z.shape[2] // 2, z.shape[3] // 2]
-    return middle.clone()
+    z = screen_latent(vae, key_rgb, size)
+    return z[0, :, z.shape[2] // 2, z.shape[3] // 2].clone()
 
 
-def centre_on_key(vae: AutoencoderKL, key_rgb: tuple[int, int, int], size: int) -> None:
+def centre_on_key(vae: AutoencoderKL, key_rgb: Colour, size: int) -> None:
     """Shift the latents so that the key colour is 0, in place: z' = z − z_key, decoded as z' + z_key. Exact."""
     z_key = key_latent(vae, key_rgb, size)
     with torch.no_grad():

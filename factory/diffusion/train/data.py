@@ -1,9 +1,11 @@
 """Shards unpacked once into flat files that a training step reads by index."""
 
+import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from factory.diffusion.train.sets import check_finished, manifest_sha256
 from factory.diffusion.train.settings import TrainingFolder
-from factory.errors import UsageError
-from factory.shards.durable import write_json
+from factory.errors import DataError, UsageError
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.shards.durable import appearing, write_json
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, read_samples
 
-TEMPLATES = {"prefix": "green screen, {caption}", "suffix": "{caption} on a green screen background"}
-GREEN = "green</w>"
+TEMPLATES = {"prefix": "{key} screen, {caption}", "suffix": "{caption} on a {key} screen background"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class TrainingSet:
     """The samples of all folders. rgb, alpha: memory maps (N, H, W, 3) and (N, H, W) uint8.
 
     order: (M,) sample indices of one epoch, repeats included. soft_alpha: (N,) bool.
+    manifests: SHA-256 of each folder's manifest, which tells one making of a set from another.
     """
 
     rgb: NDArray[np.uint8]
@@ -34,30 +38,21 @@ class TrainingSet:
     captions: tuple[str, ...]
     soft_alpha: NDArray[np.bool_]
     order: NDArray[np.int64]
+    manifests: tuple[str, ...]
 
 
-def unpack(folders: Sequence[TrainingFolder], size: int, cache: Path) -> TrainingSet:
-    """Copy pictures and mattes of the shards into `cache` as raw bytes; a finished cache is used as it is."""
+def unpack(folders: Sequence[TrainingFolder], size: int, key: KeyName, cache: Path) -> TrainingSet:
+    """Copy pictures and mattes of the shards into `cache` as raw bytes; a finished cache is used as it is.
+
+    Raises UsageError where a sample has another size or screen, or a set is not the one that the cache was made of.
+    """
     index = cache / "samples.json"
-    if not index.is_file():
-        for folder in folders:
-            _check_finished(Path(folder.folder))
-        cache.mkdir(parents=True, exist_ok=True)
-        captions: list[str] = []
-        soft: list[bool] = []
-        repeats: list[int] = []
-        with (cache / "rgb.u8").open("wb") as rgb, (cache / "alpha.u8").open("wb") as alpha:
-            for folder in folders:
-                for sample in read_samples(Path(folder.folder), folder.split):
-                    check(sample, size, folder)
-                    rgb.write(np.ascontiguousarray(sample.rgb).tobytes())
-                    alpha.write(np.ascontiguousarray(sample.alpha).tobytes())
-                    captions.append(sample.meta["caption"])
-                    soft.append(sample.meta["soft_alpha"])
-                    repeats.append(folder.repeat)
-        content = {"captions": captions, "soft_alpha": soft, "repeats": repeats, "folders": [*map(asdict, folders)]}
+    content = json.loads(index.read_text()) if index.is_file() else {}
+    if "manifests" in content:  # earlier versions did not write down whose samples they are
+        _check_unchanged(folders, content["manifests"])
+    else:
+        content = _copy(folders, size, key, cache)
         write_json(index, content, cache)
-    content = json.loads(index.read_text())
     count = len(content["captions"])
     return TrainingSet(
         rgb=np.memmap(cache / "rgb.u8", np.uint8, "r", shape=(count, size, size, 3)),
@@ -65,22 +60,59 @@ def unpack(folders: Sequence[TrainingFolder], size: int, cache: Path) -> Trainin
         captions=tuple(content["captions"]),
         soft_alpha=np.asarray(content["soft_alpha"], bool),
         order=np.repeat(np.arange(count), content["repeats"]),
+        manifests=tuple(content["manifests"]),
     )
 
 
-def _check_finished(folder: Path) -> None:
-    """A set that still grows would train another model at the next run."""
-    if not Layout(folder).finished.is_file():
-        raise UsageError(f"{folder} is not a finished data set: run the command that makes it again until it is.")
+def _copy(folders: Sequence[TrainingFolder], size: int, key: KeyName, cache: Path) -> dict[str, Any]:
+    """Write the raw bytes; returns what the index says of them."""
+    for folder in folders:
+        check_finished(Path(folder.folder))
+    captions: list[str] = []
+    soft: list[bool] = []
+    repeats: list[int] = []
+    with appearing(cache / "rgb.u8") as rgb, appearing(cache / "alpha.u8") as alpha:
+        for folder in folders:
+            for sample in _samples(folder):
+                check(sample, size, key, folder)
+                rgb.write(np.ascontiguousarray(sample.rgb).tobytes())
+                alpha.write(np.ascontiguousarray(sample.alpha).tobytes())
+                captions.append(sample.meta["caption"])
+                soft.append(sample.meta["soft_alpha"])
+                repeats.append(folder.repeat)
+    manifests = [manifest_sha256(Layout(Path(folder.folder))) for folder in folders]
+    return {"captions": captions, "soft_alpha": soft, "repeats": repeats, "manifests": manifests}
 
 
-def check(sample: Stored, size: int, folder: TrainingFolder) -> None:
-    """A sample must have the size that the networks are trained at."""
+def _samples(folder: TrainingFolder) -> Iterator[Stored]:
+    try:
+        yield from read_samples(Path(folder.folder), folder.split)
+    except DataError as error:
+        raise UsageError(f"{folder.folder}: {error}: `factory verify` says what else is broken there.") from error
+
+
+def _check_unchanged(folders: Sequence[TrainingFolder], manifests: Sequence[str]) -> None:
+    """A set that is gone is not asked: the cache has all of it."""
+    for folder, manifest in zip(folders, manifests, strict=True):
+        layout = Layout(Path(folder.folder))
+        if layout.finished.is_file() and manifest_sha256(layout) != manifest:
+            raise UsageError(
+                f"{folder.folder} is not the set that this training began with: put that one back, or use another --out"
+            )
+
+
+def check(sample: Stored, size: int, key: KeyName, folder: TrainingFolder) -> None:
+    """A sample must have the size that the networks are trained at, and the screen that its prompt will name."""
     if sample.rgb.shape != (size, size, 3) or sample.alpha.shape != (size, size):
         height, width = sample.rgb.shape[:2]
         raise UsageError(
             f"{folder.folder}: sample {sample.key} is {width}×{height}, but the recipe trains at {size}×{size}; "
             "build the set at that size"
+        )
+    if (screen := sample.meta.get("key_rgb")) != list(KEY_COLOURS[key]):
+        raise UsageError(
+            f"{folder.folder}: sample {sample.key} has the screen {screen}, but train.key_rgb is "
+            f"{list(KEY_COLOURS[key])}, {key}, which the prompts would name: set it to the colour of the data"
         )
 
 
@@ -108,13 +140,16 @@ def encode_all(
 ) -> NDArray[np.float16]:
     """Latent means of every picture and (twins = 2) of its mirrored twin: a memory map (N, twins, 4, h, w), unscaled.
 
-    The mean, not a draw: the posterior's own noise is far below the diffusion's smallest.
+    The mean, not a draw: the posterior's own noise is far below the diffusion's smallest. Latents that lie there are
+    taken if this encoder made them from these sets.
     """
     done = file.with_suffix(".json")
     count, size = data.rgb.shape[:2]
     side = size // 2 ** (len(vae.config.block_out_channels) - 1)
     shape = (count, twins, 4, side, side)
-    if not done.is_file():
+    content = {"shape": list(shape), "encoder": encoder_sha256(vae), "manifests": list(data.manifests)}
+    if not done.is_file() or json.loads(done.read_text()) != content:
+        done.unlink(missing_ok=True)
         latents = np.memmap(file, np.float16, "w+", shape=shape)
         batch = min(32, max(1, 2**21 // size**2))  # the encoder's memory grows with the pixels
         for start in range(0, count, batch):
@@ -124,35 +159,45 @@ def encode_all(
                 with torch.no_grad():
                     latents[chosen, twin] = vae.encode(x).latent_dist.mean.cpu().numpy().astype(np.float16)
         latents.flush()
-        write_json(done, {"shape": shape}, file.parent)
+        write_json(done, content, file.parent)
     return np.memmap(file, np.float16, "r", shape=shape)
+
+
+def encoder_sha256(vae: AutoencoderKL) -> str:
+    """Of the weights that turn pictures into latents."""
+    found = hashlib.sha256()
+    for name, weights in vae.state_dict().items():
+        if name.startswith(("encoder.", "quant_conv.")):
+            found.update(name.encode())
+            found.update(weights.cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Templated captions as ids (N + 1, L), the last one empty; green (N + 1,): the token's index j, 0 for none."""
+    """Templated captions as ids (N + 1, L), the last one empty; key (N + 1,): the token's index j, 0 for none."""
 
     ids: Tensor
-    green: Tensor
+    key: Tensor
 
 
-def templated(captions: Iterable[str], template: str) -> list[str]:
+def templated(captions: Iterable[str], template: str, key: KeyName) -> list[str]:
     """The prompts that the captions are trained under."""
-    return [TEMPLATES[template].format(caption=caption) for caption in captions]
+    return [TEMPLATES[template].format(key=key, caption=caption) for caption in captions]
 
 
-def tokenize(tokenizer: CLIPTokenizer, captions: Sequence[str], template: str) -> Tokens:
-    """Token ids of each templated caption, and where the *template's* 'green' stands (a green dress is not it)."""
-    prompts = [*templated(captions, template), ""]
+def tokenize(tokenizer: CLIPTokenizer, captions: Sequence[str], template: str, key: KeyName) -> Tokens:
+    """Token ids of each templated caption, and where the *template's* key colour stands (a green dress is not it)."""
+    prompts = [*templated(captions, template, key), ""]
     ids = tokenizer(
         prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
     ).input_ids
-    is_green = (ids == tokenizer.convert_tokens_to_ids(GREEN)).int()
+    is_key = (ids == tokenizer.convert_tokens_to_ids(f"{key}</w>")).int()
     if template == "prefix":
-        green = is_green.argmax(dim=1)
+        index = is_key.argmax(dim=1)
     else:
-        green = (ids.shape[1] - 1 - is_green.flip(1).argmax(dim=1)) * is_green.amax(dim=1)
-    if not bool((green[:-1] > 0).all()):
-        lost = prompts[int((green[:-1] == 0).nonzero()[0])]
-        raise UsageError(f'no token "green" is left of the prompt "{lost}": shorten the caption or use the prefix')
-    return Tokens(ids, green)
+        index = (ids.shape[1] - 1 - is_key.flip(1).argmax(dim=1)) * is_key.amax(dim=1)
+    if not bool((index[:-1] > 0).all()):
+        lost = prompts[int((index[:-1] == 0).nonzero()[0])]
+        raise UsageError(f'no token "{key}" is left of the prompt "{lost}": shorten the caption or use the prefix')
+    return Tokens(ids, index)

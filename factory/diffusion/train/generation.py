@@ -25,14 +25,14 @@ from factory.training import draws
 class Batch:
     """One step's inputs on the training device.
 
-    z0 (B, 4, h, w) scaled latents · M (B, 1, H, W) · token_ids (B, L) · green (B,) index j of 'green'
+    z0 (B, 4, h, w) scaled latents · M (B, 1, H, W) · token_ids (B, L) · key (B,) index j of the key colour's word
     has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..999.
     """
 
     z0: Tensor
     M: Tensor
     token_ids: Tensor
-    green: Tensor
+    key: Tensor
     has_caption: Tensor
     soft_alpha: Tensor
     epsilon: Tensor
@@ -65,9 +65,9 @@ class GenerationTask:
             z0=z0 * self.components.vae.config.scaling_factor,
             M=training_data.mattes(self.data, chosen, mirrored),
             token_ids=self.tokens.ids[rows],
-            green=self.tokens.green[rows],
+            key=self.tokens.key[rows],
             has_caption=has_caption,
-            soft_alpha=torch.from_numpy(self.data.soft_alpha[chosen]),
+            soft_alpha=torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft),
             epsilon=torch.randn(z0.shape, generator=generator),
             t=torch.randint(0, 1000, (size,), generator=generator),
         )
@@ -89,7 +89,7 @@ class GenerationTask:
         alpha_bar = self.components.scheduler.alphas_cumprod.to(self.device)[b.t]
         a = alpha_bar.view(-1, 1, 1, 1)
         z_t = a.sqrt() * b.z0 + (1 - a).sqrt() * b.epsilon
-        attention.token = b.green
+        attention.token = b.key
         with autocast(s.bf16, self.device):
             predicted = self.predict(z_t, b)
         prediction = self.components.prediction
@@ -103,7 +103,7 @@ class GenerationTask:
             terms["green"] = s.green_weight * losses.green_background_loss(attention.maps, M_z, b.has_caption)
         if s.detail:
             M_detail = losses.transition_mask(M_z, b.soft_alpha)
-            weight = losses.timestep_weight(alpha_bar)
+            weight = losses.timestep_weight(alpha_bar) if s.detail_timestep_weight else torch.ones_like(alpha_bar)
             terms["detail"] = s.detail_weight * losses.detail_loss(z0_hat, b.z0, M_detail, weight, s.detail_form)
         if self.with_head:
             near_clean = (b.t <= s.head_timestep).view(-1, 1, 1, 1)

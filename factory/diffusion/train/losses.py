@@ -121,5 +121,5 @@ def matting_loss(M_cp: Tensor, M: Tensor, soft_alpha: Tensor) -> Tensor:
     """
     l1 = per_sample((M_cp - M).abs())
     overlap = per_sample(torch.minimum(M_cp, M))
-    dice = 2 * overlap / (per_sample(M_cp) + per_sample(M)).clamp(min=EPS)
+    dice = 2 * overlap / (per_sample(M_cp.abs()) + per_sample(M)).clamp(min=EPS)
     return masked_mean(l1 + 1 - dice, soft_alpha)

@@ -24,7 +24,7 @@ def model_card(
     """The whole README.md of the finished training in `out`."""
     title = f"DiffuMatting {out.resolve().name}"
     record = json.loads((out / "finished.json").read_text(encoding="utf-8"))
-    caption = (settings.picture_prompts or sets[0].captions)[0]
+    captions = settings.picture_prompts or [caption for _, caption in sets[0].captions]
     body = (
         environment("factory.diffusion.train", ".")
         .get_template("model_card.md.j2")
@@ -34,7 +34,7 @@ def model_card(
             base=Path(settings.base).name,
             weights=_weights(out / "model"),
             sampler=sampler,
-            prompt=training_data.TEMPLATES[settings.template].format(caption=caption),
+            prompt=training_data.templated(captions, settings.template, settings.key)[0],
             known=known,
             binary=sum(one.binary for one in sets),
             sets=sets,

@@ -22,7 +22,7 @@ def build(networks: NetworkSettings, size: int, captions: Iterable[str], seed: i
             vae=build_autoencoder(networks, size),
             text_encoder=build_text_encoder(networks, len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id),
             unet=build_unet(networks, size // factor(networks)),
-            head=MattingHead(in_channels=networks.vae_channels[0], hidden_channels=networks.head_hidden),
+            head=MattingHead(networks.vae_channels[0], networks.head_hidden, networks.head_activation),
             tokenizer=tokenizer,
             scheduler=build_scheduler(networks.prediction),
         )

@@ -4,12 +4,13 @@ Everything here is made from the settings, the log and the manifests of the data
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from factory.diffusion.sample.settings import DEFAULTS_FILE, SamplerSettings, default_settings
 from factory.diffusion.train import model_card
 from factory.diffusion.train import sets as training_sets
+from factory.diffusion.train.report import drawing_settings
 from factory.diffusion.train.settings import TrainSettings
 from factory.diffusion.vocabulary import VOCABULARY_FILE, Vocabulary, read_vocabulary, words_of, write_vocabulary
 from factory.shards.durable import publish, write_durably, write_json
@@ -38,15 +39,17 @@ def complete(settings: TrainSettings, out: Path) -> None:
 
 
 def sampler_settings(settings: TrainSettings) -> SamplerSettings:
-    """As the recipe says; else the base's, or for fresh networks those under which pictures were drawn in training.
+    """As the recipe says; else the base's, or for fresh networks those that drew the pictures of the training.
 
-    A small model has never seen the words of the usual negative prompt.
+    The key is always that of the training.
     """
     if settings.sampler is not None:
-        return settings.sampler
-    if settings.base:
-        return default_settings(Path(settings.base))
-    return SamplerSettings(negative_prompt="", guidance=settings.picture_guidance)
+        chosen = settings.sampler
+    elif settings.base:
+        chosen = default_settings(Path(settings.base))
+    else:
+        chosen = drawing_settings(settings)
+    return replace(chosen, key=settings.key)
 
 
 def vocabulary(settings: TrainSettings, sets: Iterable[training_sets.SetFacts]) -> Vocabulary:

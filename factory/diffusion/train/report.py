@@ -11,10 +11,10 @@ from torch import Tensor
 
 from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
+from factory.diffusion.sample.samplers import draw_noise, sample_latents, screen_latent
+from factory.diffusion.sample.settings import SamplerSettings
 from factory.diffusion.train import data as training_data
-from factory.diffusion.train.autoencoder import key_latent
 from factory.diffusion.train.data import TrainingSet
-from factory.diffusion.train.losses import estimate_z0
 from factory.diffusion.train.settings import TrainSettings
 from factory.sample import Picture
 
@@ -39,31 +39,28 @@ def to_grey(M: Tensor) -> list[Picture]:
 
 
 @torch.no_grad()
-def sample(
-    components: Components, captions: Sequence[str], s: TrainSettings, steps: int = 25
-) -> tuple[list[Picture], list[Picture]]:
-    """Pictures and coarse masks of the present weights: DDIM (eta 0) from the training marginal of a bare screen."""
+def sample(components: Components, captions: Sequence[str], s: TrainSettings) -> tuple[list[Picture], list[Picture]]:
+    """Pictures and coarse masks of the present weights, drawn as `factory generate` would by default."""
     vae, unet = components.vae, components.unet
-    device = next(unet.parameters()).device
-    alpha_bars = components.scheduler.alphas_cumprod.to(device)
-    tokens = training_data.tokenize(components.tokenizer, captions, s.template)
-    context = components.text_encoder(tokens.ids.to(device)).last_hidden_state
-    context = torch.cat([context[:-1], context[-1:].expand(len(captions), -1, -1)])
-    side = unet.config.sample_size
-    noise = torch.randn(len(captions), 4, side, side, generator=torch.Generator().manual_seed(0)).to(device)
-    pixels = side * 2 ** (len(vae.config.block_out_channels) - 1)
-    z_key = key_latent(vae, s.key_rgb, pixels).view(1, 4, 1, 1) * vae.config.scaling_factor
-    times = torch.linspace(999, 0, steps).round().long().tolist()
-    z = alpha_bars[times[0]].sqrt() * z_key + (1 - alpha_bars[times[0]]).sqrt() * noise
-    for now, following in zip(times, [*times[1:], None], strict=True):
-        told, untold = unet(torch.cat([z, z]), now, context).sample.chunk(2)
-        predicted = untold + s.picture_guidance * (told - untold)
-        z0 = estimate_z0(z, predicted, alpha_bars[now].expand(len(z)), components.prediction)
-        epsilon = (z - alpha_bars[now].sqrt() * z0) / (1 - alpha_bars[now]).sqrt()
-        a = alpha_bars[following] if following is not None else torch.ones((), device=device)
-        z = a.sqrt() * z0 + (1 - a).sqrt() * epsilon
+    tokens = training_data.tokenize(components.tokenizer, captions, s.template, s.key)
+    context = components.text_encoder(tokens.ids.to(unet.device)).last_hidden_state
+    screen = screen_latent(vae, s.key_rgb, s.size) * vae.config.scaling_factor
+    z = sample_latents(
+        lambda z_t, t, text: unet(z_t, t, text).sample,
+        components.scheduler,
+        draw_noise(range(len(captions)), screen.shape[1:]).to(unet.device),
+        prompt_embeds=context[:-1],
+        negative_embeds=context[-1:],
+        key_latent=screen,
+        settings=drawing_settings(s),
+    )
     x, features = decode_with_features(vae, z / vae.config.scaling_factor)
     return to_pictures(x), to_grey(components.head(features))
+
+
+def drawing_settings(s: TrainSettings) -> SamplerSettings:
+    """No negative prompt: a small model has never seen the words of the usual one."""
+    return SamplerSettings(negative_prompt="", guidance=s.picture_guidance, key=s.key)
 
 
 @torch.no_grad()

@@ -30,6 +30,12 @@ class SetFacts:
     manifest_sha256: str
 
 
+def check_finished(folder: Path) -> None:
+    """A set that still grows would train another model at the next run."""
+    if not Layout(folder).finished.is_file():
+        raise UsageError(f"{folder} is not a finished data set: run the command that makes it again until it is.")
+
+
 def facts(folder: TrainingFolder) -> SetFacts:
     """Read the set's manifest."""
     layout = Layout(Path(folder.folder))
@@ -55,11 +61,11 @@ def facts(folder: TrainingFolder) -> SetFacts:
         origins=tuple(origins.most_common()),
         classes=tuple(dict.fromkeys(name for _, name in by_source if name)),
         captions=tuple(dict.fromkeys(zip(table["class"].to_pylist(), table["caption"].to_pylist(), strict=True))),
-        manifest_sha256=_manifest_sha256(layout),
+        manifest_sha256=manifest_sha256(layout),
     )
 
 
-def _manifest_sha256(layout: Layout) -> str:
+def manifest_sha256(layout: Layout) -> str:
     """Of the one file; where the manifest stays a folder, over the names and hashes of its parts."""
     if layout.manifest.is_file():
         return _sha256(layout.manifest)

@@ -5,9 +5,12 @@ open says so.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from factory.diffusion.sample.settings import SamplerSettings
+from factory.errors import UsageError, quoted
+from factory.greenscreen.colours import KEY_COLOURS, Colour, KeyName
 
 COLOUR_WORDS = (
     *("red", "orange", "yellow", "blue", "purple", "pink", "brown", "black", "white", "gray", "cyan", "gold"),
@@ -30,7 +33,8 @@ class NetworkSettings:
     text_heads: int = 12
     text_length: int = 77  # tokens, begin and end included
     norm_groups: int = 32  # of the VAE and the U-Net
-    head_hidden: int = 64  # ConR: Conv3×3 C→64, SiLU, Conv3×3 64→1, sigmoid
+    head_hidden: int = 64  # ConR: Conv3×3 C→64, SiLU, Conv3×3 64→1, and this:
+    head_activation: Literal["sigmoid", "silu"] = "sigmoid"  # SiLU as in the paper leaves 0..1, where dice is defined
     # Eq. 1 predicts ε. From nothing, v teaches colour words in far fewer steps: they matter where noise is strong
     prediction: Literal["epsilon", "v_prediction"] = "epsilon"
 
@@ -70,7 +74,7 @@ class TrainSettings:
     base: str = ""  # a Stable Diffusion 1.5 or DiffuMatting folder to start from; "" builds fresh networks
     networks: NetworkSettings = field(default_factory=NetworkSettings)
     size: int = 512  # pixels; square
-    key_rgb: tuple[int, int, int] = (0, 255, 0)  # the screen in the data
+    key_rgb: Colour = KEY_COLOURS["green"]  # the screen in the data, a key colour; its word is in every prompt
 
     # Table 2 of the paper
     green_background: bool = True  # L_g, Eq. 3
@@ -79,6 +83,9 @@ class TrainSettings:
     detail_weight: float = 1.0
     # magnitude = sqrt(Gx² + Gy² + eps)·M; the literal sum cancels on anti-diagonal edges and ignores dark hair
     detail_form: Literal["magnitude", "literal"] = "magnitude"
+
+    detail_timestep_weight: bool = True  # w(t), which Eq. 5 lacks: without it L_detail is noise of the last timesteps
+    binary_as_soft: bool = False  # True: binary masks teach the head and L_detail's transition band as soft ones do
 
     template: Literal["prefix", "suffix"] = "prefix"  # "green screen, {caption}": the token is always at index 1
     caption_dropout: float = 0.1  # for classifier-free guidance; those samples carry no L_g
@@ -106,10 +113,20 @@ class TrainSettings:
     picture_every: int = 1000
     picture_prompts: tuple[str, ...] = ()  # captions drawn while training; () takes eight from the data
     picture_guidance: float = 7.5
-    sampler: SamplerSettings | None = None  # the model's sampler.json; without it a fresh model's guidance is the above
+    sampler: SamplerSettings | None = None  # the model's sampler.json, but for its key; None: see publication.py
     colours: tuple[str, ...] = COLOUR_WORDS  # those that occur in captions stand in a fresh model's vocabulary.json
     not_offered: tuple[str, ...] = ()  # classes of the data that the model turned out to paint poorly
     licence: str = ""  # of the weights, for the model card; "" is the base's
+
+    def __post_init__(self) -> None:
+        if self.key_rgb not in KEY_COLOURS.values():
+            known = ", ".join(f"{list(colour)} ({name})" for name, colour in KEY_COLOURS.items())
+            raise UsageError(f"train.key_rgb {list(self.key_rgb)} is no key colour: take one of {known}")
+
+    @property
+    def key(self) -> KeyName:
+        """The key colour's name, the word of the screen in prompts."""
+        return next(name for name, colour in KEY_COLOURS.items() if colour == self.key_rgb)
 
 
 FREE = frozenset(
@@ -117,3 +134,14 @@ FREE = frozenset(
     | {"not_offered", "licence"}
 )
 """The fields of TrainSettings that decide no weight."""
+
+
+def base_folder(settings: TrainSettings) -> Path:
+    """The base model. Nothing is fetched: the error for a missing one says what to run."""
+    folder = Path(settings.base)
+    if not folder.is_dir():
+        raise UsageError(
+            f"train.base: there is no folder {folder}; get a model, for example with "
+            f"`hf download stable-diffusion-v1-5/stable-diffusion-v1-5 --local-dir {quoted(folder)}`"
+        )
+    return folder

@@ -24,21 +24,24 @@ from factory.diffusion.train import report as training_report
 from factory.diffusion.train.autoencoder import AutoencoderTask
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.generation import GenerationTask
-from factory.diffusion.train.settings import FREE, Phase, TrainSettings
+from factory.diffusion.train.settings import FREE, Phase, TrainSettings, base_folder
 from factory.engine.software import software
-from factory.errors import MachineError, UsageError, quoted
+from factory.errors import Interrupted, MachineError, UsageError
 from factory.models.folder import read_json
 from factory.models.precision import device_name, uses_bf16
 from factory.shards.durable import write_json
 from factory.shards.layout import Layout
 from factory.training import log
 from factory.training.ema import MovingAverage
+from factory.training.interrupts import interrupts_wait
 from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
 from factory.training.schedule import learning_rate
 from factory.training.state import load_state, save_state
 
 FINISHED_FILE = "finished.json"
+STATE_FILE = "state.pt"  # all state, replaced atomically
+STEPS_VERSION = 2  # of what a step does: another one leads from the same settings to other weights
 PART = {"head": "matting_head"}  # where a module's folder has another name
 
 
@@ -52,8 +55,9 @@ def train(settings: TrainSettings, out: Path, progress: Callable[[TrainingProgre
     finished = out / FINISHED_FILE
     if not finished.is_file():
         torch.set_num_threads(settings.threads)
+        saved = saved_state(out)
         run = Run(settings, out, progress)
-        run.resume()
+        run.resume(saved)
         while run.phase < len(settings.phases):
             run.train_phase()
             run.finish_phase()
@@ -64,6 +68,17 @@ def train(settings: TrainSettings, out: Path, progress: Callable[[TrainingProgre
     publication.complete(settings, out)
     progress(TrainingProgress("finished", 0, 0, {}, 0.0, finished=True))
     return out / "model"
+
+
+def saved_state(out: Path) -> dict[str, Any] | None:
+    """What a training in `out` left behind; None where it left nothing. Raises UsageError where it cannot go on."""
+    state = load_state(out / STATE_FILE)
+    if state is not None and state.get("steps_version", 1) != STEPS_VERSION:
+        raise UsageError(
+            f"{out} was begun by another version of factory, whose steps lead to other weights: finish it with that "
+            "version, or start again in another --out"
+        )
+    return state
 
 
 def training_device(settings: TrainSettings) -> torch.device:
@@ -93,7 +108,7 @@ class Run:
     def __init__(self, settings: TrainSettings, out: Path, progress: Callable[[TrainingProgress], None]) -> None:
         self.settings, self.out, self.progress = settings, out, progress
         self.device = training_device(settings)
-        self.data = training_data.unpack(settings.data, settings.size, out / "cache")
+        self.data = training_data.unpack(settings.data, settings.size, settings.key, out / "cache")
         self.components = start_components(settings, self.data)
         self.modules: dict[str, nn.Module] = {
             "vae": self.components.vae,
@@ -109,14 +124,9 @@ class Run:
         self.phase, self.step, self.seconds = 0, 0, 0.0
         self.optimizer_state: dict[str, Any] | None = None
 
-    @property
-    def state_file(self) -> Path:
-        """All state, replaced atomically."""
-        return self.out / "state.pt"
-
-    def resume(self) -> None:
+    def resume(self, state: dict[str, Any] | None) -> None:
         """Take up the saved state, if there is one."""
-        if (state := load_state(self.state_file)) is not None:
+        if state is not None:
             for name, module in self.modules.items():
                 module.load_state_dict(state["weights"][name])
             self.components.vae.register_to_config(scaling_factor=state["scaling_factor"])
@@ -128,6 +138,7 @@ class Run:
     def save(self) -> None:
         """Write the state."""
         state = {
+            "steps_version": STEPS_VERSION,
             "weights": {name: module.state_dict() for name, module in self.modules.items()},
             "scaling_factor": self.components.vae.config.scaling_factor,
             "ema": self.ema.state(),
@@ -136,7 +147,7 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
         }
-        save_state(self.state_file, state, Layout(self.out).scratch)
+        save_state(self.out / STATE_FILE, state, Layout(self.out).scratch)
 
     def publish(self, model: Path) -> None:
         """Write the averaged weights as a model folder, on a base beside what it left frozen."""
@@ -162,7 +173,7 @@ class Run:
         if phase.name == "autoencoder":
             return AutoencoderTask(c.vae, self.data, s, self.phase, self.device)
         latents = self.latents()
-        tokens = training_data.tokenize(c.tokenizer, self.data.captions, s.template)
+        tokens = training_data.tokenize(c.tokenizer, self.data.captions, s.template, s.key)
         return GenerationTask(c, self.data, latents, tokens, s, self.phase, self.device, phase.name == "joint")
 
     def latents(self) -> NDArray[np.float16]:
@@ -181,31 +192,59 @@ class Run:
         if self.optimizer_state is not None:
             optimizer.load_state_dict(self.optimizer_state)
         logged_at, logged_step = time.monotonic(), self.step
-        while self.step < phase.steps:
-            started = time.monotonic()
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(
-                    group["base_lr"], self.step, steps=phase.steps, warmup=phase.warmup, decay=phase.decay
-                )
-            terms = task.backward(self.step, phase.batch)
-            nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], s.clip_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-            self.ema.update(trained)
-            self.step += 1
-            self.seconds += time.monotonic() - started
-            last = self.step == phase.steps
-            if self.step % s.log_every == 0 or last:
-                now = time.monotonic()
-                self.note(phase, terms, (self.step - logged_step) * phase.batch / (now - logged_at))
-                logged_at, logged_step = now, self.step
-            if self.step % s.picture_every == 0 or last:
-                self.draw(phase, trained)
-            if self.step % s.save_every == 0 or last:
-                self.optimizer_state = optimizer.state_dict()
-                self.save()
+        with interrupts_wait() as interrupted:
+            while self.step < phase.steps:
+                started = time.monotonic()
+                terms, norms = self.take_step(phase, task, trained, optimizer)
+                self.seconds += time.monotonic() - started
+                last, ending = self.step == phase.steps, interrupted()
+                logging = last or self.step % s.log_every == 0
+                saving = last or ending or self.step % s.save_every == 0
+                if logging or saving:
+                    losses = self.finite(phase, terms, norms)
+                if logging:
+                    now = time.monotonic()
+                    self.note(phase, losses, (self.step - logged_step) * phase.batch / (now - logged_at))
+                    logged_at, logged_step = now, self.step
+                if saving:
+                    self.optimizer_state = optimizer.state_dict()
+                    self.save()
+                if ending:
+                    raise Interrupted(
+                        f"interrupted: phase {phase.name} is saved at step {self.step:,}; run the same command again "
+                        "to go on."
+                    )
+                if self.step % s.picture_every == 0 and not last:
+                    self.draw(phase, trained)
+        self.draw(phase, trained)
         for module in trained.values():
             module.requires_grad_(False).eval()
+
+    def take_step(
+        self,
+        phase: Phase,
+        task: AutoencoderTask | GenerationTask,
+        trained: dict[str, nn.Module],
+        optimizer: torch.optim.Optimizer,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One step; returns its losses, and the norm of each module's gradient before it was clipped.
+
+        Each module is clipped by itself: the head's gradients, large at first, do not shorten the U-Net's step.
+        """
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(
+                group["base_lr"], self.step, steps=phase.steps, warmup=phase.warmup, decay=phase.decay
+            )
+        terms = task.backward(self.step, phase.batch)
+        norms = {
+            name: nn.utils.clip_grad_norm_(module.parameters(), self.settings.clip_norm)
+            for name, module in trained.items()
+        }
+        optimizer.step()
+        optimizer.zero_grad()
+        self.ema.update(trained)
+        self.step += 1
+        return terms, norms
 
     def finish_phase(self) -> None:
         """Close the phase and save; after the autoencoder's, its average is frozen and centred on the screen."""
@@ -219,14 +258,23 @@ class Run:
         self.phase, self.step, self.optimizer_state = self.phase + 1, 0, None
         self.save()
 
-    def note(self, phase: Phase, terms: dict[str, Tensor], images_per_second: float) -> None:
-        """Losses to log.jsonl and to the caller."""
+    def finite(self, phase: Phase, terms: dict[str, Tensor], norms: dict[str, Tensor]) -> dict[str, float]:
+        """The losses of a step as numbers. Raises MachineError where they or the gradients are none any more.
+
+        What once is not finite stays so: asking before each save keeps the last state that was.
+        """
         losses = {name: float(value.detach()) for name, value in terms.items()}
-        if not all(map(math.isfinite, losses.values())):
+        gradients = {f"gradient of {name}": float(norm) for name, norm in norms.items()}
+        ill = [f"{name} {value}" for name, value in (losses | gradients).items() if not math.isfinite(value)]
+        if ill:
             raise MachineError(
-                f"phase {phase.name}, step {self.step}: a loss is not finite ({losses}): lower its lr in the recipe "
-                "and start in another --out"
+                f"phase {phase.name}, step {self.step}: a loss is not finite ({', '.join(ill)}): lower its lr in the "
+                "recipe and start in another --out"
             )
+        return losses
+
+    def note(self, phase: Phase, losses: dict[str, float], images_per_second: float) -> None:
+        """Losses to log.jsonl and to the caller."""
         record = {"phase": self.phase, "name": phase.name, "step": self.step, "losses": losses}
         log.append_log(self.out / "log.jsonl", record)
         self.progress(TrainingProgress(phase.name, self.step, phase.steps, losses, images_per_second))
@@ -252,20 +300,10 @@ def start_components(settings: TrainSettings, data: TrainingSet) -> Components:
     if settings.base:
         if any(phase.name == "autoencoder" for phase in settings.phases):
             raise UsageError("train.phases: a base has its autoencoder already; leave that phase out, or the base")
-        return model_folder.load_base(base_folder(settings), settings.networks.head_hidden, settings.seed)
-    captions = training_data.templated(data.captions, settings.template)
+        head = settings.networks
+        return model_folder.load_base(base_folder(settings), head.head_hidden, settings.seed, head.head_activation)
+    captions = training_data.templated(data.captions, settings.template, settings.key)
     return networks.build(settings.networks, settings.size, captions, settings.seed)
-
-
-def base_folder(settings: TrainSettings) -> Path:
-    """The base model. Nothing is fetched: the error for a missing one says what to run."""
-    folder = Path(settings.base)
-    if not folder.is_dir():
-        raise UsageError(
-            f"train.base: there is no folder {folder}; get a model, for example with "
-            f"`hf download stable-diffusion-v1-5/stable-diffusion-v1-5 --local-dir {quoted(folder)}`"
-        )
-    return folder
 
 
 def build_optimizer(trained: dict[str, nn.Module], phase: Phase, settings: TrainSettings) -> torch.optim.AdamW:
