@@ -34,7 +34,7 @@ def status_text(data: Path) -> str:
     failures = sum(event["event"] == "failure" for event in events)
     lines.append(
         f"  {len(runs)} run{'s' if len(runs) != 1 else ''}, {deaths} worker deaths"
-        + (f", {failures} that raised" if failures else "")
+        + (f", {failures} worker failures" if failures else "")
     )
     committed = {record.shard for record in records}
     poisoned = {event["shard"]: event["reason"] for event in events if event["event"] == "quarantined"}
