@@ -1,4 +1,5 @@
-"""`factory` with one stage more, which kills its worker in the shards that a file `poison` beside OUT lists: "1,4".
+"""`factory` with one stage more. In the shards that a file `poison` beside OUT lists ("1,4") it kills its worker, in
+those of a file `thorns` it raises.
 
 Run as a program, so that its functions travel to Ray's actors by value and to worker processes by name.
 """
@@ -22,14 +23,21 @@ LINES = {name: job.line for name, job in JOBS.items() if isinstance(job, Job)}
 def build(plan: Plan, root: Path) -> Line:
     """The plan's own line, poisoned."""
     line = LINES[plan.job](plan, root)
-    poisoned = [int(number) for number in (root.parent / "poison").read_text().split(",") if number]
+    poisoned, thorny = (listed(root.parent / name) for name in ("poison", "thorns"))
 
     def poison(sample: Sample) -> Sample:
         if shard_of(sample.request.key) in poisoned:
             os.kill(os.getpid(), signal.SIGKILL)
+        if shard_of(sample.request.key) in thorny:
+            raise ValueError("a thorn")
         return sample
 
     return replace(line, stages={"poison": poison, **line.stages})
+
+
+def listed(file: Path) -> list[int]:
+    """The numbers in a file; none where there is no file."""
+    return [int(number) for number in file.read_text().split(",") if number] if file.exists() else []
 
 
 if __name__ == "__main__":

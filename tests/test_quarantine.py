@@ -41,7 +41,9 @@ def test_a_shard_that_raises_is_named_and_the_rest_is_made(tmp_path: Path, monke
     assert "in trip" in quarantined["trace"]
     assert quarantined["trace"].endswith("ValueError: cannot reshape\n")
     assert f"shard 3: {REASON}" in read_page(Layout(root).report / "index.html").words()
-    assert f"shard 3 is quarantined ({REASON}); a rerun tries it again" in factory_here("status", root).out
+    status = factory_here("status", root).out
+    assert f"shard 3 is quarantined ({REASON}); a rerun tries it again" in status
+    assert "1 run, 0 worker deaths, 2 worker failures" in status
 
     faulty.clear()
     Layout(root).commit(5).unlink()

@@ -116,6 +116,20 @@ def test_a_poisoned_shard_is_quarantined_and_tried_again_by_a_rerun(reference: P
     assert_whole(root, reference)
 
 
+@pytest.mark.usefixtures("cluster")
+def test_what_an_actor_raises_costs_its_shard_alone(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    (tmp_path / "thorns").write_text("2")
+    process = start(*BUILD, "--workers", "2", "--out", root, program=[str(POISONED)])
+    out, err = process.communicate()
+    assert process.returncode == 1, err.decode()
+    assert "shard 2 is quarantined: ValueError: a thorn, 2 times" in out.decode()
+    failures = [event for event in read_events(Layout(root).events) if event["event"] == "failure"]
+    assert [event["shard"] for event in failures] == [2, 2]
+    assert all(event["node"] and 'raise ValueError("a thorn")' in event["trace"] for event in failures)
+    assert commits(root) == 9
+
+
 def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     ended = factory(*BUILD, "--out", tmp_path / "set", environment={"RAY_ADDRESS": "127.0.0.1:1"})
     assert ended.code == 2

@@ -36,7 +36,7 @@ def status_text(data: Path) -> str:
     failures = sum(event["event"] == "failure" for event in events)
     lines.append(
         f"  {count_of(len(runs), 'run', 'runs')}, {count_of(deaths, 'worker death', 'worker deaths')}"
-        + (f", {failures} that raised" if failures else "")
+        + (f", {count_of(failures, 'worker failure', 'worker failures')}" if failures else "")
     )
     committed = {record.shard for record in records}
     poisoned = {event["shard"]: event["reason"] for event in events if event["event"] == "quarantined"}
