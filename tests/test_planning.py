@@ -290,8 +290,9 @@ def test_a_small_model_says_how_much_of_a_long_list_it_knows(model: Path, tmp_pa
         "of the other 600, for example 'aaq', 'abq', 'acq', and paints these poorly: "
         "train a bigger model for them, or name one with --model (the report lists all these words)."
     )
-    (tmp_path / "p.txt").write_text("owl\nnet\nfox\nfeather\na red owl with one thing\n")
-    (remark,) = prepare(recipe).remarks
+    (tmp_path / "p.txt").write_text("owl\nnet\nfox\nfeather\na red owl with one or two or three things\n")
+    cut_off, remark = prepare(recipe).remarks
+    assert "1 of 5 prompts is longer than the 16 tokens" in cut_off
     assert "4 of these 5 prompts (owl, net, fox, …); it was never taught those of the other 1, for" in remark
 
 
@@ -387,7 +388,9 @@ def test_a_set_keeps_its_own_gates_but_for_those_asked(parent: Path, tmp_path: P
     for recipe in (RefineRecipe, FilterRecipe):
         plan = prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": 0.2})).plan
         assert plan.settings["gates"] == own | {"coverage_min": 0.2}
-        with pytest.raises(UsageError, match=r"gates has no field coverage_mni \(did you mean coverage_min\?\): there are gsg_max"):
+        with pytest.raises(
+            UsageError, match=r"gates has no field coverage_mni \(did you mean coverage_min\?\): there are gsg_max"
+        ):
             prepare(recipe(data=parent, out=tmp_path, gates={"coverage_mni": 0.2}))
         with pytest.raises(UsageError, match="wrong gates settings: coverage_min"):
             prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": "much"}))
