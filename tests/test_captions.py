@@ -191,7 +191,7 @@ def test_keys_of_another_set_are_refused(finished_set: Path, tmp_path: Path) -> 
         (["key,caption,caption", "2,a,b"], "two columns 'caption'"),
         (["key,caption", "2,  "], "empty caption for 0000000002"),
         (["key,caption", "2,a red, round ball"], "row 2 has 3 cells, the first row 2"),
-        (["key,caption", "2"], "row 2 has 1 cells"),
+        (["key,caption", "2"], "row 2 has 1 cell,"),
         (["key,caption", '2,"a ball'], "row 2 is not CSV"),
         (["key,caption", '2,"a" ball'], "row 2 is not CSV"),
         (["key,caption,class", "2,a,house"], r"more than captions: class of 0000000002 \(row 2\).*sorted by itself"),

@@ -290,8 +290,9 @@ def test_a_small_model_says_how_much_of_a_long_list_it_knows(model: Path, tmp_pa
         "of the other 600, for example 'aaq', 'abq', 'acq', and paints these poorly: "
         "train a bigger model for them, or name one with --model (the report lists all these words)."
     )
-    (tmp_path / "p.txt").write_text("owl\nnet\nfox\nfeather\na red owl with one thing\n")
-    (remark,) = prepare(recipe).remarks
+    (tmp_path / "p.txt").write_text("owl\nnet\nfox\nfeather\na red owl with one or two or three things\n")
+    cut_off, remark = prepare(recipe).remarks
+    assert "1 of 5 prompts is longer than the 16 tokens" in cut_off
     assert "4 of these 5 prompts (owl, net, fox, …); it was never taught those of the other 1, for" in remark
 
 

@@ -17,6 +17,7 @@ from program import (
     PATIENCE,
     commits,
     factory,
+    factory_here,
     factory_obeying_modes,
     hashes,
     interrupt,
@@ -229,6 +230,19 @@ def test_other_software_is_refused_until_it_is_accepted(copy: Path, reference: P
     Layout(copy).commit(3).unlink()
     assert factory(*RUN, "--out", copy).code == 0, "what was accepted once stays so"
     assert_whole(copy, reference)
+
+
+def test_another_kind_of_device_is_refused_until_it_is_accepted(copy: Path) -> None:
+    layout = Layout(copy)
+    for path in layout.commits.iterdir():
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "another"}))
+    layout.commit(0).unlink()
+    refused = factory_here(*RUN, "--out", copy)
+    assert refused.code == 2
+    assert "are made on another and cpu, so bytes may differ" in refused.sentence
+    assert factory_here(*RUN, "--out", copy, "--accept-software").code == 0
+    layout.commit(1).unlink()
+    assert factory_here(*RUN, "--out", copy).code == 0, "what was accepted once stays so"
 
 
 @pytest.fixture

@@ -226,4 +226,4 @@ def test_a_prompt_list_is_found_by_its_name(factory: Factory) -> None:
     ended = factory("generate", "--prompts", "classes.txt", "--n", "2", "--dry-run")
     assert ended.code == 0, ended.err
     assert "not a file here; taking the prompt list of that name that ships with factory." in ended.out
-    assert "2 samples in 1 shards" in ended.out
+    assert "2 samples in 1 shard" in ended.out

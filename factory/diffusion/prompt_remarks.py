@@ -44,10 +44,11 @@ def cut_off(rows: Rows, key: KeyName, folder: Path) -> list[str]:
     )
     if not long:
         return []
-    lines = len({line_of(row) for row in rows})
+    of_all = f"{len(long):,} of {len({line_of(row) for row in rows}):,} prompts {'is' if len(long) == 1 else 'are'}"
+    example = shorten(long[0], SHOWN, placeholder="…")
     return [
-        f"{len(long):,} of {lines:,} prompts are longer than the {length.most} tokens that this model reads, and their "
-        f"ends are not painted: shorten them, for example {shorten(long[0], SHOWN, placeholder='…')!r}."
+        f"{of_all} longer than the {length.most} tokens that this model reads, and the end is not painted: shorten it, "
+        f"for example in {example!r}."
     ]
 
 

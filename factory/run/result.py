@@ -40,10 +40,8 @@ class Result:
             lines.append(f"{self.out} is finished already: nothing to do.")
         lines.append(f"{count_of(self.accepted, 'sample', 'samples')} in {self.out / 'data'}")
         if self.missing:
-            lines.append(
-                f"{self.missing:,} of {self.asked:,} are missing: no attempt passed the gates (the report says why); "
-                "--allow-short accepts that."
-            )
+            missing = f"{self.missing:,} of {self.asked:,} {'is' if self.missing == 1 else 'are'} missing"
+            lines.append(f"{missing}: no attempt passed the gates (the report says why); --allow-short accepts that.")
         if any(count.paper for count in self.counts):
             lines += table(self.counts)
         if failed := sum(count.failed for count in self.counts):
