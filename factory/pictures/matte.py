@@ -15,6 +15,7 @@ COLOURLESS = 1.0  # levels by which channels of a grey picture may differ on ave
 STRAY = 12  # … and in all but 1 % of the pixels
 STEP = 8  # pixels between those that are looked at first, and nearly always tell
 TRIMAP, UNCERTAIN = (0, 128, 255), (0, 2, 0)  # its levels, and by how much they may differ
+PARTING = 0.8  # share of the pixels about its 255 that a trimap has at 128
 FULL, CLEAR = 0.98, 0.5  # mean α of a side that is covered, and of a middle that is not
 
 
@@ -45,7 +46,7 @@ def decode_levels(data: bytes) -> Matte:
 
 
 def refuse_trimap(alpha: Matte) -> None:
-    """Raise DataError("trimap") for a matte of 0, 128 and 255 alone, in which 128 parts the others.
+    """Raise DataError("trimap") for a matte of 0, 128 and 255 alone, in which 128 parts nearly all of the others.
 
     Soft edges have more levels; in flat drawings with a shadow or a pane of that level, 0 and 255 touch.
     """
@@ -54,8 +55,9 @@ def refuse_trimap(alpha: Matte) -> None:
     levels = _levels(alpha)
     if len(levels) != len(TRIMAP) or (abs(levels - TRIMAP) > UNCERTAIN).any():
         return
-    around = cv2.dilate((alpha == 255).view(np.uint8), np.ones((3, 3), np.uint8))
-    if not np.any(around & (alpha == 0)):
+    is_full = alpha == 255
+    rim = (cv2.dilate(is_full.view(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~is_full
+    if alpha[rim].astype(bool).mean() >= PARTING:
         raise DataError("trimap", f"its only levels are 0, {levels[1]} and 255: that is a trimap, not a matte")
 
 
