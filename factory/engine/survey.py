@@ -22,6 +22,7 @@ from typing import Any, Literal, TextIO, TypeAlias
 
 from factory.engine.progress import LiveLine
 from factory.engine.threads import pin_threads, pinned
+from factory.shards.durable import make_folder
 
 Answer: TypeAlias = dict[str, Any]
 """What a look found, as plain JSON."""
@@ -64,7 +65,7 @@ class Memory:
         if self._file is None or not self._keeps:
             return
         text = json.dumps([_name(question, item), answer]).encode()
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._file.parent)
         with self._file.open("ab", buffering=0) as file:
             file.write(b"\n" + _digest(text) + b" " + text)
 

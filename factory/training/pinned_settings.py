@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from factory.errors import UsageError
-from factory.shards.durable import write_json
+from factory.shards.durable import make_folder, write_json
 from factory.shards.layout import Layout
 
 SETTINGS_FILE = "settings.json"
@@ -21,7 +21,7 @@ def pin_settings(settings: Any, out: Path, *, free: Collection[str]) -> None:
     An earlier version may have written the file: a field that it lacks had its default, one that is no more a setting
     had a single value.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     file = out / SETTINGS_FILE
     if not file.is_file():
         write_json(file, dataclasses.asdict(settings), Layout(out).scratch)

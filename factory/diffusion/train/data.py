@@ -14,7 +14,7 @@ from transformers import CLIPTokenizer
 
 from factory.diffusion.train.settings import TrainingFolder
 from factory.errors import UsageError
-from factory.shards.durable import write_json
+from factory.shards.durable import fsync, write_json
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, read_samples
 
@@ -56,7 +56,9 @@ def unpack(folders: Sequence[TrainingFolder], size: int, cache: Path) -> Trainin
                     soft.append(sample.meta["soft_alpha"])
                     repeats.append(folder.repeat)
         content = {"captions": captions, "soft_alpha": soft, "repeats": repeats, "folders": [*map(asdict, folders)]}
-        write_json(index, content, cache)
+        for file in (cache / "rgb.u8", cache / "alpha.u8"):
+            fsync(file)
+        write_json(index, content)
     content = json.loads(index.read_text())
     count = len(content["captions"])
     return TrainingSet(
@@ -124,7 +126,8 @@ def encode_all(
                 with torch.no_grad():
                     latents[chosen, twin] = vae.encode(x).latent_dist.mean.cpu().numpy().astype(np.float16)
         latents.flush()
-        write_json(done, {"shape": shape}, file.parent)
+        fsync(file)
+        write_json(done, {"shape": shape})
     return np.memmap(file, np.float16, "r", shape=shape)
 
 
