@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
@@ -89,7 +89,7 @@ class Surveyor:
     executor: Literal["ray", "local"]
     workers: int
     memory: Memory
-    out: TextIO = sys.stderr
+    out: TextIO = field(default_factory=lambda: sys.stderr)  # that of now, not of the import
 
     def __call__(
         self, what: str, question: str, look: Look, items: Sequence[Item], *, crashed: Look, few: int = 1
