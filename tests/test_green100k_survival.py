@@ -1,9 +1,6 @@
 """Promise: a training set that was killed at any moment, or ran out of disk, goes on and has the same bytes."""
 
-import random
-import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +11,6 @@ from small_sources import film, made, mixed_recipe
 
 from factory.shards.layout import Layout
 
-KILLS = 8
 GRACE = 30  # seconds in which orphans must notice that they are
 RUN = ("build-green100k", *LOCAL)
 
@@ -60,23 +56,18 @@ def long_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_killed_at_any_moment_of_planning_and_making_it_gives_the_same_bytes(
-    long_one: Path, tmp_path: Path, workers: str
-) -> None:
-    run = (*RUN, long_one, "--workers", workers)
-    began = time.monotonic()
-    assert factory(*run, "--out", tmp_path / "reference").code == 0
-    whole = time.monotonic() - began
-    moments, root, kills = random.Random(8), tmp_path / "set", 0
-    while kills < KILLS:
-        if not killed(start(*run, "--out", root), moments.uniform(0.1, 0.8) * whole):
-            shutil.rmtree(root)  # it was done before: from the start again
-            continue
-        kills += 1
-    made(long_one, root)
-    assert hashes(root) == hashes(tmp_path / "reference")
-    assert not Layout(root).scratch.exists()
+def test_killed_while_it_plans_makes_and_finalises_it_gives_the_same_bytes(long_one: Path, tmp_path: Path) -> None:
+    """And nobody is left behind. Every moment of a run of one process is tried in test_crashes.py."""
+    run, layout = (*RUN, long_one, "--workers", "2"), Layout(tmp_path / "set")
+    made(long_one, tmp_path / "reference")
+    for moment in (lambda: looks(layout.root) > 0, lambda: commits(layout.root) > 0, layout.manifest.exists):
+        process = start(*run, "--out", layout.root)
+        assert wait_for(moment, process)
+        assert killed(process, 0), "it had ended before"
+        assert not layout.finished.exists()
+    assert factory(*run, "--out", layout.root).code == 0
+    assert hashes(layout.root) == hashes(tmp_path / "reference")
+    assert not layout.scratch.exists()
 
 
 def test_a_killed_survey_goes_on_where_it_was(mixed: Path, tmp_path: Path) -> None:
@@ -87,12 +78,6 @@ def test_a_killed_survey_goes_on_where_it_was(mixed: Path, tmp_path: Path) -> No
     assert commits(root) == 0
     made(mixed, root, workers=1)
     assert looks(root) == 2 + 6 + 5, "two clips, the hashes of three pairs, five cut-outs: none twice"
-
-
-def test_a_killed_survey_leaves_nobody_behind(long_one: Path, tmp_path: Path) -> None:
-    process = start(*RUN, long_one, "--workers", "2", "--out", tmp_path / "set")
-    assert wait_for(lambda: looks(tmp_path / "set") > 0, process)
-    assert killed(process, 0)
 
 
 def killed(process: subprocess.Popen[bytes], seconds: float) -> bool:

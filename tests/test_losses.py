@@ -128,13 +128,16 @@ def test_velocity_is_the_schedulers_own() -> None:
     assert torch.allclose(losses.target(z0, epsilon, scheduler.alphas_cumprod[t], "v_prediction"), wanted, atol=1e-6)
 
 
-def test_equation_8_by_hand() -> None:
-    M_cp, M = uniform(3, 1, 5, 7), uniform(3, 1, 5, 7, seed=1)
-    expected = 0.0
-    for mine, truth in zip(M_cp.numpy().astype(float), M.numpy().astype(float), strict=True):
-        overlap = np.minimum(mine, truth).sum()
-        expected += (np.abs(mine - truth).mean() + 1 - 2 * overlap / (mine.sum() + truth.sum())) / 3
-    assert float(losses.matting_loss(M_cp, M, torch.ones(3, dtype=torch.bool))) == pytest.approx(expected, rel=1e-5)
+def test_equation_8_in_numbers() -> None:
+    """Two soft masks that overlap, two objects beside each other, and a binary mask that has no say."""
+    M_cp = torch.tensor([[1.0, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]).view(3, 1, 2, 2)
+    M = torch.tensor([[0.5, 0.5, 0.5, 0.0], [0.0, 0.0, 0.0, 1.0], [1.0, 1.0, 0.0, 0.0]]).view(3, 1, 2, 2)
+    # The first: |M_cp − M| is 0.5, 0, 0.5, 0, their mean 1/4; the minima sum to 1 and both masks to 3/2, so the dice
+    # is 2/3 (1/2 if ∩ were a product). The second: a mean of 1/2, no overlap.
+    soft_alpha = torch.tensor([True, True, False])
+    first, second = 1 / 4 + 1 - 2 / 3, 1 / 2 + 1 - 0
+    assert float(losses.matting_loss(M_cp, M, soft_alpha)) == pytest.approx((first + second) / 2, rel=1e-5)
+    assert float(losses.matting_loss(M_cp[:1], M[:1], soft_alpha[:1])) == pytest.approx(7 / 12, rel=1e-5)
 
 
 @given(M=masks, other=masks)

@@ -72,10 +72,30 @@ def test_gsg_of_a_plain_screen_is_its_distance_from_the_key(colour: tuple[int, i
     assert gsg(picture, (0, 255, 0)) == pytest.approx(np.linalg.norm(np.array(colour) - (0, 255, 0)), abs=1e-6)
 
 
-def test_gsg_looks_at_the_screen_not_at_the_object() -> None:
-    foreground, alpha = blob(SIDE, 1)
-    assert gsg(paint_on_screen(foreground, alpha, (0, 255, 0)), (0, 255, 0)) < 2
-    assert gsg(paint_on_screen(foreground, alpha, (0, 177, 64)), (0, 255, 0)) == pytest.approx(100.9, abs=2)
+def striped(*shares: tuple[tuple[int, int, int], int]) -> Picture:
+    """A picture of 100 columns: so many of each colour."""
+    return np.asarray(np.concatenate([np.full((50, count, 3), colour, np.uint8) for colour, count in shares], 1))
+
+
+@pytest.mark.parametrize(
+    ("screen", "distance"),
+    [((0, 255, 0), 0.0), ((0, 177, 64), 10_180**0.5), ((30, 215, 80), 8_900**0.5)],  # √(ΔR² + ΔG² + ΔB²), by hand
+)
+def test_gsg_is_the_distance_of_the_largest_colour_whatever_the_object_covers(
+    screen: tuple[int, int, int], distance: float
+) -> None:
+    """Objects of four colours that cover 4 % and 72 % of the picture, of none as much as the screen does."""
+    object_colours = ((200, 30, 40), (250, 240, 230), (20, 20, 90), (120, 60, 0))
+    for each in (1, 18):
+        picture = striped((screen, 100 - 4 * each), *((colour, each) for colour in object_colours))
+        assert gsg(picture, (0, 255, 0)) == pytest.approx(distance, abs=1e-6)
+
+
+def test_gsg_takes_a_flat_object_that_is_larger_than_the_screen_for_it() -> None:
+    """As Eq. 11 has it: from 50 % on the main colour is the object's, here √(200² + 225² + 40²) from the key."""
+    for covered, distance in ((49, 0.0), (51, 92_225**0.5)):
+        picture = striped(((0, 255, 0), 100 - covered), ((200, 30, 40), covered))
+        assert gsg(picture, (0, 255, 0)) == pytest.approx(distance, abs=1e-6)
 
 
 def flat_object(share: float, colour: tuple[int, int, int]) -> tuple[Picture, NDArray[np.uint8]]:

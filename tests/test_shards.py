@@ -6,9 +6,6 @@ import io
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -197,58 +194,6 @@ def test_a_set_without_an_accepted_sample_is_finished_too(tmp_path: Path) -> Non
     finish(tmp_path, [])
     assert pq.read_table(tmp_path / "manifest.parquet").num_rows == 0
     assert "0 pairs" in (tmp_path / "README.md").read_text()
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from factory.shards import durable, finalise, store
-from factory.shards.layout import Layout
-from small_set import make_shards, small_plan
-left = int(sys.argv[2])
-def counting(step):
-    def wrapped(*arguments):
-        global left
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
-        return step(*arguments)
-    return wrapped
-durable.publish = store.publish = counting(durable.publish)
-root = Path(sys.argv[1])
-records = make_shards(root, small_plan(), [])
-finalise.finalise(Layout(root), records)
-finalise.mark_finished(Layout(root), records)
-"""
-
-
-def test_a_driver_killed_at_any_step_of_finalising_ends_in_the_same_bytes(finished_set: Path, tmp_path: Path) -> None:
-    """SIGKILL right before each rename in turn, then the same command again."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    wanted = digests(finished_set)
-    shards_only = (
-        "README.md",
-        "croissant.json",
-        "finished.json",
-        "manifest.parquet",
-        "shardindex.json",
-        "shardindex-validation.json",
-    )
-    kills = 0
-    for step in range(20):
-        root = tmp_path / str(step)
-        shutil.copytree(finished_set, root, ignore=shutil.ignore_patterns("index", *shards_only))
-        run = subprocess.run(
-            [sys.executable, "-c", KILLED, str(root), str(step)], env=environment, capture_output=True, check=False
-        )
-        if run.returncode == 0:
-            break
-        assert run.returncode == -signal.SIGKILL, run.stderr.decode()
-        kills += 1
-        assert not (root / "finished.json").exists()
-        finish(root, make_shards(root, small_plan(), []))
-        assert digests(root) == wanted
-    assert kills >= 10  # plan.json, four indexes, two wids indexes, manifest, card, Croissant, finished.json
 
 
 # --- export -------------------------------------------------------------------------------------------------------

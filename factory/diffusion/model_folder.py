@@ -53,6 +53,8 @@ def save(components: Components, folder: Path, dtype: torch.dtype = torch.float3
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name in PARTS:
         _write_part(components, name, folder / name, dtype)
+    components.tokenizer.backend_tokenizer.no_truncation()  # how it was last called is no part of the model
+    components.tokenizer.backend_tokenizer.no_padding()
     components.tokenizer.save_pretrained(folder / "tokenizer")
     components.tokenizer.backend_tokenizer.model.save(str(folder / "tokenizer"))  # vocab.json, merges.txt: for 4.x
     _write_config(components.scheduler, folder / "scheduler" / "scheduler_config.json")

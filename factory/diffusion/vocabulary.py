@@ -9,6 +9,7 @@ from pathlib import Path
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
 from factory.models.folder import read_json
+from factory.shards.durable import write_durably
 
 VOCABULARY_FILE = "vocabulary.json"
 
@@ -48,7 +49,7 @@ def unknown_words(prompt: str, vocabulary: Vocabulary) -> list[tuple[str, list[s
 def write_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
     """Put the vocabulary beside the weights."""
     text = json.dumps(asdict(vocabulary), ensure_ascii=False, indent=1)
-    (folder / VOCABULARY_FILE).write_text(text + "\n", encoding="utf-8")
+    write_durably(folder / VOCABULARY_FILE, f"{text}\n".encode())
 
 
 def read_vocabulary(folder: Path) -> Vocabulary | None:

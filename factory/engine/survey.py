@@ -15,13 +15,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
 from factory.engine.progress import LiveLine
 from factory.engine.threads import pin_threads, pinned
+from factory.shards.durable import make_folder
 
 Answer: TypeAlias = dict[str, Any]
 """What a look found, as plain JSON."""
@@ -64,7 +65,7 @@ class Memory:
         if self._file is None or not self._keeps:
             return
         text = json.dumps([_name(question, item), answer]).encode()
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._file.parent)
         with self._file.open("ab", buffering=0) as file:
             file.write(b"\n" + _digest(text) + b" " + text)
 
@@ -88,7 +89,7 @@ class Surveyor:
     executor: Literal["ray", "local"]
     workers: int
     memory: Memory
-    out: TextIO = sys.stderr
+    out: TextIO = field(default_factory=lambda: sys.stderr)  # that of now, not of the import
 
     def __call__(
         self, what: str, question: str, look: Look, items: Sequence[Item], *, crashed: Look, few: int = 1

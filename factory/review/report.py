@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,12 @@ def _software(digest: Digest) -> dict[str, str]:
 
 
 def _render(context: Mapping[str, Any]) -> str:
+    return _environment().get_template("report.html.j2").render(context)
+
+
+@cache
+def _environment() -> Environment:
+    """Kept: the template is compiled once."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -138,4 +145,4 @@ def _render(context: Mapping[str, Any]) -> str:
     )
     environment.filters |= {"duration": duration, "size": size, "in_words": in_words, "definition": definition}
     environment.filters |= {"passed_over": passed_over}
-    return environment.get_template("report.html.j2").render(context)
+    return environment

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from factory.errors import Interrupted, MachineError, UsageError, what_failed
+from factory.shards.durable import make_folder
 
 OURS = {"plan.json", "inputs", ".lock", ".tmp", ".survey", "recipe.yaml", "events.jsonl"}  # of a killed planning
 REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}  # of a wrong --out
@@ -35,7 +36,7 @@ def check_out(out: Path, marker: str = "plan.json") -> Path:
 def writable(out: Path) -> Iterator[None]:
     """Make the folder; turn the disk's refusals into one sentence."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         yield
     except OSError as error:
         raise_if_refused(error, out)

@@ -9,9 +9,9 @@ from typing import IO, Any
 from uuid import uuid4
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make renames inside a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def fsync(path: Path) -> None:
+    """Force a file's bytes to the disk, or a folder's names: renames inside of it are durable then."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -20,17 +20,27 @@ def fsync_folder(folder: Path) -> None:
 
 def make_folder(folder: Path) -> None:
     """Make a folder, and those it lies in, durably: a power cut must not take it with all that is inside."""
-    if not folder.is_dir():
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        fsync_folder(folder.parent)
+    fsync(folder.parent)
+
+
+def force_to_disk(folder: Path) -> None:
+    """A folder that something else has written, with all that lies in it."""
+    for path in (*folder.rglob("*"), folder):
+        fsync(path)
 
 
 def publish(temporary: Path, final: Path) -> None:
     """Move a finished, already fsynced file to its final name; atomic on one file system."""
     make_folder(final.parent)
     temporary.replace(final)
-    fsync_folder(final.parent)
+    fsync(final.parent)
 
 
 @contextmanager

@@ -1,10 +1,13 @@
 """Cards in Markdown: foreign text stands in their tables, and must stay there."""
 
+from functools import cache
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
+@cache
 def environment(package: str, folder: str) -> Environment:
-    """Templates in a folder of a package, with the filter `cell`."""
+    """Templates in a folder of a package, with the filter `cell`. Kept: each template is compiled once."""
     made = Environment(
         loader=PackageLoader(package, folder),
         undefined=StrictUndefined,

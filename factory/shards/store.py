@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from factory.shards.durable import fsync_folder, publish, write_durably
+from factory.shards.durable import fsync, publish, write_durably
 from factory.shards.lock import hold, owned_by
 
 
@@ -88,7 +88,7 @@ class FolderStore:
             place.unlink()
             folders.add(place.parent)
         for folder in folders:
-            fsync_folder(folder)
+            fsync(folder)
 
     def lease(self, place: Path, holder: str) -> AbstractContextManager[None]:
         return hold(place, holder)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.shards.durable import write_durably
+from factory.shards.durable import fsync, write_durably
 
 PANEL_WIDTH, PANEL_HEIGHT, MARGIN = 900, 220, 60
 INK, PAPER, LINE = (40, 40, 40), 255, (190, 90, 20)  # BGR
@@ -18,6 +18,7 @@ def append_log(log: Path, record: dict[str, Any]) -> None:
     """One JSON line."""
     with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
+    fsync(log)  # a state that is saved later must not know steps that the log lacks
 
 
 def read_log(log: Path) -> list[dict[str, Any]]:
@@ -31,7 +32,7 @@ def read_log(log: Path) -> list[dict[str, Any]]:
 def rewind_log(log: Path, phase: int, step: int) -> None:
     """Drop what an interrupted run logged after the state it resumes from."""
     kept = [record for record in read_log(log) if (record["phase"], record["step"]) <= (phase, step)]
-    write_durably(log, "".join(json.dumps(record) + "\n" for record in kept).encode(), log.parent)
+    write_durably(log, "".join(json.dumps(record) + "\n" for record in kept).encode())
 
 
 def draw_curves(log: Path, picture: Path) -> None:

@@ -18,7 +18,7 @@ from factory.diffusion.train.sets import check_finished, manifest_sha256
 from factory.diffusion.train.settings import TrainingFolder
 from factory.errors import DataError, UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
-from factory.shards.durable import appearing, write_json
+from factory.shards.durable import appearing, fsync, write_json
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, read_samples
 
@@ -159,6 +159,7 @@ def encode_all(
                 with torch.no_grad():
                     latents[chosen, twin] = vae.encode(x).latent_dist.mean.cpu().numpy().astype(np.float16)
         latents.flush()
+        fsync(file)
         write_json(done, content, file.parent)
     return np.memmap(file, np.float16, "r", shape=shape)
 

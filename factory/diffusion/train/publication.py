@@ -13,7 +13,7 @@ from factory.diffusion.train import sets as training_sets
 from factory.diffusion.train.report import drawing_settings
 from factory.diffusion.train.settings import TrainSettings
 from factory.diffusion.vocabulary import VOCABULARY_FILE, Vocabulary, read_vocabulary, words_of, write_vocabulary
-from factory.shards.durable import publish, write_durably, write_json
+from factory.shards.durable import write_durably, write_json
 
 CARD_FILE = "README.md"
 
@@ -23,7 +23,7 @@ def complete(settings: TrainSettings, out: Path) -> None:
     model = out / "model"
     sampler = sampler_settings(settings)
     if not (model / DEFAULTS_FILE).is_file() or default_settings(model) != sampler:
-        write_json(model / DEFAULTS_FILE, asdict(sampler), out)
+        write_json(model / DEFAULTS_FILE, asdict(sampler))
     small = not settings.base or (Path(settings.base) / VOCABULARY_FILE).is_file()
     wanted = [CARD_FILE, VOCABULARY_FILE] if small else [CARD_FILE]
     missing = [name for name in wanted if not (model / name).is_file()]
@@ -31,11 +31,10 @@ def complete(settings: TrainSettings, out: Path) -> None:
         return
     sets = [training_sets.facts(folder) for folder in settings.data]
     if VOCABULARY_FILE in missing:
-        write_vocabulary(vocabulary(settings, sets), out)
-        publish(out / VOCABULARY_FILE, model / VOCABULARY_FILE)
+        write_vocabulary(vocabulary(settings, sets), model)
     if CARD_FILE in missing:
         card = model_card.model_card(settings, out, sets, sampler, read_vocabulary(model))
-        write_durably(model / CARD_FILE, card.encode(), out)
+        write_durably(model / CARD_FILE, card.encode())
 
 
 def sampler_settings(settings: TrainSettings) -> SamplerSettings:

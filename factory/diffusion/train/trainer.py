@@ -29,7 +29,7 @@ from factory.engine.software import software
 from factory.errors import Interrupted, MachineError, UsageError
 from factory.models.folder import read_json
 from factory.models.precision import device_name, uses_bf16
-from factory.shards.durable import write_json
+from factory.shards.durable import force_to_disk, write_json
 from factory.shards.layout import Layout
 from factory.training import log
 from factory.training.ema import MovingAverage
@@ -62,9 +62,9 @@ def train(settings: TrainSettings, out: Path, progress: Callable[[TrainingProgre
             run.train_phase()
             run.finish_phase()
         run.publish(out / "model")
-        write_json(finished, {"seconds": round(run.seconds, 1), **machine(settings)}, out)
+        write_json(finished, {"seconds": round(run.seconds, 1), **machine(settings)})
     elif {"device", "software"} - read_json(finished).keys():  # finished by a version that did not record them
-        write_json(finished, machine(settings) | read_json(finished), out)
+        write_json(finished, machine(settings) | read_json(finished))
     publication.complete(settings, out)
     progress(TrainingProgress("finished", 0, 0, {}, 0.0, finished=True))
     return out / "model"
@@ -157,6 +157,7 @@ class Run:
             model_folder.save_on_base(self.components, trained, base_folder(self.settings), model, torch.float16)
         else:
             model_folder.save(self.components, model, torch.float16)
+        force_to_disk(model)
 
     def trained(self, phase: Phase) -> dict[str, nn.Module]:
         """The modules that this phase changes."""
