@@ -52,7 +52,7 @@ def unpack(folders: Sequence[TrainingFolder], size: int, key: KeyName, cache: Pa
         _check_unchanged(folders, content["manifests"])
     else:
         content = _copy(folders, size, key, cache)
-        write_json(index, content, cache)
+        write_json(index, content)
     count = len(content["captions"])
     return TrainingSet(
         rgb=np.memmap(cache / "rgb.u8", np.uint8, "r", shape=(count, size, size, 3)),
@@ -160,7 +160,7 @@ def encode_all(
                     latents[chosen, twin] = vae.encode(x).latent_dist.mean.cpu().numpy().astype(np.float16)
         latents.flush()
         fsync(file)
-        write_json(done, content, file.parent)
+        write_json(done, content)
     return np.memmap(file, np.float16, "r", shape=shape)
 
 
