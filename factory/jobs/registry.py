@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from factory.errors import UsageError
 from factory.jobs import build, filter, generate, recaption, refine, train
 from factory.jobs.base import Job, Recipe, RunSettings, Training, name_of
+from factory.settings import numbers
 
 ALL: tuple[Job[Any] | Training[Any], ...] = (
     generate.JOB,
@@ -42,7 +43,7 @@ def training_of(recipe: Recipe) -> Training[Any] | None:
 def parse(fields: dict[str, Any]) -> Recipe:
     """The recipe in these fields. Raises UsageError naming each wrong field."""
     try:
-        return _ADAPTER.validate_python(fields)
+        return _ADAPTER.validate_python(numbers(fields))
     except ValidationError as error:
         faults = []
         found = error.errors()
@@ -53,6 +54,8 @@ def parse(fields: dict[str, Any]) -> Recipe:
             place = ".".join(map(str, within))
             faults.append(f"{place or 'job'}: {fault['msg']}")
         raise UsageError("wrong recipe: " + "; ".join(faults) + ".") from error
+    except ValueError as error:
+        raise UsageError(f"wrong recipe: {error}.") from error
 
 
 def _shared(one: Sequence[Any], other: Sequence[Any]) -> int:

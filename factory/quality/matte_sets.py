@@ -13,7 +13,7 @@ from PIL import Image
 from factory.errors import DataError, UsageError
 from factory.sample import Matte
 from factory.shards.layout import Layout
-from factory.shards.reader import member_extents
+from factory.shards.reader import member_extents, tars_of
 
 ALPHA = "alpha.png"  # the extension of a sample's alpha in a tar
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)  # what Pillow raises
@@ -37,11 +37,11 @@ def find_mattes(root: Path) -> dict[str, Place]:
     if not root.is_dir():
         raise UsageError(f"{root} is no folder: give a folder of PNG mattes or a data set made by factory.")
     layout = Layout(root)
-    tars = sorted(layout.data.glob("*.tar"))
-    if tars:
-        return dict(sorted(item for tar in tars for item in _alphas(root, tar)))
+    if tars := tars_of(layout):
+        return dict(sorted(item for tar in tars.values() for item in _alphas(root, tar)))
     if layout.plan.exists():
-        raise UsageError(f"{root} has no accepted sample: there is nothing to evaluate.")
+        made = "accepted sample" if layout.finished.exists() else "finished shard yet"
+        raise UsageError(f"{root} has no {made}: there is nothing to evaluate.")
     return _pictures(root)
 
 

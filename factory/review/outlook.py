@@ -7,13 +7,14 @@ import pyarrow.compute as pc
 from factory.engine.census import census
 from factory.engine.draft import Prepared
 from factory.engine.inputs import HOLE
+from factory.engine.made import records_of
 from factory.engine.plan import Plan, Segment, differences, read_plan
 from factory.engine.survey import Memory
 from factory.jobs.base import RunSettings
 from factory.jobs.prepare import prepare
 from factory.models.folder import read_json
 from factory.review.units import size
-from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
 
 BYTES_PER_PIXEL = 2.5  # rgb + fg + alpha as PNG, measured on the embedded model's and on composited sets
@@ -39,7 +40,7 @@ def plan_text(recipe: RunSettings) -> str:
         if stored.fingerprint != plan.fingerprint:
             lines.append(f"  refused: the folder was started with {'; '.join(differences(stored, plan))}")
             return "\n".join(lines)
-        records = list(valid_commits(layout, plan.fingerprint))
+        records = list(records_of(plan, layout))
     lines += _forecast(plan, records)
     lines.append(f"  fingerprint {plan.fingerprint[:16]}")
     return "\n".join(lines)

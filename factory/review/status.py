@@ -4,10 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 from factory.engine.census import census, table
-from factory.engine.events import read_events
+from factory.engine.events import quarantined, read_events
+from factory.engine.made import records_of
 from factory.engine.plan import read_plan
 from factory.review.sources import are_told_apart
-from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
 
 
@@ -15,7 +16,7 @@ def status_text(data: Path) -> str:
     """How far a run is, read from its folder alone."""
     layout = Layout(data)
     plan = read_plan(layout.plan)
-    records = list(valid_commits(layout, plan.fingerprint))
+    records = list(records_of(plan, layout))
     accepted = sum(record.accepted for record in records)
     attempts = sum(record.attempts for record in records)
     lines = [
@@ -29,12 +30,11 @@ def status_text(data: Path) -> str:
         if reasons:
             lines.append(f"  {title}: " + ", ".join(f"{name} {count:,}" for name, count in reasons.most_common()))
     events = list(read_events(layout.events))
-    runs = [event for event in events if event["event"] == "started"]
-    deaths = sum(event["event"] == "death" for event in events)
+    runs = [event for event in events if event.get("event") == "started"]
+    deaths = sum(event.get("event") == "death" for event in events)
     lines.append(f"  {len(runs)} run{'s' if len(runs) != 1 else ''}, {deaths} worker deaths")
     committed = {record.shard for record in records}
-    poisoned = {event["shard"]: event["reason"] for event in events if event["event"] == "quarantined"}
-    for shard, reason in sorted(poisoned.items()):
+    for shard, reason in quarantined(events).items():
         if shard not in committed:
             lines.append(f"  shard {shard} is quarantined ({reason}); a rerun tries it again")
     if len(records) < plan.shards:

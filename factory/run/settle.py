@@ -38,6 +38,8 @@ def settle(layout: Layout, prepared: Prepared, recipe: RunSettings, run: str) ->
                 "use that, or --accept-software."
             )
         freeze_inputs(layout, prepared, scratch)
+        if not layout.recipe.exists():
+            layout.store.write(layout.recipe, to_yaml(recipe).encode(), scratch)
         if stored.census != plan.census:  # more failures are allowed now, or another count is compared
             stored = replace(stored, census=plan.census)
             layout.store.write(layout.plan, json_bytes(stored.to_json()), scratch)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,11 @@ from factory.errors import DataError
 from factory.sample import Sample
 from factory.shards.marking import MarkingSettings, mark_members
 from factory.shards.members import JSON, MATTING, Members
+
+SIZE_AT, SIZE_END = 16, 24  # of width and height in a PNG
+MAX_PIXELS = 16_384**2  # more than any source gives
+DEFLATED = 1032  # zlib shrinks by no larger factor
+PIXELS_PER_BYTE = 8  # of a picture of two levels
 
 PLAIN_MARKS = MarkingSettings()
 IN_WORDS = {"rgb": "picture", "fg": "foreground"}
@@ -28,7 +34,11 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
 
 
 def decode_png(data: bytes) -> NDArray[np.uint8]:
-    """The 8-bit RGB or grey picture in a PNG. Raises DataError("undecodable"), MemoryError."""
+    """The 8-bit RGB or grey picture in a PNG. Raises DataError("undecodable" or "too_large"), MemoryError."""
+    if len(data) >= SIZE_END:  # before any memory is taken: a header may ask for more than there is
+        width, height = struct.unpack_from(">II", data, SIZE_AT)
+        if width * height > min(MAX_PIXELS, DEFLATED * len(data) * PIXELS_PER_BYTE):
+            raise DataError("too_large", f"a picture of {width:,} × {height:,} pixels in {len(data):,} bytes")
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:  # no bytes at all, or a header that asks for too many pixels

@@ -6,7 +6,6 @@ with # is a heading or comment and no prompt; tables and JSON have none.
 """
 
 import io
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from factory.errors import UsageError, some
+from factory.shards.foreign_text import parse_json
+from factory.shards.manifest import UNREADABLE
 
 Palette: TypeAlias = Mapping[str, Sequence[str]]  # class → colours
 NO_COLOURS: Palette = {}
@@ -122,7 +123,7 @@ def _lines(source: str, name: str) -> Iterator[tuple[int, str]]:
             table = pyarrow.csv.read_csv(io.BytesIO(data), parse_options=parsing, convert_options=typing)
             yield from _column(table, name)
             return
-    except pa.ArrowException as error:
+    except UNREADABLE as error:
         raise UsageError(f"{name} is not a readable {suffix[1:]} file ({' '.join(str(error).split())}).") from error
     for number, line in enumerate(io.StringIO(text, newline=None), 1):
         if suffix == ".jsonl":
@@ -159,13 +160,15 @@ def _column(table: pa.Table, name: str) -> Iterator[tuple[int, str]]:
     column = next((column for column in COLUMNS if column in table.column_names), None)
     if column is None:
         raise UsageError(f"{name} has no column `prompt` (it has {', '.join(table.column_names)}).")
-    for number, value in enumerate(table[column], 1):
-        yield number, str(value.as_py() or "")
+    texts = table[column].cast(pa.string())
+    texts.validate(full=True)
+    for number, value in enumerate(texts, 1):
+        yield number, value.as_py() or ""
 
 
 def _json_prompt(line: str, name: str, number: int) -> str:
     try:
-        value = json.loads(line)
+        value = parse_json(line.encode())
     except ValueError as error:
         raise UsageError(f"{name}: line {number} is not JSON.") from error
     if isinstance(value, dict):
