@@ -7,6 +7,7 @@ from pathlib import Path
 NO_BENCHMARKS = {
     *("__main__.py", "figures.py", "keyer_numbers.py", "keyer_sheet.py"),
     *("edge_examples.py", "learn_edges.py"),  # they train the keyer's networks
+    *("fuzz.py", "fuzz_mutations.py", "fuzz_readers.py"),  # a figure that takes an hour
     *("gpu_product.py", "gpu_rows.py", "on_gpu.py"),  # they need a GPU
 }
 
