@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from damage import KEY, PLAN, TAR, check, flip, found, record_of, rewrite
-from program import BUILD, LOCAL, factory_here, factory_obeying_modes, hashes
+from program import BUILD, LOCAL, factory_here, factory_obeying_modes, hashes, mtimes
 from small_set import make_shards
 
 import factory
@@ -31,6 +31,7 @@ from factory.review.report import write_report
 from factory.review.show import show
 from factory.review.status import status_text
 from factory.review.verify import advice, verify_set
+from factory.run.execute import finish
 from factory.sample import Request
 from factory.shards.commit import read_commit
 from factory.shards.encoding import decode_png, encode_png
@@ -534,6 +535,27 @@ def test_the_shape_of_a_set_is_found_again_from_its_manifest(root: Path) -> None
     assert [(one.split, one.slots) for one in after.plan.segments] == [("train", 22), ("validation", 6)]
     assert after.tars.equals(before.tars)
     assert [one.equals(two) for one, two in zip(after.samples, before.samples, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("limit", ["0.35", "0.2"], ids=["some are missing", "all are missing"])
+def test_a_short_set_is_finished_once(tmp_path: Path, limit: str) -> None:
+    command = (*BUILD, *LOCAL, "--set", f"gates.coverage_max={limit}", "--out", tmp_path / "set")
+    first = factory_here(*command)
+    assert "finalising 10 shards" in first.err
+    before = mtimes(tmp_path / "set")
+    again = factory_here(*command)
+    assert "is finished already: nothing to do" in again.out
+    assert "finalising" not in again.err
+    assert mtimes(tmp_path / "set") == before
+
+
+def test_a_set_without_a_quarantined_shard_is_finished_once(root: Path) -> None:
+    layout = Layout(root)
+    layout.commit(2).unlink()
+    records, said = list(records_of(PLAN, layout)), list[str]()
+    assert finish(layout, PLAN, records, said.append)
+    assert not finish(layout, PLAN, records, said.append)
+    assert said == ["finalising 3 shards"]
 
 
 def test_an_empty_folder_or_one_of_others_costs_a_sentence(tmp_path: Path) -> None:
