@@ -40,6 +40,13 @@ VALUES: tuple[Any, ...] = (
 )
 
 
+# What taking a file apart raises where an earlier change has left nothing to take apart.
+NOTHING_TO_TAKE_APART = (
+    *(ValueError, KeyError, TypeError, AttributeError, OSError, IndexError, OverflowError, RecursionError),
+    *(yaml.YAMLError, DataError, pa.ArrowException, struct.error),
+)
+
+
 def mutated(suffix: str, data: bytes, random: Random) -> bytes:
     """The file's bytes with one to three changes; `suffix` says what it is."""
     for _ in range(int(random.integers(1, 4))):
@@ -48,9 +55,8 @@ def mutated(suffix: str, data: bytes, random: Random) -> bytes:
             try:
                 data = structural(data, random)
                 continue
-            except (ValueError, KeyError, TypeError, OSError, yaml.YAMLError, DataError, RecursionError,
-                    pa.ArrowException, OverflowError, struct.error, IndexError):  # fmt: skip
-                pass  # an earlier change left nothing to take apart: change bytes instead
+            except NOTHING_TO_TAKE_APART:
+                pass
         data = _other_bytes(data, random)
     return data
 

@@ -134,6 +134,12 @@ def test_a_false_size_neither_hangs_nor_fills_the_memory(root: Path, tmp_path: P
             read()
 
 
+def test_a_key_that_lies_there_twice_is_named(root: Path) -> None:
+    shutil.copy(Layout(root).tar(0, "train"), root / TAR)
+    with pytest.raises(UsageError, match=r"train-000001\.tar has 0000000000 a second time"):
+        evaluate(root, root)
+
+
 def test_what_other_writers_put_before_a_member_is_passed_over(root: Path) -> None:
     """Webdataset writes times as extended headers."""
     whole = list(read_members(root / TAR))

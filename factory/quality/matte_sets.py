@@ -38,7 +38,12 @@ def find_mattes(root: Path) -> dict[str, Place]:
         raise UsageError(f"{root} is no folder: give a folder of PNG mattes or a data set made by factory.")
     layout = Layout(root)
     if tars := tars_of(layout):
-        return dict(sorted(item for tar in tars.values() for item in _alphas(root, tar)))
+        places: dict[str, Place] = {}
+        for key, place in (item for tar in tars.values() for item in _alphas(root, tar)):
+            if key in places:
+                raise UsageError(f"{place.path} has {key} a second time: `factory verify {root}` says more.")
+            places[key] = place
+        return dict(sorted(places.items()))
     if layout.plan.exists():
         made = "accepted sample" if layout.finished.exists() else "finished shard yet"
         raise UsageError(f"{root} has no {made}: there is nothing to evaluate.")
