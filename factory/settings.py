@@ -1,7 +1,7 @@
 """Settings as data: strict models for recipes, frozen dataclasses for plans, and the way from JSON to either."""
 
 from collections.abc import Mapping
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -40,8 +40,13 @@ class Strict(BaseModel):
 
 
 def settings(kind: type[S], value: Any) -> S:
-    """A settings dataclass from its JSON, as a plan holds it."""
-    return TypeAdapter(kind).validate_python(value)
+    """A settings dataclass from its JSON, as a plan holds it. Raises UsageError where it is none."""
+    adapter = TypeAdapter(kind)
+    try:
+        return adapter.validate_python(numbers(value))
+    except ValueError as error:
+        faults = faults_in(error, adapter) if isinstance(error, ValidationError) else [str(error)]
+        raise UsageError(f"the plan's settings are damaged ({'; '.join(faults)}): restore plan.json.") from error
 
 
 def changed(name: str, own: S, changes: Mapping[str, Any]) -> S:
@@ -59,3 +64,16 @@ def changed(name: str, own: S, changes: Mapping[str, Any]) -> S:
         if isinstance(value, float) and not isfinite(value):
             raise UsageError(f"{name}.{field} is {value}: give a finite number.")
     return laid_over
+
+
+def numbers(value: Any, place: str = "") -> Any:
+    """The value itself. Raises ValueError, which names the place, where NaN stands for a number: no limit means it."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            numbers(inner, f"{place}.{name}" if place else str(name))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            numbers(inner, f"{place}.{index}")
+    elif isinstance(value, float) and isnan(value):
+        raise ValueError(f"{place}: it is no number")
+    return value

@@ -186,9 +186,9 @@ def test_debug_shows_the_traceback() -> None:
     assert "UsageError" in ended.err
 
 
-def test_an_unexpected_error_is_one_sentence_as_well(tmp_path: Path) -> None:
-    (tmp_path / "plan.json").mkdir()
-    ended = factory("status", tmp_path)
+def test_an_unexpected_error_is_one_sentence_as_well(root: Path) -> None:
+    (root / "events.jsonl").mkdir()
+    ended = factory("status", root)
     assert ended.code == 1
     assert "unexpected IsADirectoryError" in ended.sentence
     assert "--debug" in ended.sentence
@@ -321,8 +321,8 @@ def test_a_set_without_a_sample_is_told_in_sentences(run: Run) -> None:
     assert code == 2
     assert "has no accepted sample of the split train" in err
     shown = [run("show", "set", f"000000000{index}")[1] for index in range(4)]
-    assert any("picture: none, " in text for text in shown)
-    assert not any("picture: None" in text for text in shown)
+    assert any("  none, for no attempt was accepted" in text for text in shown)
+    assert not any("None" in text for text in shown)
 
 
 def test_mattes_are_evaluated_and_a_fault_is_an_exit_code(run: Run, tmp_path: Path) -> None:

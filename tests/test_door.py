@@ -233,7 +233,7 @@ def test_a_false_manifest_costs_a_sentence(root: Path, column: str, value: int |
         len(factory.open(root))
     with pytest.raises(UsageError, match="cannot be read"):
         _ = factory.open(root).attempts
-    with pytest.raises(UsageError, match="is damaged"):
+    with pytest.raises(UsageError, match="cannot be read"):
         factory.open(root)["0000000000"]
 
 

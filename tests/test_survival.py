@@ -169,7 +169,7 @@ def test_a_corrupted_shard_is_named_and_made_again(copy: Path, reference: Path) 
     found = factory("verify", copy)
     assert found.code == 1
     assert "train-000003.tar" in found.out
-    assert "commits/NNNNNN.json and run the set's command again" in found.out
+    assert "commits/000003.json and run the set's command again" in found.out
     Layout(copy).commit(3).unlink()
     assert factory(*RUN, "--out", copy).code == 0
     assert_whole(copy, reference)

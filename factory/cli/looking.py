@@ -37,9 +37,7 @@ def show(
     """Show one sample: its picture, its scores, and how it was made. `factory show runs/objects 0000000003`."""
     from factory.review.show import show as show_sample
 
-    text, path = show_sample(data, key, picture)
-    typer.echo(text)
-    typer.echo(f"picture: {path}" if path else "picture: none, for no attempt was accepted and no thumbnail was kept")
+    typer.echo(show_sample(data, key, picture)[0])
 
 
 @looking_app.command()
@@ -52,18 +50,14 @@ def verify(
 
     `factory verify runs/objects --workers 8`
     """
-    from factory.review.verify import verify_set
+    from factory.review.verify import advice, verify_set
 
     with _counting("shards verified") as progress:
         faults = verify_set(data, workers, progress)
     for fault in faults:
         typer.echo(str(fault))
     if faults:
-        record = data / "commits" / "NNNNNN.json"
-        typer.echo(
-            f"{count_of(len(faults), 'fault', 'faults')} in {data}. To have a damaged shard made again, "
-            f"delete its record {record} and run the set's command again: it gives the same bytes."
-        )
+        typer.echo(f"{count_of(len(faults), 'fault', 'faults')} in {data}. {advice(data, faults)}")
         raise typer.Exit(1)
     typer.echo(f"{data} is whole.")
 
@@ -85,8 +79,11 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Unpack a data set into plain pictures. `factory export runs/objects --to rgba --out objects-rgba`."""
+    from factory.engine.made import what_is_missing
     from factory.shards.export import export as export_set
 
+    if remark := what_is_missing(data):
+        typer.echo(remark, err=True)
     with _counting("shards exported") as progress:
         count = export_set(data, to, out, split, progress)
     typer.echo(f"{count_of(count, 'sample', 'samples')} in {out}")

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import yaml
-
 from factory.errors import UsageError, quoted
 from factory.models.folder import check_weights, files_fingerprint, is_hub_name, read_json
+from factory.shards.foreign_text import parse_yaml
 
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "model"  # ships with the package
 Prediction: TypeAlias = Literal["epsilon", "v_prediction"]  # diffusers' names, in a scheduler's configuration
@@ -43,8 +42,11 @@ def licence(folder: Path) -> str:
     card = folder / "README.md"
     if not card.is_file():
         return ""
-    front_matter = re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL)
-    fields = yaml.safe_load(front_matter.group(1)) if front_matter else None
+    try:
+        front_matter = re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL)
+        fields = parse_yaml(front_matter.group(1)) if front_matter else None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{card} cannot be read ({' '.join(str(error).split())}): mend or remove it") from error
     return str(fields.get("license", "")) if isinstance(fields, dict) else ""
 
 

@@ -5,6 +5,7 @@ without a warning. Only safetensors are read and written, and nothing is ever fe
 """
 
 import json
+import re
 import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import diffusers
 import torch
 import transformers
 from diffusers import AutoencoderKL, ConfigMixin, SchedulerMixin, UNet2DConditionModel
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -23,6 +25,8 @@ from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.model_files import FOLDERS, INDEX, PARTS, Prediction, check
 from factory.errors import UsageError
 from factory.models.folder import PICKLED, read_json
+
+FOLDER_NAME = re.compile(r"[A-Za-z0-9_]+")  # a base's index may come from anybody, and what it names is copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +145,7 @@ def _load_part(kind: Any, folder: Path, **dtype: torch.dtype) -> Any:
         model, info = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **dtype
         )
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{folder} cannot be loaded, its config.json and weights differ: {reason}") from error
     if missing := sorted(info["missing_keys"]):
@@ -151,7 +155,7 @@ def _load_part(kind: Any, folder: Path, **dtype: torch.dtype) -> Any:
 
 def _portable_files(base: Path) -> Iterator[Path]:
     """What the base's parts are read from: no pickles, no variants like model.fp16.safetensors."""
-    for name in (*read_json(base / INDEX), "matting_head"):
+    for name in (*filter(FOLDER_NAME.fullmatch, read_json(base / INDEX)), "matting_head"):
         for path in sorted((base / name).glob("*")):
             variant = path.suffix == ".safetensors" and "." in path.stem
             if path.suffix in {".json", ".txt", ".safetensors"} and not variant:

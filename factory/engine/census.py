@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from factory.engine.plan import Plan
+from factory.settings import settings
 from factory.shards.commit import CommitRecord
 
 
@@ -44,7 +45,10 @@ class SourceCount:
 
 
 def census(plan: Plan, records: Sequence[CommitRecord]) -> list[SourceCount]:
-    """One count per source of the plan, in its order; sources that the recipe says nothing about have their name."""
+    """One count per source of the plan, in its order; sources that the recipe says nothing about have their name.
+
+    Raises UsageError where the plan's census is damaged.
+    """
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     known = plan.census
     for record in records:
@@ -58,7 +62,9 @@ def census(plan: Plan, records: Sequence[CommitRecord]) -> list[SourceCount]:
             failed=0 if endless else sum(record.failed.values()),
         )
     names = dict.fromkeys([*sorted(known, key=_place), *(segment.source for segment in plan.segments)])
-    return [SourceCount(**{"name": name, "title": name, **known.get(name, {}), **counts[name]}) for name in names]
+    return [
+        settings(SourceCount, {"title": name, **known.get(name, {}), **counts[name], "name": name}) for name in names
+    ]
 
 
 def _place(name: str) -> int:

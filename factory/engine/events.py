@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -62,7 +62,14 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             try:
                 event = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(event, dict):
                 yield event
+
+
+def quarantined(events: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """Shard → how its last worker died, in shard order, of those that a run gave up."""
+    given_up = (event for event in events if event.get("event") == "quarantined")
+    found = {event["shard"]: str(event.get("reason", "")) for event in given_up if isinstance(event.get("shard"), int)}
+    return dict(sorted(found.items()))

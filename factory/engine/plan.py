@@ -11,17 +11,20 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache, cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from factory.errors import UsageError, some
 from factory.recipe_faults import faults_in
-from factory.shards.keys import MAX_SHARD_SIZE, MAX_SHARDS
+from factory.shards.foreign_text import parse_json
+from factory.shards.keys import MAX_SHARD_SIZE, MAX_SHARDS, SPLIT_PATTERN
 from factory.shards.members import MATTING, OWN, Members
 
 SCHEMA_VERSION = 1
 MAX_MEMBERS = 32
+TABLE_PATTERN = r"^[A-Za-z0-9_-]{0,64}$"  # of the names of tables, which become those of files
+TableName: TypeAlias = Annotated[str, Field(pattern=TABLE_PATTERN)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +37,12 @@ class Segment:
     """
 
     source: str
-    split: str
-    slots: int
-    attempts: int = 1
-    table: str = ""
-    rows: int = 0
-    first: int = 0
+    split: Annotated[str, Field(pattern=SPLIT_PATTERN)]  # with a shard's number the name of a file
+    slots: Annotated[int, Field(ge=0, lt=2**53)]
+    attempts: Annotated[int, Field(ge=1, lt=2**15)] = 1
+    table: TableName = ""
+    rows: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    first: Annotated[int, Field(ge=0, lt=2**53)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Plan:
 
     schema_version: int = SCHEMA_VERSION
     job: str
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
     shard_size: int
     batch_size: int
     threads: int
@@ -67,7 +70,7 @@ class Plan:
     settings: Mapping[str, Any] = field(default_factory=dict)  # sources, stages and gates, for the builder
     members: Members = MATTING  # of each sample, as its job declares them
     census: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # source → what to count it against
-    inputs: Mapping[str, str] = field(default_factory=dict)  # table → hash of its content
+    inputs: Mapping[TableName, str] = field(default_factory=dict)  # table → hash of its content
     weights: Mapping[str, str] = field(default_factory=dict)  # model → hash of its files
     places: Mapping[str, str] = field(default_factory=dict)  # where models and inputs lie on this machine
     software: Mapping[str, str] = field(default_factory=dict)  # recorded; going on under other versions must be asked
@@ -186,10 +189,12 @@ def _adapter() -> TypeAdapter[Plan]:
 def read_plan(path: Path) -> Plan:
     """The plan of a data set. Raises UsageError where there is none, or it is damaged or of another schema."""
     try:
-        return Plan.from_json(json.loads(path.read_bytes()))
+        return Plan.from_json(parse_json(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{path.parent} is not a data set made by factory: it has no {path.name}.") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}): mend that and try again.") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{path} is damaged ({error}): restore it, or use a new --out.") from error
 
 

@@ -9,20 +9,21 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from factory.engine.draft import Draft
 from factory.engine.inputs import HOLE, InputTable, make_table
-from factory.engine.made import made_shards
+from factory.engine.made import is_handed_on, made_shards, records_of, what_is_missing
 from factory.engine.plan import Plan, Segment, read_plan
 from factory.errors import UsageError
 from factory.jobs.base import DerivedSet
+from factory.jobs.handed_on import read_handed_on
 from factory.quality.gates import GateSettings, check_limits
 from factory.settings import changed, settings
-from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.commit import CommitRecord
 from factory.shards.finalise import content_digest, read_finished
 from factory.shards.keys import KEY_DIGITS
 from factory.shards.layout import Layout
+from factory.shards.manifest import DUPLICATE_OF, manifest_rows
 from factory.shards.marking import MarkingSettings
 from factory.sources.captioning import corrections
 from factory.sources.stored import StoredSamples
@@ -50,37 +51,44 @@ class InputSet:
 
 def read_set(data: Path, without: pa.Array = NO_KEYS) -> InputSet:
     """Read the records and manifest of a set, finished or not.  without: keys of samples to leave out."""
-    plan, records = made_shards(data)
-    remarks = []
-    if len(records) < plan.shards:
-        remarks.append(f"{data} is not finished: only its {len(records):,} of {plan.shards:,} shards are taken.")
-    accepted = _accepted(Layout(data), records)
+    layout = Layout(data)
+    if is_handed_on(layout):
+        plan, tars, accepted = read_handed_on(data)
+        gates = "" if layout.plan.exists() else "; its gates are not known, so the usual ones apply"
+        remarks = [f"{data} came without its records: it is taken as its manifest and its tars are{gates}."]
+    else:
+        plan, records = made_shards(data)
+        tars, accepted = _tars(records, plan.shards), _accepted(layout, records)
+        remarks = [remark] if (remark := what_is_missing(data)) else []
     accepted = accepted.filter(pc.invert(pc.is_in(accepted["key"], value_set=without)))
     samples, first = [], 0
     for segment in plan.segments:
         samples.append(_by_slot(accepted, first, segment.slots))
         first += segment.slots
-    return InputSet(plan=plan, tars=_tars(records, plan.shards), samples=tuple(samples), remarks=tuple(remarks))
+    return InputSet(plan=plan, tars=tars, samples=tuple(samples), remarks=tuple(remarks))
 
 
 def duplicates(data: Path) -> pa.Array:
     """Keys that finalisation marked as duplicates of another shard's sample. Needs a finished set."""
     layout = Layout(data)
-    records = list(valid_commits(layout, read_plan(layout.plan).fingerprints))
-    if not _is_finalised(layout, records):
-        raise UsageError(f"--drop-duplicates: {data} is not finished, so its duplicates are unknown: finish it first.")
+    if not is_handed_on(layout):
+        records = list(records_of(read_plan(layout.plan), layout))
+        if not _is_finalised(layout, records):
+            raise UsageError(
+                f"--drop-duplicates: {data} is not finished, so its duplicates are unknown: finish it first."
+            )
     table = layout.manifest if layout.manifest.exists() else layout.duplicates
     if not table.exists():  # an earlier version left out those of large sets
         raise UsageError(f"--drop-duplicates: {data} was not searched for duplicates: run its own command again first.")
-    marked = pq.read_table(table, columns=["key"], filters=pc.field("duplicate_of") != "")
+    marked = manifest_rows([table], ["key"], pc.field(DUPLICATE_OF.name) != "")
     return marked["key"].combine_chunks()
 
 
 def _accepted(layout: Layout, records: Sequence[CommitRecord]) -> pa.Table:
-    """Rows of the accepted samples of these shards, from the one manifest if it is of just these."""
-    parts = [str(layout.parts / record.part.name) for record in records]
-    files = [str(layout.manifest)] if _is_finalised(layout, records) and layout.manifest.exists() else parts
-    return pq.read_table(files, columns=["key", "slot"], filters=pc.field("status") == "accepted")
+    """Key and slot of the accepted samples of these shards, from the one manifest if it is of just these."""
+    parts = [layout.parts / record.part.name for record in records]
+    files = [layout.manifest] if _is_finalised(layout, records) and layout.manifest.exists() else parts
+    return manifest_rows(files, ["key", "slot"], pc.field("status") == "accepted")
 
 
 def _is_finalised(layout: Layout, records: Sequence[CommitRecord]) -> bool:

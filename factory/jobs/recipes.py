@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel
 
 from factory.errors import UsageError, nearest
+from factory.shards.foreign_text import parse_yaml
 from factory.shipped_files import choose, find_shipped, names
 
 NAMES_OR_PATHS = {"prompts", "model"}  # fields with a path or with a name from elsewhere
@@ -16,13 +17,13 @@ NAMES_OR_PATHS = {"prompts", "model"}  # fields with a path or with a name from 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The fields in a recipe file. Raises UsageError where it is missing, broken or not a mapping."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(
             f"there is no recipe {path}{nearest(path.stem, names('pipelines'))}: give a YAML file, or the name of one "
             "that ships (`factory recipes`)."
         ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} is not a readable YAML recipe ({reason}).") from error
     if not isinstance(content, dict):
@@ -36,8 +37,8 @@ def set_dotted(fields: dict[str, Any], assignment: str) -> None:
     if not equals or not name:
         raise UsageError(f"--set {assignment} is not of the form a.b=value.")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = parse_yaml(text)
+    except ValueError as error:
         raise UsageError(f"--set {name}: {text!r} is not a YAML value.") from error
     *parents, last = name.split(".")
     for parent in parents:

@@ -4,7 +4,6 @@ Light on purpose: planning and the command line use it, and torch is seconds awa
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from factory.errors import UsageError
+from factory.shards.foreign_text import parse_json
 
 PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -48,15 +48,15 @@ def check_weights(folder: Path) -> None:
         try:
             with safe_open(path, framework="np"):
                 pass
-        except SafetensorError as error:
+        except (SafetensorError, OSError, ValueError) as error:
             raise UsageError(f"{path} is cut short or not a safetensors file ({error}): copy it again") from error
 
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file of the folder; missing or broken is a UsageError that names it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_bytes())
     except FileNotFoundError as error:
         raise UsageError(f"{path} is missing: copy the model again, whole") from error
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise UsageError(f"{path} is not JSON ({error}): copy it again") from error

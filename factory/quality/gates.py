@@ -121,6 +121,7 @@ def limits_by_score(planned: Mapping[str, Any], kinds: AbstractSet[str]) -> dict
 
     planned: the gates in a plan; an older one may lack some.
     """
+    planned = settings(dict[str, Any], planned)
     known = {field.name for field in fields(GateSettings)} & planned.keys()
     own = settings(GateSettings, {name: planned[name] for name in known})
     found: dict[str, list[tuple[Side, float]]] = {}

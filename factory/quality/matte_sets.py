@@ -10,7 +10,7 @@ from factory.pictures.matte import decode_levels
 from factory.pictures.picture import SUFFIXES
 from factory.sample import Matte
 from factory.shards.layout import Layout
-from factory.shards.reader import member_extents
+from factory.shards.reader import member_extents, tars_of
 
 ALPHA = "alpha.png"  # the extension of a sample's alpha in a tar
 
@@ -33,11 +33,16 @@ def find_mattes(root: Path) -> dict[str, Place]:
     if not root.is_dir():
         raise UsageError(f"{root} is no folder: give a folder of mattes or a data set made by factory.")
     layout = Layout(root)
-    tars = sorted(layout.data.glob("*.tar"))
-    if tars:
-        return dict(sorted(item for tar in tars for item in _alphas(root, tar)))
+    if tars := tars_of(layout):
+        places: dict[str, Place] = {}
+        for key, place in (item for tar in tars.values() for item in _alphas(root, tar)):
+            if key in places:
+                raise UsageError(f"{place.path} has {key} a second time: `factory verify {root}` says more.")
+            places[key] = place
+        return dict(sorted(places.items()))
     if layout.plan.exists():
-        raise UsageError(f"{root} has no accepted sample: there is nothing to evaluate.")
+        made = "accepted sample" if layout.finished.exists() else "finished shard yet"
+        raise UsageError(f"{root} has no {made}: there is nothing to evaluate.")
     return _pictures(root)
 
 

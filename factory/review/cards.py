@@ -71,19 +71,19 @@ def rejected_card(picture: RejectedPicture, source: str, folder: Path) -> Card:
     return Card(
         file=f"{folder.name}/{picture.name}.png",
         name=f"{row['key']}, attempt {row['attempt']}",
-        caption=str(row["detail"] or picture.reason),
+        caption=str(row.get("detail") or picture.reason),
         origin=_origin(source, row),
-        note=str(row["caption"] or row["prompt"] or row["key"]),
+        note=str(row.get("caption") or row.get("prompt") or row["key"]),
         why=(picture.reason,),
-        facts=[("rejected by", picture.reason), ("because", row["detail"]), *facts(row)],
+        facts=[("rejected by", picture.reason), ("because", row.get("detail", "")), *facts(row)],
         rejected=True,
     )
 
 
 def _origin(source: str, meta: Mapping[str, Any]) -> str:
     """In one line: source, file, how a video's colours were read, how the foreground came to be, kind of picture."""
-    if meta["kind"] == "generated":
+    if meta.get("kind") == "generated":
         return source
     how = meta.get("foreground", "")  # a row of the manifest does not say
-    parts = (source, meta["item"], meta.get("colour"), how and f"foreground {how}", source_type(meta))
+    parts = (source, meta.get("item"), meta.get("colour"), how and f"foreground {how}", source_type(meta))
     return " · ".join(str(part) for part in parts if part)

@@ -9,18 +9,19 @@ from typing import Literal, TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from factory.engine.census import SourceCount, census
-from factory.engine.events import read_events
+from factory.engine.events import quarantined, read_events
+from factory.engine.made import records_of
 from factory.engine.plan import Plan, read_plan
+from factory.errors import UsageError
 from factory.quality.gate import Side
 from factory.quality.gates import limits_by_score
-from factory.shards.commit import CommitRecord, valid_commits
-from factory.shards.keys import SHARD_DIGITS
+from factory.shards.commit import CommitRecord
+from factory.shards.keys import SHARD_DIGITS, shard_of
 from factory.shards.layout import Layout
-from factory.shards.manifest import SCORES, read_rows
+from factory.shards.manifest import SCORES, manifest_rows, rows_in
 
 Group: TypeAlias = tuple[str, str]
 """A source, and a gate or a kind of error."""
@@ -131,32 +132,33 @@ class Digest:
 
 
 def read_digest(layout: Layout) -> Digest:
-    """Raises UsageError where the folder holds no run."""
+    """Raises UsageError where the folder holds no run, or its plan or manifest is damaged."""
     plan = read_plan(layout.plan)
-    records = list(valid_commits(layout, plan.fingerprints))
+    records = list(records_of(plan, layout))
     table, whole = _read_table(layout, records, plan.seed)
+    last = pc.max(table["key"]).as_py()
+    if last is not None and shard_of(last) >= plan.shards:
+        raise UsageError(f"{layout.root} has rows of shards that its plan has not: `factory verify` names them.")
     return Digest(plan, records, _quarantined(layout, records), table, whole)
 
 
 def _read_table(layout: Layout, records: Sequence[CommitRecord], seed: int) -> tuple[pa.Table, bool]:
     attempts = sum(record.attempts for record in records)
-    if layout.manifest.exists() and pq.read_metadata(layout.manifest).num_rows == attempts:  # else of an earlier state
-        table = read_rows(layout.manifest, COLUMNS, read_dictionary=["status", "class", "kind"])
-        return table.unify_dictionaries(), True
+    if layout.manifest.exists() and rows_in(layout.manifest) == attempts:  # else of an earlier state
+        return manifest_rows([layout.manifest], COLUMNS, dictionaries=("status", "class", "kind")), True
     rng = np.random.default_rng(seed)
     size = min(len(records), SHARDS_LOOKED_INTO)
     chosen = sorted(rng.choice(len(records), size, replace=False)) if records else []
-    tables = [read_rows(layout.part(records[index].shard), COLUMNS) for index in chosen]
+    parts = [layout.part(records[index].shard) for index in chosen]
     empty = pa.schema([(name, pa.float32() if name in SCORES else pa.string()) for name in COLUMNS]).empty_table()
-    return pa.concat_tables([empty, *tables]), size == len(records)
+    return (manifest_rows(parts, COLUMNS) if parts else empty), size == len(records)
 
 
 def _quarantined(layout: Layout, records: Sequence[CommitRecord]) -> dict[int, str]:
     """Shards that were given up and that no later run has made, with the reason."""
     made = {record.shard for record in records}
-    events = (event for event in read_events(layout.events) if event.get("event") == "quarantined")
-    found = {int(event["shard"]): str(event.get("reason", "")) for event in events if "shard" in event}
-    return {shard: reason for shard, reason in sorted(found.items()) if shard not in made}
+    given_up = quarantined(read_events(layout.events))
+    return {shard: reason for shard, reason in given_up.items() if shard not in made}
 
 
 def count_groups(plan: Plan, records: Sequence[CommitRecord], what: Literal["rejected", "failed"]) -> Counter[Group]:

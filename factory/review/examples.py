@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from factory.errors import DataError, UsageError
 from factory.review.digest import Digest, Group
 from factory.shards.layout import Layout
+from factory.shards.manifest import manifest_rows
 from factory.shards.reader import read_members
 
 PICTURES = 100  # in all, as long as each reason of each source has one
@@ -68,13 +69,19 @@ def failed_items(layout: Layout, digest: Digest) -> dict[Group, list[dict[str, A
 
 def _pictures_of(layout: Layout, shard: int) -> list[RejectedPicture]:
     rows = {f"{row['key']}-{row['attempt']}": row for row in _rows(layout, shard, "rejected")}
-    return [
-        RejectedPicture(extension.removesuffix(".png"), rows[name], png)
-        for name, members in read_members(layout.rejected_tar(shard))
-        for extension, png in members.items()
-    ]
+    try:
+        return [
+            RejectedPicture(extension.removesuffix(".png"), rows[name], png)
+            for name, members in read_members(layout.rejected_tar(shard))
+            for extension, png in members.items()
+            if name in rows
+        ]
+    except (DataError, OSError) as error:
+        raise UsageError(
+            f"{layout.rejected_tar(shard)} cannot be read ({error}): `factory verify {layout.root}` tells more."
+        ) from error
 
 
 def _rows(layout: Layout, shard: int, status: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(layout.part(shard), filters=pc.field("status") == status).to_pylist()
+    rows: list[dict[str, Any]] = manifest_rows([layout.part(shard)], rows=pc.field("status") == status).to_pylist()
     return rows

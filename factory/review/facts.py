@@ -33,13 +33,13 @@ def facts(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
         settings = f"{sampler['name']}, {sampler['steps']} steps, guidance {sampler['guidance']:g}{start}"
         found.append(("sampler", settings))
     if meta.get("width", -1) > 0:
-        found.append(("size", f"{meta['width']} × {meta['height']}"))
+        found.append(("size", f"{meta['width']} × {meta.get('height', '?')}"))
     if "key_rgb" in meta:
         found.append(("key colour", "({}, {}, {})".format(*meta["key_rgb"])))
     if meta.get("foreground"):
-        found.append(("foreground", FOREGROUNDS[meta["foreground"]]))
+        found.append(("foreground", FOREGROUNDS.get(meta["foreground"], meta["foreground"])))
     if meta.get("kind"):  # an item that failed never came to be anything
-        found.append(("alpha", "soft" if meta["soft_alpha"] else "binary"))
+        found.append(("alpha", "soft" if meta.get("soft_alpha", True) else "binary"))
     scores = meta.get("scores", meta)
     for name in SCORES:
         if scores.get(name, -1) >= 0:
@@ -47,14 +47,14 @@ def facts(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
     if meta.get("phash"):
         found.append(("perceptual hash", str(meta["phash"])))
     if meta.get("kind"):
-        found.append((in_words("ai_generated"), "yes" if meta["ai_generated"] else "no"))
+        found.append((in_words("ai_generated"), "yes" if meta.get("ai_generated") else "no"))
         found.append((in_words("digital_source_type"), source_type(meta)))
     return found
 
 
 def source_type(meta: Mapping[str, Any]) -> str:
     """IPTC's term without its address."""
-    return str(meta["digital_source_type"]).rpartition("/")[2]
+    return str(meta.get("digital_source_type", "")).rpartition("/")[2]
 
 
 def definition(name: str) -> str:

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from factory.errors import DataError, UsageError, quoted
@@ -31,7 +30,7 @@ from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture
 from factory.shards.data_set import DataSet
 from factory.shards.layout import Layout
-from factory.shards.manifest import UNREADABLE
+from factory.shards.manifest import bites, manifest_files
 from factory.shards.marking import SOURCE_TYPE, SYSTEM, TOOL, TOOL_NAME, marks_in
 from factory.shards.reader import Stored
 
@@ -169,18 +168,12 @@ def _digest(pixels: NDArray[np.uint8]) -> str:
 
 def _accepted(dataset: Path) -> Iterator[pa.Table]:
     """The accepted rows of the set's manifest, in bites."""
-    layout = Layout(dataset)
-    files = [layout.manifest] if layout.manifest.exists() else sorted(layout.parts.glob("part-*.parquet"))
+    files = manifest_files(Layout(dataset))
     if not files:
         raise UsageError(f"{dataset} holds no manifest: is it a data set folder made by factory?")
     for path in files:
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(columns=list(_COLUMNS)):
-                    rows = pa.Table.from_batches([batch])
-                    yield rows.filter(pc.equal(rows["status"], "accepted"))
-        except UNREADABLE as error:
-            raise UsageError(f"{path} cannot be read: `factory verify {quoted(dataset)}` tells what to do.") from error
+        for rows in bites(path, _COLUMNS):
+            yield rows.filter(pc.equal(rows["status"], "accepted"))
 
 
 # --- by looks -----------------------------------------------------------------------------------------------------
@@ -241,7 +234,7 @@ def _candidates(hashes: list[str], dataset: Path) -> list[tuple[str, int]]:
     wanted = [np.uint64(int(value, 16)) for value in hashes]
     nearest: list[tuple[int, str]] = []
     for table in _accepted(dataset):
-        rows = table.filter(pc.equal(pc.utf8_length(table["phash"]), 16))
+        rows = table.filter(pc.match_substring_regex(table["phash"], "^[0-9a-f]{16}$"))
         there = _numbers(rows["phash"])
         bits = np.min([np.bitwise_count(there ^ value) for value in wanted], axis=0)
         chosen = np.argsort(bits, kind="stable")[:COMPARED]

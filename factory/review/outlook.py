@@ -6,6 +6,7 @@ from factory.engine.census import census
 from factory.engine.draft import Prepared
 from factory.engine.extend import as_begun_at_once, extended
 from factory.engine.inputs import holes
+from factory.engine.made import records_of
 from factory.engine.plan import Plan, Segment, differences, read_plan
 from factory.engine.survey import Memory
 from factory.errors import count_of
@@ -13,7 +14,7 @@ from factory.jobs.base import RunSettings
 from factory.jobs.prepare import prepare
 from factory.models.folder import read_json
 from factory.review.units import size
-from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
 
 BYTES_PER_PIXEL = 2.5  # rgb + fg + alpha as PNG, measured on the embedded model's and on composited sets
@@ -44,7 +45,7 @@ def plan_text(recipe: RunSettings) -> str:
     if made.slots > stored.slots:
         more = count_of(made.shards - stored.shards, "new shard", "new shards")
         lines.append(f"  {recipe.out} is extended from {stored.slots:,} samples: {more}")
-    records = list(valid_commits(layout, made.fingerprints))
+    records = list(records_of(made, layout))
     lines += _forecast(made, records)
     lines.append(f"  fingerprint {made.fingerprint[:16]}")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """The page at the end of a run: OUT/report/index.html, static, with its pictures beside it. Opens offline."""
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from factory.engine.census import passed_over
-from factory.errors import DataError, MachineError, quoted
+from factory.errors import DataError, MachineError, UsageError, quoted, what_failed
 from factory.review.cards import Card, accepted_card, rejected_card
 from factory.review.choice import GROUPS, choose
 from factory.review.contact_sheet import contact_sheet
@@ -34,18 +35,31 @@ ON_THE_SHEET = 24
 DRAWERS = 8  # threads at most that draw thumbnails; decoding, scaling and encoding let the others run
 CLASSES_LISTED = 300
 SEVERAL = "; "
+CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 
 def write_report(root: Path) -> Path:
     """Write the report and its contact sheet anew from what is committed; returns the page.
 
-    Raises UsageError where the folder holds no run, MachineError where a stored sample cannot be read.
+    Raises UsageError where the folder holds no run, is damaged or cannot be written, MachineError where a stored sample
+    cannot be read.
     """
     layout = Layout(root)
+    try:
+        return _write(layout)
+    except OSError as error:
+        if error.errno not in CLOSED:
+            raise
+        raise UsageError(
+            f"the report cannot be written ({what_failed(error, layout.report)}): make {root} writable, or copy it."
+        ) from error
+
+
+def _write(layout: Layout) -> Path:
     digest = read_digest(layout)
-    samples, names = DataSet(root), labels(digest.counts)
+    samples, names = DataSet(layout.root), labels(digest.counts)
     thumbs = layout.report / "thumbs"
-    thumbs.mkdir(parents=True, exist_ok=True)
+    _make_folder(thumbs)
     rejected = {
         (source, reason): [rejected_card(picture, names[source], thumbs) for picture in pictures]
         for (source, reason), pictures in rejected_pictures(layout, digest).items()
@@ -63,7 +77,8 @@ def write_report(root: Path) -> Path:
     on_the_sheet = [_read(samples, key) for key in islice(chosen, ON_THE_SHEET)]
     _sweep(thumbs, {Path(card.file).name for card in [*cards, *beside]})
     if on_the_sheet:
-        title = f"{root.resolve().name} · {len(on_the_sheet)} of {digest.accepted:,} samples: picture, alpha, cut-out"
+        shown = f"{len(on_the_sheet)} of {digest.accepted:,} samples: picture, alpha, cut-out"
+        title = f"{layout.root.resolve().name} · {shown}"
         contact_sheet(on_the_sheet, layout.report / "contact_sheet.png", title)
     page = layout.report / "index.html"
     context = _context(layout, digest, cards, refused) | {
@@ -81,10 +96,21 @@ def _read(samples: DataSet, key: str) -> Stored:
         raise MachineError(f"{error}: `factory verify {quoted(samples.root)}` names all that is broken.") from error
 
 
+def _make_folder(folder: Path) -> None:
+    """Make it, without links: in a set from elsewhere they could lead out of it."""
+    for place in (folder.parent, folder):
+        if place.is_symlink():
+            place.unlink()
+        place.mkdir(exist_ok=True)
+        for path in place.iterdir():
+            if path.is_symlink():
+                path.unlink()
+
+
 def _sweep(folder: Path, wanted: set[str]) -> None:
     """Remove the pictures of an earlier report."""
     for path in folder.iterdir():
-        if path.name not in wanted:
+        if path.name not in wanted and path.is_file():
             path.unlink()
 
 
@@ -116,7 +142,7 @@ def _context(layout: Layout, digest: Digest, cards: Sequence[Card], refused: Seq
         "classes": list(digest.by_class.items())[:CLASSES_LISTED],
         "devices": SEVERAL.join(sorted({record.device for record in digest.records})),
         "software": _software(digest),
-        "recipe": layout.recipe.read_text(encoding="utf-8") if layout.recipe.exists() else "",
+        "recipe": layout.recipe.read_text(encoding="utf-8", errors="replace") if layout.recipe.exists() else "",
     }
 
 

@@ -1,13 +1,15 @@
 """Everything about one sample: how it was made, how it was judged, and one large picture of it."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from factory.engine.plan import read_plan
-from factory.errors import DataError, MachineError, quoted
+from factory.errors import DataError, MachineError, UsageError, quoted, what_failed
 from factory.review.facts import facts
 from factory.review.thumbnails import beside, pane, pane_over_checkerboard
 from factory.sample import Picture
+from factory.shards.durable import write_durably
 from factory.shards.encoding import encode_png
 from factory.shards.layout import Layout
 from factory.shards.lookup import attempts, read_row
@@ -19,12 +21,11 @@ SMALLEST_SIDE = 256  # smaller samples are enlarged by a whole factor
 def show(root: Path, key: str, folder: Path | None = None) -> tuple[str, Path | None]:
     """Text about a sample, and the PNG that was written: rgb | alpha | foreground | over a checkerboard.
 
-    folder: where the picture goes, root/report by default. A slot that no attempt filled gives its last rejected
-    attempt's thumbnail where one was kept, else None.
+    folder: where the picture goes, root/report by default; where that cannot be written, the text says so. A slot that
+    no attempt filled gives its last rejected attempt's thumbnail where one was kept, else None.
     Raises UsageError with the nearest keys where the key is unknown, MachineError where its bytes are broken.
     """
     rows = attempts(root, key)
-    folder = folder if folder is not None else Layout(root).report
     accepted = next((row for row in rows if row["status"] == "accepted"), None)
     png: bytes | None
     if accepted is not None:
@@ -33,7 +34,7 @@ def show(root: Path, key: str, folder: Path | None = None) -> tuple[str, Path | 
         except DataError as error:
             raise MachineError(f"{error}: `factory verify {quoted(root)}` names all that is broken.") from error
         lines, png = (
-            facts({**sample.meta, "item": sample.meta.get("item") or accepted["item"]}),
+            facts({**sample.meta, "item": sample.meta.get("item") or accepted.get("item", "")}),
             encode_png(_picture(sample)),
         )
     else:
@@ -44,16 +45,24 @@ def show(root: Path, key: str, folder: Path | None = None) -> tuple[str, Path | 
     if accepted is not None and accepted.get("duplicate_of"):
         lines.append(("duplicate of", accepted["duplicate_of"]))
     lines += [(f"attempt {row['attempt']}", _verdict(row)) for row in rows]
+    path, told = _write(png, folder or Layout(root).report, key)
+    return _table([*lines, ("picture", told)]), path
+
+
+def _write(png: bytes | None, folder: Path, key: str) -> tuple[Path | None, str]:
+    """The picture's file, and a line about it."""
     if png is None:
-        return _table(lines), None
+        return None, "none, for no attempt was accepted and no thumbnail was kept"
     path = folder / f"{key}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png)
-    return _table(lines), path
+    try:
+        write_durably(path, png)
+    except OSError as error:
+        return None, f"not written ({what_failed(error, path)}): name another folder with --picture"
+    return path, str(path)
 
 
 def _verdict(row: dict[str, Any]) -> str:
-    reason = f": {row['reason']} ({row['detail']})" if row["reason"] else ""
+    reason = f": {row['reason']} ({row.get('detail', '')})" if row["reason"] else ""
     return f"{row['status']}{reason}, seed {row['seed']}"
 
 
@@ -62,8 +71,11 @@ def _how(root: Path) -> list[tuple[str, str]]:
     layout = Layout(root)
     lines = [("recipe", str(layout.recipe))] if layout.recipe.exists() else []
     if layout.plan.exists():
-        plan = read_plan(layout.plan)
-        lines.append(("run", f"{plan.job}, seed {plan.seed}, fingerprint {plan.fingerprint}"))
+        try:
+            plan = read_plan(layout.plan)
+            lines.append(("run", f"{plan.job}, seed {plan.seed}, fingerprint {plan.fingerprint}"))
+        except UsageError as error:  # the sample itself can be shown
+            lines.append(("run", str(error)))
     return lines
 
 
@@ -89,7 +101,7 @@ def _last_rejected(root: Path, rows: list[dict[str, Any]]) -> bytes | None:
     """Each shard keeps the first pictures of each reason: perhaps one of this key's attempts is among them."""
     tar = Layout(root).rejected_tar(rows[0]["shard"])
     kept: dict[str, bytes] = {}
-    if tar.exists():
+    with suppress(DataError, OSError):  # there is none, or it is broken: the text is shown without it
         kept = {name: next(iter(members.values())) for name, members in read_members(tar)}
     for row in reversed(rows):
         if (png := kept.get(f"{row['key']}-{row['attempt']}")) is not None:

@@ -4,11 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 from factory.engine.census import census, table
-from factory.engine.events import read_events
+from factory.engine.events import quarantined, read_events
+from factory.engine.made import records_of
 from factory.engine.plan import read_plan
 from factory.errors import count_of
 from factory.review.sources import are_told_apart
-from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
 
 
@@ -16,7 +17,7 @@ def status_text(data: Path) -> str:
     """How far a run is, read from its folder alone."""
     layout = Layout(data)
     plan = read_plan(layout.plan)
-    records = list(valid_commits(layout, plan.fingerprints))
+    records = list(records_of(plan, layout))
     accepted = sum(record.accepted for record in records)
     attempts = sum(record.attempts for record in records)
     shards, samples = count_of(plan.shards, "shard", "shards"), count_of(plan.samples, "sample", "samples")
@@ -31,16 +32,15 @@ def status_text(data: Path) -> str:
         if reasons:
             lines.append(f"  {title}: " + ", ".join(f"{name} {count:,}" for name, count in reasons.most_common()))
     events = list(read_events(layout.events))
-    runs = [event for event in events if event["event"] == "started"]
-    deaths = sum(event["event"] == "death" for event in events)
-    failures = sum(event["event"] == "failure" for event in events)
+    runs = [event for event in events if event.get("event") == "started"]
+    deaths = sum(event.get("event") == "death" for event in events)
+    failures = sum(event.get("event") == "failure" for event in events)
     lines.append(
         f"  {count_of(len(runs), 'run', 'runs')}, {count_of(deaths, 'worker death', 'worker deaths')}"
         + (f", {count_of(failures, 'worker failure', 'worker failures')}" if failures else "")
     )
     committed = {record.shard for record in records}
-    poisoned = {event["shard"]: event["reason"] for event in events if event["event"] == "quarantined"}
-    for shard, reason in sorted(poisoned.items()):
+    for shard, reason in quarantined(events).items():
         if shard not in committed:
             lines.append(f"  shard {shard} is quarantined ({reason}); a rerun tries it again")
     if len(records) < plan.shards:

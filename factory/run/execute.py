@@ -11,6 +11,7 @@ from factory.engine.crew import Done, Lost, News, Ready
 from factory.engine.draft import Prepared
 from factory.engine.drive import Drive, Quarantined
 from factory.engine.events import Diary, read_events
+from factory.engine.made import records_of
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan
 from factory.engine.progress import LiveLine, Tally
@@ -27,7 +28,7 @@ from factory.run.result import Result, summarise
 from factory.run.say import Say, say_on_stderr
 from factory.run.settle import settle
 from factory.shards.card import SourceLine
-from factory.shards.commit import CommitRecord, valid_commits
+from factory.shards.commit import CommitRecord
 from factory.shards.finalise import FinishSettings, finalise, is_finished, mark_finished
 from factory.shards.layout import Layout
 
@@ -68,7 +69,7 @@ def carry_out(recipe: RunSettings, prepared: Prepared, run: str, say: Say) -> Re
     try:
         plan = settle(layout, prepared, recipe, run, say)
         job.lay_beside(recipe)
-        records = list(valid_commits(layout, plan.fingerprints))
+        records = list(records_of(plan, layout))
         with Diary(layout.events, run) as diary:
             software = dict(prepared.plan.software)  # from here on accepted
             diary.write("started", job=plan.job, shards=plan.shards, done=len(records), software=software)
@@ -76,7 +77,7 @@ def carry_out(recipe: RunSettings, prepared: Prepared, run: str, say: Say) -> Re
             order = WorkOrder(root=out.resolve(), run=run, plan=plan, build=job.line, thumbnail=rejection_thumbnail)
             quarantined = {} if whole else make(recipe, order, records, diary)
             if not whole:
-                records = list(valid_commits(layout, plan.fingerprints))
+                records = list(records_of(plan, layout))
             finished_now = finish(layout, plan, records, say)
             result = Result(
                 out,

@@ -27,7 +27,7 @@ def check_out(out: Path, marker: str = "plan.json") -> Path:
             raise UsageError(f"--out {out} is a file: give a folder.")
         if out.is_dir() and not (out / marker).exists() and {path.name for path in out.iterdir()} - OURS:
             raise UsageError(f"--out {out} holds other files and no {marker}: give a new or empty folder.")
-    except PermissionError as error:
+    except OSError as error:
         raise UsageError(f"--out {out} cannot be read ({error.strerror}): choose a folder you own.") from error
     return out
 

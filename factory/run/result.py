@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from factory.engine.census import SourceCount, census, table
 from factory.engine.plan import Plan
 from factory.errors import count_of
 from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
+from factory.shards.manifest import manifest_rows
 
 NAMED_SHARDS = 10  # quarantined ones
 NAMED_FAILURES = 10  # items with bad data that a failed run names of each source
@@ -96,6 +96,6 @@ def _failures(plan: Plan, records: list[CommitRecord], layout: Layout, name: str
     """The items with bad data of this source, in the order of the plan, with the reason."""
     for record in records:
         if record.failed and plan.shard(record.shard).segment.source == name:
-            part = pq.read_table(layout.part(record.shard), columns=["status", "item", "detail"])
-            failed = part.filter(pc.equal(part["status"], "failed")).to_pylist()
+            columns = ["key", "status", "item", "detail"]
+            failed = manifest_rows([layout.part(record.shard)], columns, pc.field("status") == "failed").to_pylist()
             yield from (f"{title}: {row['item']}: {row['detail']}" for row in failed)

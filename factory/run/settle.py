@@ -48,6 +48,7 @@ def settle(layout: Layout, prepared: Prepared, recipe: RunSettings, run: str, sa
             f"{layout.root} is extended from {stored.slots:,} to {grown.slots:,} samples: "
             f"{count_of(grown.shards - stored.shards, 'new shard', 'new shards')}; those that it has stay as they are."
         )
+    if grown.slots > stored.slots or not layout.recipe.exists():
         layout.store.write(layout.recipe, to_yaml(from_anywhere(recipe)).encode(), scratch)
     kept = replace(grown, census=plan.census)  # more failures may be allowed now, or another count be compared
     if kept != stored:

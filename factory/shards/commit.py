@@ -1,19 +1,25 @@
 """A shard's record: what happened to it, and its commit point. Where the record lies, the shard is done."""
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter
 
 from factory.shards.durable import json_bytes
+from factory.shards.keys import MAX_SHARDS, SPLIT_PATTERN
 from factory.shards.layout import Layout
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
+
+
+Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
+Amount: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +27,7 @@ class FileRecord:
     """One published file. name "" means that the shard has none."""
 
     name: str = ""
-    bytes: int = 0
+    bytes: Count = 0
     sha256: str = ""
 
 
@@ -29,39 +35,60 @@ class FileRecord:
 class CommitRecord:
     """What happened to one shard. Whatever depends on the machine's day (times, device) stands here alone."""
 
-    schema_version: int = SCHEMA_VERSION
-    shard: int
-    split: str
+    schema_version: Literal[1] = SCHEMA_VERSION
+    shard: Annotated[int, Field(ge=0, lt=MAX_SHARDS)]
+    split: Annotated[str, Field(pattern=SPLIT_PATTERN)]
     fingerprint: str  # of the plan
     run: str  # id of the run that made it
-    slots: int
-    attempts: int
-    accepted: int
-    rejected: Mapping[str, int] = field(default_factory=dict)  # by reason
-    failed: Mapping[str, int] = field(default_factory=dict)  # by kind of error
-    seconds: Mapping[str, float] = field(default_factory=dict)  # by stage
+    slots: Count
+    attempts: Count
+    accepted: Count
+    rejected: Mapping[str, Count] = field(default_factory=dict)  # by reason
+    failed: Mapping[str, Count] = field(default_factory=dict)  # by kind of error
+    seconds: Mapping[str, Amount] = field(default_factory=dict)  # by stage
     tar: FileRecord = field(default_factory=FileRecord)
     part: FileRecord = field(default_factory=FileRecord)
     rejected_tar: FileRecord = field(default_factory=FileRecord)
     software: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
-    finished_at: float = 0.0  # seconds since the epoch
+    finished_at: Annotated[float, Field(ge=0, lt=2**37, allow_inf_nan=False)] = 0.0  # seconds since the epoch
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "CommitRecord":
-        """Raises TypeError, KeyError or ValueError where fields are missing, unknown or of another kind.
+    def from_json(cls, data: bytes) -> "CommitRecord":
+        """Raises ValueError where it is no JSON, a field is missing or of another kind or range, or a file is not one
+        of this shard: a record may come from anybody, and its names become paths.
 
         What many records have in common is held once: a driver keeps hundreds of thousands of them.
         """
-        files = {name: FileRecord(**data[name]) for name in ("tar", "part", "rejected_tar")}
-        words = {name: sys.intern(data[name]) for name in ("split", "fingerprint", "run", "device")}
-        counts = {name: _interned(data[name]) for name in ("rejected", "failed", "seconds")}
-        software = _one_mapping(tuple(dict(data["software"]).items()))
-        return cls(**{**data, **files, **words, **counts, "software": software})
+        record = _adapter().validate_json(data, strict=True)
+        layout, shard = Layout(Path()), record.shard
+        for file, usual, may_lack in (
+            (record.tar, layout.tar(shard, record.split), True),
+            (record.part, layout.part(shard), False),
+            (record.rejected_tar, layout.rejected_tar(shard), True),
+        ):
+            if file.name != usual.name and not (may_lack and file.name == ""):
+                raise ValueError(f"it names {file.name!r}, not {usual.name}")
+        return replace(
+            record,
+            split=sys.intern(record.split),
+            fingerprint=sys.intern(record.fingerprint),
+            run=sys.intern(record.run),
+            device=sys.intern(record.device),
+            rejected=_interned(record.rejected),
+            failed=_interned(record.failed),
+            seconds=_interned(record.seconds),
+            software=_one_mapping(tuple(record.software.items())),
+        )
+
+
+@cache
+def _adapter() -> TypeAdapter[CommitRecord]:
+    return TypeAdapter(CommitRecord)
 
 
 def _interned(counts: Mapping[str, Any]) -> dict[str, Any]:
-    return {sys.intern(name): value for name, value in dict(counts).items()}
+    return {sys.intern(name): value for name, value in counts.items()}
 
 
 @cache
@@ -85,8 +112,8 @@ def commit(layout: Layout, record: CommitRecord, scratch: Path) -> None:
 def read_commit(data: bytes) -> CommitRecord | None:
     """The record in a file's bytes; None where it is torn or of another schema: the shard then counts as absent."""
     try:
-        return CommitRecord.from_json(json.loads(data))
-    except (ValueError, TypeError, KeyError):
+        return CommitRecord.from_json(data)
+    except ValueError:
         return None
 
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from factory.errors import UsageError
 from factory.shards.layout import Layout
 from factory.shards.lookup import find, read_row
-from factory.shards.manifest import UNREADABLE, manifest_files, read_manifest
+from factory.shards.manifest import columns_of, manifest_files, read_manifest
 from factory.shards.members import is_place
 from factory.shards.reader import Stored
 
@@ -52,10 +51,7 @@ class DataSet:
     def _places(self) -> pa.Table:
         """Key, shard, split and the members' places of all accepted samples."""
         files = manifest_files(self._layout)
-        try:
-            members = [name for name in pq.read_schema(files[0]).names if is_place(name)] if files else []
-        except UNREADABLE as error:
-            raise self._damaged(error) from error
+        members = [name for name in columns_of(files[0]) if is_place(name)] if files else []
         return self._read(["key", "shard", "split", *members]).combine_chunks()
 
     @cached_property
@@ -63,14 +59,7 @@ class DataSet:
         return np.arange(self._places.num_rows)
 
     def _read(self, columns: list[str] | None = None, rows: pc.Expression | None = ACCEPTED) -> pa.Table:
-        try:
-            return read_manifest(self._layout, columns, rows)
-        except UNREADABLE as error:
-            raise self._damaged(error) from error
-
-    def _damaged(self, error: Exception) -> UsageError:
-        first_line = str(error).partition("\n")[0]
-        return UsageError(f"the manifest of {self.root} cannot be read so ({first_line}).")
+        return read_manifest(self._layout, columns, rows)
 
     def _view(self, chosen: NDArray[np.int64]) -> "DataSet":
         return DataSet(self.root, self._places, chosen)

@@ -54,8 +54,9 @@ def appearing(path: Path, scratch: Path | None = None) -> Iterator[IO[bytes]]:
     if scratch is not None:
         temporary = scratch / f"{path.name}.{uuid4().hex}.tmp"
     temporary.parent.mkdir(parents=True, exist_ok=True)
+    temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:  # through no link that somebody left there
             yield file
             file.flush()
             os.fsync(file.fileno())

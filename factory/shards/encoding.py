@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import struct
 import zlib
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -18,6 +19,11 @@ from factory.sample import Sample
 from factory.shards.marking import MarkingSettings, mark_members
 from factory.shards.members import JSON, MATTING, Members
 
+SIZE_AT, SIZE_END = 16, 24  # of width and height in a PNG
+MAX_PIXELS = 16_384**2  # more than any source gives
+DEFLATED = 1032  # zlib shrinks by no larger factor
+PIXELS_PER_BYTE = 8  # of a picture of two levels
+
 PLAIN_MARKS = MarkingSettings()
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 IN_WORDS = {"rgb": "picture", "fg": "foreground"}
@@ -32,7 +38,11 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
 
 
 def decode_png(data: bytes) -> NDArray[np.uint8]:
-    """The 8-bit RGB or grey picture in a PNG. Raises DataError("undecodable"), MemoryError."""
+    """The 8-bit RGB or grey picture in a PNG. Raises DataError("undecodable" or "too_large"), MemoryError."""
+    if len(data) >= SIZE_END:  # before any memory is taken: a header may ask for more than there is
+        width, height = struct.unpack_from(">II", data, SIZE_AT)
+        if width * height > min(MAX_PIXELS, DEFLATED * len(data) * PIXELS_PER_BYTE):
+            raise DataError("too_large", f"a picture of {width:,} × {height:,} pixels in {len(data):,} bytes")
     try:
         with nullcontext() if _has_sound_chunks(data) else muted():
             picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

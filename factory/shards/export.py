@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 from factory.equation import plate_picture
-from factory.errors import DataError, UsageError, quoted
+from factory.errors import DataError, UsageError, quoted, what_failed
 from factory.shards.counting import Counting, silent
 from factory.shards.durable import appearing
 from factory.shards.encoding import encode_png
 from factory.shards.layout import Layout
-from factory.shards.reader import Stored, decode, read_members, shards_of
+from factory.shards.reader import Stored, decode_as_promised, read_members, shards_of
 
 COLUMNS = (
     "key",
@@ -73,9 +73,8 @@ def export(root: Path, to: str, out: Path, split: str = "train", progress: Count
         raise UsageError(f"--out {out} exists and is not an empty folder: give a new one.")
     unpack, table = FORMATS[to]
     tars = shards_of(root, split)
-    out.mkdir(parents=True, exist_ok=True)
     count = 0
-    with _rows(out / table) as write_row:
+    with _written(out), _rows(out / table) as write_row:
         for done, tar in enumerate(tars, start=1):
             for stored, members in _samples(root, tar):
                 files = unpack(stored, members)
@@ -87,11 +86,21 @@ def export(root: Path, to: str, out: Path, split: str = "train", progress: Count
     return count
 
 
+@contextmanager
+def _written(out: Path) -> Iterator[None]:
+    """What the disk refuses, as a sentence."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be written ({what_failed(error, out)}): choose another place.") from error
+
+
 def _samples(root: Path, tar: Path) -> Iterator[tuple[Stored, Mapping[str, bytes]]]:
     try:
         for key, members in read_members(tar):
-            yield decode(key, members), members
-    except DataError as error:
+            yield decode_as_promised(key, members), members
+    except (DataError, OSError) as error:
         raise UsageError(
             f"{Layout(root).data / tar.name} is damaged ({error}): `factory verify {quoted(root)}` says where."
         ) from error

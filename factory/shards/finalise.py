@@ -12,19 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from factory.errors import MachineError
 from factory.shards.card import Contents, SourceLine, dataset_card
 from factory.shards.commit import CommitRecord, FileRecord, digest_file
 from factory.shards.croissant import croissant
-from factory.shards.duplicates import DuplicateSearch, KeyPairs
+from factory.shards.duplicates import HASH_BITS, DuplicateSearch, KeyPairs
 from factory.shards.durable import json_bytes
 from factory.shards.indexes import dali_index, shard_indexes
 from factory.shards.keys import SHARD_PATTERN, key_of_number
@@ -62,7 +63,7 @@ class FinishSettings:
     """
 
     title: str = "Image matting pairs"
-    duplicate_distance: int = 4  # as the gate inside a shard
+    duplicate_distance: Annotated[int, Field(ge=0, le=HASH_BITS)] = 4  # as the gate inside a shard
     sources: tuple[SourceLine, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
 
@@ -101,7 +102,7 @@ def read_finished(layout: Layout) -> FinishedSet | None:
     """The content of finished.json; None where it is absent, torn or of another schema."""
     try:
         finished = TypeAdapter(FinishedSet).validate_json(layout.finished.read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (OSError, ValidationError):
         return None
     return finished if finished.schema_version == SCHEMA_VERSION else None
 

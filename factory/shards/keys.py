@@ -8,6 +8,8 @@ INDEX_DIGITS = 4
 KEY_DIGITS = SHARD_DIGITS + INDEX_DIGITS
 MAX_SHARDS = 10**SHARD_DIGITS
 SHARD_PATTERN = rf"\d{{{SHARD_DIGITS}}}"  # of a shard's number in the names of its files
+KEY_PATTERN = rf"^[0-9]{{{KEY_DIGITS}}}$"
+SPLIT_PATTERN = r"^[a-z]{1,32}$"  # of what stands before a shard's number in the names of its files
 MAX_SHARD_SIZE = 10**INDEX_DIGITS
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from factory.errors import DataError, UsageError, quoted
+from factory.errors import DataError, UsageError, quoted, some
 from factory.shards.keys import KEY_DIGITS, is_key, shard_of
 from factory.shards.layout import Layout
-from factory.shards.manifest import UNREADABLE
+from factory.shards.manifest import manifest_rows
 from factory.shards.members import places
 from factory.shards.reader import Stored, decode_as_promised
 
@@ -29,15 +28,19 @@ def attempts(root: Path, key: str) -> list[dict[str, Any]]:
             f"{key!r} is no key: give the {KEY_DIGITS} digits before a member's first dot, such as 0000000003."
         )
     part = layout.part(shard_of(key))
-    file = part if part.exists() else layout.manifest
+    files = [file for file in (part, layout.manifest) if file.exists()]
     rows: list[dict[str, Any]] = []
-    if file.exists():
+    for file in files:
         try:
-            rows = pq.read_table(file, filters=pc.field("key") == key, partitioning=None).to_pylist()
-        except UNREADABLE as error:
-            raise UsageError(f"{file} is damaged: `factory verify {quoted(root)}` tells more.") from error
+            rows = manifest_rows([file], rows=pc.field("key") == key).to_pylist()
+            break
+        except UsageError:
+            if file == files[-1]:  # one of the two tells as much as the other
+                raise
     if not rows:
         raise UsageError(f"{root} holds no sample {key}{_nearest(layout, key)}.")
+    if missing := [name for name in ("status", "attempt", "shard", "split", "reason", "seed") if name not in rows[0]]:
+        raise UsageError(f"{file} is no manifest: it has no column {some(missing)}.")
     return sorted(rows, key=lambda row: row["attempt"])
 
 
@@ -83,7 +86,7 @@ def _nearest(layout: Layout, key: str) -> str:
     place = bisect_left(parts, layout.part(shard_of(key)))
     keys: set[str] = set()
     for part in parts[max(0, place - 1) : place + 2]:
-        keys.update(pq.read_table(part, columns=["key"], partitioning=None)["key"].to_pylist())
+        keys.update(manifest_rows([part], ["key"])["key"].to_pylist())
     ordered = sorted(keys)
     index = bisect_left(ordered, key)
     near = ordered[max(0, index - NEIGHBOURS) : index + NEIGHBOURS]

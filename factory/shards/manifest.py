@@ -1,6 +1,7 @@
 """The manifest: a Parquet row per attempt, accepted, rejected or failed, with every score and where its bytes lie."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
@@ -11,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from factory.errors import DataError
+from factory.errors import DataError, UsageError, some
 from factory.sample import ADDED_SCORES, Request, Sample, Scores
-from factory.shards.keys import shard_of
+from factory.shards.keys import KEY_PATTERN, shard_of
 from factory.shards.layout import Layout
-from factory.shards.members import Members, column, extensions
+from factory.shards.members import Members, column, extensions, is_place
 from factory.shards.writer import Extent
 
 ROWS_IN_ONE_FILE = 5_000_000  # above this the manifest stays a folder of parts, with a table of duplicates beside it
@@ -54,7 +55,7 @@ _COLUMNS = pa.schema(
         ("phash", pa.string()),
     ]
 )
-UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what pyarrow raises for a damaged Parquet file
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, KeyError)  # by pyarrow, of a damaged file
 
 
 @cache
@@ -89,18 +90,16 @@ def completed(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     return table.select(list(columns))
 
 
-def read_rows(file: Path, columns: Sequence[str], **options: Any) -> pa.Table:
-    """These columns of one file of a manifest, of any age.  options: of pyarrow's `read_table`."""
-    absent = ADDED_SCORES - set(pq.read_schema(file).names)
-    table = pq.read_table(file, columns=[name for name in columns if name not in absent], **options)
-    return completed(table, columns)
+def unknown(kind: pa.DataType) -> str | bool | int:
+    """What a column of this type holds where nothing is known."""
+    empty: dict[pa.DataType, str | bool] = {pa.string(): "", pa.bool_(): False}
+    return empty.get(kind, -1)
 
 
 @cache
 def _nothing(members: Members) -> dict[str, Any]:
     """A row in which nothing is known."""
-    empty: dict[pa.DataType, Any] = {pa.string(): "", pa.bool_(): False}
-    return {field.name: empty.get(field.type, -1) for field in schema(members)}
+    return {field.name: unknown(field.type) for field in schema(members)}
 
 
 def _request_columns(request: Request, split: str) -> dict[str, Any]:
@@ -193,8 +192,100 @@ def manifest_files(layout: Layout) -> list[Path]:
 
 
 def read_manifest(layout: Layout, columns: Sequence[str] | None = None, rows: pc.Expression | None = None) -> pa.Table:
-    """The manifest of a set, finished or in the making; only these columns and rows, all by default."""
-    wanted, files = list(columns) if columns is not None else None, manifest_files(layout)
-    if not files:
-        return _COLUMNS.empty_table().select(wanted or _COLUMNS.names)
-    return pq.read_table(files, columns=wanted, filters=rows, partitioning=None)  # a folder "seed=3" is no column
+    """The manifest of a set, finished or in the making; only these columns and rows, all by default.
+
+    Raises UsageError as `manifest_rows` does.
+    """
+    if files := manifest_files(layout):
+        return manifest_rows(files, columns, rows)
+    return _COLUMNS.empty_table().select(list(columns) if columns is not None else _COLUMNS.names)
+
+
+def columns_of(file: Path) -> list[str]:
+    """The columns of one file of a manifest. Raises UsageError where it is damaged."""
+    with _told(file):
+        return list(pq.read_schema(file).names)
+
+
+def rows_in(file: Path) -> int:
+    """How many rows one file of a manifest has. Raises UsageError where it is damaged."""
+    with _told(file):
+        return int(pq.read_metadata(file).num_rows)
+
+
+def manifest_rows(
+    files: Sequence[Path],
+    columns: Sequence[str] | None = None,
+    rows: pc.Expression | None = None,
+    dictionaries: Sequence[str] = (),
+) -> pa.Table:
+    """Rows of a manifest's files: the columns and rows that are asked for, of the types that they should have.
+
+    dictionaries: text columns of few values, which then take little memory.
+    Raises UsageError where a file is damaged, is no manifest, or lacks a column.
+    """
+    wanted = list(columns) if columns is not None else None
+    with _told(files[0] if len(files) == 1 else files[0].parent):
+        there = set(pq.read_schema(files[0]).names)
+        if missing := sorted({*(wanted or ()), "key"} - there - ADDED_SCORES):
+            raise pa.ArrowInvalid(f"it has no column {some(missing)}")
+        table = pq.read_table(
+            list(files),
+            columns=wanted and [name for name in wanted if name in there],
+            filters=rows,
+            read_dictionary=list(dictionaries),
+            partitioning=None,  # a folder "seed=3" is no column
+        )
+        table = as_manifest(table.unify_dictionaries() if dictionaries else table)
+        return table if wanted is None else completed(table, wanted)
+
+
+def bites(file: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The rows of one file of a manifest, some at a time. Raises UsageError as `manifest_rows` does."""
+    with _told(file), pq.ParquetFile(file) as opened:
+        if missing := sorted(set(columns) - set(opened.schema_arrow.names)):
+            raise pa.ArrowInvalid(f"it has no column {some(missing)}")
+        for batch in opened.iter_batches(columns=list(columns)):
+            yield as_manifest(pa.Table.from_batches([batch]))
+
+
+@contextmanager
+def _told(place: Path) -> Iterator[None]:
+    """What pyarrow raises for a damaged or foreign file, as a sentence."""
+    try:
+        yield
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"{place} cannot be read so ({reason}): `factory verify` the set to know more.") from error
+
+
+def as_manifest(table: pa.Table) -> pa.Table:
+    """The table with whole texts, keys that are keys, each column of its type, and what is not known as `unknown` says.
+
+    Raises ArrowInvalid where it is not to be had: a file may come from anybody.
+    """
+    table.validate(full=True)  # damaged text would fall over later
+    for place, name in enumerate(table.column_names):
+        if kind := _type_of(name):
+            table = table.set_column(place, name, _known(table.column(place), kind))
+    if "key" in table.column_names and pc.any(pc.invert(pc.match_substring_regex(table["key"], KEY_PATTERN))).as_py():
+        raise pa.ArrowInvalid("its keys are none")
+    return table
+
+
+def _known(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type) and column.type.value_type == kind and not column.null_count:
+        return column
+    column = column.cast(kind)
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_finite(column), column, pa.scalar(unknown(kind), kind))
+    return pc.fill_null(column, unknown(kind)) if column.null_count else column
+
+
+def _type_of(name: str) -> pa.DataType | None:
+    """What a column holds; None for one that this version does not know."""
+    if name.endswith("_sha256") or name == DUPLICATE_OF.name:
+        return pa.string()
+    if is_place(name):
+        return pa.int64()
+    return _COLUMNS.field(name).type if name in _COLUMNS.names else None

@@ -12,9 +12,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.errors import DataError
 from factory.sample import Sample
 
 JSON = "json"  # every sample has its metadata beside its pictures
+# No folder, no dot in front, no ".." and nothing that a shell or another system reads otherwise.
+_NAME = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_-]*)\.([A-Za-z0-9_][A-Za-z0-9_ -]*(?:\.[A-Za-z0-9_-]+)*)")
 OWN = ("rgb", "alpha", "fg")  # members that are fields of a Sample; any other is one of its layers
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -61,6 +64,24 @@ MATTING: Members = (
     Member("alpha", 1, "The alpha matte: 8-bit grey, linear coverage; 0 and 255 mean exactly 0 and 1."),
     Member("fg", 3, "The foreground's straight colour F: 8-bit sRGB, despilled, defined everywhere."),
 )
+
+
+def member_name(key: str, extension: str) -> str:
+    """The name of a member in its tar. Raises ValueError where it would not be safe as that of a file."""
+    name = f"{key}.{extension}"
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a member: take letters, digits, - and _")
+    return name
+
+
+def name_parts(name: str) -> tuple[str, str]:
+    """Key and extension of a member's name. Raises DataError("member_name") where `member_name` would not make it.
+
+    Both become parts of paths and of file names, and a tar may come from anybody.
+    """
+    if not (parts := _NAME.fullmatch(name)):
+        raise DataError("member_name", f"{name!r} is no name of a member: it could lead out of a folder")
+    return parts[1], parts[2]
 
 
 def extensions(members: Sequence[Member]) -> tuple[str, ...]:

@@ -5,15 +5,18 @@ and text later would break them. verify.py checks each sample against it, card.p
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, TypeAlias
 
+from factory.equation import TERMS
 from factory.sample import ADDED_SCORES, Scores
 from factory.shards.members import JSON, Members, extensions
 
 Kind: TypeAlias = type | list[Any] | Mapping[str, Any]  # a list's one element is the kind of its items
 
+_SAMPLER: Mapping[str, Kind] = {"guidance": float, "name": str, "start": str, "steps": int}
 _METADATA: Mapping[str, Kind] = {
     "ai_generated": bool,
     "attempt": int,
@@ -36,7 +39,7 @@ _METADATA: Mapping[str, Kind] = {
     "phash": str,
     "plate": [[float]],
     "prompt": str,
-    "sampler": {"guidance": float, "name": str, "start": str, "steps": int},
+    "sampler": _SAMPLER,
     "scores": {field.name: float for field in fields(Scores)},
     "seed": str,
     "slot": int,
@@ -44,6 +47,16 @@ _METADATA: Mapping[str, Kind] = {
     "source": str,
     "width": int,
 }
+
+_ADDED = frozenset({"item", "colour"})  # to what the first sets had
+_FORMS: Mapping[str, re.Pattern[str]] = {
+    "foreground": re.compile("given|estimated|unmixed"),
+    "kind": re.compile("generated|keyed|composited"),
+    "phash": re.compile("(?:[0-9a-f]{16})?"),
+    "seed": re.compile("[0-9]{1,19}"),
+}
+CHANNELS = 3
+LARGEST_TERM = 1e6  # of a plate's polynomial; a screen's are some hundreds
 
 _ARROW_NAMES: Mapping[type, str] = {bool: "bool", int: "int64", float: "float64", str: "string"}
 
@@ -55,26 +68,74 @@ def metadata_schema(members: Members) -> Mapping[str, Kind]:
 
 def misfits(value: Any, kind: Kind, name: str = "") -> Iterator[str]:
     """What is wrong with a sample's JSON, one clause a field: "scores.gsg is missing", "seed is int, not str"."""
+    if isinstance(kind, Mapping) and isinstance(value, dict):
+        required = (field for field in kind if field not in ADDED_SCORES)
+        yield from (f"{_within(name, field)} is missing" for field in required if field not in value)
+        yield from (f"{_within(name, field)} is unknown" for field in value if field not in kind)
+        for field in kind.keys() & value.keys():
+            if isinstance(kind[field], Mapping):
+                yield from misfits(value[field], kind[field], _within(name, field))
+            else:
+                yield from wrong_kinds(value[field], kind[field], _within(name, field))
+    else:
+        yield from wrong_kinds(value, kind, name)
+
+
+def wrong_kinds(value: Any, kind: Kind, name: str = "") -> Iterator[str]:
+    """Of the fields that are there, which have values of another kind."""
     if isinstance(kind, Mapping):
         if not isinstance(value, dict):
             yield f"{name or 'the JSON'} is {type(value).__name__}, not an object"
             return
-        prefix = f"{name}." if name else ""
-        yield from (f"{prefix}{field} is missing" for field in kind if field not in value and field not in ADDED_SCORES)
-        yield from (f"{prefix}{field} is unknown" for field in value if field not in kind)
-        for field, inner in kind.items():
+        for field in kind:
             if field in value:
-                yield from misfits(value[field], inner, prefix + field)
+                yield from wrong_kinds(value[field], kind[field], _within(name, field))
     elif isinstance(kind, list):
         if not isinstance(value, list):
             yield f"{name} is {type(value).__name__}, not a list"
             return
         for index, item in enumerate(value):
-            yield from misfits(item, kind[0], f"{name}[{index}]")
+            yield from wrong_kinds(item, kind[0], f"{name}[{index}]")
     elif type(value) is not kind:  # exact: to Python a bool is an int, to a reader it is not
         yield f"{name} is {type(value).__name__}, not {kind.__name__}"
     elif isinstance(value, float) and not math.isfinite(value):
         yield f"{name} is {value}"
+
+
+def _within(outer: str, field: str) -> str:
+    return f"{outer}.{field}" if outer else field
+
+
+def unusable(meta: Any) -> Iterator[str]:
+    """What keeps a reader from working with a sample's JSON, a clause each. It may come from anybody.
+
+    Fields that a later version adds do no harm, nor does it that an earlier one had not all of today's.
+    """
+    clauses = list(wrong_kinds(meta, _METADATA))
+    if not clauses:
+        clauses += [f"{field} is missing" for field in _METADATA if field not in meta and field not in _ADDED]
+        clauses += [f"sampler.{field} is missing" for field in _SAMPLER if field not in meta["sampler"]]
+    if clauses:
+        yield from clauses
+        return
+    if clauses := [f"{name} is {meta[name]!r:.40}" for name, form in _FORMS.items() if not form.fullmatch(meta[name])]:
+        yield from clauses
+        return
+    for name, number, end in (
+        ("attempt", meta["attempt"], 2**15),  # as the manifest's columns hold them
+        ("slot", meta["slot"], 2**63),
+        ("seed", int(meta["seed"]), 2**63),
+        ("sampler.steps", meta["sampler"]["steps"], 2**31),
+    ):
+        if not -1 <= number < end:
+            yield f"{name} is {number}"
+    if len(meta["key_rgb"]) != CHANNELS or not all(0 <= level <= 255 for level in meta["key_rgb"]):
+        yield "key_rgb is no colour of 8 bits"
+    plate = meta["plate"]
+    if plate and [len(channel) for channel in plate] != [TERMS] * CHANNELS:
+        yield f"plate has not {CHANNELS} channels of {TERMS} terms"
+    if any(abs(term) > LARGEST_TERM for channel in plate for term in channel):
+        yield "plate is no screen of 8-bit levels"
 
 
 def _feature(kind: Kind) -> Any:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from factory.shards.members import member_name
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -48,7 +50,7 @@ class ShardWriter:
         extents = {}
         for extension in sorted(members):
             body = members[extension]
-            self._put(tar_header(f"{key}.{extension}", len(body)))
+            self._put(tar_header(member_name(key, extension), len(body)))
             extents[extension] = Extent(self.size, len(body))
             self._put(body)
             self._put(bytes(-len(body) % tarfile.BLOCKSIZE))

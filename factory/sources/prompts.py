@@ -9,7 +9,6 @@ CSV: commas, semicolons or tabs; as in JSON and Parquet, nothing in it is a comm
 """
 
 import io
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from factory.errors import UsageError, nearest, some
+from factory.shards.foreign_text import parse_json
+from factory.shards.manifest import UNREADABLE
 from factory.shipped_files import names
 from factory.sources.captioning.edited_table import column_of, csv_rows
 from factory.sources.captioning.names import article
@@ -200,20 +201,22 @@ def _text(data: bytes, name: str) -> str:
 def _parquet_column(data: bytes, name: str) -> Iterator[tuple[int, str]]:
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(data))
-    except pa.ArrowException as error:
+        column = next((column for column in COLUMNS if column in table.column_names), None)
+        if column is None:
+            raise UsageError(f"{name} has no column `prompt` (it has {', '.join(table.column_names)}).")
+        texts = table[column].cast(pa.string())
+        texts.validate(full=True)  # damaged text would fall over later
+    except UNREADABLE as error:
         raise UsageError(f"{name} is not a readable parquet file ({' '.join(str(error).split())}).") from error
-    column = next((column for column in COLUMNS if column in table.column_names), None)
-    if column is None:
-        raise UsageError(f"{name} has no column `prompt` (it has {', '.join(table.column_names)}).")
-    for number, value in enumerate(table[column], 1):
-        yield number, str(value.as_py() or "")
+    for number, value in enumerate(texts, 1):
+        yield number, value.as_py() or ""
 
 
 def _json_list(text: str, name: str, *, must_be: bool) -> list[str] | None:
     """The prompts of a text that is one JSON list; None for another text that only begins like one."""
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        values = parse_json(text.encode())
+    except ValueError as error:
         if must_be:
             raise UsageError(
                 f"{name} is not a JSON list ({error}): mend it, or write one prompt on each line."
@@ -224,8 +227,8 @@ def _json_list(text: str, name: str, *, must_be: bool) -> list[str] | None:
 
 def _json_prompt(line: str, place: str) -> str:
     try:
-        return _prompt_of(json.loads(line), place)
-    except (ValueError, RecursionError) as error:
+        return _prompt_of(parse_json(line.encode()), place)
+    except ValueError as error:
         raise UsageError(f"{place} is not JSON.") from error
 
 

@@ -10,12 +10,12 @@ from typing import IO, Any, TypeAlias
 
 import pyarrow as pa
 
-from factory.errors import DataError, InputChanged
+from factory.errors import DataError, InputChanged, UsageError
 from factory.sample import Origin, Request, Sample, Scores
 from factory.shards.keys import shard_of
 from factory.shards.layout import Layout
 from factory.shards.members import OWN
-from factory.shards.reader import Stored, decode, member_extents
+from factory.shards.reader import Stored, decode_as_promised, member_extents
 from factory.shards.writer import Extent
 
 Extents: TypeAlias = dict[str, Extent]  # extension → place in the tar
@@ -41,10 +41,10 @@ class StoredSamples:
     def _sample(self, request: Request) -> Sample | DataError:
         key = request.key
         file = self._opened(shard_of(key))
-        places = self._index[key].items()
+        places = self._index.get(key, {}).items()
         members = {name: os.pread(file.fileno(), place.size, place.offset) for name, place in places}
         try:
-            return as_sample(decode(key, members), request)
+            return as_sample(decode_as_promised(key, members), request)
         except DataError as error:
             return error
 
@@ -77,9 +77,11 @@ def _as_planned(path: Path, sha256: str) -> IO[bytes]:
 def _indexed(path: Path, file: IO[bytes]) -> dict[str, Extents]:
     """Where each sample's members lie."""
     index: dict[str, Extents] = defaultdict(dict)
-    file.seek(0)
-    for key, extension, extent in member_extents(path, file):
-        index[key][extension] = extent
+    try:
+        for key, extension, extent in member_extents(path, file):
+            index[key][extension] = extent
+    except DataError as error:
+        raise UsageError(f"{path} cannot be read ({error}): restore it, or make its shard again.") from error
     return dict(index)
 
 

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.models.folder import read_json
+from factory.settings import changed
 
 Sampler = Literal["ddim", "dpm++2m"]
 Start = Literal["marginal", "noise"]
@@ -58,4 +59,4 @@ def default_settings(folder: Path) -> SamplerSettings:
     known = {field.name for field in fields(SamplerSettings)}
     if not isinstance(chosen, dict) or not chosen.keys() <= known:
         raise UsageError(f"{path} must be an object with fields among {', '.join(sorted(known))}: mend or remove it")
-    return SamplerSettings(**chosen)
+    return changed(str(path), SamplerSettings(), chosen)

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from factory.engine.made import made_shards
+from factory.engine.made import is_handed_on, made_shards
 from factory.errors import UsageError, some
 from factory.shards.durable import appearing
 from factory.shards.keys import KEY_DIGITS
 from factory.shards.layout import Layout
+from factory.shards.manifest import UNREADABLE, manifest_files, manifest_rows
 from factory.sources.captioning.edited_table import TableRow, column_of, read_rows
 
 COLUMNS = ("key", "caption", "class", "source", "item")
@@ -113,10 +114,12 @@ def read_changes(data: Path) -> pa.Table:
     if not path.exists():
         return HISTORY.empty_table()
     try:
-        return pq.read_table(path, schema=HISTORY)
-    except pa.ArrowException as error:
+        table = pq.read_table(path, schema=HISTORY)
+        table.validate(full=True)
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} is damaged ({reason}): restore it, it is the record of changes.") from error
+    return table
 
 
 def write_changes(data: Path, out: Path, corrections: Sequence[Correction], by: str, at: datetime) -> int:
@@ -145,21 +148,17 @@ def write_changes(data: Path, out: Path, corrections: Sequence[Correction], by: 
 
 
 def _parts(data: Path) -> Iterator[pa.Table]:
-    """COLUMNS of the accepted samples, one table per finished shard, in key order."""
-    _, records = made_shards(data)
-    return (_accepted(Layout(data).parts / record.part.name) for record in records)
+    """COLUMNS of the accepted samples, one table per file of the manifest, in key order."""
+    layout = Layout(data)
+    if is_handed_on(layout):
+        files = manifest_files(layout)
+    else:
+        files = [layout.parts / record.part.name for record in made_shards(data)[1]]
+    return (_accepted(file) for file in files)
 
 
-def _accepted(part: Path) -> pa.Table:
-    try:
-        with pq.ParquetFile(part) as file:
-            table = file.read(columns=[*COLUMNS, "status"])
-    except pa.ArrowException as error:
-        raise UsageError(
-            f"{part} cannot be read ({' '.join(str(error).split())}): `factory verify` the set."
-        ) from error
-    accepted = table.filter(pc.field("status") == "accepted").select(list(COLUMNS))
-    return accepted.sort_by("key")
+def _accepted(file: Path) -> pa.Table:
+    return manifest_rows([file], COLUMNS, pc.field("status") == "accepted").sort_by("key")
 
 
 def _by_key(rows: Sequence[TableRow], table: Path) -> dict[str, TableRow]:

@@ -5,15 +5,15 @@ A spreadsheet's habits are met here: a byte order mark, semicolons or tabs for c
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from factory.errors import UsageError, count_of, some
+from factory.shards.foreign_text import parse_json
+from factory.shards.manifest import UNREADABLE
 
 DELIMITERS = ",;\t"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -113,7 +113,7 @@ def _json_rows(text: str, table: Path) -> Iterator[TableRow]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = parse_json(line.encode())
         except ValueError as error:
             raise UsageError(f"{table}: line {number} is not JSON ({error}).") from error
         if not isinstance(value, dict):
@@ -124,7 +124,8 @@ def _json_rows(text: str, table: Path) -> Iterator[TableRow]:
 def _parquet_rows(data: bytes, table: Path) -> Iterator[TableRow]:
     try:
         content = pq.read_table(io.BytesIO(data))
-    except pa.ArrowException as error:
+        content.validate(full=True)
+    except UNREADABLE as error:
         raise UsageError(f"{table} is not a Parquet file ({' '.join(str(error).split())}).") from error
     for number, cells in enumerate(content.to_pylist(), 1):
         yield TableRow(f"row {number}", {name: _as_text(cell) for name, cell in cells.items()})
