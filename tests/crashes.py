@@ -73,9 +73,15 @@ class Crashes:
         for node in self._nodes.values():
             node.reach_the_disk()
 
-    def states(self) -> list[Tree]:
-        """Every folder that a crash may leave, each once."""
-        return list({frozenset(tree.items()): tree for tree in (*self.killed, *self.power_cut)}.values())
+    def states(self, scratch: str) -> list[Tree]:
+        """Every folder that a crash may leave, each once. Of those that differ in `scratch` alone, the last.
+
+        scratch: a folder in which runs keep what is unfinished, and which they empty before all else.
+        """
+        states: dict[frozenset[tuple[str, bytes | None]], Tree] = {}
+        for tree in (*self.killed, *self.power_cut):
+            states[frozenset(item for item in tree.items() if not item[0].startswith(f"{scratch}/"))] = tree
+        return list(states.values())
 
     @contextmanager
     def recorded(self) -> Iterator[None]:

@@ -84,11 +84,12 @@ def crashes_survived(home: Path, run: Run) -> int:
         run()
     whole = promised(tree_of(home))
     assert whole.items() <= promised(crashes.power_cut[-1]).items(), "what is finished is on the disk"
-    for left in crashes.states():
+    states = crashes.states("set/.tmp")
+    for left in states:
         lay_out(left, home)
         run()
         assert promised(tree_of(home)) == whole
-    return len(crashes.states())
+    return len(states)
 
 
 def test_a_kill_leaves_what_was_written_and_a_power_cut_what_was_fsynced(home: Path) -> None:
@@ -130,7 +131,7 @@ def fates_in(root: Path) -> set[str]:
 
 
 def test_building_survives_every_crash(home: Path, tmp_path: Path) -> None:
-    assert crashes_survived(home, building(tmp_path, home / "set")) >= 100
+    assert crashes_survived(home, building(tmp_path, home / "set")) >= 70
     assert fates_in(home / "set") == {"accepted", "rejected", "failed"}
 
 
@@ -152,13 +153,13 @@ def test_generating_survives_every_crash(home: Path, tmp_path: Path, monkeypatch
         "sampler": {"steps": 1},
         "gates": yaml.safe_load(OPEN_GATES.removeprefix("gates=")),
     }
-    assert crashes_survived(home, making(fields, home / "set")) >= 90
+    assert crashes_survived(home, making(fields, home / "set")) >= 50
 
 
 def test_filtering_survives_every_crash(home: Path, tmp_path: Path) -> None:
     building(tmp_path, tmp_path / "built")()
     fields = {"job": "filter", "data": str(tmp_path / "built"), "gates": {"coverage_max": 0.35}}
-    assert crashes_survived(home, making(fields, home / "set")) >= 90
+    assert crashes_survived(home, making(fields, home / "set")) >= 50
     assert fates_in(home / "set") == {"accepted", "rejected"}
 
 
@@ -177,11 +178,11 @@ def test_finalising_survives_every_crash(home: Path, finished_before: int) -> No
     if finished_before:
         finish(range(finished_before))
     make_shards(layout.root, plan, range(finished_before, plan.shards))
-    assert crashes_survived(home, lambda: finish(range(plan.shards))) >= 30
+    assert crashes_survived(home, lambda: finish(range(plan.shards))) >= 10
 
 
 def test_a_training_survives_every_crash(home: Path, tmp_path: Path) -> None:
     phases = (Phase(name="autoencoder", steps=1, batch=2, lr=1e-3), Phase(name="joint", steps=1, batch=2, lr=1e-3))
     settings = small_settings(make_set(tmp_path / "data", 9), phases=phases, save_every=1, picture_guidance=1.0)
     wanted = TrainRecipe(out=home / "set", train=settings)
-    assert crashes_survived(home, lambda: execute_training(JOB, wanted)) >= 80
+    assert crashes_survived(home, lambda: execute_training(JOB, wanted)) >= 70
