@@ -564,6 +564,15 @@ def test_a_set_without_a_quarantined_shard_is_finished_once(root: Path) -> None:
     assert said == ["finalising 3 shards"]
 
 
+@pytest.mark.parametrize("name", ["../x", "/dev/zero", "x" * 5000, ""])
+def test_a_finished_mark_that_names_other_files_is_none(root: Path, name: str) -> None:
+    mark = Layout(root).finished
+    content = json.loads(mark.read_text())
+    content["files"][name] = content["files"].pop("manifest.parquet")
+    mark.write_text(json.dumps(content))
+    assert ("finished.json", "unfinished") in found(root)
+
+
 def test_an_empty_folder_or_one_of_others_costs_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.tar").write_bytes(b"x" * 2000)

@@ -42,6 +42,7 @@ from factory.shards.manifest import (
 from factory.shards.members import MATTING, Members
 
 SCHEMA_VERSION = 1
+FILE_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,99}$"  # of files that lie in the set's folder itself
 ROW_GROUP = 65_536  # rows; a part each would make the file's footer larger than its data
 
 _OURS = {  # what a killed run may have left behind; anything else in these folders is somebody's, and verify names it
@@ -81,7 +82,7 @@ class FinishedSet:
     schema_version: int = SCHEMA_VERSION
     shards: str
     settings: FinishSettings
-    files: Mapping[str, FileRecord]
+    files: Mapping[Annotated[str, Field(pattern=FILE_PATTERN)], FileRecord]
 
 
 def rows_of(records: Sequence[CommitRecord]) -> int:
