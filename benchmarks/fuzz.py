@@ -65,17 +65,18 @@ class Watch:
         else:
             return
         place = os.path.realpath(os.fsdecode(path))
-        if not any(Path(place).is_relative_to(folder) for folder in self.folders):
+        if place != os.devnull and not any(Path(place).is_relative_to(folder) for folder in self.folders):
             raise Outside(f"{event} of {place}")
 
     @contextmanager
     def over(self, *folders: Path) -> Iterator[None]:
-        """Only these may be written to."""
+        """Only these may be written to; temporary files lie in the first."""
         self.folders = tuple(folder.resolve() for folder in folders)
+        before, tempfile.tempdir = tempfile.tempdir, str(folders[0])
         try:
             yield
         finally:
-            self.folders = ()
+            self.folders, tempfile.tempdir = (), before
 
 
 @cache

@@ -279,19 +279,20 @@ class Bench:
             captions=tuple(NAMES[i % len(NAMES)] for i in range(count)),
             soft_alpha=np.ones(count, np.bool_),
             order=np.arange(count),
+            manifests=(),
         )
         latents = np.random.default_rng(0).normal(0, 5, (count, 2, 4, side, side)).astype(np.float16)
-        tokens = tokenize(c.tokenizer, data.captions, s.template)
+        tokens = tokenize(c.tokenizer, data.captions, s.template, s.key)
         task = GenerationTask(c, data, latents, tokens, s, 0, DEVICE, with_head=extra)
         trained = {"unet": c.unet} | ({"head": c.head} if extra else {})
         for module in trained.values():
             module.requires_grad_(True).train()
         optimizer, average = build_optimizer(trained, phase, s), MovingAverage(s.ema)
-        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
 
         def step() -> None:
             task.backward(0, batch)
-            torch.nn.utils.clip_grad_norm_(weights, s.clip_norm)
+            for module in trained.values():
+                torch.nn.utils.clip_grad_norm_(module.parameters(), s.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
             average.update(trained)

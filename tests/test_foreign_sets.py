@@ -300,7 +300,7 @@ def test_nan_is_no_limit(tmp_path: Path, limit: tuple[str, str]) -> None:
     ended = factory_here("generate", "--n", "1", *limit, "--out", tmp_path / "set")
     assert ended.code == 2
     assert "gates." in ended.sentence
-    assert "it is no number" in ended.sentence
+    assert "finite number" in ended.sentence
 
 
 @pytest.mark.parametrize(

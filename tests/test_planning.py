@@ -410,10 +410,10 @@ def test_stored_samples_are_read_in_any_order(parent: Path) -> None:
 def test_an_unfinished_set_is_not_trained_on(parent: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(parent, tmp_path / "copy"))
     folder = TrainingFolder(folder=str(copy))
-    assert len(unpack([folder], 32, tmp_path / "cache").captions) == len(keys(parent))
+    assert len(unpack([folder], 32, "green", tmp_path / "cache").captions) == len(keys(parent))
     Layout(copy).finished.unlink()
     with pytest.raises(UsageError, match="is not a finished data set: run the command"):
-        unpack([folder], 32, tmp_path / "other")
+        unpack([folder], 32, "green", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -440,7 +440,7 @@ def test_a_set_too_large_for_one_manifest_has_a_table_of_its_duplicates(
     assert '"manifest"' not in layout.croissant.read_text()
 
     def faults() -> list[verify.Fault]:
-        return verify.verify(layout.root, fingerprint=plan.fingerprint, shards=plan.shards)
+        return verify.verify(layout.root, fingerprints=plan.fingerprints, shards=plan.shards)
 
     assert faults() == []
     pq.write_table(rows.slice(1), layout.duplicates)

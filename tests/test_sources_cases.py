@@ -81,4 +81,4 @@ def test_a_plan_names_what_it_cannot_use(cases: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(cases / "plan_silent")
     text = plan_text(asked(Path("r.yaml"), Path("out")))
     assert "3 of 4 clips cannot be used" in text
-    assert "1 samples for train, of 4 found" in text
+    assert "1 sample for train, of 4 found" in text

@@ -421,7 +421,7 @@ def test_a_screen_without_a_word_is_refused() -> None:
 def test_a_dry_run_says_what_a_training_would_do(data: Path, copy: Path, tmp_path: Path) -> None:
     def told(out: Path, *flags: str) -> str:
         recipe = tmp_path / "recipe.yaml"
-        recipe.write_text(to_yaml(TrainRecipe(out=out, train=small_settings(data))))
+        recipe.write_text(to_yaml(TrainRecipe(out=out, train=small_settings(data)).model_dump(mode="json")))
         planned, dry = factory_here("plan", recipe, *flags), factory_here("train", recipe, "--dry-run", *flags)
         assert planned == dry
         return planned.out + planned.err

@@ -219,7 +219,8 @@ def test_a_recipe_is_found_by_its_name(factory: Factory) -> None:
     """Of Green100K's sources none lies in this folder; that is what planning it says."""
     ended = factory("plan", "green100k", *LOCAL)
     assert ended.code == 2
-    assert "absent or empty, and passed over, as the recipe allows: data/adobe-matting" in ended.sentence
+    assert "absent or empty, and passed over, as the recipe allows: /" in ended.sentence
+    assert "/data/adobe-matting, " in ended.sentence
 
 
 def test_a_prompt_list_is_found_by_its_name(factory: Factory) -> None:

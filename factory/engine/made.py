@@ -12,7 +12,7 @@ from factory.shards.manifest import manifest_files
 
 def records_of(plan: Plan, layout: Layout) -> Iterator[CommitRecord]:
     """The records of the plan's shards, in shard order. One that says of a shard what the plan does not is absent."""
-    for record in valid_commits(layout, plan.fingerprint):
+    for record in valid_commits(layout, plan.fingerprints):
         if record.shard < plan.shards and record.split == plan.shard(record.shard).segment.split:
             yield record
 
