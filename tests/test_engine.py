@@ -211,7 +211,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], check=False).returncode:
         pytest.skip("this user may not mount a small file system")
     yield folder
-    subprocess.run(["umount", folder], check=True)
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def test_a_full_scratch_is_the_workers_fault(tmp_path: Path, full_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
