@@ -8,6 +8,7 @@ which nothing happens but that all of them are at work. Only the driver's own th
 """
 
 import argparse
+import gc
 import sys
 import tempfile
 import time
@@ -47,6 +48,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 100, 1000])
     parser.add_argument("--shards", type=int, default=10_000)
     arguments = parser.parse_args()
+    gc.collect()
+    gc.freeze()  # what the imports made: to look it through takes the collector 50 ms, now and then, whatever the crew
     reached = []
     for name, measure in (("driver", of_a_run), ("ray crew", of_the_ray_crew)):
         rounds = [[measure(workers, arguments.shards) for workers in arguments.workers] for _ in range(ROUNDS)]
