@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from factory.errors import MachineError
+from factory.sample import HASH_BITS
 from factory.shards.card import Contents, SourceLine, dataset_card
 from factory.shards.commit import CommitRecord, FileRecord, digest_file
 from factory.shards.croissant import croissant
-from factory.shards.duplicates import HASH_BITS, DuplicateSearch, KeyPairs
+from factory.shards.duplicates import DuplicateSearch, KeyPairs
 from factory.shards.durable import json_bytes
 from factory.shards.indexes import dali_index, shard_indexes
 from factory.shards.keys import SHARD_PATTERN, key_of_number
