@@ -86,8 +86,8 @@ class Limit(NamedTuple):
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether nothing that is measured can lie within the limit; so it is with NaN."""
-        return not (self.value <= self.gate.most if self.side == "min" else self.value >= 0)
+        """Whether nothing that is measured can lie within the limit."""
+        return self.value > self.gate.most if self.side == "min" else self.value < 0
 
     def __str__(self) -> str:
         return f"at least {self.value:g}" if self.side == "min" else f"at most {self.value:g}"
