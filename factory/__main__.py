@@ -16,7 +16,7 @@ def main() -> None:
     streams.open_closed()
     streams.tell_of_full_output()
     for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as for what a script runs in the background
             signal.signal(number, _stop)
     try:
         from factory.cli.app import main as run  # noqa: PLC0415  (a good part of a second)

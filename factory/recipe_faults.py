@@ -11,7 +11,7 @@ from factory.errors import nearest, some
 Schema: TypeAlias = Mapping[str, Any]
 """JSON Schema of a settings class: what it allows at each place."""
 
-Place: TypeAlias = Sequence[int | str]
+FieldPath: TypeAlias = Sequence[int | str]
 """The way to a field: names, numbers in lists, and the kind where there are several (`videos`)."""
 
 SHOWN = 40  # letters of a wrong value
@@ -92,7 +92,7 @@ def _instead(name: str, known: Sequence[str]) -> str:
     return nearest(name, known) or f": take {some(known, NAMED)}"
 
 
-def _at(place: Place, schema: Schema) -> tuple[list[int | str], Schema]:
+def _at(place: FieldPath, schema: Schema) -> tuple[list[int | str], Schema]:
     """What is allowed at a place, and the place as people write it: without the kinds that pydantic puts in between."""
     written: list[int | str] = []
     here = _resolved(schema, schema)
@@ -117,7 +117,7 @@ def _resolved(here: Schema, schema: Schema) -> Schema:
     return here
 
 
-def _written(place: Place) -> str:
+def _written(place: FieldPath) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
@@ -126,6 +126,6 @@ def _shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
-def _shared(one: Place, other: Place) -> int:
+def _shared(one: FieldPath, other: FieldPath) -> int:
     """How many parts two places have in common from their beginning on."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

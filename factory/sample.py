@@ -17,6 +17,8 @@ Picture: TypeAlias = NDArray[np.uint8]  # (H, W, 3), gamma-encoded sRGB
 Matte: TypeAlias = NDArray[np.uint8]  # (H, W), linear coverage, 0 and 255 mean exactly 0 and 1
 PlateCoefficients: TypeAlias = tuple[tuple[float, ...], ...]  # 3 channels x 6 terms, see equation.py
 
+HASH_BITS = 64  # of a perceptual hash
+
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATED = _SOURCE_TYPES + "trainedAlgorithmicMedia"
 DRAWN = _SOURCE_TYPES + "algorithmicMedia"  # by a program that learnt from no pictures
@@ -96,7 +98,7 @@ class Sample:
     foreground: Picture | None = None  # straight (un-premultiplied) colour, despilled, defined everywhere
     plate: PlateCoefficients = ()  # the clean screen behind the object
     scores: Scores = field(default_factory=Scores)
-    phash: str = ""  # 64-bit perceptual hash, 16 hex digits
+    phash: str = ""  # perceptual hash of HASH_BITS, 16 hex digits
     layers: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)  # further members that the job declares
 
 

@@ -43,7 +43,7 @@ def settings(kind: type[S], value: Any) -> S:
     """A settings dataclass from its JSON, as a plan holds it. Raises UsageError where it is none."""
     adapter = TypeAdapter(kind)
     try:
-        return adapter.validate_python(numbers(value))
+        return adapter.validate_python(_without_nan(value))
     except ValueError as error:
         faults = faults_in(error, adapter) if isinstance(error, ValidationError) else [str(error)]
         raise UsageError(f"the plan's settings are damaged ({'; '.join(faults)}): restore plan.json.") from error
@@ -66,14 +66,17 @@ def changed(name: str, own: S, changes: Mapping[str, Any]) -> S:
     return laid_over
 
 
-def numbers(value: Any, place: str = "") -> Any:
-    """The value itself. Raises ValueError, which names the place, where NaN stands for a number: no limit means it."""
+def _without_nan(value: Any, place: str = "") -> Any:
+    """The value itself. Raises ValueError, which names the place, where NaN stands for a number: no limit means it.
+
+    Infinity passes: it stands in plans of sets that were begun when recipes could say it.
+    """
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            numbers(inner, f"{place}.{name}" if place else str(name))
+            _without_nan(inner, f"{place}.{name}" if place else str(name))
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            numbers(inner, f"{place}.{index}")
+            _without_nan(inner, f"{place}.{index}")
     elif isinstance(value, float) and isnan(value):
         raise ValueError(f"{place}: it is no number")
     return value

@@ -170,7 +170,7 @@ def test_finalising_survives_every_crash(home: Path, finished_before: int) -> No
 
     def finish(shards: Iterable[int]) -> None:
         shutil.rmtree(layout.scratch, ignore_errors=True)  # as a driver does
-        done = {record.shard for record in valid_commits(layout, plan.fingerprint)}
+        done = {record.shard for record in valid_commits(layout, plan.fingerprints)}
         records = make_shards(layout.root, plan, [number for number in shards if number not in done])
         finalise(layout, records)
         mark_finished(layout, records)

@@ -178,7 +178,6 @@ def test_drawings_have_only_the_limits_that_a_kind_was_held_against() -> None:
         ({"key_distance_min": 442}, "gates.key_distance_min is 442"),
         *(({name: -1}, f"gates.{name} is -1") for name in ("gsg_max", "spread_max", "residual_max", "border_max")),
         *(({name: -0.01}, f"gates.{name} is -0.01") for name in ("green_residue_max", "flush_max", "coverage_max")),
-        *(({name: float("nan")}, f"gates.{name} is nan") for name in limits(GateSettings())),
         ({"duplicate_distance": 64}, "gates.duplicate_distance is 64"),
     ],
 )

@@ -144,6 +144,17 @@ def test_an_interrupt_that_nobody_asked_for_is_raised_at_the_end() -> None:
     assert done
 
 
+def test_an_ignored_interrupt_stays_ignored() -> None:
+    """As shells have it for what a script runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_wait() as interrupted:
+            signal.raise_signal(signal.SIGINT)
+            assert not interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_phase_is_saved_before_its_pictures_are_drawn(data: Path, finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -1,13 +1,12 @@
 """Commands for the recipes and prompt lists that ship."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from factory.cli.flags import Debug
-from factory.errors import UsageError, nearest
+from factory.errors import UsageError, nearest, quoted
 
 recipes_app = typer.Typer(
     invoke_without_command=True, rich_markup_mode="markdown", help="Recipes and prompt lists that ship: list, copy."
@@ -66,6 +65,6 @@ def copy(
         raise UsageError(f"{target} exists: name another file, or remove it.") from error
     except OSError as error:
         raise UsageError(f"{target} cannot be written ({error.strerror}): choose another place.") from error
-    told = shlex.quote(f"./{target}" if str(target).startswith("-") else str(target))
+    told = quoted(f"./{target}" if str(target).startswith("-") else target)
     takes = f"factory run {told}" if recipe is not None else f"factory generate --prompts {told}"
     typer.echo(f"{target} is yours to change; `{takes}` takes it.")

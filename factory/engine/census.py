@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from factory.engine.plan import Plan
+from factory.errors import count_of
 from factory.settings import settings
 from factory.shards.commit import CommitRecord
 
@@ -78,7 +79,7 @@ def passed_over(kinds: Mapping[str, int]) -> str:
     number = sum(kinds.values())
     ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{count:,} {kind}" for kind, count in ordered)
-    return f"{number:,} file{'s' if number > 1 else ''} passed over: {told}"
+    return f"{count_of(number, 'file', 'files')} passed over: {told}"
 
 
 def table(counts: Sequence[SourceCount]) -> list[str]:

@@ -99,7 +99,7 @@ class OpenShard:
 
 
 @contextmanager
-def faults_in(folder: Path) -> Iterator[None]:
+def faults_name(folder: Path) -> Iterator[None]:
     """Faults of the disk that name no file name this folder."""
     try:
         yield
@@ -160,12 +160,12 @@ class ShardWorker:
         """
         started = time.monotonic()
         shard = self._plan.shard(number)
-        with faults_in(Path(tempfile.gettempdir())), tempfile.SpooledTemporaryFile(SPOOL_BYTES, mode="w+b") as spool:
+        with faults_name(Path(tempfile.gettempdir())), tempfile.SpooledTemporaryFile(SPOOL_BYTES, mode="w+b") as spool:
             legs, finishing = begin(self._line.stages)
             state = OpenShard(shard, self._line.admission(), spool, legs, finishing)
             attempts = self._fill(state, report)
             spool.flush()  # here, for a full scratch is not a full set
-            with full_for_all(self._layout.root), faults_in(self._layout.root):
+            with full_for_all(self._layout.root), faults_name(self._layout.root):
                 return self._publish(state, attempts, started)
 
     @property

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from factory.engine.plan import SCHEMA_VERSION, Plan, read_plan
 from factory.errors import DataError, UsageError, some
+from factory.shards.commit import sha256_of
 from factory.shards.keys import MAX_SHARD_SIZE, SHARD_DIGITS
 from factory.shards.layout import Layout
 from factory.shards.lookup import find, read_row
@@ -43,7 +44,7 @@ def _plan(data: Path, files: Sequence[Path], rows: pa.Table, key: str) -> Plan:
         **{"seed": 0, "batch_size": 1, "threads": 1, "settings": {}},
         **_shape(data, rows),
         "members": [asdict(member) for member in _members(data, columns_of(files[0]), key)],
-        "inputs": {"manifest": hashlib.sha256(b"".join(map(_sha256, files))).hexdigest()},
+        "inputs": {"manifest": hashlib.sha256(b"".join(bytes.fromhex(sha256_of(file)) for file in files)).hexdigest()},
     }
     try:
         return Plan.from_json(content)
@@ -102,10 +103,5 @@ def _tars(layout: Layout, plan: Plan, accepted: pa.Table) -> pa.Table:
         raise UsageError(f"{layout.data} lacks {some(missing)}, of which the manifest has samples: ask for them too.")
     names, digests = [""] * plan.shards, [""] * plan.shards
     for number, tar in tars.items():
-        names[number], digests[number] = tar.name, _sha256(tar).hex()
+        names[number], digests[number] = tar.name, sha256_of(tar)
     return pa.table({"tar": names, "tar_sha256": digests})
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

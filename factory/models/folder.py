@@ -12,6 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from factory.errors import UsageError
+from factory.shards.commit import sha256_of
 from factory.shards.foreign_text import parse_json
 
 PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack")
@@ -30,9 +31,7 @@ def files_fingerprint(folder: Path, files: Iterable[Path]) -> str:
     """
     total = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{digest}\n".encode())
+        total.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode())
     return total.hexdigest()
 
 

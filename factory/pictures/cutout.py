@@ -7,14 +7,13 @@ import numpy as np
 from PIL import Image
 
 from factory.errors import DataError
-from factory.pictures.matte import refuse_trimap
+from factory.pictures.matte import STEP, refuse_trimap
 from factory.pictures.picture import divided, in_srgb, layers, open_picture, profile_of, upright
 from factory.sample import Matte, Picture
 
 Premultiplied: TypeAlias = bool | None
 """Whether a cut-out's colours are multiplied by its alpha; None where nobody knows."""
 
-STEP = 8  # pixels between those that are looked at first, and nearly always tell
 ROUNDING = 1  # levels by which a multiplied colour may exceed its alpha
 TELLING, MANY = 64, 1_000_000  # soft pixels that are enough to tell, and about the most that are looked at
 DARKEST = 0.15  # mean colour, 0..1, of which a multiplication by alpha takes something that is seen

@@ -12,7 +12,6 @@ the manifest shall have for every sample is a score.
 import math
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
-from math import isfinite
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -83,12 +82,12 @@ class Limit(NamedTuple):
     def broken_by(self, value: float) -> bool:
         """Whether the value is a measured one and lies beyond the limit, or is no finite number."""
         within = value >= self.value if self.side == "min" else value <= self.value
-        return not isfinite(value) or (value >= 0 and not within)
+        return not math.isfinite(value) or (value >= 0 and not within)
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether nothing that is measured can lie within the limit; so it is with NaN."""
-        return not (self.value <= self.gate.most if self.side == "min" else self.value >= 0)
+        """Whether nothing that is measured can lie within the limit."""
+        return self.value > self.gate.most if self.side == "min" else self.value < 0
 
     def __str__(self) -> str:
         return f"at least {self.value:g}" if self.side == "min" else f"at most {self.value:g}"

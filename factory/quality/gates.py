@@ -16,7 +16,7 @@ from factory.errors import UsageError
 from factory.quality.gate import PAINTED, SET_ON_A_SCREEN, Side, at_least, at_most, limits, number, on_score
 from factory.quality.gsg import GSG_K
 from factory.quality.key_distance import NEAREST, proposal, share_within
-from factory.sample import Rejection, Sample
+from factory.sample import HASH_BITS, Rejection, Sample
 from factory.settings import settings
 
 
@@ -31,7 +31,6 @@ def _another_screen(sample: Sample, gates: "GateSettings") -> str:
 
 
 FARTHEST = 255 * 3**0.5  # between two colours, in levels
-HASH_BITS = 64
 _COVERED = "the share of the picture that the object covers"
 _CUT = "the share of the picture's border that the object covers"
 # A screen that was put behind the object is pure.

@@ -37,7 +37,7 @@ def find_mattes(root: Path) -> dict[str, Place]:
         places: dict[str, Place] = {}
         for key, place in (item for tar in tars.values() for item in _alphas(root, tar)):
             if key in places:
-                raise UsageError(f"{place.path} has {key} a second time: `factory verify {root}` says more.")
+                raise UsageError(f"{place.path} has {key} a second time: `factory verify {quoted(root)}` says more.")
             places[key] = place
         return dict(sorted(places.items()))
     if layout.plan.exists():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from factory.errors import DataError, UsageError
+from factory.errors import DataError, UsageError, quoted
 from factory.review.digest import Digest, Group
 from factory.shards.layout import Layout
 from factory.shards.manifest import manifest_rows
@@ -78,7 +78,7 @@ def _pictures_of(layout: Layout, shard: int) -> list[RejectedPicture]:
         ]
     except (DataError, OSError) as error:
         raise UsageError(
-            f"{layout.rejected_tar(shard)} cannot be read ({error}): `factory verify {layout.root}` tells more."
+            f"{layout.rejected_tar(shard)} cannot be read ({error}): `factory verify {quoted(layout.root)}` tells more."
         ) from error
 
 

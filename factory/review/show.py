@@ -33,17 +33,15 @@ def show(root: Path, key: str, folder: Path | None = None) -> tuple[str, Path | 
             sample = read_row(root, accepted)
         except DataError as error:
             raise MachineError(f"{error}: `factory verify {quoted(root)}` names all that is broken.") from error
-        lines, png = (
-            facts({**sample.meta, "item": sample.meta.get("item") or accepted.get("item", "")}),
-            encode_png(_picture(sample)),
-        )
+        lines = facts({**sample.meta, "item": sample.meta.get("item") or accepted.get("item", "")})
+        png = encode_png(_picture(sample))
     else:
         lines, png = facts(rows[-1]), _last_rejected(root, rows)
     lines += [("split", rows[-1]["split"]), *_how(root)]
     if accepted is not None:
         lines.append(("tar", str(Layout(root).tar(accepted["shard"], accepted["split"]))))
-    if accepted is not None and accepted.get("duplicate_of"):
-        lines.append(("duplicate of", accepted["duplicate_of"]))
+        if accepted.get("duplicate_of"):
+            lines.append(("duplicate of", accepted["duplicate_of"]))
     lines += [(f"attempt {row['attempt']}", _verdict(row)) for row in rows]
     path, told = _write(png, folder or Layout(root).report, key)
     return _table([*lines, ("picture", told)]), path

@@ -40,8 +40,9 @@ def advice(data: Path, faults: Sequence[Fault]) -> str:
     shards = sorted({shard for fault in broken if (shard := _shard_in(fault.place)) is not None})
     records = [path for shard in shards if (path := layout.commit(shard)).exists()]
     spanning = [fault for fault in broken if fault.place.partition("/")[0] not in (*OF_SHARDS, *MADE_BEFORE)]
-    finished = [layout.finished] if any(not is_key(fault.place) for fault in spanning) else []
-    stale = [str(path) for path in (*records, *finished) if path.exists()]
+    spans_broken = any(not is_key(fault.place) for fault in spanning)
+    finished = [layout.finished] if spans_broken and layout.finished.exists() else []
+    stale = [str(path) for path in (*records, *finished)]
     steps = [f"Remove what is not of the set: {some(extra)}."] if extra else []
     if stale:
         anew = "these shards are made anew, bit for bit" if records else "the shards stay, what spans them is made anew"

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from factory.engine.census import SourceCount, census, table
 from factory.engine.plan import Plan
-from factory.errors import count_of
+from factory.errors import count_of, quoted
 from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
 from factory.shards.manifest import manifest_rows
@@ -61,7 +61,7 @@ class Result:
         for shard, reason in islice(self.quarantined.items(), NAMED_SHARDS):
             lines.append(f"shard {shard} is quarantined: {reason}.")
         if (more := len(self.quarantined) - NAMED_SHARDS) > 0:
-            lines.append(f"{more:,} more shards are quarantined: `factory status {self.out}` names them.")
+            lines.append(f"{more:,} more shards are quarantined: `factory status {quoted(self.out)}` names them.")
         lines.append(f"report: {self.out / 'report' / 'index.html'}")
         return "\n".join(lines)
 

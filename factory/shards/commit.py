@@ -96,6 +96,12 @@ def _one_mapping(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     return dict(items)
 
 
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest_file(path: Path, name: str) -> FileRecord:
     """The record of a file as it lies there, forced to the disk."""
     with path.open("rb+") as file:

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from factory.sample import HASH_BITS
 from factory.shards.keys import MAX_SHARD_SIZE
 
 KeyPairs: TypeAlias = NDArray[np.int64]  # (M, 2): a sample's key, and that of the sample it repeats
@@ -31,7 +32,6 @@ Hashes: TypeAlias = NDArray[np.uint64]  # (N, W): each hash in whole words
 Rows: TypeAlias = NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
-HASH_BITS = 64
 WORD_BYTES = 8
 PIECE = 1 << 22  # rows that are sorted at a time, in some 300 MB
 LOOKED_AT = 1 << 16  # hashes that tell how much each bit tells

@@ -5,7 +5,6 @@ commits. `finished.json` is taken away first and written last: while it is absen
 """
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,11 +21,12 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from factory.errors import MachineError
+from factory.sample import HASH_BITS
 from factory.shards.card import Contents, SourceLine, dataset_card
 from factory.shards.commit import CommitRecord, FileRecord, digest_file
 from factory.shards.croissant import croissant
-from factory.shards.duplicates import HASH_BITS, DuplicateSearch, KeyPairs
-from factory.shards.durable import json_bytes
+from factory.shards.duplicates import DuplicateSearch, KeyPairs
+from factory.shards.durable import fsync, json_bytes
 from factory.shards.indexes import dali_index, shard_indexes
 from factory.shards.keys import SHARD_PATTERN, key_of_number
 from factory.shards.layout import Layout
@@ -252,8 +252,7 @@ def _write_table(layout: Layout, path: Path, schema: pa.Schema, rows: Iterable[p
     with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for chunk in rows:
             writer.write_table(chunk)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
+    fsync(temporary)
     layout.store.publish(temporary, path)
 
 

@@ -93,6 +93,12 @@ class Layout:
         """Marker that finalisation completed; it holds the hash of the commit records it was made from."""
         return self.root / "finished.json"
 
+    def committed(self) -> set[str] | None:
+        """Names of the shards that have a record, "000003"; None where the set was handed on without its records."""
+        if not self.commits.is_dir():
+            return None
+        return {name.removesuffix(".json") for name in self.store.sizes(self.commits)}
+
     def tar(self, shard: int, split: str) -> Path:
         return self.data / f"{split}-{shard_name(shard)}.tar"
 

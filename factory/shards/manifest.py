@@ -185,10 +185,8 @@ def manifest_files(layout: Layout) -> list[Path]:
     if layout.manifest.exists():
         return [layout.manifest]
     parts = sorted(layout.parts.glob("part-*.parquet"))
-    if not layout.commits.is_dir():  # handed on without its records
-        return parts
-    committed = {name.removesuffix(".json") for name in layout.store.sizes(layout.commits)}
-    return [part for part in parts if part.stem.removeprefix("part-") in committed]
+    committed = layout.committed()
+    return [part for part in parts if committed is None or part.stem.removeprefix("part-") in committed]
 
 
 def read_manifest(layout: Layout, columns: Sequence[str] | None = None, rows: pc.Expression | None = None) -> pa.Table:

@@ -126,10 +126,12 @@ def decode_as_promised(key: str, members: Mapping[str, bytes]) -> Stored:
 def tars_of(layout: Layout) -> dict[str, Path]:
     """Name → place of a set's tars, in shard order. A run that was killed leaves some without their record."""
     names = sorted(name for name in layout.store.sizes(layout.data) if name.endswith(".tar"))
-    if layout.commits.is_dir():
-        committed = {name.removesuffix(".json") for name in layout.store.sizes(layout.commits)}
-        names = [name for name in names if name.removesuffix(".tar").rpartition("-")[2] in committed]
-    return {name: layout.data / name for name in names}
+    committed = layout.committed()
+    return {
+        name: layout.data / name
+        for name in names
+        if committed is None or name.removesuffix(".tar").rpartition("-")[2] in committed
+    }
 
 
 def shards_of(root: Path, split: str) -> list[Path]:

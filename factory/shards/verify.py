@@ -1,6 +1,5 @@
 """Checks a whole set: bytes against commit records, samples against their promises, files against the plan."""
 
-import hashlib
 import multiprocessing
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.errors import MachineError, some
-from factory.shards.commit import CommitRecord, read_commit
+from factory.shards.commit import CommitRecord, read_commit, sha256_of
 from factory.shards.counting import Counting, silent
 from factory.shards.duplicates import DuplicateSearch
 from factory.shards.finalise import content_digest, index_names, read_finished, rows_of
@@ -133,10 +132,8 @@ def _check_finished(layout: Layout, records: Sequence[CommitRecord]) -> Iterator
             yield Fault(name, "missing", "the file is missing")
     for name, file in finished.files.items():
         path = layout.root / name
-        if path.is_file():
-            with path.open("rb") as opened:
-                if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
-                    yield Fault(name, "sha256", "its bytes are not those that finalisation wrote")
+        if path.is_file() and sha256_of(path) != file.sha256:
+            yield Fault(name, "sha256", "its bytes are not those that finalisation wrote")
     indexes = shard_indexes(records)
     for path in sorted(layout.root.glob("shardindex*.json")):
         if path.name not in indexes:

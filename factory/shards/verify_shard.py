@@ -1,6 +1,5 @@
 """All that one committed shard promises, checked against the bytes that lie there. Faults are named, not raised."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 
 from factory.equation import TERMS, residual
 from factory.errors import DataError, some
-from factory.shards.commit import CommitRecord, FileRecord
+from factory.shards.commit import CommitRecord, FileRecord, sha256_of
 from factory.shards.encoding import pixel_hash
 from factory.shards.indexes import dali_index
 from factory.shards.keys import is_key, shard_of
@@ -97,9 +96,7 @@ def _check_file(folder: Path, file: FileRecord) -> Iterator[Fault]:
     size = path.stat().st_size
     if size != file.bytes:
         yield Fault(place, "size", f"it has {size:,} bytes, the commit record says {file.bytes:,}")
-    with path.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    if digest != file.sha256:
+    if (digest := sha256_of(path)) != file.sha256:
         yield Fault(place, "sha256", f"its SHA-256 is {digest[:16]}…, the commit record says {file.sha256[:16]}…")
 
 

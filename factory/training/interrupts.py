@@ -11,7 +11,8 @@ from types import FrameType
 def interrupts_wait() -> Iterator[Callable[[], bool]]:
     """Inside, a first SIGINT or SIGTERM only says that it came, to who asks; it is raised at the end if nobody did.
 
-    A second one is raised at once. Outside of the main thread, where Python takes no signals, nothing changes.
+    A second one is raised at once. One that is ignored stays so; outside of the main thread, where Python takes no
+    signals, nothing changes.
     Raises KeyboardInterrupt.
     """
     came = False
@@ -25,7 +26,8 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield lambda: came
     finally:

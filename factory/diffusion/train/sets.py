@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from factory.diffusion.train.settings import TrainingFolder
 from factory.errors import UsageError
+from factory.shards.commit import sha256_of
 from factory.shards.layout import Layout
 from factory.shards.manifest import read_manifest
 
@@ -68,11 +69,6 @@ def facts(folder: TrainingFolder) -> SetFacts:
 def manifest_sha256(layout: Layout) -> str:
     """Of the one file; where the manifest stays a folder, over the names and hashes of its parts."""
     if layout.manifest.is_file():
-        return _sha256(layout.manifest)
-    lines = (f"{part.name}\0{_sha256(part)}\n" for part in sorted(layout.parts.glob("part-*.parquet")))
+        return sha256_of(layout.manifest)
+    lines = (f"{part.name}\0{sha256_of(part)}\n" for part in sorted(layout.parts.glob("part-*.parquet")))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
