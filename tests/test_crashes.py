@@ -123,7 +123,8 @@ def building(home: Path, out: Path) -> Run:
     drawn = {"type": "procedural", "n": 2, "classes": ["heart"]}
     owned = {"type": "rgba_folder", "path": things, "allowed_failures": 1.0}
     path = recipe(home / "recipe.yaml", drawn, owned)
-    return making({**read_yaml(path), "shard_size": 2, "max_attempts": 2, "gates": {"coverage_max": 0.45}}, out)
+    fields = {"shard_size": 2, "max_attempts": 2, "gates": {"coverage_max": 0.45}, "keep_rejected": True}
+    return making({**read_yaml(path), **fields}, out)
 
 
 def fates_in(root: Path) -> set[str]:
@@ -133,6 +134,7 @@ def fates_in(root: Path) -> set[str]:
 def test_building_survives_every_crash(home: Path, tmp_path: Path) -> None:
     assert crashes_survived(home, building(tmp_path, home / "set")) >= 70
     assert fates_in(home / "set") == {"accepted", "rejected", "failed"}
+    assert list((home / "set" / "rejected").glob("attempts-*.tar"))
 
 
 def test_generating_survives_every_crash(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

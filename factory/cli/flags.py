@@ -57,6 +57,13 @@ AcceptSoftware: TypeAlias = Annotated[
 Set: TypeAlias = Annotated[
     list[str] | None, typer.Option("--set", help="Any other field of the recipe: `a.b=1`. Repeatable.")
 ]
+KeepRejected: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--keep-rejected",
+        help="Store rejected attempts too, so that `factory filter` can take them back. Part of the plan.",
+    ),
+]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 GsgMax: TypeAlias = Annotated[

@@ -17,6 +17,7 @@ from factory.cli.flags import (
     Executor,
     Gpus,
     GsgMax,
+    KeepRejected,
     Out,
     Seed,
     Set,
@@ -68,6 +69,7 @@ def generate(
     gsg_max: GsgMax = None,
     coverage_min: CoverageMin = None,
     coverage_max: CoverageMax = None,
+    keep_rejected: KeepRejected = False,
     gpus: Gpus = None,
     wait_for_gpus: WaitForGpus = None,
     out: Out = None,
@@ -103,6 +105,7 @@ def generate(
         model=model,
         template=template,
         max_attempts=max_attempts,
+        keep_rejected=keep_rejected,
     )
     put(fields, batch=batch, gpus=gpus, wait_for_gpus=wait_for_gpus, out=out, seed=seed, workers=workers)
     put(fields, executor=executor, shard_size=shard_size, threads=threads)
@@ -115,6 +118,7 @@ def build_green100k(
     recipe: Annotated[
         Path | None, typer.Argument(help="Recipe, a file or one that ships; tiny-green if not given.")
     ] = None,
+    keep_rejected: KeepRejected = False,
     out: Out = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -139,7 +143,7 @@ def build_green100k(
 
     fields = recipe_fields(recipe or find_shipped("pipelines", "tiny-green") or Path("tiny-green"), "build-green100k")
     put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)
-    put(fields, allow_short=allow_short, accept_software=accept_software)
+    put(fields, keep_rejected=keep_rejected, allow_short=allow_short, accept_software=accept_software)
     run_recipe(fields, assignments, dry_run)
 
 
@@ -191,6 +195,9 @@ def filter_set(
     debug: Debug = False,
 ) -> None:
     """Keep the samples of an existing set that pass stricter (or other) gates; keys stay.
+
+    Of a set made with `--keep-rejected` it takes back what passes looser ones: where a slot has no sample that passes,
+    its first rejected attempt that does.
 
     `factory filter runs/objects --gsg-max 3 --out runs/objects-strict`
 

@@ -54,7 +54,8 @@ def census(plan: Plan, records: Sequence[CommitRecord]) -> list[SourceCount]:
     known = plan.census
     for record in records:
         segment = plan.shard(record.shard).segment
-        endless = segment.attempts > 1  # there bad data costs an attempt, not an item
+        found = known.get(segment.source, {}).get("found", -1)
+        endless = segment.attempts > 1 and found == -1  # there bad data costs an attempt, not an item
         counts[segment.source] += Counter(
             asked=record.attempts,
             unfilled=record.slots - record.accepted if endless else 0,

@@ -33,4 +33,5 @@ class Draft:
     remarks: list[str] = field(default_factory=list)
     unusable: dict[str, int] = field(default_factory=dict)  # table → rows that are known to become no sample
     members: Members = ()  # of an input set; () takes those that the job declares
+    keep_rejected: bool = False
     shard_size: int = 0  # > 0: taken from an input set

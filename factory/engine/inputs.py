@@ -13,6 +13,7 @@ from factory.shards.durable import appearing
 
 TELLING = ("path", "prompt", "tar")  # columns that name a row to people, where a table has them
 HOLE = "hole"  # a table may have this boolean column: no request is made for such a row
+ATTEMPTS = "attempts"  # or this one of lists: the attempts that a row is good for, in the order they are made in
 
 
 def content_hash(table: pa.Table) -> str:

@@ -69,6 +69,7 @@ class Plan:
     segments: tuple[Segment, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)  # sources, stages and gates, for the builder
     members: Members = MATTING  # of each sample, as its job declares them
+    keep_rejected: bool = False  # store what the gates turn down as well, beside the shards
     census: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # source → what to count it against
     inputs: Mapping[TableName, str] = field(default_factory=dict)  # table → hash of its content
     weights: Mapping[str, str] = field(default_factory=dict)  # model → hash of its files
@@ -161,6 +162,8 @@ class Plan:
                 del segment["first"]
         if not self.census:
             del content["census"]
+        if not self.keep_rejected:
+            del content["keep_rejected"]
         if self.members == MATTING:
             del content["members"]
         return content

@@ -11,12 +11,12 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 from uuid import uuid4
 
-from factory.engine.inputs import InputTable
+from factory.engine.inputs import ATTEMPTS, InputTable
 from factory.engine.legs import Leg, Passing, Singly, begin, go, go_singly
 from factory.engine.line import Line
 from factory.engine.plan import Plan, Shard, read_plan, sample_seed
@@ -24,9 +24,17 @@ from factory.engine.software import software
 from factory.errors import DataError, MachineError, what_failed
 from factory.sample import Admission, Rejection, Request, Sample
 from factory.shards.commit import CommitRecord, FileRecord, commit, digest_file
-from factory.shards.keys import make_key, shard_name
+from factory.shards.keys import attempt_name, make_key, shard_name
 from factory.shards.layout import Layout
-from factory.shards.manifest import accepted_row, extent_columns, failed_row, rejected_row, write_table
+from factory.shards.manifest import (
+    accepted_row,
+    extent_columns,
+    failed_row,
+    hash_columns,
+    rejected_row,
+    write_table,
+)
+from factory.shards.members import are_there
 from factory.shards.writer import ShardWriter
 
 SPOOL_BYTES = 256 << 20  # encoded samples of an open shard stay in memory up to this size
@@ -46,16 +54,18 @@ class ShardProgress:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A sample that passed all stages, as it will lie in the shard."""
+    """A sample as it will lie in the shard, or, where a gate turned it down, in the tar of rejected attempts."""
 
     sample: Sample
     members: Mapping[str, bytes]
     meta: Mapping[str, Any]
+    rejection: Rejection | None = None
 
 
 Outcome: TypeAlias = Encoded | Rejection | DataError
 Timed: TypeAlias = tuple[Outcome, Mapping[str, float]]  # with the seconds spent by stage
 Pending: TypeAlias = tuple[Request, Future[Timed]]
+Spooled: TypeAlias = tuple[Request, Mapping[str, tuple[int, int]]]  # with the place of each member in the spool
 
 
 @dataclass
@@ -68,7 +78,8 @@ class OpenShard:
     legs: Sequence[Leg] = ()  # that each batch goes before its samples are finished
     finishing: Singly = field(default_factory=dict)  # the stages that are left then
     rows: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)  # by (slot, attempt)
-    filled: dict[int, tuple[Request, dict[str, tuple[int, int]]]] = field(default_factory=dict)  # by slot: spooled at
+    filled: dict[int, Spooled] = field(default_factory=dict)  # by slot
+    kept: dict[tuple[int, int], Spooled] = field(default_factory=dict)  # rejected, by (slot, attempt)
     thumbnails: dict[tuple[str, int], tuple[str, bytes]] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
@@ -79,15 +90,20 @@ class OpenShard:
         return ShardProgress(self.shard.number, len(self.rows), len(self.filled))
 
     def keep(self, encoded: Encoded) -> None:
-        """Spool the members and let go of the pictures; the tar is written in key order when the shard is full."""
-        request = encoded.sample.request
+        """Spool the members and let go of the pictures; the tars are written in key order when the shard is full."""
+        request, split = encoded.sample.request, self.shard.segment.split
+        place = (request.slot, request.attempt)
         places = {}
         for extension, body in encoded.members.items():
             places[extension] = (self.spool.tell(), len(body))
             self.spool.write(body)
-        self.filled[request.slot] = (request, places)
-        row = accepted_row(encoded.sample, self.shard.segment.split, encoded.meta)
-        self.rows[request.slot, request.attempt] = row
+        if (rejection := encoded.rejection) is None:
+            self.filled[request.slot] = (request, places)
+            self.rows[place] = accepted_row(encoded.sample, split, encoded.meta)
+        else:
+            self.kept[place] = (request, places)
+            row = rejected_row(encoded.sample, split, rejection.reason, rejection.detail)
+            self.rows[place] = row | hash_columns(encoded.meta)
 
     def members(self, places: Mapping[str, tuple[int, int]]) -> dict[str, bytes]:
         """The spooled bytes of one sample."""
@@ -201,16 +217,22 @@ class ShardWorker:
         return made
 
     def _requests(self, shard: Shard, indexes: Sequence[int], attempt: int) -> list[Request]:
-        """One request per index in the shard, without the holes of the input table."""
+        """One request per index in the shard, without the holes of the input table.
+
+        attempt: the round's number; where a row lists its own attempts, the one at that place of the list.
+        """
         table = self._tables.get(shard.segment.table)
         requests = []
         for index in indexes:
             item = table.row((shard.first + index) % shard.segment.rows) if table is not None else {}
-            if item is not None:
+            if item is None:
+                continue
+            own = item.pop(ATTEMPTS, None)
+            for number in [attempt] if own is None else own[attempt : attempt + 1]:
                 slot = shard.first_slot + index
-                seed = sample_seed(self._plan.seed, slot, attempt)
+                seed = sample_seed(self._plan.seed, slot, number)
                 key = make_key(shard.number, index)
-                requests.append(Request(key=key, slot=slot, attempt=attempt, seed=seed, item=item))
+                requests.append(Request(key=key, slot=slot, attempt=number, seed=seed, item=item))
         return requests
 
     def _start(self, state: OpenShard, batch: Sequence[Request]) -> list[Pending]:
@@ -229,7 +251,9 @@ class ShardWorker:
     def _finish(self, stages: Singly, passing: Passing) -> Timed:
         """The last stages and the encoding of one sample, in a finishing thread."""
         go_singly(stages, passing)
-        sample, seconds = passing.outcome, passing.seconds
+        outcome, seconds = passing.outcome, passing.seconds
+        rejection = outcome if isinstance(outcome, Rejection) else None
+        sample = outcome.sample if isinstance(outcome, Rejection) and self._is_kept(outcome) else outcome
         if not isinstance(sample, Sample):
             return sample, seconds
         started = time.monotonic()
@@ -238,7 +262,11 @@ class ShardWorker:
         except DataError as error:
             return error, seconds
         seconds["encode"] = time.monotonic() - started
-        return Encoded(sample, members, meta), seconds
+        return Encoded(sample, members, meta, rejection), seconds
+
+    def _is_kept(self, rejection: Rejection) -> bool:
+        """Whether the attempt is stored. One that was turned down half made cannot be."""
+        return self._plan.keep_rejected and are_there(self._plan.members, rejection.sample)
 
     def _take_up(self, state: OpenShard, batch: Sequence[Pending]) -> None:
         """Record a batch's outcomes in slot order."""
@@ -247,37 +275,49 @@ class ShardWorker:
             outcome, seconds = future.result()
             for name, value in seconds.items():
                 state.seconds[name] += value
-            if isinstance(outcome, Encoded):
-                outcome = state.admit(outcome.sample) or outcome
+            if isinstance(outcome, Encoded) and outcome.rejection is None:
+                outcome = self._admitted(state, outcome)
             place = (request.slot, request.attempt)
-            if isinstance(outcome, Encoded):
-                state.keep(outcome)
-            elif isinstance(outcome, Rejection):
-                state.rows[place] = rejected_row(outcome.sample, split, outcome.reason, outcome.detail)
-                self._show(state, outcome)
-                state.rejected[outcome.reason] += 1
-            else:
-                state.rows[place] = failed_row(request, split, outcome)
-                state.failed[outcome.kind] += 1
+            match outcome:
+                case Encoded(rejection=None):
+                    state.keep(outcome)
+                case Encoded(rejection=Rejection() as rejection):
+                    state.keep(outcome)
+                    self._count(state, rejection)
+                case Rejection():
+                    state.rows[place] = rejected_row(outcome.sample, split, outcome.reason, outcome.detail)
+                    self._count(state, outcome)
+                case DataError():
+                    state.rows[place] = failed_row(request, split, outcome)
+                    state.failed[outcome.kind] += 1
 
-    def _show(self, state: OpenShard, rejection: Rejection) -> None:
-        """Keep the first pictures of each reason."""
+    def _admitted(self, state: OpenShard, encoded: Encoded) -> Encoded | Rejection:
+        """The same, unless the shard's own gate turns it down."""
+        rejection = state.admit(encoded.sample)
+        if rejection is None:
+            return encoded
+        return replace(encoded, rejection=rejection) if self._is_kept(rejection) else rejection
+
+    def _count(self, state: OpenShard, rejection: Rejection) -> None:
+        """Count it, and keep the first pictures of each reason."""
         seen = state.rejected[rejection.reason]
+        state.rejected[rejection.reason] += 1
         if seen < THUMBNAILS_PER_REASON:
             request = rejection.sample.request
-            name = f"{request.key}-{request.attempt}.{rejection.reason}"
+            name = f"{attempt_name(request.key, request.attempt)}.{rejection.reason}"
             state.thumbnails[(rejection.reason, seen)] = (name, self._thumbnail(rejection))
 
     def _publish(self, state: OpenShard, attempts: int, started: float) -> CommitRecord:
-        """First the tar, then part and rejected pictures, last the record: it is the commit point.
+        """First the tar, then part, rejected pictures and rejected attempts, last the record: it is the commit point.
 
         All is written beside the set, on the file system on which it is then renamed.
         """
         shard, split = state.shard, state.shard.segment.split
         name = shard_name(shard.number)
-        tar, part, rejected = (self._scratch / f"{name}.{kind}" for kind in ("tar", "parquet", "rejected"))
+        kinds = ("tar", "parquet", "rejected", "attempts")
+        tar, part, rejected, kept = (self._scratch / f"{name}.{kind}" for kind in kinds)
         self._scratch.mkdir(parents=True, exist_ok=True)
-        for leftover in (tar, part, rejected):
+        for leftover in (tar, part, rejected, kept):
             leftover.unlink(missing_ok=True)
         writing = time.monotonic()
         with ShardWriter(tar) as writer:
@@ -285,6 +325,7 @@ class ShardWorker:
                 request, places = state.filled[slot]
                 extents = writer.add(request.key, state.members(places))
                 state.rows[slot, request.attempt] |= extent_columns(extents)
+        attempts_record = self._write_kept(state, kept)
         write_table([state.rows[place] for place in sorted(state.rows)], self._plan.members, part)
         with ShardWriter(rejected) as thumbnails:
             for name, picture in sorted(state.thumbnails.values()):
@@ -298,6 +339,8 @@ class ShardWorker:
         self._store.publish(part, self._layout.part(shard.number))
         if rejected_name:
             self._store.publish(rejected, self._layout.rejected / rejected_name)
+        if attempts_record.name:
+            self._store.publish(kept, self._layout.rejected / attempts_record.name)
         state.seconds["write"] += time.monotonic() - writing
         state.seconds["total"] = time.monotonic() - started
         record = CommitRecord(
@@ -316,12 +359,25 @@ class ShardWorker:
             rejected_tar=FileRecord(name=rejected_name, bytes=thumbnails.size, sha256=thumbnails.sha256)
             if rejected_name
             else FileRecord(),
+            kept=len(state.kept),
+            attempts_tar=attempts_record,
             software=dict(self._software),
             device=self._line.devices,
             finished_at=time.time(),
         )
         commit(self._layout, record, self._scratch)
         return record
+
+    def _write_kept(self, state: OpenShard, path: Path) -> FileRecord:
+        """The tar of the rejected attempts that are kept, in the order of slot and attempt."""
+        if not state.kept:
+            return FileRecord()
+        with ShardWriter(path) as writer:
+            for place, (request, places) in sorted(state.kept.items()):
+                extents = writer.add(attempt_name(request.key, request.attempt), state.members(places))
+                state.rows[place] |= extent_columns(extents)
+        name = self._layout.attempts_tar(state.shard.number).name
+        return FileRecord(name=name, bytes=writer.size, sha256=writer.sha256)
 
     def _check_ownership(self, shard: int) -> None:
         """An actor can outlive its killed driver: it must not publish into a folder that another run holds."""

@@ -3,7 +3,7 @@
 A new job is such a file with a `Job` (or a `Training`), and a line in `registry.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -48,6 +48,7 @@ class NewSet(RunSettings):
     gates: GateSettings = GateSettings()
     marking: MarkingSettings = MarkingSettings()  # what the pictures say of themselves
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 10  # for slots of sources without an end
+    keep_rejected: bool = False  # store rejected attempts too, so that `filter` can take them back
 
 
 class DerivedSet(RunSettings):
@@ -69,6 +70,10 @@ def _nothing(_recipe: Any) -> None:
     """Nothing lies beside the shards."""
 
 
+def _no_word(_recipe: Any) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Job(Generic[R]):
     """A job that makes a data set.
@@ -78,6 +83,7 @@ class Job(Generic[R]):
     members: what lies in a shard of each sample: MATTING, and what the job adds to it.
     runs_a_model: whether workers want GPUs.
     lay_beside: writes what belongs to the set beside its shards, under the folder's lock, each time the run starts.
+    tell: what is said at the end of a run beside the counts that every set has, a line each.
     """
 
     recipe: type[R]
@@ -86,6 +92,7 @@ class Job(Generic[R]):
     members: Members = MATTING
     runs_a_model: Callable[[R], bool] = _never
     lay_beside: Callable[[R], None] = _nothing
+    tell: Callable[[R], Sequence[str]] = _no_word
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class BuildRecipe(NewSet):
 def plan(recipe: BuildRecipe, memory: Memory) -> Draft:
     """What lies in each source and what of it is used. Raises UsageError for one that is not what the recipe says."""
     check_limits(recipe.gates)
-    draft = Draft()
+    draft = Draft(keep_rejected=recipe.keep_rejected)
     draft.settings = {
         "size": recipe.size,
         "sources": {},

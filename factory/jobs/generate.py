@@ -50,7 +50,7 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     """The model, its sampler, the prompts. Raises UsageError for what of them cannot be used."""
     check_limits(recipe.gates)
     check_template(recipe.template)
-    draft = Draft()
+    draft = Draft(keep_rejected=recipe.keep_rejected)
     folder = model_files.resolve(recipe.model) if recipe.model else model_files.EMBEDDED
     known = read_vocabulary(folder)
     model_files.check(folder)

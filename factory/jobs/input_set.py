@@ -28,6 +28,7 @@ from factory.shards.marking import MarkingSettings
 from factory.sources.captioning import corrections
 from factory.sources.stored import StoredSamples
 
+STORED = "dataset"  # what the source of stored samples is called in plans
 SAMPLES = "samples"  # tables of an input set, one a segment
 NO_KEYS = pa.array([], pa.string())
 
@@ -41,11 +42,13 @@ class InputSet:
     plan: the one the set was made by.
     tars: row k has the name and SHA-256 of shard k's tar, "" where it has none.
     samples: one table per segment of the plan, one row per slot with its sample's key; a hole where it has none.
+    attempts: how many samples a slot has at most to choose from.
     """
 
     plan: Plan
     tars: pa.Table
     samples: tuple[pa.Table, ...]
+    attempts: int = 1
     remarks: tuple[str, ...] = ()
 
 
@@ -86,9 +89,13 @@ def duplicates(data: Path) -> pa.Array:
 
 def _accepted(layout: Layout, records: Sequence[CommitRecord]) -> pa.Table:
     """Key and slot of the accepted samples of these shards, from the one manifest if it is of just these."""
+    return manifest_rows(files_of(layout, records), ["key", "slot"], pc.field("status") == "accepted")
+
+
+def files_of(layout: Layout, records: Sequence[CommitRecord]) -> list[Path]:
+    """Where the manifest's rows of these shards lie."""
     parts = [layout.parts / record.part.name for record in records]
-    files = [layout.manifest] if _is_finalised(layout, records) and layout.manifest.exists() else parts
-    return manifest_rows(files, ["key", "slot"], pc.field("status") == "accepted")
+    return [layout.manifest] if _is_finalised(layout, records) and layout.manifest.exists() else parts
 
 
 def _is_finalised(layout: Layout, records: Sequence[CommitRecord]) -> bool:
@@ -130,7 +137,10 @@ def derive(recipe: DerivedSet, given: InputSet, gates: Mapping[str, Any]) -> Dra
     for number, (old, table) in enumerate(zip(given.plan.segments, given.samples, strict=True)):
         name = f"{SAMPLES}-{number}"
         draft.tables[name] = table
-        draft.segments.append(Segment(source="dataset", split=old.split, slots=old.slots, table=name, rows=old.slots))
+        segment = Segment(
+            source=STORED, split=old.split, slots=old.slots, attempts=given.attempts, table=name, rows=old.slots
+        )
+        draft.segments.append(segment)
     return draft
 
 

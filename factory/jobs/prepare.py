@@ -41,6 +41,7 @@ def prepare(recipe: RunSettings, memory: Memory = NO_MEMORY) -> Prepared:
         segments=tuple(draft.segments),
         settings=_plain(draft.settings),
         members=draft.members or job.members,
+        keep_rejected=draft.keep_rejected,
         census=_plain(_with_lost_slots(draft)),
         inputs={name: content_hash(table) for name, table in draft.tables.items()},
         weights=draft.weights,

@@ -55,6 +55,11 @@ class Digest:
         return count_groups(self.plan, self.records, "rejected")
 
     @cached_property
+    def kept(self) -> int:
+        """Rejected attempts that are stored."""
+        return sum(record.kept for record in self.records)
+
+    @cached_property
     def failed(self) -> Counter[Group]:
         """Attempts that had bad data, by source and kind of error."""
         return count_groups(self.plan, self.records, "failed")

@@ -31,6 +31,8 @@ def status_text(data: Path) -> str:
     for title, reasons in (("rejected", _total(records, "rejected")), ("failed", _total(records, "failed"))):
         if reasons:
             lines.append(f"  {title}: " + ", ".join(f"{name} {count:,}" for name, count in reasons.most_common()))
+    if kept := sum(record.kept for record in records):
+        lines.append(f"  {count_of(kept, 'rejected attempt is', 'rejected attempts are')} kept for `factory filter`")
     events = list(read_events(layout.events))
     runs = [event for event in events if event.get("event") == "started"]
     deaths = sum(event.get("event") == "death" for event in events)

@@ -84,6 +84,7 @@ def carry_out(recipe: RunSettings, prepared: Prepared, run: str, say: Say) -> Re
                 plan.samples,
                 quarantined=quarantined,
                 did_nothing=whole and not finished_now,
+                told=job.tell(recipe),
                 **summarise(plan, records, layout),
             )
             diary.write("finished", accepted=result.accepted, quarantined=result.quarantined)

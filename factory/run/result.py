@@ -1,6 +1,6 @@
 """How a run ended: counts, the last lines for people, the exit code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,6 +31,7 @@ class Result:
     failing: list[str]  # "item: why" of the first items of sources of which too many have bad data
     quarantined: dict[int, str]
     did_nothing: bool
+    told: Sequence[str] = ()  # what the job itself has to say
     seconds: float = 0.0
 
     def text(self) -> str:
@@ -39,6 +40,7 @@ class Result:
         if self.did_nothing:
             lines.append(f"{self.out} is finished already: nothing to do.")
         lines.append(f"{count_of(self.accepted, 'sample', 'samples')} in {self.out / 'data'}")
+        lines += self.told
         if self.missing:
             missing = f"{self.missing:,} of {self.asked:,} {'is' if self.missing == 1 else 'are'} missing"
             lines.append(f"{missing}: no attempt passed the gates (the report says why); --allow-short accepts that.")

@@ -48,7 +48,9 @@ class CommitRecord:
     seconds: Mapping[str, Amount] = field(default_factory=dict)  # by stage
     tar: FileRecord = field(default_factory=FileRecord)
     part: FileRecord = field(default_factory=FileRecord)
-    rejected_tar: FileRecord = field(default_factory=FileRecord)
+    rejected_tar: FileRecord = field(default_factory=FileRecord)  # thumbnails
+    kept: Count = 0  # rejected attempts that are stored
+    attempts_tar: FileRecord = field(default_factory=FileRecord)  # where they are
     software: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     finished_at: Annotated[float, Field(ge=0, lt=2**37, allow_inf_nan=False)] = 0.0  # seconds since the epoch
@@ -66,6 +68,7 @@ class CommitRecord:
             (record.tar, layout.tar(shard, record.split), True),
             (record.part, layout.part(shard), False),
             (record.rejected_tar, layout.rejected_tar(shard), True),
+            (record.attempts_tar, layout.attempts_tar(shard), True),
         ):
             if file.name != usual.name and not (may_lack and file.name == ""):
                 raise ValueError(f"it names {file.name!r}, not {usual.name}")
@@ -79,6 +82,22 @@ class CommitRecord:
             failed=_interned(record.failed),
             seconds=_interned(record.seconds),
             software=_one_mapping(tuple(record.software.items())),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Kept attempts go without saying where there are none, as in sets that keep none."""
+        content = asdict(self)
+        if not self.kept:
+            del content["kept"], content["attempts_tar"]
+        return content
+
+    def files(self, layout: Layout) -> tuple[tuple[Path, FileRecord], ...]:
+        """What was published of the shard, each file with its folder."""
+        return (
+            (layout.data, self.tar),
+            (layout.parts, self.part),
+            (layout.rejected, self.rejected_tar),
+            (layout.rejected, self.attempts_tar),
         )
 
 
@@ -112,7 +131,7 @@ def digest_file(path: Path, name: str) -> FileRecord:
 
 def commit(layout: Layout, record: CommitRecord, scratch: Path) -> None:
     """Publish the record: from here on the shard is done."""
-    layout.store.write(layout.commit(record.shard), json_bytes(asdict(record)), scratch)
+    layout.store.write(layout.commit(record.shard), json_bytes(record.to_json()), scratch)
 
 
 def read_commit(data: bytes) -> CommitRecord | None:
@@ -128,11 +147,11 @@ def valid_commits(layout: Layout, fingerprints: Collection[str]) -> Iterator[Com
 
     A foreign, torn or unbacked record counts as absent: its shard is made again.
     """
-    store, folders = layout.store, (layout.data, layout.parts, layout.rejected)
+    store = layout.store
     for name in sorted(store.sizes(layout.commits)):
         record = read_commit(store.read(layout.commits / name))
         if record is None or record.fingerprint not in fingerprints or name != layout.commit(record.shard).name:
             continue
-        files = zip(folders, (record.tar, record.part, record.rejected_tar), strict=True)
+        files = record.files(layout)
         if all(not file.name or store.size(folder / file.name) == file.bytes for folder, file in files):
             yield record

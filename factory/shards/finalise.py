@@ -48,7 +48,7 @@ ROW_GROUP = 65_536  # rows; a part each would make the file's footer larger than
 _OURS = {  # what a killed run may have left behind; anything else in these folders is somebody's, and verify names it
     "data": re.compile(rf"[a-z]+-{SHARD_PATTERN}\.tar"),
     "parts": re.compile(rf"part-{SHARD_PATTERN}\.parquet"),
-    "rejected": re.compile(rf"{SHARD_PATTERN}\.tar"),
+    "rejected": re.compile(rf"(attempts-)?{SHARD_PATTERN}\.tar"),
     "index": re.compile(rf"[a-z]+-{SHARD_PATTERN}\.idx"),
 }
 
@@ -95,6 +95,7 @@ def content_digest(records: Sequence[CommitRecord]) -> str:
     digest = hashlib.sha256()
     for record in records:
         files = [record.tar.sha256, record.part.sha256, record.rejected_tar.sha256]
+        files += [record.attempts_tar.sha256] if record.kept else []
         digest.update(f"{record.shard}:{record.split}:{','.join(files)};".encode())
     return digest.hexdigest()
 
@@ -185,7 +186,7 @@ def remove_stale(layout: Layout, records: Sequence[CommitRecord]) -> None:
     named = {
         "data": {record.tar.name for record in records},
         "parts": {record.part.name for record in records},
-        "rejected": {record.rejected_tar.name for record in records},
+        "rejected": {file.name for record in records for file in (record.rejected_tar, record.attempts_tar)},
         "index": index_names(layout, records),
     }
     folders = {"data": layout.data, "parts": layout.parts, "rejected": layout.rejected, "index": layout.index}

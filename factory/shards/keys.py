@@ -18,6 +18,11 @@ def make_key(shard: int, index: int) -> str:
     return f"{shard_name(shard)}{index:0{INDEX_DIGITS}d}"
 
 
+def attempt_name(key: str, attempt: int) -> str:
+    """What a rejected attempt is called in its tar, in front of the first dot."""
+    return f"{key}-{attempt}"
+
+
 def shard_name(shard: int) -> str:
     """A shard's number as it stands in keys and in the names of its files."""
     return f"{shard:0{SHARD_DIGITS}d}"

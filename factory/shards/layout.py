@@ -109,7 +109,12 @@ class Layout:
         return self.commits / f"{shard_name(shard)}.json"
 
     def rejected_tar(self, shard: int) -> Path:
+        """Thumbnails of some rejected attempts, for people."""
         return self.rejected / f"{shard_name(shard)}.tar"
+
+    def attempts_tar(self, shard: int) -> Path:
+        """The rejected attempts themselves, with all their members, of a set that keeps them."""
+        return self.rejected / f"attempts-{shard_name(shard)}.tar"
 
     def idx(self, shard: int, split: str) -> Path:
         return self.index / f"{split}-{shard_name(shard)}.idx"

@@ -55,7 +55,7 @@ def find(root: Path, key: str) -> dict[str, Any]:
 
 
 def read_row(root: Path, row: dict[str, Any]) -> Stored:
-    """The pictures and metadata of an accepted row, which may come from anybody's manifest.
+    """The pictures and metadata of a row, accepted or kept although rejected, which may come from anybody's manifest.
 
     Raises DataError where the bytes there are no such sample, UsageError where the tar is missing.
     """
@@ -64,7 +64,8 @@ def read_row(root: Path, row: dict[str, Any]) -> Stored:
     numbers = [row["shard"], *chain.from_iterable(lie.values())]
     if not str(row["split"]).isidentifier() or not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise DataError("manifest", f"the manifest does not say where sample {key} lies")
-    tar = layout.tar(row["shard"], row["split"])
+    was_rejected = row.get("status") == "rejected"
+    tar = layout.attempts_tar(row["shard"]) if was_rejected else layout.tar(row["shard"], row["split"])
     length = layout.store.size(tar)
     if length is None:
         names_more = f"`factory verify {quoted(root)}` names what else is"

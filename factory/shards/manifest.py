@@ -141,9 +141,13 @@ def _sample_columns(sample: Sample) -> dict[str, Any]:
 
 def accepted_row(sample: Sample, split: str, meta: Mapping[str, Any]) -> dict[str, Any]:
     """The row of a sample that will lie in the shard; `extent_columns` follow when it does."""
-    hashes = {f"{name}_sha256": value for name, value in meta["hashes"].items()}
-    columns = _request_columns(sample.request, split) | _sample_columns(sample) | hashes
-    return columns | {"status": "accepted"}
+    columns = _request_columns(sample.request, split) | _sample_columns(sample)
+    return columns | hash_columns(meta) | {"status": "accepted"}
+
+
+def hash_columns(meta: Mapping[str, Any]) -> dict[str, str]:
+    """The pixels of a stored sample's members, by the names of the manifest's columns."""
+    return {f"{name}_sha256": value for name, value in meta["hashes"].items()}
 
 
 def extent_columns(extents: Mapping[str, Extent]) -> dict[str, int]:
@@ -156,7 +160,7 @@ def extent_columns(extents: Mapping[str, Extent]) -> dict[str, int]:
 
 
 def rejected_row(sample: Sample, split: str, reason: str, detail: str) -> dict[str, Any]:
-    """The row of an attempt that a gate turned down."""
+    """The row of an attempt that a gate turned down. Where it is kept, `hash_columns` and `extent_columns` follow."""
     columns = _request_columns(sample.request, split) | _sample_columns(sample)
     return columns | {"status": "rejected", "reason": reason, "detail": detail}
 

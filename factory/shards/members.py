@@ -66,6 +66,11 @@ MATTING: Members = (
 )
 
 
+def are_there(members: Sequence[Member], sample: Sample) -> bool:
+    """Whether the sample has all of these pictures, so that it can be stored."""
+    return all(member.pixels(sample) is not None for member in members)
+
+
 def member_name(key: str, extension: str) -> str:
     """The name of a member in its tar. Raises ValueError where it would not be safe as that of a file."""
     name = f"{key}.{extension}"

@@ -90,7 +90,7 @@ def _check_folders(layout: Layout, records: Sequence[CommitRecord]) -> Iterator[
     named = {
         layout.data: {record.tar.name for record in records},
         layout.parts: {record.part.name for record in records},
-        layout.rejected: {record.rejected_tar.name for record in records},
+        layout.rejected: {file.name for record in records for file in (record.rejected_tar, record.attempts_tar)},
         layout.index: index_names(layout, records),
     }
     for folder, names in named.items():

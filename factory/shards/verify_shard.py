@@ -1,10 +1,10 @@
 """All that one committed shard promises, checked against the bytes that lie there. Faults are named, not raised."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +16,11 @@ from factory.errors import DataError, some
 from factory.shards.commit import CommitRecord, FileRecord, sha256_of
 from factory.shards.encoding import pixel_hash
 from factory.shards.indexes import dali_index
-from factory.shards.keys import is_key, shard_of
+from factory.shards.keys import attempt_name, is_key, shard_of
 from factory.shards.layout import Layout
 from factory.shards.manifest import SCORES, UNREADABLE, is_as, schema
 from factory.shards.marking import SOURCE_TYPE, SYSTEM, SYSTEM_VERSION, read_marks
-from factory.shards.members import Members, column, extensions
+from factory.shards.members import JSON, Members, column, extensions
 from factory.shards.reader import Stored, decode
 from factory.shards.schema import metadata_schema, misfits
 from factory.shards.tar_check import Entry, walk
@@ -50,11 +50,25 @@ class Fault:
 
 @dataclass(slots=True)
 class _Contents:
-    """What was found in a tar, for the comparison with the manifest.  members: declared."""
+    """What was found in a tar, for the comparison with the manifest.
+
+    members: declared.  status: of the rows whose samples lie in the tar.
+    """
 
     members: Members
-    extents: dict[str, dict[str, Extent]] = field(default_factory=dict)  # key → extension → place
-    metas: dict[str, dict[str, Any]] = field(default_factory=dict)  # key → JSON, where it is as it should be
+    status: Literal["accepted", "rejected"] = "accepted"
+    extents: dict[str, dict[str, Extent]] = field(default_factory=dict)  # name → extension → place
+    metas: dict[str, dict[str, Any]] = field(default_factory=dict)  # name → JSON, where it is as it should be
+
+    def name(self, row: Mapping[str, Any]) -> str:
+        """What a sample is called in the tar, by its row or its JSON."""
+        return str(row["key"]) if self.status == "accepted" else attempt_name(row["key"], row["attempt"])
+
+    def rows(self, part: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """Those of whose samples the tar has to have the members, by name. Not every rejected attempt is kept."""
+        ours = (row for row in part if row["status"] == self.status)
+        is_stored = column(JSON, "offset")
+        return {self.name(row): row for row in ours if self.status == "accepted" or row[is_stored] >= 0}
 
 
 def check_shard(root: Path, manifest: Path | None, members: Members, record: CommitRecord) -> list[Fault]:
@@ -65,18 +79,18 @@ def check_shard(root: Path, manifest: Path | None, members: Members, record: Com
     layout = Layout(root)
     faults: list[Fault] = []
     try:
-        for folder, file in (
-            (layout.data, record.tar),
-            (layout.parts, record.part),
-            (layout.rejected, record.rejected_tar),
-        ):
+        for folder, file in record.files(layout):
             faults += _check_file(folder, file)
-        contents = _Contents(members)
-        if record.tar.name and (layout.data / record.tar.name).exists():
-            faults += _check_tar(layout.data / record.tar.name, record, contents)
+        accepted, kept = _Contents(members), _Contents(members, "rejected")
+        for tar, contents in (
+            (layout.data / record.tar.name, accepted),
+            (layout.rejected / record.attempts_tar.name, kept),
+        ):
+            if tar.is_file():
+                faults += _check_tar(tar, record, contents)
         part = _read_part(layout.parts / record.part.name, members, faults)
         if part is not None:
-            faults += _check_part(part, f"manifest/{record.part.name}", record, contents)
+            faults += _check_part(part, f"manifest/{record.part.name}", record, accepted, kept)
             faults += _check_index(layout, part, members, record)
             if manifest is not None:
                 faults += _check_manifest(manifest, part, record)
@@ -101,7 +115,7 @@ def _check_file(folder: Path, file: FileRecord) -> Iterator[Fault]:
 
 
 def _check_tar(path: Path, record: CommitRecord, contents: _Contents) -> Iterator[Fault]:
-    place = f"data/{path.name}"
+    place = f"{path.parent.name}/{path.name}"
     with path.open("rb") as file:
         members: list[Entry] = []
         try:
@@ -119,12 +133,18 @@ def _check_tar(path: Path, record: CommitRecord, contents: _Contents) -> Iterato
         if members:
             yield from _check_sample(place, members, record, contents)
     keys = list(contents.extents)
-    if keys != sorted(keys):
+    if keys != sorted(keys, key=_in_order):
         yield Fault(place, "order", "its samples are not in the order of their keys")
 
 
+def _in_order(name: str) -> tuple[str, int]:
+    """Key and attempt of a sample's name."""
+    key, _, attempt = name.partition("-")
+    return key, int(attempt) if attempt.isdecimal() else 0
+
+
 def _check_sample(place: str, members: list[Entry], record: CommitRecord, contents: _Contents) -> Iterator[Fault]:
-    """One run of members that share a key."""
+    """One run of members that share a name in front of the first dot."""
     key = members[0].name.partition(".")[0]
     names = [member.name.partition(".")[2] for member in members]
     if key in contents.extents:
@@ -133,7 +153,8 @@ def _check_sample(place: str, members: list[Entry], record: CommitRecord, conten
     contents.extents[key] = {
         name: Extent(member.offset, len(member.body)) for name, member in zip(names, members, strict=True)
     }
-    if not is_key(key) or shard_of(key) != record.shard:
+    own_key = key.partition("-")[0]
+    if not is_key(own_key) or shard_of(own_key) != record.shard:
         yield Fault(key, "key", f"it is no key of shard {record.shard}, in whose tar it lies")
     declared = extensions(contents.members)
     if tuple(names) != declared:
@@ -148,6 +169,8 @@ def _check_sample(place: str, members: list[Entry], record: CommitRecord, conten
         yield Fault(key, "schema", f"its JSON is not as it should be: {'; '.join(clauses)}")
         return
     contents.metas[key] = stored.meta
+    if contents.name(stored.meta) != key:
+        yield Fault(key, "key", f"its JSON is that of {contents.name(stored.meta)}")
     yield from _check_pictures(stored, contents.members)
     for name, member in zip(names, members, strict=True):
         if name.endswith(".png"):
@@ -157,8 +180,6 @@ def _check_sample(place: str, members: list[Entry], record: CommitRecord, conten
 def _check_pictures(stored: Stored, members: Members) -> Iterator[Fault]:
     """Sizes, pixel hashes and the compositing equation, against a JSON that fits the schema."""
     key, meta = stored.key, stored.meta
-    if meta["key"] != key:
-        yield Fault(key, "key", f"its JSON is that of {meta['key']}")
     for member in members:
         name, picture = member.name, stored.pictures.get(member.name)
         if picture is None:
@@ -211,13 +232,15 @@ def _read_part(path: Path, members: Members, faults: list[Fault]) -> pa.Table | 
     return part
 
 
-def _check_part(part: pa.Table, place: str, record: CommitRecord, contents: _Contents) -> Iterator[Fault]:
-    """The part's rows against the commit record's counts and the tar's samples."""
+def _check_part(
+    part: pa.Table, place: str, record: CommitRecord, accepted: _Contents, kept: _Contents
+) -> Iterator[Fault]:
+    """The part's rows against the commit record's counts and the samples in the tars."""
     rows = part.to_pylist()
-    accepted = {row["key"]: row for row in rows if row["status"] == "accepted"}
     counts = (
         ("accepted", sum(row["status"] == "accepted" for row in rows), record.accepted),
         ("rejected", Counter(row["reason"] for row in rows if row["status"] == "rejected"), Counter(record.rejected)),
+        ("kept", len(kept.rows(rows)), record.kept),
         ("failed", Counter(row["reason"] for row in rows if row["status"] == "failed"), Counter(record.failed)),
     )
     for what, found, said in counts:
@@ -228,19 +251,24 @@ def _check_part(part: pa.Table, place: str, record: CommitRecord, contents: _Con
     strangers = sorted({row["key"] for row in rows if row["shard"] != record.shard or row["split"] != record.split})
     if strangers:
         yield Fault(place, "rows", f"rows of another shard or split: {some(strangers)}")
-    for sentence, keys in (
-        ("samples of the tar without an accepted row", sorted(set(contents.extents) - set(accepted))),
-        ("accepted rows without a sample in the tar", sorted(set(accepted) - set(contents.extents))),
+    for contents in (accepted, kept):
+        yield from _check_rows(contents.rows(rows), place, contents)
+
+
+def _check_rows(rows: Mapping[str, Mapping[str, Any]], place: str, contents: _Contents) -> Iterator[Fault]:
+    """Rows by their samples' names against the tar that these should lie in."""
+    found, status = contents.extents, contents.status
+    article = "an" if status == "accepted" else "a"
+    for sentence, names in (
+        (f"samples of the tar without {article} {status} row", sorted(found.keys() - rows.keys())),
+        (f"{status} rows without a sample in the tar", sorted(rows.keys() - found.keys())),
     ):
-        if keys:
-            yield Fault(place, "rows", f"{sentence}: {some(keys)}")
-    for key in sorted(set(accepted) & set(contents.extents)):
-        wrong = [
-            *_wrong_extents(accepted[key], contents.extents[key]),
-            *_wrong_columns(accepted[key], contents.metas.get(key)),
-        ]
+        if names:
+            yield Fault(place, "rows", f"{sentence}: {some(names)}")
+    for name in sorted(rows.keys() & found.keys()):
+        wrong = [*_wrong_extents(rows[name], found[name]), *_wrong_columns(rows[name], contents.metas.get(name))]
         if wrong:
-            yield Fault(key, "rows", f"its row in {place} differs from the tar in {', '.join(wrong)}")
+            yield Fault(name, "rows", f"its row in {place} differs from the tar in {', '.join(wrong)}")
 
 
 def _count(value: int | Mapping[str, int]) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from factory.errors import DataError, InputChanged, UsageError
 from factory.sample import Origin, Request, Sample, Scores
-from factory.shards.keys import shard_of
+from factory.shards.keys import attempt_name, shard_of
 from factory.shards.layout import Layout
 from factory.shards.members import OWN
 from factory.shards.reader import Stored, decode_as_promised, member_extents
@@ -25,40 +25,66 @@ Extents: TypeAlias = dict[str, Extent]  # extension → place in the tar
 class StoredSamples:
     """Reads the stored sample of a request's key from the tar of its shard.
 
-    tars: row k has the planned name and SHA-256 of shard k's tar. Raises InputChanged where it is no longer that.
-    One tar is kept open and indexed, for a shard maps to a shard; its pictures are read one sample at a time.
+    tars: row k has the planned name and SHA-256 of shard k's tar ("tar", "tar_sha256"), and of its rejected attempts
+    where they are asked for as well ("attempts", "attempts_sha256"); a name is "" where there is none. Raises
+    InputChanged where one is no longer that.
+    One shard's tars are kept open and indexed, for a shard maps to a shard; pictures are read one sample at a time.
     """
 
     root: Path
     tars: pa.Table
     _shard: int = -1
-    _file: IO[bytes] | None = None
-    _index: dict[str, Extents] = field(default_factory=dict)
+    _accepted: "_OpenTar | None" = None
+    _rejected: "_OpenTar | None" = None
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
         return [self._sample(request) for request in requests]
 
     def _sample(self, request: Request) -> Sample | DataError:
         key = request.key
-        file = self._opened(shard_of(key))
-        places = self._index.get(key, {}).items()
-        members = {name: os.pread(file.fileno(), place.size, place.offset) for name, place in places}
+        self._open(shard_of(key))
+        members = {}
+        if self._rejected:
+            members = self._rejected.members(attempt_name(key, request.attempt))
+        if self._accepted and not members:  # whichever attempt it was
+            members = self._accepted.members(key)
         try:
             return as_sample(decode_as_promised(key, members), request)
         except DataError as error:
             return error
 
-    def _opened(self, shard: int) -> IO[bytes]:
-        if self._file is not None and shard == self._shard:
-            return self._file
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        tar = Layout(self.root).data / self.tars["tar"][shard].as_py()
-        self._file = _as_planned(tar, self.tars["tar_sha256"][shard].as_py())
-        self._index = _indexed(tar, self._file)
+    def _open(self, shard: int) -> None:
+        if shard == self._shard:
+            return
+        self._shard = -1
+        for tar in (self._accepted, self._rejected):
+            if tar:
+                tar.file.close()
+        layout = Layout(self.root)
+        self._accepted = self._opened(layout.data, "tar", shard)
+        self._rejected = self._opened(layout.rejected, "attempts", shard)
         self._shard = shard
-        return self._file
+
+    def _opened(self, folder: Path, column: str, shard: int) -> "_OpenTar | None":
+        """The tar of a shard that one column names; None where it names none."""
+        name = self.tars[column][shard].as_py() if column in self.tars.column_names else ""
+        if not name:
+            return None
+        file = _as_planned(folder / name, self.tars[f"{column}_sha256"][shard].as_py())
+        return _OpenTar(file, _indexed(folder / name, file))
+
+
+@dataclass(frozen=True)
+class _OpenTar:
+    """index: a sample's name → where its members lie."""
+
+    file: IO[bytes]
+    index: Mapping[str, Extents]
+
+    def members(self, name: str) -> dict[str, bytes]:
+        """Extension → bytes; {} where the tar has no such sample."""
+        places = self.index.get(name, {}).items()
+        return {extension: os.pread(self.file.fileno(), place.size, place.offset) for extension, place in places}
 
 
 def _as_planned(path: Path, sha256: str) -> IO[bytes]:
