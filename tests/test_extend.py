@@ -79,6 +79,7 @@ def test_a_dry_run_says_how_it_would_be_extended(tmp_path: Path) -> None:
     records = [json.loads(path.read_text()) for path in (out / "commits").iterdir()]
     each = sum(record["seconds"]["total"] for record in records) / len(records)
     assert f"about {duration(2 * each)} of one worker left, {duration(each)} a shard" in said
+    assert "left" not in factory_here(*command(6, out, "--dry-run")).out, "nothing is left to do"
     assert mtimes(out) == left
 
 

@@ -69,7 +69,8 @@ def _forecast(plan: Plan, records: list[CommitRecord]) -> list[str]:
         lines.append(
             f"  about {size(bytes_each * plan.samples)} in all, {size(bytes_each)} a sample, as measured so far"
         )
-        lines.append(f"  about {duration(seconds * left)} of one worker left, {duration(seconds)} a shard")
+        if left:
+            lines.append(f"  about {duration(seconds * left)} of one worker left, {duration(seconds)} a shard")
         return lines
     if side := _side(plan):
         bytes_each = side**2 * BYTES_PER_PIXEL
