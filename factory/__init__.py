@@ -37,6 +37,7 @@ def open(folder: "str | PathLike[str]") -> "DataSet":
     """
     from pathlib import Path  # noqa: PLC0415  (`import factory` stays light)
 
+    from factory.home import at_home  # noqa: PLC0415
     from factory.shards.data_set import DataSet  # noqa: PLC0415
 
-    return DataSet(Path(folder))
+    return DataSet(at_home(Path(folder)))

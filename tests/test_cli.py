@@ -173,6 +173,38 @@ def test_wrong_places_are_refused(refused: Callable[..., str], tmp_path: Path) -
     assert "no key" in refused("show", "foreign", "3")
 
 
+def test_a_folder_that_is_not_there_is_said_to_be_absent(refused: Callable[..., str]) -> None:
+    for command in (("status",), ("verify",), ("report",), ("refine",), ("filter",), ("captions", "export")):
+        table = ("captions.csv",) if command[0] == "captions" else ()
+        assert "there is no such folder" in refused(*command, "nowhere", *table)
+    assert "there is no such folder" in refused("show", "nowhere", "0000000003")
+    training = refused("train", "tiny", "--dry-run")
+    assert "runs/tiny-green is not a finished data set: there is no such folder" in training
+    assert "factory build-green100k" in training
+
+
+def test_a_folder_in_a_recipes_place_is_answered_with_the_recipe_in_it(
+    refused: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "set").mkdir()
+    assert "set is a folder: give a YAML file" in refused("run", "set")
+    (tmp_path / "set" / "recipe.yaml").write_text("job: generate")
+    assert "set is a folder: give set/recipe.yaml" in refused("run", "set")
+
+
+def test_an_empty_argument_is_refused_for_it_is_an_unset_variable(refused: Callable[..., str]) -> None:
+    generate = ("generate", "--dry-run")
+    for flag in ("--out", "--prompts", "--model", "--template"):
+        assert f"what follows {flag} is empty" in refused(*generate, flag, "")
+        assert f"what follows {flag} is empty" in refused(*generate, f"{flag}=")
+    assert "what follows filter is empty" in refused("filter", "")
+
+
+def test_an_empty_negative_prompt_is_a_choice(run: Run) -> None:
+    assert run("generate", "--dry-run", "--negative-prompt", "")[0] == 0
+    assert run("generate", "--dry-run", "--negative-prompt=")[0] == 0
+
+
 def test_more_gpus_than_the_local_executor_knows_of(run: Run) -> None:
     code, _, err = run(*BUILD, *LOCAL, "--set", "gpus=3", "--out", "set")
     assert code == 2

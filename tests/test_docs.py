@@ -14,7 +14,7 @@ ABOVE_OR_BESIDE = re.compile(ABOVE.pattern + r"|(?<![\w./])\.\./(?!PWNED)\w[\w/]
 
 def test_the_format_says_how_gsg_is_measured() -> None:
     text = (REPOSITORY / "docs" / "format.md").read_text(encoding="utf-8")
-    assert f"`gsg`: the paper's, K = {GSG_K} on {GSG_PIXELS:,} evenly spaced pixels" in text
+    assert f"`gsg`: the paper's, K = {GSG_K} on at most {GSG_PIXELS:,} evenly spaced pixels" in text
 
 
 def test_no_path_outside_the_repository_is_named() -> None:

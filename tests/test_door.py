@@ -163,6 +163,17 @@ def test_a_set_reads_alike_from_its_parts_and_handed_on_without_them(root: Path,
     assert_same(factory.open(root)[samples.keys[9]], samples[9])
 
 
+def test_a_column_that_there_is_not_is_answered_with_the_nearest(samples: DataSet) -> None:
+    with pytest.raises(UsageError, match=r"no column gssg \(did you mean gsg\?\)") as error:
+        samples.where(pc.field("gssg") < 2)
+    assert len(str(error.value)) < 200
+
+
+def test_a_folder_is_opened_by_its_place_in_the_home(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root.parent))
+    assert len(factory.open(f"~/{root.name}")) == len(factory.open(root))
+
+
 def test_a_folder_may_be_called_as_a_column(root: Path, samples: DataSet) -> None:
     moved = Path(shutil.copytree(root, root.parent / "seed=3" / "split=a b"))
     assert factory.open(str(moved)).manifest.equals(samples.manifest)

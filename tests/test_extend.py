@@ -1,5 +1,6 @@
 """A larger --n goes on with a set: further shards, and not a byte of the old ones is touched."""
 
+import json
 import shutil
 from dataclasses import replace
 from operator import add
@@ -13,6 +14,7 @@ from program import LOCAL, commits, factory_here, hashes, mtimes
 from factory.engine.extend import as_begun_at_once, extended
 from factory.engine.plan import Plan, Segment, read_plan
 from factory.jobs.recipes import read_yaml
+from factory.review.units import duration
 from factory.shards.layout import Layout
 
 
@@ -74,6 +76,10 @@ def test_a_dry_run_says_how_it_would_be_extended(tmp_path: Path) -> None:
     assert "12 samples in 4 shards of 4" in said
     assert f"{out} is extended from 6 samples: 2 new shards" in said
     assert "2 shards are done, 2 would be made" in said
+    records = [json.loads(path.read_text()) for path in (out / "commits").iterdir()]
+    each = sum(record["seconds"]["total"] for record in records) / len(records)
+    assert f"about {duration(2 * each)} of one worker left, {duration(each)} a shard" in said
+    assert "left" not in factory_here(*command(6, out, "--dry-run")).out, "nothing is left to do"
     assert mtimes(out) == left
 
 

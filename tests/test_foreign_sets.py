@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from damage import KEY, PLAN, TAR, check, flip, found, record_of, rewrite
 from program import BUILD, LOCAL, factory_here, factory_obeying_modes, hashes, mtimes
+from report_page import read_page
 from small_set import make_shards
 
 import factory
@@ -514,6 +515,10 @@ def test_a_set_that_was_handed_on_is_filtered_by_its_manifest(
     assert ended.code == 0, ended.err
     assert "came without its records" in ended.err
     assert 0 < len(factory.open(whole)) < len(factory.open(built))
+    turned_down = len(factory.open(built)) - len(factory.open(whole))
+    words = read_page(Layout(whole).report / "index.html").words()
+    assert f"{turned_down} turned down" in words
+    assert "missing" not in words, "what a filter leaves out is nobody's loss"
     tars = [name for name in hashes(whole) if name.endswith(".tar")]
     assert {name: hashes(part).get(name) for name in tars} == {name: hashes(whole)[name] for name in tars}
     table = tmp_path / "captions.csv"
@@ -521,6 +526,14 @@ def test_a_set_that_was_handed_on_is_filtered_by_its_manifest(
     assert len(table.read_text(encoding="utf-8-sig").splitlines()) == 1 + len(factory.open(built))
     ended = factory_here("filter", given, *LOCAL, "--set", "drop_duplicates=true", "--out", tmp_path / "dropped")
     assert ended.code == 0, ended.err
+
+
+def test_what_needs_the_plan_of_a_set_that_was_handed_on_says_so(built: Path, tmp_path: Path) -> None:
+    given = Path(shutil.copytree(built, tmp_path / "given", ignore=shutil.ignore_patterns("plan.json", "commits")))
+    for command in ("status", "report", "verify"):
+        ended = factory_here(command, given)
+        assert ended.code == 2
+        assert "came without its plan.json, which this needs: `factory filter" in ended.err
 
 
 def test_a_set_that_was_handed_on_without_a_tar_says_which(built: Path, tmp_path: Path) -> None:

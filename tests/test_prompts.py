@@ -180,7 +180,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         ("binary.txt", b"owl\n\0\1\2\xff", "is a binary file"),
         ("picture.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is a binary file"),
         ("latin.txt", "owl\nKäfer\n".encode("latin-1"), "line 2 is not UTF-8"),
-        ("utf16.txt", "owl\nfox".encode("utf-16"), "is a binary file"),
+        ("utf16.txt", "owl\nfox".encode("utf-16"), "text that is not UTF-8"),
         ("long.txt", b"owl\n" + b"x" * 10_000_000, "line 2 has 10,000,000 characters"),
         ("long.jsonl", b'"' + b"x" * 10_000_000 + b'"', "line 1 has 10,000,000 characters"),
         ("columns.csv", b"name,size\nowl,3\n", "has no column `prompt` (it has name, size)"),

@@ -1,6 +1,7 @@
 """The report, the contact sheet and `show`, over a small set made by the real engine."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,6 +165,7 @@ def test_the_report_counts_what_the_manifest_holds(small: Path) -> None:
     assert count == {"accepted": 22, "rejected": 1 + TRIES, "failed": TRIES}
     words = page.words()
     assert "Accepted 22 of 24 asked" in words
+    assert "2 missing" in words
     assert f"Attempts {len(statuses)}" in words
     assert f"Rejected {count['rejected']} Failed items {count['failed']}" in words
     assert "3 of 3 shards" in words
@@ -317,6 +319,22 @@ def test_show_tells_how_a_sample_was_made(small: Path, tmp_path: Path) -> None:
     assert picture is not None
     side = 64 * 4
     assert decode_png(picture.read_bytes()).shape == (side, 4 * side + 3 * GAP, 3)
+
+
+def test_a_set_without_a_finished_shard_says_so_of_every_key(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set", 8, 8, Build(16, 16))
+    shutil.rmtree(Layout(root).parts)
+    with pytest.raises(UsageError, match="no shard of it is finished yet"):
+        find(root, "0000000001")
+
+
+def test_an_unknown_key_of_a_set_without_parts_is_answered_with_the_nearest_ones(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set", 8, 8, Build(16, 16))
+    layout = Layout(root)
+    finalise(layout, list(valid_commits(layout, read_digest(layout).plan.fingerprints)))
+    shutil.rmtree(layout.parts)
+    with pytest.raises(UsageError, match=r"the nearest keys are 0000000006, 0000000007"):
+        find(root, "0000000009")
 
 
 def test_an_unknown_key_is_answered_with_the_nearest_ones(small: Path) -> None:

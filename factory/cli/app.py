@@ -3,6 +3,7 @@
 import sys
 import traceback
 from contextlib import suppress
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -13,8 +14,10 @@ from factory.cli.looking import looking_app
 from factory.cli.making import making_app
 from factory.cli.recipes import recipes_app
 from factory.cli.training import training_app
-from factory.errors import FactoryError, Interrupted
+from factory.errors import FactoryError, Interrupted, UsageError
 from factory.home import at_home
+
+MAY_BE_EMPTY = {"--negative-prompt"}
 
 app = typer.Typer(
     name="factory",
@@ -54,6 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     try:
+        _refuse_empty(given)
         app([_at_home(argument) for argument in given])
     except FactoryError as error:
         _leave(error, error.exit_code, debug)
@@ -66,6 +70,14 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001  (a fault of ours: one sentence here as well)
         sentence = f"unexpected {type(error).__name__} ({error}): --debug shows where; please report it."
         _leave(error, 1, debug, " ".join(sentence.split()))
+
+
+def _refuse_empty(given: list[str]) -> None:
+    """An unset variable of a shell: as a path it would be this folder, as a list of prompts the model's own classes."""
+    for before, argument in pairwise(["factory", *given]):
+        flag, equals, value = argument.partition("=") if argument.startswith("--") else (before, "", argument)
+        if not value and (equals or not argument) and flag not in MAY_BE_EMPTY:
+            raise UsageError(f"what follows {flag} is empty: fill it in, or leave it out.")
 
 
 def _at_home(argument: str) -> str:

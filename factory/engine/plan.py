@@ -15,10 +15,12 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from factory.errors import UsageError, some
+from factory.errors import UsageError, quoted, some
 from factory.recipe_faults import faults_in
 from factory.shards.foreign_text import parse_json
 from factory.shards.keys import MAX_SHARD_SIZE, MAX_SHARDS, SPLIT_PATTERN
+from factory.shards.layout import Layout
+from factory.shards.manifest import manifest_files
 from factory.shards.members import MATTING, OWN, Members
 
 SCHEMA_VERSION = 1
@@ -189,12 +191,24 @@ def _adapter() -> TypeAdapter[Plan]:
     return TypeAdapter(Plan)
 
 
+def _without_plan(path: Path) -> str:
+    """Why there is no plan, for people."""
+    root = path.parent
+    if not root.exists():
+        return f"{root} is not a data set made by factory: there is no such folder."
+    if manifest_files(Layout(root)):
+        return (
+            f"{root} came without its {path.name}, which this needs: `factory filter {quoted(root)}` makes one whole."
+        )
+    return f"{root} is not a data set made by factory: it has no {path.name}."
+
+
 def read_plan(path: Path) -> Plan:
     """The plan of a data set. Raises UsageError where there is none, or it is damaged or of another schema."""
     try:
         return Plan.from_json(parse_json(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"{path.parent} is not a data set made by factory: it has no {path.name}.") from error
+        raise UsageError(_without_plan(path)) from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}): mend that and try again.") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:

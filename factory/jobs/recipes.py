@@ -23,6 +23,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"there is no recipe {path}{nearest(path.stem, names('pipelines'))}: give a YAML file, or the name of one "
             "that ships (`factory recipes`)."
         ) from error
+    except IsADirectoryError as error:
+        inside = path / "recipe.yaml"
+        instead = str(inside) if inside.is_file() else "a YAML file, or the name of one that ships (`factory recipes`)"
+        raise UsageError(f"{path} is a folder: give {instead}.") from error
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} is not a readable YAML recipe ({reason}).") from error

@@ -19,7 +19,7 @@ Colours: TypeAlias = NDArray[np.float64]  # (k, 3), 8-bit levels
 
 GSG_K = 5  # the paper does not say; 1 or 2 average object and screen, more than 8 divide the screen itself
 GSG_PIXELS = SAMPLE  # evenly spaced pixels that are clustered; all of them in pictures up to 127 × 127
-GSG_DEFINITION = f"K = {GSG_K} on {GSG_PIXELS:,} evenly spaced pixels, 8-bit sRGB"  # to be shown beside every number
+GSG_DEFINITION = f"K = {GSG_K} on at most {GSG_PIXELS:,} evenly spaced pixels, 8-bit sRGB"  # beside every number
 
 
 def gsg(picture: Picture, key: Colour) -> float:

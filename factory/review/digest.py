@@ -50,6 +50,13 @@ class Digest:
         return sum(record.attempts for record in self.records)
 
     @cached_property
+    def missing(self) -> int:
+        """Samples that were asked for, and that neither are there nor were turned down for good by a gate."""
+        for_good = {segment.source for segment in self.plan.segments if segment.attempts == 1}
+        turned_down = sum(count.rejected for count in self.counts if count.name in for_good)
+        return self.plan.samples - self.accepted - turned_down
+
+    @cached_property
     def rejected(self) -> Counter[Group]:
         """Attempts that were turned down, by source and reason."""
         return count_groups(self.plan, self.records, "rejected")

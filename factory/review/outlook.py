@@ -13,7 +13,7 @@ from factory.errors import count_of
 from factory.jobs.base import RunSettings
 from factory.jobs.prepare import prepare
 from factory.models.folder import read_json
-from factory.review.units import size
+from factory.review.units import duration, size
 from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
 
@@ -69,7 +69,8 @@ def _forecast(plan: Plan, records: list[CommitRecord]) -> list[str]:
         lines.append(
             f"  about {size(bytes_each * plan.samples)} in all, {size(bytes_each)} a sample, as measured so far"
         )
-        lines.append(f"  about {seconds * left / 3600:.1f} worker-hours left, {seconds:.0f} s a shard")
+        if left:
+            lines.append(f"  about {duration(seconds * left)} of one worker left, {duration(seconds)} a shard")
         return lines
     if side := _side(plan):
         bytes_each = side**2 * BYTES_PER_PIXEL

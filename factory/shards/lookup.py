@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from factory.errors import DataError, UsageError, quoted, some
 from factory.shards.keys import KEY_DIGITS, is_key, shard_of
 from factory.shards.layout import Layout
-from factory.shards.manifest import manifest_rows
+from factory.shards.manifest import manifest_files, manifest_rows
 from factory.shards.members import places
 from factory.shards.reader import Stored, decode_as_promised
 
@@ -81,9 +81,11 @@ def read_row(root: Path, row: dict[str, Any]) -> Stored:
 
 def _nearest(layout: Layout, key: str) -> str:
     """The end of a sentence: neighbours of an absent key, from the shard that would hold it and those beside it."""
-    if not layout.parts.is_dir():
-        return ": it has no manifest"
-    parts = sorted(layout.parts.glob("part-*.parquet"))
+    parts = sorted(layout.parts.glob("part-*.parquet")) or manifest_files(layout)
+    if not layout.root.is_dir():
+        return ": there is no such folder"
+    if not parts:
+        return ": no shard of it is finished yet" if layout.plan.exists() else ": it has no manifest"
     place = bisect_left(parts, layout.part(shard_of(key)))
     keys: set[str] = set()
     for part in parts[max(0, place - 1) : place + 2]:

@@ -1,5 +1,6 @@
 """The manifest: a Parquet row per attempt, accepted, rejected or failed, with every score and where its bytes lie."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from factory.errors import DataError, UsageError, some
+from factory.errors import DataError, UsageError, nearest, some
 from factory.sample import ADDED_SCORES, Request, Sample, Scores
 from factory.shards.keys import KEY_PATTERN, shard_of
 from factory.shards.layout import Layout
@@ -55,6 +56,7 @@ _COLUMNS = pa.schema(
         ("phash", pa.string()),
     ]
 )
+NO_SUCH_COLUMN = re.compile(r"No match for FieldRef\.Name\((.*?)\) in ")  # as pyarrow says it, with the whole schema
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, KeyError)  # by pyarrow, of a damaged file
 
 
@@ -231,13 +233,18 @@ def manifest_rows(
         there = set(pq.read_schema(files[0]).names)
         if missing := sorted({*(wanted or ()), "key"} - there - ADDED_SCORES):
             raise pa.ArrowInvalid(f"it has no column {some(missing)}")
-        table = pq.read_table(
-            list(files),
-            columns=wanted and [name for name in wanted if name in there],
-            filters=rows,
-            read_dictionary=list(dictionaries),
-            partitioning=None,  # a folder "seed=3" is no column
-        )
+        try:
+            table = pq.read_table(
+                list(files),
+                columns=wanted and [name for name in wanted if name in there],
+                filters=rows,
+                read_dictionary=list(dictionaries),
+                partitioning=None,  # a folder "seed=3" is no column
+            )
+        except pa.ArrowInvalid as error:
+            if not (unknown := NO_SUCH_COLUMN.match(str(error))):
+                raise
+            raise pa.ArrowInvalid(f"it has no column {unknown[1]}{nearest(unknown[1], there)}") from error
         table = as_manifest(table.unify_dictionaries() if dictionaries else table)
         return table if wanted is None else completed(table, wanted)
 

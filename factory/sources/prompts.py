@@ -190,7 +190,9 @@ def _read_file(source: str) -> bytes:
 
 def _text(data: bytes, name: str) -> str:
     if b"\0" in data:
-        raise UsageError(f"{name} is a binary file: give a txt, csv, jsonl or parquet list of prompts.")
+        raise UsageError(
+            f"{name} is a binary file, or text that is not UTF-8: give a txt, csv, json, jsonl or parquet list."
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

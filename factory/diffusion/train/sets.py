@@ -34,7 +34,10 @@ class SetFacts:
 def check_finished(folder: Path) -> None:
     """A set that still grows would train another model at the next run."""
     if not Layout(folder).finished.is_file():
-        raise UsageError(f"{folder} is not a finished data set: run the command that makes it again until it is.")
+        mend = "run the command that makes it again until it is."
+        if not folder.exists():
+            mend = "there is no such folder. Make it (`factory build-green100k` draws one), or correct train.data."
+        raise UsageError(f"{folder} is not a finished data set: {mend}")
 
 
 def facts(folder: TrainingFolder) -> SetFacts:
