@@ -62,7 +62,10 @@ def test_a_short_last_shard_stays_and_the_next_goes_on_after_it(tmp_path: Path) 
     assert mtimes(out) == left
     refused = factory_here(*command(12, out, validation=3))
     assert refused.code == 2
-    assert "segments[0].slots: 30 → 12" in refused.sentence
+    assert "(it has 33 samples, 15 are asked, and no set is made smaller)" in refused.sentence
+    refused = factory_here(*command(40, out, validation=3), "--seed", 3)
+    assert refused.code == 2
+    assert "was started with other settings (seed: 20261120 → 3): use them" in refused.sentence
     ended = factory_here("filter", out, *LOCAL, "--allow-short", "--out", tmp_path / "filtered")
     assert ended.code == 0, ended.err
     assert commits(tmp_path / "filtered") == 11

@@ -7,7 +7,7 @@ another. New slots go on where the old ones end, in seeds and in rows of the inp
 from collections import Counter
 from dataclasses import replace
 
-from factory.engine.plan import Plan, Segment
+from factory.engine.plan import Plan, Segment, differences
 
 
 def extended(begun: Plan, wanted: Plan) -> Plan | None:
@@ -28,6 +28,18 @@ def extended(begun: Plan, wanted: Plan) -> Plan | None:
 def as_begun_at_once(plan: Plan) -> Plan:
     """The same with the segments of each source and split put together."""
     return replace(plan, segments=tuple(replace(line, slots=slots) for line, slots in _slots(plan).items()))
+
+
+def reasons_not_to_extend(begun: Plan, wanted: Plan) -> list[str]:
+    """Why `extended` gives None, a clause each, for people. More slots are no reason."""
+    have, asked = _slots(begun), _slots(wanted)
+    at_once, comparable = as_begun_at_once(begun), replace(wanted, batch_size=_batch_of(begun, wanted))
+    reasons = []
+    if have.keys() == asked.keys():
+        comparable = replace(comparable, segments=at_once.segments)
+        if any(asked[line] < slots for line, slots in have.items()):
+            reasons = [f"it has {begun.slots:,} samples, {wanted.slots:,} are asked, and no set is made smaller"]
+    return reasons + differences(at_once, comparable)
 
 
 def _slots(plan: Plan) -> Counter[Segment]:

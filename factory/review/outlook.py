@@ -4,10 +4,10 @@ from pathlib import Path
 
 from factory.engine.census import census
 from factory.engine.draft import Prepared
-from factory.engine.extend import as_begun_at_once, extended
+from factory.engine.extend import extended, reasons_not_to_extend
 from factory.engine.inputs import holes
 from factory.engine.made import records_of
-from factory.engine.plan import Plan, Segment, differences, read_plan
+from factory.engine.plan import Plan, Segment, read_plan
 from factory.engine.survey import Memory
 from factory.errors import count_of
 from factory.jobs.base import RunSettings
@@ -38,8 +38,8 @@ def plan_text(recipe: RunSettings) -> str:
     stored = read_plan(layout.plan) if layout.plan.exists() else plan
     made = stored if stored.fingerprint == plan.fingerprint else extended(stored, plan)
     if made is None:
-        changes = "; ".join(differences(as_begun_at_once(stored), plan))
-        return "\n".join([*lines, f"  refused: the folder was started with {changes}"])
+        changes = "; ".join(reasons_not_to_extend(stored, plan))
+        return "\n".join([*lines, f"  refused: the folder was started with other settings ({changes})"])
     shards = count_of(made.shards, "shard", "shards")
     lines.append(f"  {count_of(samples, 'sample', 'samples')} in {shards} of {made.shard_size}")
     if made.slots > stored.slots:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from factory.engine.draft import Prepared
 from factory.engine.events import read_events
-from factory.engine.extend import as_begun_at_once, extended
+from factory.engine.extend import extended, reasons_not_to_extend
 from factory.engine.inputs import changed_rows, content_hash, read_frozen, write_inputs
-from factory.engine.plan import Plan, differences, read_plan
+from factory.engine.plan import Plan, read_plan
 from factory.errors import UsageError, count_of, some
 from factory.jobs.base import RunSettings
 from factory.jobs.recipes import from_anywhere, to_yaml
@@ -36,7 +36,7 @@ def settle(layout: Layout, prepared: Prepared, recipe: RunSettings, run: str, sa
     if grown is None:
         if stored.job != plan.job:
             raise UsageError(f"{layout.root} is a set of job {stored.job!r}, not {plan.job!r}: use a new --out.")
-        changes = [*changed_inputs(layout, stored, prepared), *differences(as_begun_at_once(stored), plan)]
+        changes = [*changed_inputs(layout, stored, prepared), *reasons_not_to_extend(stored, plan)]
         raise UsageError(
             f"{layout.root} was started with other settings ({'; '.join(changes)}): use them, or a new --out."
         )
