@@ -71,7 +71,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Interrupted("interrupted: what is committed stays; run the same command again to go on.") from error
+        raise Interrupted("interrupted: what is saved stays; run the same command again to go on.") from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
