@@ -4,7 +4,6 @@ import errno
 import hashlib
 import os
 import pickle
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayError, RuntimeEnvSetupError
+from small_disk import mounted
 from small_line import build, make_plan
 
 from factory.engine import worker as worker_module
@@ -206,12 +206,8 @@ def test_the_spool_lies_on_the_machine_and_only_what_is_published_beside_the_set
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 16 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], check=False).returncode:
-        pytest.skip("this user may not mount a small file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with mounted(tmp_path / "disk", "16k") as folder:
+        yield folder
 
 
 def test_a_full_scratch_is_the_workers_fault(tmp_path: Path, full_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 from program import LOCAL, commits, factory, hashes, start, wait_for
+from small_disk import mounted
 from small_sources import film, made, mixed_recipe
 
 from factory.shards.layout import Layout
@@ -24,12 +25,8 @@ def mixed(tmp_path: Path) -> Path:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 260 kB: some of the shards fit."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=260k", "tmpfs", folder], check=False).returncode:
-        pytest.skip("this user may not mount a small file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with mounted(tmp_path / "disk", "260k") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

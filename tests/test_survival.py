@@ -25,6 +25,7 @@ from program import (
     start,
     wait_for,
 )
+from small_disk import mounted
 
 from factory.shards.layout import Layout
 
@@ -229,12 +230,8 @@ def test_another_kind_of_device_is_refused_until_it_is_accepted(copy: Path) -> N
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 300 kB: five shards fit."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", folder], check=False).returncode:
-        pytest.skip("this user may not mount a small file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with mounted(tmp_path / "disk", "300k") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
