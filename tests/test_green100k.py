@@ -36,7 +36,7 @@ from factory.sources.captioning.corrections import read_changes
 BUILD = "build-green100k"
 
 
-ONE_WORKER = pytest.mark.xdist_group("spoilt")  # it makes the set for all of them
+ONE_WORKER = pytest.mark.xdist_group("spoilt")  # it makes the set for all of them, and compiles numba's functions once
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,7 @@ def test_a_bad_item_costs_itself_alone_and_says_why(spoilt: tuple[Path, dict[str
         assert str(spoilt[0].parent) not in row["detail"], "another machine's paths say nothing"
 
 
+@ONE_WORKER
 def test_half_a_pair_is_a_row_too(tmp_path: Path) -> None:
     for number, name in enumerate(("whole", "no matte", "no picture")):
         pair(tmp_path / "pairs", name, number)

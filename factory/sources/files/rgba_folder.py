@@ -20,6 +20,7 @@ from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, Sou
 from factory.sources.files.on_screen import FramingSettings, painted
 from factory.sources.files.planned import FEW, included, item_of, no_hash, read_as_planned
 from factory.sources.files.planning import note_passed_over, plan_pictures
+from factory.sources.groups import Group, group_of
 
 CUTOUT_LOOK = "cut-out 2"  # version of what is asked of cut-outs: earlier answers refuse 16 bits and TIFF
 HAVE_NO_ALPHA = {"JPEG", "BMP"}
@@ -32,6 +33,7 @@ class RgbaFolderEntry(FiniteEntry):
 
     type: Literal["rgba_folder"] = "rgba_folder"
     include: Annotated[tuple[str, ...], Field(min_length=1)] = ("**/*",)  # glob patterns below the folder
+    group: Group | None = None  # only pictures of this group of sources/groups.py; None takes all
     caption_from: Literal["file", "folder"] = "file"
     premultiplied: Premultiplied = None  # whether the colours are multiplied by alpha; None refuses what looks so
     licence: str = ""
@@ -44,6 +46,7 @@ def plan(planning: Planning, name: str, entry: RgbaFolderEntry) -> None:
         entry.path,
         lambda paths: look_at_cutouts(planning.surveyor, entry.path, paths),
         include=entry.include,
+        group=entry.group,
         captions=entry.caption_from,
         licence=entry.licence,
         attribution=entry.attribution,
@@ -106,6 +109,7 @@ def list_items(
     look: Callable[[Sequence[str]], Sequence[Row]],
     *,
     include: Sequence[str] = ("**/*",),
+    group: Group | None = None,
     captions: Literal["file", "folder"] = "file",
     licence: str = "",
     attribution: str = "",
@@ -117,6 +121,7 @@ def list_items(
     files are skipped.
     look: relative paths → a `first_look` at each.
     include: glob patterns for the whole relative path, see `matches`.
+    group: take only those that a rule on names holds out together, see sources/groups.py.
     captions: take the name of an object from its file or from the folder it lies in.
     """
     if not folder.is_dir():
@@ -125,7 +130,7 @@ def list_items(
     if not found:
         raise UsageError(f"{folder} holds no picture of a kind that has alpha ({KINDS}): give a folder of cut-outs")
     is_included = included(include)
-    paths = [path for path in found if is_included(path)]
+    paths = [path for path in found if is_included(path) and group in (None, group_of(path))]
     rows, folder_name = [], folder.resolve().name
     for path, seen in zip(paths, look(paths), strict=True):
         name = name_from_path(folder_name, path, captions)
