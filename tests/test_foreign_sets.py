@@ -42,6 +42,7 @@ from factory.shards.foreign_text import parse_json
 from factory.shards.layout import Layout
 from factory.shards.members import member_name, name_parts
 from factory.shards.reader import read_members, read_samples
+from factory.shards.schema import unusable
 from factory.shards.writer import tar_header
 from factory.sources.captioning import corrections
 from factory.sources.stored import StoredSamples
@@ -611,3 +612,17 @@ def test_an_empty_folder_or_one_of_others_costs_a_sentence(tmp_path: Path) -> No
 def test_nothing_more_is_found_in_a_whole_set(root: Path) -> None:
     assert found(root) == set()
     assert record_of(root, 1).accepted == 8
+
+
+def test_whatever_field_a_samples_json_lacks_is_named(tmp_path: Path) -> None:
+    """Those that the first sets had not, too, are no fault."""
+    make_shards(tmp_path / "set", PLAN, [1])
+    _, members = next(read_members(tmp_path / "set" / TAR))
+    whole = json.loads(members["json"])
+    assert [*unusable(whole)] == []
+    named = {field: [*unusable({name: value for name, value in whole.items() if name != field})] for field in whole}
+    assert {field for field, clauses in named.items() if not clauses} <= {"item", "colour"}
+    assert all(clauses == [f"{field} is missing"] for field, clauses in named.items() if clauses)
+    for field in whole["sampler"]:
+        less = {**whole, "sampler": {name: value for name, value in whole["sampler"].items() if name != field}}
+        assert [*unusable(less)] == [f"sampler.{field} is missing"]

@@ -114,7 +114,8 @@ def unusable(meta: Any) -> Iterator[str]:
     clauses = list(wrong_kinds(meta, _METADATA))
     if not clauses:
         clauses += [f"{field} is missing" for field in _METADATA if field not in meta and field not in _ADDED]
-        clauses += [f"sampler.{field} is missing" for field in _SAMPLER if field not in meta["sampler"]]
+        if "sampler" in meta:
+            clauses += [f"sampler.{field} is missing" for field in _SAMPLER if field not in meta["sampler"]]
     if clauses:
         yield from clauses
         return
