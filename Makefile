@@ -8,22 +8,25 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench clean
+.PHONY: help demo test test-slow bench clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.runtime  ## install, then paint 32 samples with the embedded model into demo/
 	$(BIN)/factory generate --prompts prompts/demo.txt --n 32 --shard-size 8 --out demo
 	@echo "report: $(CURDIR)/demo/report/index.html"
 	@echo "shards: $(CURDIR)/demo/data/"
 
-test: $(VENV)/.dev  ## install, then linters, type checker and all tests
+test: $(VENV)/.dev  ## install, then linters, type checker and all tests but the slow ones: minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
+
+test-slow: $(VENV)/.dev  ## install, then the slow tests: wheels, crashes at every file operation, killed drivers on Ray
+	$(BIN)/pytest -n 2 --dist loadgroup -m slow
 
 bench: $(VENV)/.dev  ## install, then every figure in benchmarks/
 	$(BIN)/python benchmarks
