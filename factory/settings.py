@@ -1,6 +1,7 @@
 """Settings as data: strict models for recipes, frozen dataclasses for plans, and the way from JSON to either."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from math import isfinite, isnan
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -25,6 +26,10 @@ Place: TypeAlias = Annotated[Path, BeforeValidator(_not_empty)]
 """A path in a recipe."""
 
 
+UNSAID: Mapping[str, Any] = {"unsaid": True}
+"""Metadata of a setting that came later: a plan says it only where it is not its default, so old ones stay equal."""
+
+
 class Strict(BaseModel):
     """Unknown fields are errors: a mistyped one must not be silently ignored. So are numbers that are none.
 
@@ -47,6 +52,16 @@ def settings(kind: type[S], value: Any) -> S:
     except ValueError as error:
         faults = faults_in(error, adapter) if isinstance(error, ValidationError) else [str(error)]
         raise UsageError(f"the plan's settings are damaged ({'; '.join(faults)}): restore plan.json.") from error
+
+
+def said(own: Any) -> dict[str, Any]:
+    """What a plan holds of a settings dataclass: no paths, for these say where and not what."""
+    values = asdict(own)
+    for each in fields(own):
+        value = values[each.name]
+        if isinstance(value, Path) or (each.metadata == UNSAID and value == each.default):
+            del values[each.name]
+    return values
 
 
 def changed(name: str, own: S, changes: Mapping[str, Any]) -> S:

@@ -1,7 +1,7 @@
 """A refiner is one file and a line in `Refiners`: in a plan where it is wanted, a stage where it is planned."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -21,6 +21,7 @@ from factory.refine.refiners import Refiners, in_plan, planned, want_a_device
 from factory.review.verify import verify_set
 from factory.run.execute import execute
 from factory.sample import BatchStage, BatchStep, Rejection, Sample
+from factory.settings import said
 from factory.shards.commit import valid_commits
 from factory.shards.layout import Layout
 from factory.shards.reader import read_samples
@@ -86,7 +87,7 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_refiner_that_is_not_wanted_is_in_no_plan_and_no_stage() -> None:
-    assert planned(More()) == {"greenpost": asdict(GreenPostSettings())}
+    assert planned(More()) == {"greenpost": said(GreenPostSettings())}
     assert list(in_plan(planned(More()))) == ["greenpost"]
     assert in_plan({"gates": {}, "scores": {}}) == {}, "a plan of drawn objects names none"
 
@@ -94,7 +95,7 @@ def test_a_refiner_that_is_not_wanted_is_in_no_plan_and_no_stage() -> None:
 def test_one_that_is_wanted_is_planned_with_all_its_settings() -> None:
     own = More.model_validate({"clipping": {}, "network": {"width": 2}})
     assert planned(own) == {
-        "greenpost": asdict(GreenPostSettings()),
+        "greenpost": said(GreenPostSettings()),
         "network": {"width": 2.0},
         "clipping": {"least": 8},
     }

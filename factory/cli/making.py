@@ -150,6 +150,14 @@ def build_green100k(
 @making_app.command()
 def refine(
     data: Annotated[Path, typer.Argument(help="A data set made by factory.")],
+    backend: Annotated[
+        str | None,
+        typer.Option(help="What α is read from: `physics`, or a network, `bgmv2`.", show_default="physics"),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="The network's .safetensors (`factory convert` makes one).", show_default="none is needed"),
+    ] = None,
     gsg_max: GsgMax = None,
     out: Out = None,
     seed: Seed = None,
@@ -165,10 +173,15 @@ def refine(
     """Make new mattes for an existing set with GreenPost; keys stay.
 
     `factory refine runs/objects --out runs/objects-refined --set greenpost.black_point=4`
+
+    `factory refine runs/objects --backend bgmv2 --weights bgmv2-resnet50.safetensors` · see docs/greenpost.md
     """
+    own: dict[str, Any] = {}
     gates: dict[str, Any] = {}
+    put(own, backend=backend, weights=weights)
     put(gates, gsg_max=gsg_max)
     fields: dict[str, Any] = {"job": "refine", "data": str(data), "out": f"{data}-refined", "gates": gates}
+    fields["greenpost"] = own
     put(fields, out=out, seed=seed, workers=workers, executor=executor, threads=threads)
     put(fields, allow_short=allow_short, accept_software=accept_software)
     run_recipe(fields, assignments, dry_run)

@@ -24,7 +24,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.model_files import FOLDERS, INDEX, PARTS, Prediction, check
 from factory.errors import UsageError
-from factory.models.folder import PICKLED, read_json
+from factory.models.folder import read_json
+from factory.models.weights import refuse_pickled
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9_]+")  # a base's index may come from anybody, and what it names is copied
 
@@ -116,9 +117,8 @@ def _check_base(folder: Path) -> None:
         if name != "matting_head" and not (folder / name).is_dir():
             raise UsageError(f"{folder} has no {name}/: copy the model again, whole")
     for part in sorted(filter(Path.is_dir, folder.iterdir())):
-        pickled = sorted(path for path in part.iterdir() if path.suffix in PICKLED)
-        if pickled and not any(part.glob("*.safetensors")):
-            raise UsageError(f"{pickled[0]} is pickled and could run code: convert it to safetensors and remove it")
+        if not any(part.glob("*.safetensors")):
+            refuse_pickled(part)
 
 
 def _load_around(head: MattingHead, folder: Path, dtype: torch.dtype, device: torch.device | str) -> Components:

@@ -22,7 +22,7 @@ from factory.models.device import best_device
 from factory.models.folder import read_json
 from factory.quality.gates import check_limits
 from factory.quality.scores import ScoreSettings
-from factory.refine.refiners import Refiners, planned
+from factory.refine.refiners import Refiners, plan_weights, planned
 from factory.settings import changed, settings
 from factory.shards.layout import Layout
 from factory.shipped_files import choose
@@ -82,6 +82,7 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
         "gates": asdict(recipe.gates),
         "marking": asdict(recipe.marking),
     }
+    plan_weights(recipe, draft)
     draft.weights[SOURCE] = model_files.fingerprint(folder)
     draft.places[SOURCE] = str(folder.resolve())
     return draft

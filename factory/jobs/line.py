@@ -7,7 +7,7 @@ from factory.engine.plan import Plan
 from factory.models.device import CPU, Device
 from factory.quality.gates import GateSettings, NearDuplicates, judge
 from factory.quality.scores import ScoreSettings, completed, score
-from factory.refine.refiners import in_plan
+from factory.refine.refiners import stages as refining
 from factory.sample import BatchStage, Source, Stage
 from factory.settings import settings
 from factory.shards.encoding import encode
@@ -30,9 +30,7 @@ def matting_line(
     """
     gates = settings(GateSettings, plan.settings["gates"])
     marking = settings(MarkingSettings, plan.settings["marking"])
-    stages = dict(first)
-    for name, refiner in in_plan(plan.settings).items():
-        stages[name] = refiner.stage(device, plan.batch_size)
+    stages = {**first, **refining(plan, device)}
     if "scores" in plan.settings:
         scores = settings(ScoreSettings, plan.settings["scores"])
         stages["score"] = lambda sample: score(sample, scores)

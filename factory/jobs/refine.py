@@ -15,7 +15,7 @@ from factory.jobs.input_set import derive, hand_on_changes, open_stored, read_se
 from factory.jobs.line import matting_line
 from factory.models.device import CPU, best_device
 from factory.quality.scores import ScoreSettings
-from factory.refine.refiners import Refiners, in_plan, planned, want_a_device
+from factory.refine.refiners import Refiners, in_plan, plan_weights, planned, want_a_device
 
 
 class RefineRecipe(Refiners, DerivedSet):
@@ -28,6 +28,7 @@ class RefineRecipe(Refiners, DerivedSet):
 def plan(recipe: RefineRecipe, _memory: Memory) -> Draft:
     """Raises UsageError where the set or the settings cannot be used."""
     draft = derive(recipe, read_set(recipe.data), recipe.gates)
+    plan_weights(recipe, draft)
     draft.settings |= {**planned(recipe), "scores": asdict(ScoreSettings())}
     return draft
 

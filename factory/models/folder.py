@@ -9,13 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from factory.errors import UsageError
+from factory.models.weights import refuse_pickled, shapes_in
 from factory.shards.commit import sha256_of
 from factory.shards.foreign_text import parse_json
 
-PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".h5", ".msgpack")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -38,17 +36,11 @@ def files_fingerprint(folder: Path, files: Iterable[Path]) -> str:
 def check_weights(folder: Path) -> None:
     """Refuse a folder whose weights are missing, pickled only, or cut short."""
     weights = sorted(folder.glob("*.safetensors"))
-    pickled = sorted(path for path in folder.iterdir() if path.suffix in PICKLED)
-    if pickled and not weights:
-        raise UsageError(f"{pickled[0]} is pickled and could run code: convert it to safetensors and remove it")
     if not weights:
+        refuse_pickled(folder)
         raise UsageError(f"{folder} has no weights (*.safetensors): copy the model again, whole")
     for path in weights:
-        try:
-            with safe_open(path, framework="np"):
-                pass
-        except (SafetensorError, OSError, ValueError) as error:
-            raise UsageError(f"{path} is cut short or not a safetensors file ({error}): copy it again") from error
+        shapes_in(path)
 
 
 def read_json(path: Path) -> Any:

@@ -1,26 +1,26 @@
 """GreenPost: from a coarse mask on a green screen to a matte with straight foreground colours.
 
 The paper's Eq. 9 runs BackgroundMattingV2 against a plate of the K-Means colour found outside the mask. Here the plate
-comes the same way, but the matte is read from the physics: the screen is known, so α follows from how much of it
-shines through (greenscreen/keying.py). No weights are needed, and on a clean screen it is exact where the foreground's
-own share of the screen's colour is. That share is taken from pixels nearby that are surely opaque: because the mask is
-certain there and the colour does not contradict it, or because no colour but the foreground's own could explain them.
+comes the same way, and a recipe that has that network's weights (`backend: bgmv2`) gets α from it. Without one the
+matte is read from the physics: the screen is known, so α follows from how much of it shines through
+(greenscreen/keying.py). On a clean screen that is exact where the foreground's own share of the screen's colour is.
+That share is taken from pixels nearby that are surely opaque: because the mask is certain there and the colour does
+not contradict it, or because no colour but the foreground's own could explain them.
 
-The mask decides where colour cannot: no object far from the mask; α = 1 deep inside it, but only as far as the colour
-agrees, so that glass and smoke keep their fractional α under a mask that knows only yes and no.
+The mask decides where colour (or the network) cannot: no object far from the mask; α = 1 deep inside it, but only as
+far as the colour agrees, so that glass and smoke keep their fractional α under a mask that knows only yes and no.
 Lengths are given for pictures of 512 pixels and scale with the shorter side.
 """
 
-from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.equation import plate_picture
-from factory.errors import DataError
-from factory.greenscreen.colours import Colour
+from factory.errors import UsageError
 from factory.greenscreen.compositing import as_levels, as_unit
 from factory.greenscreen.despill import despill
 from factory.greenscreen.filling import fill
@@ -32,18 +32,18 @@ from factory.greenscreen.keying import (
     screen_axis,
     screen_share,
 )
-from factory.greenscreen.kmeans import dominant_colours
 from factory.greenscreen.morphology import dilated, disc, eroded
-from factory.greenscreen.plates import CLUSTERS, estimate_plate, open_to_border, scaled, sure_background
+from factory.greenscreen.plates import open_to_border, scaled
 from factory.greenscreen.unmixing import spread, unmixed
 from factory.models.device import Device
-from factory.sample import Matte, Picture, Sample, Stage
+from factory.models.weights import weights_file
+from factory.refine.known_background import AgainstPlate, code_of, kind_of, take_told
+from factory.refine.screen import Screen, screen_of
+from factory.sample import BatchStage, Matte, Sample, Stage
+from factory.settings import UNSAID, Place
 
 Floats = NDArray[np.float32]
 
-BORDER = 8  # pixels at 512 along the border in which the screen's colour is looked for where there is no mask
-LEANING = 0.3  # the key along the border colour's axis: itself 1, duller screens more, yellow and cyan 0.5, red −0.5
-UNEVEN = 0.1  # by how much a screen that one colour stands for may differ from it (0..1)
 STRAY = 3  # standard deviations of noise that clean screen may lie from its plate …
 LEVEL = 1 / 255  # … and by how much more, for pictures are rounded
 # A bound of 0.96 counts half, one of 0.75 a hundredth. On the 14 scenes of benchmarks/keyer.py, pure, MSE is × 1.7 with
@@ -52,6 +52,9 @@ SURE = 16  # power of the least opacity with which a pixel's colour counts as th
 # From 0.25 on `clip_ends` would leave no α as it is. Generated screens never come near: it is for noise of a camera's
 # size (the same scenes, studio: MSE × 1.3 with 0.24, but × 0.6 with 0.05).
 MOST_CLEAN = 0.15  # α that is called clean screen at the most
+
+
+PHYSICS = "physics"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,36 @@ class GreenPostSettings:
     black_point: float = 3.0  # noise of the screen, in standard deviations, that counts as clean screen
     despill_width: float = 3.0  # pixels at 512 beside fractional α in which spill is capped
 
-    on_device: ClassVar[bool] = False  # numpy and OpenCV do its work
+    backend: str = field(default=PHYSICS, metadata=UNSAID)  # what α is read from: this, or a network's name
+    weights: Place | None = field(
+        default=None, metadata=UNSAID
+    )  # of the network, a safetensors file or the folder of one
+
+    @property
+    def on_device(self) -> bool:
+        """Physics is the work of numpy and OpenCV."""
+        return self.backend != PHYSICS
+
+    def asked_weights(self) -> Path | None:
+        """The network's file; None for physics. Raises UsageError for one that is missing or of another network."""
+        if self.backend == PHYSICS:
+            if self.weights is not None:
+                raise UsageError(f"greenpost.weights {self.weights}: say whose they are with greenpost.backend.")
+            return None
+        kind = kind_of(self.backend)
+        if self.weights is None:
+            raise UsageError(f"greenpost.backend {self.backend} needs greenpost.weights, the network's safetensors.")
+        file = weights_file(self.weights, "greenpost.weights")
+        kind.check(file)
+        return file
+
+    def code(self) -> str:
+        """The package that the network comes from, and its version; "" for our own."""
+        return code_of(self.backend)
+
+    def network(self, weights: Path, device: Device) -> BatchStage:
+        """What comes before its own stage where the backend is a network."""
+        return AgainstPlate(kind_of(self.backend).load(weights, device.torch), device.name)
 
     def stage(self, _device: Device, _batch: int) -> Stage:
         """GreenPost with these settings."""
@@ -86,54 +118,39 @@ class Key(NamedTuple):
 def green_post(sample: Sample, settings: GreenPostSettings) -> Sample:
     """Fill in `alpha`, `foreground` and `plate` of a picture on its screen.
 
-    The coarse mask is `sample.coarse`, else the alpha already there, else a first key on the border's colour.
+    What a network told of the sample (`known_background.AgainstPlate`) stands in the place of what the colours say.
     Raises DataError("no_screen") where no screen can be found.
     """
-    coarse = next((mask for mask in (sample.coarse, sample.alpha) if mask is not None), None)
-    if coarse is None:
-        coarse = key_on_border(sample.rgb, sample.origin.key_rgb)
-    plate, noise = estimate_plate(sample.rgb, sure_background(coarse))
-    screen = plate_picture(plate, *sample.rgb.shape[:2]) / np.float32(255)
+    screen = screen_of(sample)
+    told = take_told(sample)
     picture = as_unit(sample.rgb)
 
-    key = _key(picture, screen, coarse, noise / 255, settings)
-    matte = as_levels(_merge(key, coarse, settings))
+    key = _key(picture, screen, settings)
+    if told.alpha is not None:
+        key = key._replace(alpha=as_unit(told.alpha))
+    matte = as_levels(_merge(key, screen.coarse, settings))
 
     # From here on only the 8-bit α counts: the stored colours must fit the stored matte.
     alpha = as_unit(matte)
     band = _near_fractional(matte, scaled(settings.despill_width, matte.shape))
-    seen = spread(unmixed(picture, alpha, screen), alpha)
-    foreground = despill(seen, band, key.screen, key.own_dominance)
-    origin = replace(sample.origin, foreground="unmixed")
-    return replace(sample, origin=origin, alpha=matte, foreground=as_levels(foreground), plate=plate)
+    if told.foreground is None:
+        origin = replace(sample.origin, foreground="unmixed")
+        straight = unmixed(picture, alpha, screen.picture)
+    else:
+        origin = replace(sample.origin, foreground="estimated")
+        straight = np.where(alpha[..., None] == 1, picture, as_unit(told.foreground))
+    foreground = as_levels(despill(spread(straight, alpha), band, key.screen, key.own_dominance))
+    return replace(told.sample, origin=origin, alpha=matte, foreground=foreground, plate=screen.plate)
 
 
-def key_on_border(picture: Picture, key: Colour) -> Matte:
-    """A coarse mask where nothing is known but the key colour: α against the commonest colour along the border.
-
-    Raises DataError("no_screen") if that colour does not lean towards the key.
-    """
-    width = scaled(BORDER, picture.shape)
-    sides = (picture[:width], picture[-width:], picture[:, :width], picture[:, -width:])
-    border = np.concatenate([side.reshape(-1, 3) for side in sides])
-    colour = (dominant_colours(border, CLUSTERS)[0][0] / 255).astype(np.float32)
-    axis = screen_axis(colour)
-    if float(axis @ (np.asarray(key, np.float32) / 255)) <= LEANING:
-        r, g, b = (round(float(c) * 255) for c in colour)
-        raise DataError("no_screen", f"the picture's border is ({r}, {g}, {b}), not a screen of key colour {key}")
-    pixels = as_unit(picture)
-    plate = np.broadcast_to(colour, pixels.shape).copy()
-    alpha = np.maximum(colour_difference(screen_share(pixels, plate, axis)), least_opacity(pixels, plate, UNEVEN))
-    return as_levels(alpha)
-
-
-def _key(picture: Floats, screen: Floats, coarse: Matte, noise: float, settings: GreenPostSettings) -> Key:
+def _key(picture: Floats, screen: Screen, settings: GreenPostSettings) -> Key:
     """α of every pixel from its colour, with the mask's certain inside as the only help."""
-    colour = np.array(cv2.mean(screen)[:3], np.float32)
+    coarse, noise = screen.coarse, screen.noise / 255
+    colour = np.array(cv2.mean(screen.picture)[:3], np.float32)
     axis = screen_axis(colour)
-    share = screen_share(picture, screen, axis)
+    share = screen_share(picture, screen.picture, axis)
     excess = dominance(picture, colour) / dominance(colour, colour)
-    bound = least_opacity(picture, screen, STRAY * noise + LEVEL)
+    bound = least_opacity(picture, screen.picture, STRAY * noise + LEVEL)
 
     trust = np.clip((settings.doubt - excess) / (settings.doubt - settings.belief), 0, 1)
     trust *= trust * (3 - 2 * trust)

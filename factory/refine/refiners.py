@@ -5,22 +5,26 @@ A new one is a file with a settings dataclass that makes its stage, and a line h
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any, ClassVar, Protocol, cast
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
 
+from factory.engine.draft import Draft
+from factory.engine.plan import Plan
+from factory.errors import InputChanged
 from factory.models.device import Device
 from factory.refine.greenpost import GreenPostSettings
 from factory.sample import BatchStage, Stage
-from factory.settings import Strict, settings
+from factory.settings import Strict, said, settings
+from factory.shards.commit import sha256_of
 
 
 class RefinerSettings(Protocol):
-    """Settings of a refiner: a frozen dataclass that becomes part of the plan.
+    """Settings of a refiner: a frozen dataclass that becomes part of the plan."""
 
-    on_device: whether it has a network that wants a GPU where there is one.
-    """
-
-    on_device: ClassVar[bool]
+    @property
+    def on_device(self) -> bool:
+        """Whether it has a network that wants a GPU where there is one."""
+        ...
 
     def stage(self, device: Device, batch: int) -> Stage | BatchStage:
         """The refiner itself, in a worker. Torch is loaded here: its threads are pinned right after.
@@ -31,6 +35,26 @@ class RefinerSettings(Protocol):
         ...
 
 
+@runtime_checkable
+class WithWeights(RefinerSettings, Protocol):
+    """Settings of a refiner that may have a network with weights of the user's, in a stage before its own."""
+
+    def asked_weights(self) -> Path | None:
+        """The file, looked at while the run is planned; None where no network is wanted.
+
+        Raises UsageError for a file that is missing, unsafe or of another network.
+        """
+        ...
+
+    def code(self) -> str:
+        """Whose code the network is, where it is not our own; part of the plan."""
+        ...
+
+    def network(self, weights: Path, device: Device) -> BatchStage:
+        """The stage before its own, in a worker."""
+        ...
+
+
 class Refiners(Strict):
     """By name, in the order in which they work."""
 
@@ -38,9 +62,19 @@ class Refiners(Strict):
 
 
 def planned(recipe: Refiners) -> dict[str, dict[str, Any]]:
-    """What a plan holds of the refiners that a recipe wants."""
-    wanted = {name: getattr(recipe, name) for name in Refiners.model_fields}
-    return {name: asdict(own) for name, own in wanted.items() if own is not None}
+    """What a plan's settings hold of the refiners that a recipe wants."""
+    return {name: said(own) for name, own in _wanted(recipe).items()}
+
+
+def plan_weights(recipe: Refiners, draft: Draft) -> None:
+    """Of the networks that refiners have, a plan holds hash and place. Raises UsageError for files of no use."""
+    for name, own in _wanted(recipe).items():
+        if not isinstance(own, WithWeights) or (weights := own.asked_weights()) is None:
+            continue
+        draft.weights[name] = sha256_of(weights)
+        draft.places[name] = str(weights.resolve())
+        if code := own.code():
+            draft.weights[f"{name}_code"] = code
 
 
 def in_plan(of_plan: Mapping[str, Any]) -> dict[str, RefinerSettings]:
@@ -49,6 +83,31 @@ def in_plan(of_plan: Mapping[str, Any]) -> dict[str, RefinerSettings]:
     return {name: settings(cast(Any, field.annotation), of_plan[name]) for name, field in fields if name in of_plan}
 
 
+def stages(plan: Plan, device: Device) -> dict[str, Stage | BatchStage]:
+    """The refiners of a plan at work, in a worker. Raises InputChanged where a network is not the planned one."""
+    made: dict[str, Stage | BatchStage] = {}
+    for name, own in in_plan(plan.settings).items():
+        if name in plan.weights:
+            assert isinstance(own, WithWeights)  # as planned
+            made[f"{name}_network"] = own.network(_weights_as_planned(plan, name, own), device)
+        made[name] = own.stage(device, plan.batch_size)
+    return made
+
+
 def want_a_device(recipe: Refiners) -> bool:
     """Whether a refiner that the recipe wants has use for a GPU."""
     return any(own.on_device for own in in_plan(planned(recipe)).values())
+
+
+def _wanted(recipe: Refiners) -> dict[str, RefinerSettings]:
+    fields = {name: getattr(recipe, name) for name in Refiners.model_fields}
+    return {name: own for name, own in fields.items() if own is not None}
+
+
+def _weights_as_planned(plan: Plan, name: str, own: WithWeights) -> Path:
+    path, code = Path(plan.places[name]), plan.weights.get(f"{name}_code", "")
+    if not path.is_file() or sha256_of(path) != plan.weights[name]:
+        raise InputChanged(f"{path} is not the file the run was planned with: restore it, or use a new --out.")
+    if own.code() != code:
+        raise InputChanged(f"{name}: the run was planned with {code}, here is {own.code()}: install the former.")
+    return path
