@@ -170,6 +170,7 @@ def test_the_same_command_goes_on_and_moved_weights_are_the_same(made: Path, hal
     moved.write_bytes(half.read_bytes())
     refined(made, moved)
     refined(made, half)
+    assert factory_here("run", made / "recipe.yaml").code == 0
     assert mtimes(made / "data") == before
 
 

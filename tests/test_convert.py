@@ -83,8 +83,24 @@ def test_programs_models_and_other_files_are_refused(tmp_path: Path) -> None:
         assert f"{tmp_path / name} is not a file of tensors alone" in refused(tmp_path / name), name
     assert "holds no weights by name" in refused(saved(tmp_path / "list.pth", [torch.ones(1)]))
     assert "holds no weights by name" in refused(saved(tmp_path / "empty.pth", {}))
-    assert "holds 1 entry beside tensors ('epoch')" in refused(saved(tmp_path / "more.pth", {**TENSORS, "epoch": 3}))
+    assert "holds 1 entry beside plain tensors ('epoch')" in refused(
+        saved(tmp_path / "more.pth", {**TENSORS, "epoch": 3})
+    )
     assert "there is no file" in refused(tmp_path / "absent.pth")
+
+
+def test_tensors_that_are_not_as_large_as_they_say_are_refused(tmp_path: Path) -> None:
+    odd = {
+        "stretched": torch.zeros(1).expand(10**12),
+        "sparse": torch.eye(3).to_sparse(),
+        "meta": torch.zeros(10**12, device="meta"),
+    }
+    for name, value in odd.items():
+        said = refused(saved(tmp_path / f"{name}.pth", {"a": torch.ones(1), "b": value}))
+        assert "holds 1 entry beside plain tensors ('b')" in said, name
+    assert "of a kind that safetensors cannot hold" in refused(
+        saved(tmp_path / "c.pth", {"a": torch.ones(1).cdouble()})
+    )
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:

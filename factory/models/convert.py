@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
@@ -28,7 +29,13 @@ def convert(source: Path, target: Path | None) -> Path:
         raise UsageError(f"{final} is to be a safetensors file: give a name that ends in {SAFE}.")
     if final.exists():
         raise UsageError(f"{final} exists: name another file, or remove it.")
-    data = save(_tensors(source), metadata={"format": "pt"})  # transformers and diffusers ask for this word
+    tensors = _tensors(source)
+    try:
+        data = save(tensors, metadata={"format": "pt"})  # transformers and diffusers ask for this word
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise UsageError(
+            f"{source} has numbers of a kind that safetensors cannot hold ({error}): save others."
+        ) from error
     try:
         with appearing(final) as file:
             file.write(data)
@@ -43,13 +50,20 @@ def _tensors(source: Path) -> dict[str, Tensor]:
         content = content[WRAPPER]
     if not isinstance(content, Mapping) or not content:
         raise UsageError(f"{source} holds no weights by name: give a file with a network's state_dict.")
-    others = [name for name, value in content.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
+    others = [name for name, value in content.items() if not (isinstance(name, str) and _is_plain(value))]
     if others:
         more = count_of(len(others), "entry", "entries")
-        raise UsageError(f"{source} holds {more} beside tensors ({others[0]!r}): give a file with a state_dict alone.")
+        raise UsageError(f"{source} holds {more} beside plain tensors ({others[0]!r}): give a state_dict alone.")
     prefix = PARALLEL if all(name.startswith(PARALLEL) for name in content) else ""
     # A safetensors file holds each tensor whole and by itself.
     return {name.removeprefix(prefix): value.detach().clone().contiguous() for name, value in content.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor that lies in the file as large as it says it is. A few bytes may claim to be terabytes."""
+    if not isinstance(value, Tensor) or value.layout is not torch.strided or value.is_quantized or value.is_meta:
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _unpickled(source: Path) -> Any:

@@ -123,6 +123,7 @@ def green_post(sample: Sample, settings: GreenPostSettings) -> Sample:
     """
     screen = screen_of(sample)
     told = take_told(sample)
+    assert (told.alpha is None) == (settings.backend == PHYSICS)  # a network's stage comes before
     picture = as_unit(sample.rgb)
 
     key = _key(picture, screen, settings)
