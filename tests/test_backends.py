@@ -93,7 +93,7 @@ def test_the_network_decides_where_the_mask_does_not(half: Path) -> None:
     assert made.plate == constant_plate((0, 255, 0))
 
 
-def test_colours_are_unmixed_as_those_of_physics(half: Path) -> None:
+def test_colours_are_unmixed_as_those_of_physics() -> None:
     """Where both find the same α they give the same colours."""
     sample = disc(96, 30)
     physics = green_post(sample, GreenPostSettings())
@@ -120,7 +120,7 @@ def test_a_picture_gets_the_same_alpha_in_any_company(weights: Path) -> None:
         assert all(np.array_equal(told.layers[name], alone.layers[name]) for name in told.layers)
 
 
-def test_a_bad_sample_costs_itself(weights: Path) -> None:
+def test_a_bad_sample_costs_itself() -> None:
     def nan(picture: np.ndarray, plate: np.ndarray, coarse: np.ndarray) -> Told:
         return Told(np.full(coarse.shape, np.nan if picture.shape[0] == 64 else 0.5, np.float32))
 
@@ -130,6 +130,11 @@ def test_a_bad_sample_costs_itself(weights: Path) -> None:
     assert isinstance(second, DataError)
     assert (first.kind, second.kind) == ("no_screen", "nan")
     assert isinstance(third, Sample)
+
+
+def test_an_alpha_of_another_size_is_not_stretched() -> None:
+    with pytest.raises(ValueError, match=r"α of shape \(1, 48\) for a picture of \(48, 48\)"):
+        AgainstPlate(lambda *_: Told(np.ones((1, 48), np.float32)), "cpu").begin()([disc(48, 12)])
 
 
 # ---- whole sets

@@ -21,7 +21,7 @@ def weights_file(place: Path, name: str) -> Path:
         if len(found) != 1:
             raise UsageError(f"{name} {place} holds {len(found)} files *{SAFE}: name the file.")
         return found[0]
-    if not place.exists():
+    if not place.is_file():
         raise UsageError(f"{name} {place}: there is no such file; give the network's {SAFE}.")
     if place.suffix in PICKLED:
         raise UsageError(

@@ -52,9 +52,7 @@ SURE = 16  # power of the least opacity with which a pixel's colour counts as th
 # From 0.25 on `clip_ends` would leave no α as it is. Generated screens never come near: it is for noise of a camera's
 # size (the same scenes, studio: MSE × 1.3 with 0.24, but × 0.6 with 0.05).
 MOST_CLEAN = 0.15  # α that is called clean screen at the most
-
-
-PHYSICS = "physics"
+PHYSICS = "physics"  # the backend that is no network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +69,7 @@ class GreenPostSettings:
     despill_width: float = 3.0  # pixels at 512 beside fractional α in which spill is capped
 
     backend: str = field(default=PHYSICS, metadata=UNSAID)  # what α is read from: this, or a network's name
-    weights: Place | None = field(
-        default=None, metadata=UNSAID
-    )  # of the network, a safetensors file or the folder of one
+    weights: Place | None = field(default=None, metadata=UNSAID)  # the network's safetensors file, or its folder
 
     @property
     def on_device(self) -> bool:

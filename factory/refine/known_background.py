@@ -109,6 +109,8 @@ class AgainstPlate:
         except DataError as error:
             return error
         told = self.keyer(as_unit(sample.rgb), screen.picture, as_unit(screen.coarse))
+        if told.alpha.shape != screen.coarse.shape:  # it would be stretched over the picture without a word
+            raise ValueError(f"the keyer gave α of shape {told.alpha.shape} for a picture of {screen.coarse.shape}")
         given = {ALPHA: told.alpha} if told.foreground is None else {ALPHA: told.alpha, FOREGROUND: told.foreground}
         if not all(np.isfinite(values).all() for values in given.values()):
             return DataError("nan", "the network's numbers overflowed for this picture: there is no matte")

@@ -5,7 +5,7 @@ what is not chosen keeps the base's values: the same numbers, with one way throu
 of the crops: zeros around the picture and convolutions without padding of their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import torch
@@ -68,7 +68,7 @@ class Refiner(nn.Module):
         """
         full, half = both.shape[-2:], [side // 2 for side in both.shape[-2:]]
         x = torch.cat([_resized(torch.cat([hidden, coarse], dim=1), half), _resized(both, half)], dim=1)
-        x = _framed(x, 3 * self.rim)  # of which the convolutions here take two, those at full size half of the third
+        x = _framed(x, 3 * self.rim)  # two for the convolutions here; the third, doubled, for the two at full size
         x = relu(self.bn1(self.conv1(x)))
         x = relu(self.bn2(self.conv2(x)))
         x = torch.cat([interpolate(x, scale_factor=2, mode="nearest"), _framed(both, 2 * self.rim)], dim=1)
@@ -77,7 +77,7 @@ class Refiner(nn.Module):
         return torch.where(interpolate(chosen.float(), full, mode="nearest") > 0, refined, _resized(coarse, full))
 
 
-def _resized(x: Tensor, size: "torch.Size | list[int]") -> Tensor:
+def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
     return interpolate(x, list(size), mode="bilinear")
 
 
