@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 NO_BENCHMARKS = {
-    *("__main__.py", "figures.py", "keyer_numbers.py", "keyer_sheet.py"),
+    *("__main__.py", "figures.py", "keyer_numbers.py", "keyer_sheet.py", "layer_faults.py"),
     *("simulated_crew.py", "simulated_ray.py"),
     *("edge_examples.py", "learn_edges.py"),  # they train the keyer's networks
     *("fuzz.py", "fuzz_mutations.py", "fuzz_readers.py"),  # a figure that takes an hour
