@@ -17,6 +17,7 @@ from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
 from factory.models.device import Device, best_device
 from factory.quality.gates import check_limits
+from factory.quality.gates import planned as planned_gates
 from factory.quality.scores import ScoreSettings
 from factory.sample import Source
 from factory.settings import Place, settings
@@ -50,7 +51,7 @@ def plan(recipe: BuildRecipe, memory: Memory) -> Draft:
         "sources": {},
         "excluded": {},
         "scores": asdict(ScoreSettings()),
-        "gates": asdict(recipe.gates),
+        "gates": planned_gates(recipe.gates),
         "marking": asdict(recipe.marking),
     }
     planning = Planning(

@@ -21,6 +21,7 @@ from factory.jobs.line import matting_line
 from factory.models.device import best_device
 from factory.models.folder import read_json
 from factory.quality.gates import check_limits
+from factory.quality.gates import planned as planned_gates
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, plan_weights, planned
 from factory.settings import changed, settings
@@ -79,7 +80,7 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
         "sampler": asdict(sampler),
         **planned(recipe),
         "scores": asdict(ScoreSettings()),
-        "gates": asdict(recipe.gates),
+        "gates": planned_gates(recipe.gates),
         "marking": asdict(recipe.marking),
     }
     plan_weights(recipe, draft)

@@ -18,6 +18,7 @@ from factory.errors import UsageError
 from factory.jobs.base import DerivedSet
 from factory.jobs.handed_on import read_handed_on
 from factory.quality.gates import GateSettings, check_limits
+from factory.quality.gates import planned as planned_gates
 from factory.settings import changed, settings
 from factory.shards.commit import CommitRecord
 from factory.shards.finalise import content_digest, read_finished
@@ -129,7 +130,7 @@ def derive(recipe: DerivedSet, given: InputSet, gates: Mapping[str, Any]) -> Dra
     draft = Draft(members=given.plan.members, shard_size=given.plan.shard_size, remarks=list(given.remarks))
     draft.settings = {
         "input": {"fingerprint": given.plan.fingerprint},
-        "gates": asdict(own_gates),
+        "gates": planned_gates(own_gates),
         "marking": asdict(changed("marking", _own(given, "marking", MarkingSettings), recipe.marking)),
     }
     draft.places["input"] = str(recipe.data.resolve())

@@ -62,12 +62,12 @@ def on_score(
     return Gate(reason=reason, says=says, measure=measure, score=score, most=most, kinds=kinds, mend=mend)
 
 
-def at_most(limit: float, gate: Gate) -> Any:
+def at_most(limit: float | None, gate: Gate) -> Any:
     """A field of GateSettings: what the gate measures may be this large; None switches the gate off."""
     return field(default=limit, metadata={"gate": gate, "side": "max"})
 
 
-def at_least(limit: float, gate: Gate) -> Any:
+def at_least(limit: float | None, gate: Gate) -> Any:
     """A field of GateSettings: what the gate measures must be this large; None switches the gate off."""
     return field(default=limit, metadata={"gate": gate, "side": "min"})
 

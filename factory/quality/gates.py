@@ -6,7 +6,7 @@ record is a score first: a field of `sample.Scores` and its measure in scores.py
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import permutations
 from typing import Any
 
@@ -16,6 +16,7 @@ from factory.errors import UsageError
 from factory.quality.gate import PAINTED, SET_ON_A_SCREEN, Side, at_least, at_most, limits, number, on_score
 from factory.quality.gsg import GSG_K
 from factory.quality.key_distance import NEAREST, proposal, share_within
+from factory.quality.shape import BODIES, RIM_DEPTH, RIM_SHARE, TOP
 from factory.sample import HASH_BITS, Rejection, Sample
 from factory.settings import settings
 
@@ -79,7 +80,23 @@ class GateSettings:
     coverage_max: float | None = at_most(0.85, TOO_FULL)
     border_max: float | None = at_most(0.01, CUT)
     flush_max: float | None = at_most(0.75, CUT_AND_SET)
+    # Off unless a recipe asks for them; a plan names them only then.
+    bodies_max: int | None = at_most(None, BODIES)
+    top_max: float | None = at_most(None, TOP)
+    rim_share_max: float | None = at_most(None, RIM_SHARE)
+    rim_depth_max: float | None = at_most(None, RIM_DEPTH)
     duplicate_distance: int = 4  # bits in which the hashes of two samples of a shard may differ; −1 lets all in
+
+
+def planned(gates: GateSettings) -> dict[str, Any]:
+    """What a plan holds of the gates: all but those that are off unless asked for, and were not.
+
+    So sets that were begun without such a gate go on.
+    """
+    asked = {
+        field.name for field in fields(gates) if field.default is not None or getattr(gates, field.name) is not None
+    }
+    return {name: value for name, value in asdict(gates).items() if name in asked}
 
 
 def check_limits(gates: GateSettings) -> None:

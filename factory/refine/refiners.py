@@ -12,6 +12,7 @@ from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import InputChanged
 from factory.models.device import Device
+from factory.refine.connectivity import ConnectivitySettings
 from factory.refine.greenpost import GreenPostSettings
 from factory.sample import BatchStage, Stage
 from factory.settings import Strict, said, settings
@@ -59,6 +60,7 @@ class Refiners(Strict):
     """By name, in the order in which they work."""
 
     greenpost: GreenPostSettings = GreenPostSettings()
+    connectivity: ConnectivitySettings | None = None
 
 
 def planned(recipe: Refiners) -> dict[str, dict[str, Any]]:
