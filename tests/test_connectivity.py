@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from factory.engine.plan import read_plan
 from factory.equation import constant_plate, residual
+from factory.errors import UsageError
 from factory.greenscreen.compositing import as_levels, paint_on_screen
 from factory.jobs.refine import RefineRecipe
 from factory.models.device import CPU
@@ -152,6 +153,12 @@ def test_hairs_that_are_torn_off_are_kept_and_a_far_ghost_is_not() -> None:
     assert np.array_equal(with_mended_inside(spoilt, OWN), with_hair)
 
 
+@pytest.mark.parametrize("wrong", [{"tolerance": 128}, {"tolerance": -1}, {"one_sided": 0.5}])
+def test_settings_that_leave_no_sense_are_refused_by_name(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=rf"^connectivity\.rim\.{next(iter(wrong))} is .*: choose"):
+        RimSettings(**wrong)  # type: ignore[arg-type]
+
+
 # ---- which objects
 
 
@@ -163,12 +170,19 @@ def test_what_is_translucent_by_nature_is_left_alone(said: str) -> None:
     sample = sample_of(spoilt, np.full((128, 128, 3), 90, np.uint8), class_name=said)
     assert ANY.stage(CPU, 1)(sample) is sample
     assert (mended(sample, replace(ANY, left_alone=()))[0] != spoilt).any(), "a recipe may have other words"
-    assert (mended(sample, replace(ANY, left_alone=("unicorn",)))[0] != spoilt).any()
+    assert (mended(sample, replace(ANY, left_alone=("unicorn", " ")))[0] != spoilt).any()
 
 
 @pytest.mark.parametrize(
     "said",
-    ["grass", "dice and mice", "a woman with wavy hair, soft window light", "green screen, a dog", "", "a network"],
+    [
+        "grass",
+        "dice and mice",
+        "a woman with wavy hair, soft window light, 85 mm lens, flash",
+        "green screen, a dog",
+        "",
+        "a network",
+    ],
 )
 def test_words_that_only_look_like_it_are_not_heeded(said: str) -> None:
     words = pattern(TRANSLUCENT)

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.errors import UsageError
 from factory.greenscreen.morphology import dilated, square
 from factory.greenscreen.plates import scaled
 from factory.sample import Matte
@@ -50,6 +51,13 @@ class RimSettings:
     depth: float = 3.0  # pixels at 512 that the rim may reach into a wide part
     faint: float = 0.4  # mean α up to which a wide part is haze …
     dense: float = 0.55  # … and from which on it is a blotch if it touches the foreground
+
+    def __post_init__(self) -> None:
+        """Refuse what no plan should hold."""
+        if not 0 <= self.tolerance < HALF:
+            raise UsageError(f"connectivity.rim.tolerance is {self.tolerance}: choose 0 to {HALF - 1} levels.")
+        if not 0 <= self.one_sided < 0.5:
+            raise UsageError(f"connectivity.rim.one_sided is {self.one_sided}: choose 0 to below 0.5.")
 
 
 class Parts(NamedTuple):

@@ -5,43 +5,31 @@ from collections.abc import Sequence
 
 from factory.sample import Origin
 
-# Whole words, one or more; their plurals count too. Words that style and light of a picture are described with
-# ("window light", "wavy", "glowing skin") must not be among them: they stand in prompts of opaque things.
+# Whole words, one or more; their plurals count too. Words for the style and light of a picture must not be among them
+# ("window light", "flash", "85 mm lens", "blurred background"): they stand in prompts of opaque things.
 TRANSLUCENT: tuple[str, ...] = (
     # glass and what is clear like it
-    *("glass", "eyeglasses", "sunglasses", "spectacles", "goggles", "lens", "magnifier", "monocle", "visor"),
+    *("glass", "eyeglasses", "sunglasses", "spectacles", "goggles", "magnifier", "monocle", "visor"),
     *("bottle", "jar", "vial", "flask", "carafe", "decanter", "goblet", "aquarium", "fishbowl", "snow globe"),
-    *(
-        "test tube",
-        "alembic",
-        "hourglass",
-        "shower",
-        "display case",
-        "light bulb",
-        "crystal",
-        "gem",
-        "diamond",
-        "prism",
-        "ice",
-        "icicle",
-    ),
+    *("test tube", "alembic", "hourglass", "shower", "display case", "light bulb"),
+    *("crystal", "gem", "diamond", "prism", "ice", "icicle"),
     *("bubble", "plastic bag", "cellophane", "jelly", "jellyfish", "hologram", "ghost"),
     # water, smoke, fire
     *("water", "waterfall", "splash", "fountain", "droplet", "raindrop", "spray", "foam"),
     *("smoke", "fog", "mist", "steam", "vapor", "vapour", "haze", "dust", "cloud", "puff", "particle"),
-    *("fire", "flame", "bonfire", "torch", "explosion", "flash", "spark", "sparkler", "firework", "muzzle"),
-    *("laser", "lightning", "halo", "flare", "comet", "meteor"),
+    *("fire", "flame", "bonfire", "torch", "explosion", "spark", "sparkler", "firework", "muzzle"),
+    *("laser", "lightning", "halo", "comet", "meteor"),
     # cloth and meshes that are seen through
     *("net", "netting", "fishnet", "mesh", "lace", "doily", "veil", "tulle", "gauze", "chiffon", "organza", "voile"),
     *("web", "cobweb", "spiderweb", "dreamcatcher", "feather"),
     # what moves too fast to be opaque, and what says it itself
-    *("spinning", "motion blur", "blurred", "transparent", "translucent", "see through", "sheer"),
+    *("spinning", "motion blur", "transparent", "translucent", "see through", "sheer"),
 )
 
 
 def pattern(words: Sequence[str]) -> re.Pattern[str]:
     """What finds one of these words, in the singular or the plural; nothing where there are none."""
-    spelt = (r"\W+".join(map(re.escape, word.split())) for word in words)
+    spelt = (r"\W+".join(map(re.escape, word.split())) for word in words if word.strip())
     return re.compile("|".join(rf"\b{word}(?:s|es)?\b" for word in spelt) or "(?!)", re.IGNORECASE)
 
 
