@@ -59,7 +59,7 @@ def said(own: Any) -> dict[str, Any]:
     values = asdict(own)
     for each in fields(own):
         value = values[each.name]
-        if isinstance(value, Path) or (each.metadata == UNSAID and value == each.default):
+        if isinstance(value, Path) or (each.metadata.get("unsaid") and value == each.default):
             del values[each.name]
     return values
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from factory.errors import UsageError
-from factory.quality.gates import GateSettings, check_limits, judge, planned
+from factory.quality.gates import GateSettings, check_limits, judge
 from factory.sample import Matte, Origin, Rejection, Request, Sample
-from factory.settings import settings
+from factory.settings import said, settings
 
 SHAPE = {"bodies_max", "top_max", "rim_share_max", "rim_depth_max"}
 
@@ -75,11 +75,11 @@ def test_mattes_of_one_level_are_judged_too(level: int) -> None:
 
 def test_a_plan_names_them_only_where_a_recipe_does() -> None:
     plain = GateSettings()
-    assert planned(plain) == {name: value for name, value in asdict(plain).items() if name not in SHAPE}
+    assert said(plain) == {name: value for name, value in asdict(plain).items() if name not in SHAPE}
     asked = GateSettings(top_max=0.0, gsg_max=None)
-    assert planned(asked) == planned(plain) | {"top_max": 0.0, "gsg_max": None}
+    assert said(asked) == said(plain) | {"top_max": 0.0, "gsg_max": None}
     for own in (plain, asked):
-        assert settings(GateSettings, planned(own)) == own
+        assert settings(GateSettings, said(own)) == own
 
 
 def test_limits_that_nothing_can_pass_are_refused() -> None:

@@ -17,10 +17,9 @@ from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
 from factory.models.device import Device, best_device
 from factory.quality.gates import check_limits
-from factory.quality.gates import planned as planned_gates
 from factory.quality.scores import ScoreSettings
 from factory.sample import Source
-from factory.settings import Place, settings
+from factory.settings import Place, said, settings
 from factory.shards.layout import Layout
 from factory.sources.captioning import model as caption_model
 from factory.sources.captioning.captioned import Captioned
@@ -51,7 +50,7 @@ def plan(recipe: BuildRecipe, memory: Memory) -> Draft:
         "sources": {},
         "excluded": {},
         "scores": asdict(ScoreSettings()),
-        "gates": planned_gates(recipe.gates),
+        "gates": said(recipe.gates),
         "marking": asdict(recipe.marking),
     }
     planning = Planning(

@@ -21,10 +21,9 @@ from factory.jobs.line import matting_line
 from factory.models.device import best_device
 from factory.models.folder import read_json
 from factory.quality.gates import check_limits
-from factory.quality.gates import planned as planned_gates
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, plan_weights, planned
-from factory.settings import changed, settings
+from factory.settings import changed, said, settings
 from factory.shards.layout import Layout
 from factory.shipped_files import choose
 from factory.sources.prompts import Gone, PromptList, check_template, expand, read_prompts
@@ -80,7 +79,7 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
         "sampler": asdict(sampler),
         **planned(recipe),
         "scores": asdict(ScoreSettings()),
-        "gates": planned_gates(recipe.gates),
+        "gates": said(recipe.gates),
         "marking": asdict(recipe.marking),
     }
     plan_weights(recipe, draft)

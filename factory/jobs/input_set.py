@@ -18,8 +18,7 @@ from factory.errors import UsageError
 from factory.jobs.base import DerivedSet
 from factory.jobs.handed_on import read_handed_on
 from factory.quality.gates import GateSettings, check_limits
-from factory.quality.gates import planned as planned_gates
-from factory.settings import changed, settings
+from factory.settings import changed, said, settings
 from factory.shards.commit import CommitRecord
 from factory.shards.finalise import content_digest, read_finished
 from factory.shards.keys import KEY_DIGITS
@@ -130,7 +129,7 @@ def derive(recipe: DerivedSet, given: InputSet, gates: Mapping[str, Any]) -> Dra
     draft = Draft(members=given.plan.members, shard_size=given.plan.shard_size, remarks=list(given.remarks))
     draft.settings = {
         "input": {"fingerprint": given.plan.fingerprint},
-        "gates": planned_gates(own_gates),
+        "gates": said(own_gates),
         "marking": asdict(changed("marking", _own(given, "marking", MarkingSettings), recipe.marking)),
     }
     draft.places["input"] = str(recipe.data.resolve())

@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from factory.sample import Sample
+from factory.settings import UNSAID
 
 Side: TypeAlias = Literal["min", "max"]
 EVERY_KIND = frozenset({"generated", "keyed", "composited"})
@@ -64,12 +65,17 @@ def on_score(
 
 def at_most(limit: float | None, gate: Gate) -> Any:
     """A field of GateSettings: what the gate measures may be this large; None switches the gate off."""
-    return field(default=limit, metadata={"gate": gate, "side": "max"})
+    return _limited(limit, gate, "max")
 
 
 def at_least(limit: float | None, gate: Gate) -> Any:
     """A field of GateSettings: what the gate measures must be this large; None switches the gate off."""
-    return field(default=limit, metadata={"gate": gate, "side": "min"})
+    return _limited(limit, gate, "min")
+
+
+def _limited(limit: float | None, gate: Gate, side: Side) -> Any:
+    """One that is off unless asked for is in a plan only then: sets that were begun without it go on."""
+    return field(default=limit, metadata={"gate": gate, "side": side, **(UNSAID if limit is None else {})})
 
 
 class Limit(NamedTuple):

@@ -6,7 +6,7 @@ record is a score first: a field of `sample.Scores` and its measure in scores.py
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import permutations
 from typing import Any
 
@@ -86,17 +86,6 @@ class GateSettings:
     rim_share_max: float | None = at_most(None, RIM_SHARE)
     rim_depth_max: float | None = at_most(None, RIM_DEPTH)
     duplicate_distance: int = 4  # bits in which the hashes of two samples of a shard may differ; −1 lets all in
-
-
-def planned(gates: GateSettings) -> dict[str, Any]:
-    """What a plan holds of the gates: all but those that are off unless asked for, and were not.
-
-    So sets that were begun without such a gate go on.
-    """
-    asked = {
-        field.name for field in fields(gates) if field.default is not None or getattr(gates, field.name) is not None
-    }
-    return {name: value for name, value in asdict(gates).items() if name in asked}
 
 
 def check_limits(gates: GateSettings) -> None:
