@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from factory.errors import UsageError
-from factory.jobs import build, filter, generate, recaption, refine, train
+from factory.jobs import build, filter, generate, greenbench, recaption, refine, train
 from factory.jobs.base import Job, Recipe, RunSettings, Training, name_of
 from factory.recipe_faults import faults_in
 
 ALL: tuple[Job[Any] | Training[Any], ...] = (
     generate.JOB,
     build.JOB,
+    greenbench.JOB,
     refine.JOB,
     filter.JOB,
     recaption.JOB,
