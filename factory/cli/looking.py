@@ -118,6 +118,31 @@ def evaluate(
 
 
 @looking_app.command()
+def greenbench(
+    predictions: Annotated[
+        Path,
+        typer.Argument(help="A folder of mattes: KEY.png or KEY.alpha.png, grey or RGBA; KEY.fg.png if there are any."),
+    ],
+    data: Annotated[Path, typer.Option(help="The benchmark: a set made by `factory run greenbench`.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write all of it here.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Also write a row for each scene here.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Score a keyer's mattes and foregrounds on GreenBench, by kind of object and by type of screen.
+
+    Exit 1 if a scene has no usable matte. `factory greenbench my-mattes --data runs/greenbench --csv scenes.csv`
+    """
+    from factory.review.greenbench import score_keyer, write
+
+    with _counting("scenes measured") as progress:
+        found = score_keyer(predictions, data, progress)
+    write(json_file, found.as_json, "--json")
+    write(csv_file, found.as_csv, "--csv")
+    typer.echo(found.text())
+    raise typer.Exit(1 if found.faults else 0)
+
+
+@looking_app.command()
 def identify(
     picture: Annotated[Path, typer.Argument(help="A picture, from anywhere.")],
     data: Annotated[Path, typer.Argument(help="The data set it may come from.")],

@@ -28,7 +28,7 @@ from factory.sources.greenbench.facts import facts_in
 from factory.sources.greenbench.folders import PinnedFolder, is_absent, rows_of
 from factory.sources.greenbench.planning import cutout_rows, drawn_rows
 from factory.sources.greenbench.registry import KINDS, Kind
-from factory.sources.greenbench.scenes import GENERATED, SCREENS, ScreenType
+from factory.sources.greenbench.scenes import GENERATED, PAINTER, SCREENS, VAE, ScreenType
 from factory.sources.greenbench.source import PLATE, CutoutScenes, DrawnScenes
 from factory.sources.groups import Group
 
@@ -119,7 +119,7 @@ def _painting(plan: Plan) -> Mapping[str, Stage]:
     round_trip = RoundTrip(Path(plan.places["vae"]), plan.weights["vae"])
 
     def painted(sample: Sample) -> Sample:
-        if facts_in(sample.origin.prompt)["screen"] != GENERATED:
+        if facts_in(sample.origin.prompt).get(PAINTER) != VAE:
             return sample
         return replace(sample, rgb=round_trip(sample.rgb))
 

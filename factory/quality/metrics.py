@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
-from factory.sample import Matte
+from factory.sample import Matte, Picture
 
 Region: TypeAlias = NDArray[np.bool_]  # (H, W)
 Floats: TypeAlias = NDArray[np.float32]
@@ -165,3 +165,17 @@ def _largest_component(mask: Region) -> Region:
         return np.zeros(mask.shape, np.bool_)
     areas = np.bincount(labels.ravel())  # several times faster than OpenCV's own statistics
     return np.asarray(labels == 1 + int(areas[1:].argmax()), np.bool_)
+
+
+def foreground_error(prediction: Picture, target: Picture, alpha: Matte) -> float:
+    """Mean of (F − F*)² over the channels and over the pixels of α* > 0, each as heavy as its α*; colours in 0..1.
+
+    alpha: the true one. Where little of the object is seen, its colour matters little. 0 where nothing is seen.
+    Raises DataError("size") where shapes differ.
+    """
+    if prediction.shape != target.shape:
+        sizes = f"{prediction.shape[1]}×{prediction.shape[0]}, the truth {target.shape[1]}×{target.shape[0]}"
+        raise DataError("size", f"the foreground is {sizes}")
+    weight = int(alpha.sum(dtype=np.int64))
+    squares = np.square(prediction.astype(np.int32) - target).sum(axis=2, dtype=np.int64)
+    return float((squares * alpha).sum()) / (3 * 255**2 * weight) if weight else 0.0

@@ -36,13 +36,18 @@ Unpack = Callable[[Stored, Mapping[str, bytes]], Files]
 
 
 def _as_folders(stored: Stored, members: Mapping[str, bytes]) -> Files:
-    """Composition-1k's way: fg/, alpha/, merged/ and bg/ with the same names; the pictures' own bytes."""
+    """Composition-1k's way: fg/, alpha/, merged/ and bg/ with the same names; the pictures' own bytes.
+
+    The screen is the sample's own picture of it where the set has one, else what its JSON says.
+    """
     files = {
         f"fg/{stored.key}.png": members["fg.png"],
         f"alpha/{stored.key}.png": members["alpha.png"],
         f"merged/{stored.key}.png": members["rgb.png"],
     }
-    if stored.meta["plate"]:
+    if "plate.png" in members:
+        files[f"bg/{stored.key}.png"] = members["plate.png"]
+    elif stored.meta["plate"]:
         plate = plate_picture(stored.meta["plate"], *stored.alpha.shape)
         files[f"bg/{stored.key}.png"] = encode_png(np.rint(plate).astype(np.uint8))
     return files

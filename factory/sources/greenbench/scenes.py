@@ -18,6 +18,8 @@ from factory.sources.greenbench.stage import Hue, Light, painted, pure, studio
 ScreenType: TypeAlias = Literal["pure", "studio", "h264", "phone", "generated"]
 SCREENS: tuple[ScreenType, ...] = get_args(ScreenType)
 GENERATED: ScreenType = "generated"
+PAINTER, VAE = "painter", "vae"  # told of a generated scene that is yet to go through the embedded model's VAE
+EMBEDDED = 0.5  # share of the generated scenes on green that do; it knows its own pure screen alone
 MIRRORING = ("glass", "reflections")  # kinds whose own colour cannot be told from what they show of the screen
 BLUE, LIME = 0.12, 0.2  # bounds of an object's number (0..1) below which its screens are blue, then lime
 
@@ -48,7 +50,8 @@ def hue_of(kind: Kind, seed: int) -> Hue:
 def scene(drawn: Drawn, screen: ScreenType, hue: Hue, seed: int, *, emits: bool = False) -> Scene:
     """The object on the screen. A pure function of its arguments.
 
-    h264 is the very stage of studio, filmed again; a telephone sees another one.  emits: see stage.studio.
+    h264 is the very stage of studio, filmed again; a telephone sees another one. Some generated ones have the texture of
+    a large model's VAE; others (PAINTER: VAE) are still to go through the embedded one.  emits: see stage.studio.
     """
     set_up = default_rng([seed, crc32(b"phone" if screen == "phone" else b"studio")])
     random = default_rng([seed, crc32(screen.encode())])
@@ -56,11 +59,15 @@ def scene(drawn: Drawn, screen: ScreenType, hue: Hue, seed: int, *, emits: bool 
         stage = pure(drawn, hue)
         picture = as_levels(stage.picture())
         return _scene(picture, drawn.alpha, stage.foreground, stage.plate, stage.told)
-    if screen == "generated":
+    if screen == GENERATED and hue == "green" and random.random() < EMBEDDED:
+        stage = pure(drawn, hue)
+        told = {PAINTER: VAE}
+        return _scene(as_levels(stage.picture()), drawn.alpha, stage.foreground, stage.plate, told)
+    if screen == GENERATED:
         stage = painted(drawn, hue, random)
         ringing, noise = random.uniform(0.1, 0.4), random.uniform(0.5, 1.5)
         picture = painter(stage.picture(), ringing, noise, random)
-        told = stage.told | {"ringing": f"{ringing:.2f}", "noise": f"{noise:.1f}"}
+        told = {PAINTER: "texture"} | stage.told | {"ringing": f"{ringing:.2f}", "noise": f"{noise:.1f}"}
         return _scene(picture, drawn.alpha, stage.foreground, stage.plate, told)
     stage = studio(drawn, hue, set_up, emits=emits)
     light = stage.picture()

@@ -17,7 +17,7 @@ from factory.sources.files.planned import read_as_planned
 from factory.sources.greenbench.drawing import drawn
 from factory.sources.greenbench.facts import AMBIGUOUS, EXACT, in_words
 from factory.sources.greenbench.registry import CLASSES
-from factory.sources.greenbench.scenes import MIRRORING, Scene, scene
+from factory.sources.greenbench.scenes import MIRRORING, PAINTER, VAE, Scene, scene
 from factory.sources.greenbench.sheet import Drawn
 
 MARGIN = 0.06  # of the frame, beside a cut-out's longer side
@@ -88,7 +88,7 @@ def _sample(request: Request, shot: Scene, name: str, origin: Origin) -> Sample:
         origin,
         class_name=_without_article(name),
         caption=f"{name} before a {row['hue']} screen",
-        prompt=in_words(_facts(row) | shot.told),
+        prompt=in_words(_facts(row, shot)),
         soft_alpha=bool(((shot.alpha > 0) & (shot.alpha < 255)).any()),
         key_rgb=shot.key,
     )
@@ -103,10 +103,11 @@ def _sample(request: Request, shot: Scene, name: str, origin: Origin) -> Sample:
     )
 
 
-def _facts(row: Mapping[str, Any]) -> dict[str, str]:
-    foreground = AMBIGUOUS if row["kind"] in MIRRORING else EXACT
+def _facts(row: Mapping[str, Any], shot: Scene) -> dict[str, str]:
+    """A mirror shows colours that are not its own, and a VAE changes colours."""
+    ambiguous = row["kind"] in MIRRORING or shot.told.get(PAINTER) == VAE
     named = {name: str(row[name]) for name in ("kind", "screen", "hue", "group", "number")}
-    return named | {"foreground": foreground}
+    return named | {"foreground": AMBIGUOUS if ambiguous else EXACT} | shot.told
 
 
 def _without_article(name: str) -> str:

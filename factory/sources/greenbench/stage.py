@@ -75,7 +75,7 @@ def studio(drawn: Drawn, hue: Hue, random: Generator, *, emits: bool) -> Stage:
 
 
 def painted(drawn: Drawn, hue: Hue, random: Generator) -> Stage:
-    """As an image model paints it: nearly the asked colour, hardly uneven, a tint of it along the object's rim."""
+    """As an image model paints it: near some colour of its own, hardly uneven, a tint of it along the object's rim."""
     alpha, foreground, mirror = (as_unit(part) for part in (drawn.alpha, drawn.foreground, drawn.mirror))
     size = alpha.shape[0]
     colour = np.clip(np.array(PAINTED[hue]) + random.normal(0, 5, 3), 0, 255).astype(np.float32) / 255
