@@ -50,8 +50,9 @@ def hue_of(kind: Kind, seed: int) -> Hue:
 def scene(drawn: Drawn, screen: ScreenType, hue: Hue, seed: int, *, emits: bool = False) -> Scene:
     """The object on the screen. A pure function of its arguments.
 
-    h264 is the very stage of studio, filmed again; a telephone sees another one. Some generated ones have the texture of
-    a large model's VAE; others (PAINTER: VAE) are still to go through the embedded one.  emits: see stage.studio.
+    h264 is the very stage of studio, filmed again; a telephone sees another one. Of the generated ones some have the
+    texture of a large model's VAE; others (PAINTER: VAE) are still to go through the embedded one.  emits: see
+    stage.studio.
     """
     set_up = default_rng([seed, crc32(b"phone" if screen == "phone" else b"studio")])
     random = default_rng([seed, crc32(screen.encode())])

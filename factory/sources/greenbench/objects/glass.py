@@ -148,7 +148,7 @@ def spectacles(sheet: Sheet) -> None:
         outline = np.stack([side * 0.47 + x, 0.05 + y], 1)
         lens = sheet.shape(outline)
         rim = _rims(sheet, lens, 0.08)
-        sheet.lay(lens, colour(190, 200, 206), 0.06 + 0.2 * rim)
+        sheet.lay(lens, colour(190, 200, 206), 0.06 + 0.2 * rim, 0.3)
         shine = step(0.02, 0.0, np.abs(sheet.part_of(lens, sheet.u * 0.7 + sheet.v) - side * 0.33 + 0.06) - 0.05)
         sheet.lay(lens, colour(248, 250, 255), 0.42 * shine)
         ring = sheet.stroke(outline, width, closed=True)
