@@ -8,6 +8,7 @@ NO_BENCHMARKS = {
     *("__main__.py", "figures.py", "keyer_numbers.py", "keyer_sheet.py", "layer_faults.py"),
     *("simulated_crew.py", "simulated_ray.py"),
     *("edge_examples.py", "learn_edges.py"),  # they train the keyer's networks
+    "labels.py",  # it keys a set that is made first
     *("fuzz.py", "fuzz_mutations.py", "fuzz_readers.py"),  # a figure that takes an hour
     *("gpu_product.py", "gpu_rows.py", "on_gpu.py"),  # they need a GPU
 }
