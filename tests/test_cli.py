@@ -25,7 +25,7 @@ from factory.shards.layout import Layout
 
 COMMANDS = (
     *("generate", "build-green100k", "refine", "filter", "run", "train", "plan", "status", "show", "verify"),
-    *("report", "export", "doctor", "evaluate", "identify", "hash-images"),
+    *("report", "export", "doctor", "evaluate", "greenbench", "identify", "hash-images"),
 )
 COMMON = {
     *("--out", "--seed", "--workers", "--executor", "--shard-size", "--threads", "--set", "--debug", "--dry-run"),
