@@ -90,6 +90,7 @@ def relief(sheet: Sheet, patch: Patch, depth: float, soft: float = 0.02) -> Fiel
     inside = np.pad((patch.cover > 0.5).astype(np.uint8), 1)
     reach = max(depth * sheet.unit, 1.0)
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    distance = np.sqrt(np.rint(distance * distance))  # its last bits vary from call to call; squares are integers
     t = np.clip(1 - distance / reach, 0, 1)
     height = np.sqrt(np.maximum(1 - t * t, 0)).astype(np.float32) * np.float32(reach)
     sigma = max(soft * sheet.unit, 0.8)
