@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from program import factory
+from program import factory_here
 from small_sources import cut_outs, manifest
 
 from factory.equation import plate_picture
@@ -22,6 +22,7 @@ from factory.jobs.registry import parse
 from factory.review.greenbench import FOREGROUND, BenchResult, score_keyer
 from factory.review.verify import verify_set
 from factory.run.execute import execute
+from factory.sample import Request, Sample
 from factory.shards.data_set import DataSet
 from factory.shards.export import export
 from factory.shards.layout import Layout
@@ -32,6 +33,7 @@ from factory.sources.greenbench.facts import facts_in, in_words
 from factory.sources.greenbench.registry import CLASSES, HARD, KINDS
 from factory.sources.greenbench.scenes import SCREENS, ScreenType, scene
 from factory.sources.greenbench.sheet import Drawn
+from factory.sources.greenbench.source import CutoutScenes
 from factory.sources.greenbench.stage import pure, studio
 from factory.sources.groups import GROUPS, group_of
 
@@ -221,12 +223,16 @@ def test_folders_are_pinned_and_give_only_their_group(tmp_path: Path) -> None:
     (remark,) = [remark for remark in loose.remarks if "nothing pins it" in remark]
     pin = remark.partition("sha256: ")[2][:64]
     path = written(tmp_path / "recipe.yaml", screens=["pure"], folders=[folder | {"sha256": pin}])
-    made(path, tmp_path / "set")
-    from_there = [sample for sample in DataSet(tmp_path / "set") if sample.meta["item"]]
-    assert len(from_there) == len(rows)
-    assert from_there[0].meta["attribution"] == "some/where@0000000"
-    next((tmp_path / "things").iterdir()).unlink()
-    (tmp_path / "things" / rows[0]["path"]).unlink(missing_ok=True)
+    pinned = prepare(parse(read_yaml(path) | {"out": tmp_path / "set"}))
+    assert pinned.tables["folder-0"].equals(loose.tables["folder-0"])
+    request = Request(key="0000000000", slot=0, attempt=0, seed=0, item=rows[0])
+    (sample,) = CutoutScenes(tmp_path / "things", 48, "some/where")([request])
+    assert isinstance(sample, Sample)
+    assert sample.origin.attribution == "some/where@0000000"
+    assert sample.origin.item == rows[0]["path"]
+    exact = composite(as_unit(sample.foreground), as_unit(sample.alpha), as_unit(sample.layers["plate"]))
+    assert np.abs(255 * exact - sample.rgb).max() <= 0.51
+    (tmp_path / "things" / rows[0]["path"]).unlink()
     with pytest.raises(UsageError, match=r"is not what the recipe pins .* restore some/where@0000000"):
         prepare(parse(read_yaml(path) | {"out": tmp_path / "set"}))
 
@@ -291,7 +297,9 @@ def test_what_is_missing_or_odd_is_named_and_counts_as_an_empty_matte(bench: Pat
     cv2.imwrite(str(folder / f"{second}.png"), np.zeros((5, 7), np.uint8))
     (folder / f"{third}.png").write_bytes(b"no picture")
     cv2.imwrite(str(folder / f"{fourth}.png"), np.full((48, 48, 3), (10, 200, 30), np.uint8))
-    ended = factory("greenbench", folder, "--data", bench, "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv")
+    ended = factory_here(
+        "greenbench", folder, "--data", bench, "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv"
+    )
     assert ended.code == 1
     told = json.loads((tmp_path / "a.json").read_text())
     assert {fault["name"]: fault["kind"] for fault in told["failures"]} == {
