@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from factory.quality.evaluation import (
 )
 from factory.quality.keyed import find_keyed, read_keyed
 from factory.quality.metrics import UNITS, Errors, foreground_error, measure, unknown, whole
+from factory.sample import Matte
 from factory.shards.counting import Counting, silent
 from factory.shards.data_set import DataSet
 from factory.shards.durable import appearing
@@ -174,7 +174,7 @@ def _errors(stored: Stored, facts: Mapping[str, str], found: Mapping[str, Path])
     return errors
 
 
-def _errors_of(alpha: Any, stored: Stored) -> dict[str, float]:
+def _errors_of(alpha: Matte, stored: Stored) -> dict[str, float]:
     trimap = trimap_of(stored.alpha)
     errors = _named(measure(alpha, stored.alpha, whole(stored.alpha)), "")
     if (place := unknown(trimap)).any():
