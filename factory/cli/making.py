@@ -148,6 +148,71 @@ def build_green100k(
 
 
 @making_app.command()
+def key(
+    pictures: Annotated[Path, typer.Argument(help="A picture, a clip, or a folder of them at any depth.")],
+    size: Annotated[
+        int | None,
+        typer.Option(help="Frame objects in squares of so many pixels; 0: each picture's own size.", show_default="0"),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="The pure screen's colour: `green`, `blue`, `magenta`, or `nearest` to the screen in the picture.",
+            show_default="nearest",
+        ),
+    ] = None,
+    every: Annotated[int | None, typer.Option(help="Of clips every n-th frame.", min=1, show_default="1")] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(help="Glob pattern of paths below the folder. Repeatable.", show_default="**/*"),
+    ] = None,
+    class_name: Annotated[
+        str | None, typer.Option(help="What the pictures show.", show_default="the names of files")
+    ] = None,
+    caption_from: Annotated[
+        str | None, typer.Option(help="`file` or `folder`: whose name says what a picture shows.", show_default="file")
+    ] = None,
+    painted_by: Annotated[
+        str | None,
+        typer.Option(help="The model that made the pictures, to be marked in them.", show_default="none, a camera"),
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the pictures.", show_default="none is stated")] = None,
+    attribution: Annotated[str | None, typer.Option(help="Whom to name.", show_default="nobody")] = None,
+    keep_rejected: KeepRejected = False,
+    out: Out = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    shard_size: ShardSize = None,
+    threads: Threads = None,
+    allow_short: AllowShort = False,
+    accept_software: AcceptSoftware = False,
+    assignments: Set = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Pictures and clips on a screen of any colour in, shards of picture, alpha and foreground out.
+
+    A clean plate is used where one lies beside a picture: `NAME.plate.png`. See docs/key.md.
+
+    `factory key shoot/ --out runs/shoot` · studio photographs, phone pictures, clips
+
+    `factory key portrait.jpg --out runs/portrait --executor local`
+
+    `factory key painted/ --painted-by "SDXL 1.0" --size 512 --key green --out runs/painted`
+
+    `factory key takes/ --every 20 --class-name "a dancer" --set gates.duplicate_distance=2 --out runs/dancers`
+    """
+    fields: dict[str, Any] = {"job": "key", "pictures": str(pictures), "out": "runs/key"}
+    put(fields, size=size, key=key, include=include, class_name=class_name, caption_from=caption_from)
+    put(fields, painted_by=painted_by, licence=licence, attribution=attribution, keep_rejected=keep_rejected)
+    put(fields, select=None if every is None else {"every": every})
+    put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)
+    put(fields, allow_short=allow_short, accept_software=accept_software)
+    run_recipe(fields, assignments, dry_run)
+
+
+@making_app.command()
 def refine(
     data: Annotated[Path, typer.Argument(help="A data set made by factory.")],
     backend: Annotated[

@@ -15,19 +15,19 @@ from factory.errors import InputChanged, UsageError
 from factory.greenscreen.colours import KeyName
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
+from factory.jobs.planned_sources import opened
 from factory.models.device import Device, best_device
 from factory.quality.gates import check_limits
 from factory.quality.scores import ScoreSettings
 from factory.sample import Source
 from factory.settings import Place, said, settings
-from factory.shards.layout import Layout
 from factory.sources.captioning import model as caption_model
 from factory.sources.captioning.captioned import Captioned
 from factory.sources.captioning.model import CaptionSettings
-from factory.sources.entry import FiniteEntry, PlannedSource, Planning
+from factory.sources.entry import FiniteEntry, Planning
 from factory.sources.files.benchmark_images import load_hashes
 from factory.sources.files.planning import count
-from factory.sources.kinds import KIND_OF, READERS, AnyEntry
+from factory.sources.kinds import KIND_OF, AnyEntry
 
 
 class BuildRecipe(NewSet):
@@ -107,11 +107,7 @@ def _plan_captioner(recipe: BuildRecipe, draft: Draft) -> None:
 
 def line(plan: Plan, root: Path) -> Line:
     """The recipe's sources, captioned where a model is named, then the stages of every line."""
-    inputs = Layout(root).inputs
-    sources = {
-        name: READERS[own["type"]](PlannedSource(name, own, Path(plan.places.get(name, ".")), inputs))
-        for name, own in plan.settings["sources"].items()
-    }
+    sources = opened(plan, root)
     if "captioner" not in plan.settings:
         return matting_line(plan, sources)
     captioned, device = _captioned(plan, sources)

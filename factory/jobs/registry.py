@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from factory.errors import UsageError
-from factory.jobs import build, filter, generate, greenbench, recaption, refine, train
+from factory.jobs import build, filter, generate, greenbench, key, recaption, refine, train
 from factory.jobs.base import Job, Recipe, RunSettings, Training, name_of
 from factory.recipe_faults import faults_in
 
@@ -15,6 +15,7 @@ ALL: tuple[Job[Any] | Training[Any], ...] = (
     generate.JOB,
     build.JOB,
     greenbench.JOB,
+    key.JOB,
     refine.JOB,
     filter.JOB,
     recaption.JOB,

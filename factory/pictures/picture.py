@@ -75,6 +75,15 @@ def decode_layers(data: bytes) -> tuple[Picture, Matte | None]:
     return in_srgb(colour, profile), alpha
 
 
+def probe_picture(data: bytes) -> tuple[int, int, DataError | None]:
+    """Width, height (−1 where unknown) and what the header already tells to be wrong; decodes no pixels."""
+    try:
+        image = open_picture(data)
+    except DataError as fault:
+        return -1, -1, fault
+    return image.width, image.height, None
+
+
 def open_picture(data: bytes) -> Image.Image:
     """The picture with its header read and its size judged. Raises DataError."""
     try:

@@ -13,7 +13,7 @@ from pydantic import Field
 from factory.engine.draft import Draft
 from factory.engine.inputs import InputTable
 from factory.engine.survey import Surveyor
-from factory.greenscreen.colours import KeyName
+from factory.greenscreen.colours import KeyChoice
 from factory.sample import Source
 from factory.settings import Place, Strict
 
@@ -48,8 +48,8 @@ class FiniteEntry(Entry):
 class Planning:
     """What a planner is given by the recipe around its entry, and the draft that it fills."""
 
-    size: int
-    key: KeyName
+    size: int  # 0: each picture's own
+    key: KeyChoice
     seed: int
     shard_size: int
     max_attempts: int

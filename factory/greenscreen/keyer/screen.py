@@ -1,6 +1,7 @@
 """Finding the screen: the one saturated colour that a clip's or picture's border shows, whichever colour that is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
+from factory.greenscreen.keyer.surface import Surface, surface
 from factory.greenscreen.morphology import square
 from factory.greenscreen.plates import SIGMA_OF_MEDIAN
 from factory.greenscreen.resizing import size_within
@@ -34,6 +36,11 @@ FAR_HUE = 0.5  # of their weight that hues lose towards `HUE_REACH` from the mod
 LIGHT = 3.0  # σ in pixels of what may be the screen's light; finer things are noise
 CLEAR = 4  # pixels about one that tells noise, which must all be screen: an edge near by would be blurred into it
 ENOUGH = 64  # such places from which it can be told
+WATER = (165.0, 260.0, 0.43)  # degrees of hue, and the drift from which it is a sky or water
+ROUGH = 0.02  # texture from which a surface is grass, leaves, waves or hair
+HIDDEN_BORDER = 0.06  # of the border, the least that a subject may leave of a screen; it must then have …
+HIDDEN_TEXTURE, HIDDEN_DRIFT = 0.008, 0.25  # … no more of these,
+HIDDEN_RIM, HIDDEN_CHROMA = 1.0, 0.2  # … and no less of these
 BLACK = 1e-6  # squared length of a colour that only keeps black from being divided by
 DARKEST = 0.3  # share of the screen's light in the deepest shadow that is still screen
 
@@ -55,12 +62,23 @@ def find_screen(frames: Sequence[Floats]) -> Screen:
     """The screen that these frames of one clip share (or the one picture given).
 
     frames: at least one (H, W, 3) in 0..1.  Raises DataError("no_screen") when neither the border nor the whole picture
-    shows one saturated colour that a screen can have.
+    shows one saturated colour that a screen can have, flat as a screen is.
     """
     chosen = evenly(frames, FRAMES)
     small = [shrunk(frame, LOOKED_AT) for frame in chosen]
     borders = np.concatenate([frame[along_border(frame.shape[:2])] for frame in small])
     everything = np.concatenate([frame.reshape(-1, 3) for frame in small])
+    try:
+        return _judged(chosen, small, _commonest_colour(borders, everything))
+    except DataError:
+        hidden = _hidden_screens(chosen, small, borders, everything)
+        if len(hidden) != 1:
+            raise
+        return hidden[0]
+
+
+def _commonest_colour(borders: Floats, everything: Floats) -> Floats:
+    """(3,) of what holds most of the border, or of the picture. Raises DataError where no hue holds enough."""
     hue = _commonest_hue(borders)
     share = [_share(borders, everything, hue)]
     if share[0] < 1:
@@ -71,11 +89,35 @@ def find_screen(frames: Sequence[Floats]) -> Screen:
             "no_screen",
             f"no one colour holds {ON_BORDER:.0%} of the border or {IN_PICTURE:.0%} of the picture as a screen would",
         )
-    colour = _mean_colour(everything, hue)
+    return _mean_colour(everything, hue)
+
+
+def _judged(chosen: Sequence[Floats], small: Sequence[Floats], colour: Floats) -> Screen:
+    """The screen of this colour. Raises DataError where a surface of such a colour, texture or noise is none."""
     noise = max(_noise(frame, colour) for frame in chosen)
+    _refuse_what_is_no_screen(colour, noise, _surface(small, colour))
     r, g, b = (float(c) * 255 for c in colour)
-    _refuse_what_is_no_screen(colour, noise)
     return Screen(colour=(r, g, b), noise=noise)
+
+
+def _hidden_screens(
+    chosen: Sequence[Floats], small: Sequence[Floats], borders: Floats, everything: Floats
+) -> list[Screen]:
+    """What may be the screen behind a subject that fills the frame: little of it is seen, but that beyond doubt.
+
+    Of a chart of many colours each is as flat and as sharply bounded as a screen.
+    """
+    found = []
+    for hue in _hues(borders):
+        if _share(borders, everything, hue) * ON_BORDER < HIDDEN_BORDER:
+            continue
+        colour = _mean_colour(everything, hue)
+        seen = _surface(small, colour)
+        is_sure = seen.texture <= HIDDEN_TEXTURE and seen.drift <= HIDDEN_DRIFT and seen.rim >= HIDDEN_RIM
+        if is_sure and float(chroma_length(colour)) >= HIDDEN_CHROMA:
+            with suppress(DataError):
+                found.append(_judged(chosen, small, colour))
+    return found
 
 
 def evenly(frames: Sequence[Floats], most: int) -> list[Floats]:
@@ -89,6 +131,12 @@ def shrunk(picture: Floats, long_side: int) -> Floats:
         return picture
     size = size_within(picture.shape, long_side)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def unaveraged(picture: Floats, long_side: int) -> Floats:
+    """Some of the picture's pixels, unchanged: averages would have less noise than the picture that is keyed."""
+    step = -(-max(picture.shape[:2]) // long_side)
+    return np.ascontiguousarray(picture[::step, ::step])
 
 
 def screen_pixels(picture: Floats, colour: Floats) -> NDArray[np.bool_]:
@@ -115,7 +163,23 @@ def chroma_length(colour: Floats) -> Floats:
     return np.asarray(np.sqrt(dot(chroma, chroma)), np.float32)
 
 
-def _refuse_what_is_no_screen(colour: Floats, noise: float) -> None:
+def deviation(picture: Floats, colour: Floats) -> tuple[Floats, Floats]:
+    """How far pixels (..., 3) stray from a multiple of the screen's colour, 1 as far as the screen's own may; and which
+    multiple it is, their light. Both (...).
+    """
+    light = dot(picture, colour) / np.maximum(dot(colour, colour), np.float32(BLACK))
+    stray = np.abs(picture - light[..., None] * colour).max(axis=-1)
+    reach = STRAY * chroma_length(colour) * np.minimum(1, light + DARKEST)
+    away = np.where(light > DARKEST, stray / np.maximum(reach, np.float32(BLACK)), np.inf)
+    return np.asarray(away, np.float32), np.asarray(light, np.float32)
+
+
+def _surface(small: Sequence[Floats], colour: Floats) -> Surface:
+    deviations, lights = zip(*(deviation(frame, colour) for frame in small), strict=True)
+    return surface(deviations, lights)
+
+
+def _refuse_what_is_no_screen(colour: Floats, noise: float, found: Surface) -> None:
     r, g, b = (round(float(c) * 255) for c in colour)
     hue, saturation = (float(v[0]) for v in _hue_and_saturation(colour[None]))
     if float(chroma_length(colour)) < CHROMA:
@@ -124,6 +188,12 @@ def _refuse_what_is_no_screen(colour: Floats, noise: float) -> None:
         raise DataError("no_screen", f"the background is ({r}, {g}, {b}), a colour that skin and wood have too")
     if SKY[0] < hue < SKY[1] and saturation < SKY[2]:
         raise DataError("no_screen", f"the background is ({r}, {g}, {b}), as pale as a sky: no blue screen")
+    if WATER[0] < hue < WATER[1] and found.drift > WATER[2]:
+        raise DataError("no_screen", f"the background, about ({r}, {g}, {b}), changes its hue as a sky or water does")
+    if found.texture > ROUGH:
+        raise DataError(
+            "no_screen", f"the background's light varies by {found.texture:.0%} from place to place: no screen"
+        )
     if noise > TEXTURE:
         raise DataError("no_screen", f"the background has texture (σ = {noise:.0f} levels), which screens have not")
 
@@ -159,6 +229,19 @@ def _commonest_hue(pixels: Floats) -> float:
     reach = round(HUE_REACH * HUE_BINS / 360)
     near = sum(np.roll(count, shift) * (1 - FAR_HUE * abs(shift) / reach) for shift in range(-reach, reach + 1))
     return (float(np.argmax(near)) + 0.5) * 360 / HUE_BINS
+
+
+def _hues(pixels: Floats) -> Iterator[float]:
+    """Hues in the order of how many saturated pixels lie around them, each away from all before."""
+    hue, saturation = _hue_and_saturation(pixels)
+    saturated = saturation > SATURATED
+    hue = hue[saturated]
+    while len(hue) >= HIDDEN_BORDER * len(pixels):
+        centre = _commonest_hue(pixels[saturated])
+        yield centre
+        near = np.abs((hue - centre + 180) % 360 - 180) <= HUE_REACH
+        saturated[np.flatnonzero(saturated)[near]] = False
+        hue = hue[~near]
 
 
 def _of_hue(pixels: Floats, hue: float) -> NDArray[np.bool_]:

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from factory.errors import DataError
-from factory.greenscreen.compositing import as_levels
-from factory.greenscreen.keyer.clean_plate import Picture16, plate_at
-from factory.greenscreen.keyer.frame import key_frame
+from factory.greenscreen.keyer.clean_plate import Picture16
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
-from factory.sample import EDITED, Origin, Request, Sample
+from factory.sample import Request, Sample
 from factory.shards.keys import shard_digits
 from factory.sources.clips.colour import Floats
 from factory.sources.clips.probe import ClipProbe, unpacked, upright_rgb
@@ -27,8 +25,8 @@ from factory.sources.clips.reader import (
     one_ahead,
 )
 from factory.sources.entry import Row
-from factory.sources.files.framing import cut_sides
-from factory.sources.files.on_screen import FramingSettings, painted
+from factory.sources.files.keying import keyed, origin_of
+from factory.sources.files.on_screen import FramingSettings
 
 
 def clip_row(path: str, probe: ClipProbe, *, licence: str = "", attribution: str = "") -> Row:
@@ -93,13 +91,16 @@ class Clips:
         clips: Sequence[Mapping[str, Any]],
         settings: KeyerSettings,
         framing: FramingSettings,
+        *,
         source: str = "clips",
+        painted_by: str = "",
     ) -> None:
-        """clips: the rows of `clip_row`.  source: what the folder goes by in every sample."""
+        """clips: the rows of `clip_row`.  source: what the folder goes by in every sample.  painted_by: a model."""
         self._clips = [dict(clip) for clip in clips]
         self._settings = settings
         self._framing = framing
         self._source = source
+        self._painted_by = painted_by
         self._reader = ClipReader(folder)
         self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._plate: tuple[int, Picture16] | None = None  # of the clip in work
@@ -125,27 +126,19 @@ class Clips:
             return picture
         item = request.item
         clip = self._clips[item["clip"]]
-        screen = Screen(colour=tuple(clip["screen"]), noise=clip["noise"])
-        plate = plate_at(self._plate_of(item["clip"]), *picture.shape[:2])
+        colours = str(colours_in(clip))
         try:
-            a, f = key_frame(picture, plate, screen, self._settings, halved=chroma_halved(clip))
-            alpha, foreground = (as_levels(x) for x in (a, f))
-            if not alpha.any():
-                return DataError("empty", "the frame shows nothing but its screen")
-            origin = Origin(
-                kind="keyed",
-                class_name=item["class_name"],
-                caption=item["caption"],
-                source=self._source,
-                item=item["path"],
-                colour=str(colours_in(clip)),
-                licence=clip["licence"],
-                attribution=clip["attribution"],
-                foreground="unmixed",
-                digital_source_type=EDITED,
+            return keyed(
+                request,
+                origin_of(item, clip, self._source, painted_by=self._painted_by, colour=colours),
+                picture,
+                self._plate_of(item["clip"]),
+                Screen(colour=tuple(clip["screen"]), noise=clip["noise"]),
+                settings=self._settings,
+                framing=self._framing,
+                halved=chroma_halved(clip),
+                pose=pose_of(clip["sha256"], request.key),
             )
-            pose = pose_of(clip["sha256"], request.key)
-            return painted(request, origin, foreground, alpha, self._framing, flush=cut_sides(alpha), pose=pose)
         except DataError as fault:
             return fault
 

@@ -16,7 +16,7 @@ import numpy as np
 from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError, UsageError
 from factory.greenscreen.keyer.clean_plate import Picture16, clean_plate
-from factory.greenscreen.keyer.screen import Screen, find_screen
+from factory.greenscreen.keyer.screen import Screen, find_screen, unaveraged
 from factory.pictures.folder import files_below
 from factory.sources.clips.colour import Colours, Floats, colours_of, to_rgb, upright
 from factory.sources.clips.settings import ClipSettings
@@ -245,12 +245,9 @@ def _spread(video: VideoFile, probe: ClipProbe) -> Iterator["VideoFrame"]:
 
 
 def _look(frame: "VideoFrame", probe: ClipProbe) -> Floats:
-    """Some of the frame's pixels, unchanged: an average would have less noise than the frames that are keyed."""
     if any(component.is_alpha for component in frame.format.components) and _is_see_through(frame):
         raise _has_alpha()
-    picture = upright_rgb(frame, probe.geometry, probe.colours)
-    step = -(-max(picture.shape) // LONG_SIDE)
-    return np.ascontiguousarray(picture[::step, ::step])
+    return unaveraged(upright_rgb(frame, probe.geometry, probe.colours), LONG_SIDE)
 
 
 def _has_alpha() -> DataError:

@@ -1,5 +1,6 @@
 """Green-screen clips in a recipe: which frames, of which clips, keyed how."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ from factory.errors import UsageError
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.sample import Source
 from factory.settings import settings
-from factory.sources.captioning.names import with_article
+from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.clips.planning import plan_clips
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
@@ -28,7 +29,9 @@ class VideosEntry(FiniteEntry):
     include: Annotated[tuple[str, ...], Field(min_length=1)] = ("**/*",)
     select: ClipSettings = ClipSettings()  # which frames, and how their colours are read
     validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the clips
-    class_name: str = "person"
+    class_name: str = "person"  # "" takes the names of files, or of their folders
+    caption_from: Literal["file", "folder"] = "file"
+    painted_by: str = ""  # the video model that made the clips; "" for what a camera saw
     keyer: KeyerSettings = KeyerSettings()
     licence: str = ""
     attribution: str = ""
@@ -36,12 +39,20 @@ class VideosEntry(FiniteEntry):
 
 def plan(planning: Planning, name: str, entry: VideosEntry) -> None:
     """Clips are looked at whole, on workers; a split takes whole clips, never some of a clip's frames."""
-    from factory.sources.clips.keyed import clip_row, frame_rows  # noqa: PLC0415
-    from factory.sources.clips.probe import SUFFIXES, assign_split, list_clips, look_at_clips  # noqa: PLC0415
+    from factory.sources.clips.probe import SUFFIXES, list_clips  # noqa: PLC0415
 
     files = list_clips(entry.path, entry.include)
     if not files:
         raise UsageError(f"{entry.path} holds no clip that matches {', '.join(entry.include)}: mend `include`.")
+    plan_files(planning, name, entry, files)
+    note_passed_over(planning.draft, name, entry, SUFFIXES, included(entry.include))
+
+
+def plan_files(planning: Planning, name: str, entry: VideosEntry, files: Sequence[str]) -> None:
+    """The same for these clips of the entry's folder."""
+    from factory.sources.clips.keyed import clip_row, frame_rows  # noqa: PLC0415
+    from factory.sources.clips.probe import assign_split, look_at_clips  # noqa: PLC0415
+
     probes = look_at_clips(planning.surveyor, entry.path, files, entry.select)
     clips = [
         clip_row(path, probe, licence=entry.licence, attribution=entry.attribution)
@@ -56,11 +67,13 @@ def plan(planning: Planning, name: str, entry: VideosEntry) -> None:
     stretches: dict[str, list[list[Row]]] = {"train": [], "validation": []}
     for number, (path, probe) in enumerate(zip(files, probes, strict=True)):
         split = "validation" if path in held_out else "train"
-        stretches[split] += frame_rows(number, path, probe, entry.class_name, with_article(entry.class_name))
+        class_name = entry.class_name or name_from_path(entry.path.resolve().name, path, entry.caption_from)
+        stretches[split] += frame_rows(number, path, probe, class_name, with_article(class_name))
     framing = FramingSettings(size=planning.size, key=planning.key)
     source = {"type": entry.type, "settings": asdict(framing), "keyer": asdict(entry.keyer), "name": entry.name}
+    if entry.painted_by:  # not in the plans of earlier sets
+        source["painted_by"] = entry.painted_by
     plan_clips(planning, name, entry, source, clips=clips, stretches=stretches, title=entry.name, called=entry.name)
-    note_passed_over(planning.draft, name, entry, SUFFIXES, included(entry.include))
 
 
 def open_source(planned: PlannedSource) -> Source:
@@ -69,7 +82,9 @@ def open_source(planned: PlannedSource) -> Source:
 
     own = planned.settings
     keyer, framing = settings(KeyerSettings, own["keyer"]), settings(FramingSettings, own["settings"])
-    return Clips(planned.folder, planned.rows("clips"), keyer, framing, own["name"])
+    return Clips(
+        planned.folder, planned.rows("clips"), keyer, framing, source=own["name"], painted_by=own.get("painted_by", "")
+    )
 
 
 KIND = SourceKind(VideosEntry, plan, {"videos": open_source})

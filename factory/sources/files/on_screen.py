@@ -1,4 +1,7 @@
-"""An object and its matte, set into a square on a screen of one pure colour: the last step of every such source."""
+"""An object and its matte on a screen of one pure colour, the last step of every such source.
+
+It is set into a square, or stays where its picture shows it.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -6,7 +9,7 @@ from numpy.random import default_rng
 
 from factory.equation import constant_plate
 from factory.errors import UsageError
-from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.greenscreen.colours import KEY_COLOURS, KeyChoice, nearest_key
 from factory.greenscreen.compositing import paint_on_screen
 from factory.sample import Matte, Origin, Picture, Request, Sample
 from factory.sources.files.framing import Sides, framed, mirrored, moved_within
@@ -16,21 +19,23 @@ from factory.sources.files.framing import Sides, framed, mirrored, moved_within
 class FramingSettings:
     """How objects are framed. Part of the plan.
 
+    size: pixels of the square; 0 leaves the object as and where its picture shows it, at the picture's own size.
+    key: the pure screen's colour, or the one nearest to the screen that the object was filmed before.
     margin: smallest and largest share of the frame left free beside the object's longer side, drawn per sample.
     wander: 0 keeps objects centred, 1 lets them go as far as the smallest margin.
     flip: probability of a mirrored object.
     """
 
     size: int = 128
-    key: KeyName = "green"
+    key: KeyChoice = "green"
     margin: tuple[float, float] = (0.05, 0.14)
     wander: float = 0.6
     flip: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse what no plan should hold."""
-        if self.size < 16 or self.size > 4096:
-            raise UsageError(f"size is {self.size}: choose 16 to 4096 pixels")
+        if self.size != 0 and not 16 <= self.size <= 4096:
+            raise UsageError(f"size is {self.size}: choose 16 to 4096 pixels, or 0 for each picture's own size")
         if not 0 <= self.margin[0] <= self.margin[1] < 0.5:
             raise UsageError(f"margin is {self.margin}: give two shares of the frame, rising, from 0 to below 0.5")
 
@@ -44,24 +49,21 @@ def painted(
     *,
     flush: Sides = frozenset(),
     pose: int | None = None,
+    filmed: tuple[float, float, float] = KEY_COLOURS["green"],
 ) -> Sample:
-    """The object in a square on the pure key colour: margin, position and mirroring drawn from a seed.
+    """The object on the pure key colour, in a square: margin, position and mirroring drawn from a seed.
 
     foreground: (H, W, 3) straight colour; alpha: (H, W), not empty.  origin: its key_rgb is set here.
     flush: the sides by which the source picture cuts the object (`framing.cut_sides(alpha)` for photographs and
     frames; none for cut-outs). The object stays flush with the same side of the square, so that no cut edge floats in
     the air.  Raises DataError("cut") where that cannot be (see `framing.framed`).
     pose: the seed; the request's own where it is None.
+    filmed: the screen (8-bit levels) that it was keyed from, for the key colour nearest to it.
     """
-    random = default_rng(request.seed if pose is None else pose)
-    margin, flip = random.uniform(*framing.margin), random.random() < framing.flip
-    across, down = (float(way) for way in random.uniform(-1, 1, 2) * framing.wander)
-    if flip:
-        foreground, alpha, flush = foreground[:, ::-1], alpha[:, ::-1], mirrored(flush)
-    foreground, alpha = framed(foreground, alpha, framing.size, margin, flush)
-    across, down = across * flush.isdisjoint({"left", "right"}), down * flush.isdisjoint({"top", "bottom"})
-    foreground, alpha = moved_within(foreground, alpha, across, down, framing.margin[0])
-    screen = KEY_COLOURS[framing.key]
+    if framing.size:
+        seed = request.seed if pose is None else pose
+        foreground, alpha = _posed(foreground, alpha, framing, flush, seed)
+    screen = KEY_COLOURS[nearest_key(filmed) if framing.key == "nearest" else framing.key]
     return Sample(
         request=request,
         origin=replace(origin, key_rgb=screen),
@@ -70,3 +72,17 @@ def painted(
         foreground=foreground,
         plate=constant_plate(screen),
     )
+
+
+def _posed(
+    foreground: Picture, alpha: Matte, framing: FramingSettings, flush: Sides, seed: int
+) -> tuple[Picture, Matte]:
+    """The object in its square."""
+    random = default_rng(seed)
+    margin, flip = random.uniform(*framing.margin), random.random() < framing.flip
+    across, down = (float(way) for way in random.uniform(-1, 1, 2) * framing.wander)
+    if flip:
+        foreground, alpha, flush = foreground[:, ::-1], alpha[:, ::-1], mirrored(flush)
+    foreground, alpha = framed(foreground, alpha, framing.size, margin, flush)
+    across, down = across * flush.isdisjoint({"left", "right"}), down * flush.isdisjoint({"top", "bottom"})
+    return moved_within(foreground, alpha, across, down, framing.margin[0])

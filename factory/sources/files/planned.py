@@ -1,13 +1,14 @@
 """Input files: hashed for a plan, read only while they are those that were planned."""
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wcmatch import glob
 
 from factory.engine.survey import Answer, Item, Surveyor
-from factory.errors import InputChanged, MachineError, UsageError
+from factory.errors import DataError, InputChanged, MachineError, UsageError
 
 ABSENT = -1, ""
 FEW = 10_000  # files that are hashed without help: it takes seconds
@@ -22,6 +23,11 @@ def matches(path: str, pattern: str) -> bool:
     flags = glob.GLOBSTAR | glob.DOTGLOB | glob.CASE
     whole = pattern.replace("\\", "\\\\")
     return glob.globmatch(path, whole, flags=flags) or (whole.endswith("/**") and matches(path, pattern[: -len("/**")]))
+
+
+def exactly(name: str) -> str:
+    """The pattern that covers this path alone."""
+    return re.sub(r"[*?[]", r"[\g<0>]", name)
 
 
 def included(patterns: Sequence[str]) -> Callable[[str], bool]:
@@ -50,6 +56,27 @@ def _hash(path: str) -> Answer:
 def no_hash(path: str) -> Answer:
     """What a surveyor gets for a file over which the process that read it died."""
     raise MachineError(f"{path} {CRASH[1]}: is its disk sound?")
+
+
+def first_look(path: Path, probe: Callable[[bytes], tuple[int, int, DataError | None]]) -> Answer:
+    """What a plan freezes of a picture: size (bytes), sha256, width, height, and error_kind and error ("" where there
+    is nothing wrong). Decodes no pixels.
+
+    probe: the file's bytes → width and height (−1 where unknown), and what is wrong with it.
+    """
+    try:
+        data = path.read_bytes()
+    except PermissionError:
+        raise UsageError(f"{path} may not be read: change its permissions or take it out of the folder") from None
+    width, height, error = probe(data)
+    return {
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "width": width,
+        "height": height,
+        "error_kind": error.kind if error else "",
+        "error": str(error) if error else "",
+    }
 
 
 def digest(path: Path) -> tuple[int, str]:

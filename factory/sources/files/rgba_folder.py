@@ -1,6 +1,5 @@
 """Folders of pictures with an alpha channel: entry, planner and reader of the source."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from factory.sample import Matte, Origin, Picture, Request, Sample
 from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
+from factory.sources.files import planned
 from factory.sources.files.on_screen import FramingSettings, painted
 from factory.sources.files.planned import FEW, included, item_of, no_hash, read_as_planned
 from factory.sources.files.planning import note_passed_over, plan_pictures
@@ -67,9 +67,9 @@ def plan(planning: Planning, name: str, entry: RgbaFolderEntry) -> None:
     note_passed_over(planning.draft, name, entry, SUFFIXES, included(entry.include))
 
 
-def open_source(planned: PlannedSource) -> "RgbaFolder":
+def open_source(source: PlannedSource) -> "RgbaFolder":
     """The source in a worker."""
-    return RgbaFolder(planned.folder, settings(RgbaSettings, planned.settings["settings"]))
+    return RgbaFolder(source.folder, settings(RgbaSettings, source.settings["settings"]))
 
 
 KIND = SourceKind(RgbaFolderEntry, plan, {"rgba_folder": open_source})
@@ -86,22 +86,8 @@ def _cutout(path: str) -> Answer:
 
 
 def first_look(path: Path) -> Row:
-    """What a plan freezes of a file: size (bytes), sha256, width, height, and error_kind and error ("" where there is
-    nothing wrong). Decodes no pixels.
-    """
-    try:
-        data = path.read_bytes()
-    except PermissionError:
-        raise UsageError(f"{path} may not be read: change its permissions or take it out of the folder") from None
-    width, height, error = probe(data)
-    return Row(
-        size=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        width=width,
-        height=height,
-        error_kind=error.kind if error else "",
-        error=str(error) if error else "",
-    )
+    """As `planned.first_look` sees a cut-out."""
+    return planned.first_look(path, probe)
 
 
 def list_items(

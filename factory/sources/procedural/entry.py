@@ -27,7 +27,8 @@ def plan(planning: Planning, name: str, entry: ProceduralEntry) -> None:
     from factory.sources.procedural.render import CLASSES  # noqa: PLC0415
     from factory.sources.procedural.source import ProceduralSettings  # noqa: PLC0415
 
-    own = ProceduralSettings(size=planning.size, key=planning.key, classes=entry.classes or CLASSES)
+    key = "green" if planning.key == "nearest" else planning.key  # nothing was filmed before a screen
+    own = ProceduralSettings(size=planning.size, key=key, classes=entry.classes or CLASSES)
     planning.draft.settings["sources"][name] = {"type": entry.type, "settings": asdict(own)}
     planning.draft.census[name] = {"title": "drawn objects"}
     for split, slots in (("train", entry.n), ("validation", entry.validation)):

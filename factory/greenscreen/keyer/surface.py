@@ -1,0 +1,65 @@
+"""What tells a screen from a sky, a sea, leaves and hair: it is flat, of one colour in any light, and has a rim."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.greenscreen.morphology import square
+
+Floats = NDArray[np.float32]
+
+INSIDE = 2  # pixels from the rim at which a surface is looked at
+FINE, COARSE = 1.0, 5.0  # σ in pixels between which texture lies: finer is noise, coarser is light
+MOST_OF_IT = 0.8  # of a surface, which must keep to its colour
+RIM = 3  # pixels within which colours have changed from the screen's to an object's
+FAR = 4.0  # deviation beyond which a colour is simply another one
+ENOUGH = 64  # pixels from which a surface can be judged
+LEAST = 1e-3  # weight that only keeps an empty place from being divided by 0
+
+
+class Surface(NamedTuple):
+    """What is seen of a surface in one colour, at about 320 pixels of the picture's long side.
+
+    texture: how light changes within a few pixels, the median, as a share of the light.
+    drift: deviation from the colour, whatever the light, that most of it keeps to; 1 is the most a screen's pixel may.
+    rim: by how much the deviation rises within a few pixels at its edge, the median.
+    """
+
+    texture: float
+    drift: float
+    rim: float
+
+
+def surface(deviation: Sequence[Floats], light: Sequence[Floats]) -> Surface:
+    """The surface that the pixels of deviation ≤ 1 are, in one picture or over the frames of a clip: the medians.
+
+    deviation, light: (H, W) of each frame, see `screen.deviation`. Frames that show too little of it have no say.
+    """
+    seen = [found for pair in zip(deviation, light, strict=True) if (found := _in_frame(*pair)) is not None]
+    return Surface(*(float(np.median(values)) for values in zip(*seen, strict=True))) if seen else Surface(0, 0, 0)
+
+
+def _in_frame(deviation: Floats, light: Floats) -> Surface | None:
+    on_it = (deviation <= 1).astype(np.uint8)
+    inside = cv2.erode(on_it, square(INSIDE), borderValue=1) > 0
+    if np.count_nonzero(inside) < ENOUGH:
+        return None
+    texture = np.abs(_smoothed(light, inside, FINE) - _smoothed(light, inside, COARSE))[inside]
+    edge = (on_it > 0) & (cv2.erode(on_it, square(1), borderValue=1) == 0)
+    bounded = np.minimum(deviation, FAR)
+    rise = cv2.dilate(bounded, square(RIM)) - cv2.erode(bounded, square(RIM))
+    return Surface(
+        texture=float(np.median(texture)),
+        drift=float(np.quantile(deviation[inside], MOST_OF_IT)),
+        rim=float(np.median(rise[edge])) if edge.any() else FAR,
+    )
+
+
+def _smoothed(light: Floats, inside: NDArray[np.bool_], sigma: float) -> Floats:
+    """Light averaged over what lies inside."""
+    weight = inside.astype(np.float32)
+    mass = cv2.GaussianBlur(weight, (0, 0), sigma)
+    return np.asarray(cv2.GaussianBlur(light * weight, (0, 0), sigma) / np.maximum(mass, LEAST), np.float32)

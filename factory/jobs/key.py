@@ -1,0 +1,135 @@
+"""Pictures and clips before a screen of any colour → the same on a pure screen, with mattes: the job `key`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from factory.engine.draft import Draft
+from factory.engine.line import Line
+from factory.engine.plan import Plan
+from factory.engine.survey import Memory, Surveyor
+from factory.errors import UsageError
+from factory.greenscreen.colours import KeyChoice
+from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.jobs.base import Job, NewSet
+from factory.jobs.line import matting_line
+from factory.jobs.planned_sources import opened
+from factory.pictures.folder import files_below
+from factory.pictures.picture import SUFFIXES
+from factory.quality.gates import GateSettings, check_limits
+from factory.quality.scores import ScoreSettings
+from factory.settings import Place
+from factory.sources.clips import videos
+from factory.sources.clips.settings import ClipSettings
+from factory.sources.entry import Planning
+from factory.sources.files import stills
+from factory.sources.files.benchmark_images import load_hashes
+from factory.sources.files.planned import exactly, included
+from factory.sources.files.planning import note_passed_over
+
+# Pictures stay whole and where they were taken, so an object may fill them and lie along their border; and somebody who
+# has a sequence keyed wants each of its frames.
+GATES = GateSettings(coverage_max=0.98, flush_max=None, duplicate_distance=-1)
+FRAMES = ClipSettings(every=1, keyed_at=0)
+
+
+def _over(own: Any, value: Any) -> Any:
+    """A recipe's group laid over the job's own defaults."""
+    return asdict(own) | dict(value) if isinstance(value, Mapping) else value
+
+
+def _framed_or_own(size: int) -> int:
+    if size != 0 and not 16 <= size <= 4096:
+        raise ValueError(f"it is {size}: choose 16 to 4096 pixels, or 0 for each picture's own size")
+    return size
+
+
+class KeyRecipe(NewSet):
+    """Stills and clips before a screen."""
+
+    job: Literal["key"] = "key"
+    pictures: Place  # a file, or a folder of stills and clips at any depth
+    include: Annotated[tuple[str, ...], Field(min_length=1)] = ("**/*",)  # glob patterns below the folder
+    size: Annotated[int, AfterValidator(_framed_or_own)] = (
+        0  # 0: each picture's own; else framed in squares of so many pixels
+    )
+    key: KeyChoice = "nearest"  # the pure screen's colour: the one nearest to the picture's own screen
+    select: Annotated[ClipSettings, BeforeValidator(partial(_over, FRAMES))] = FRAMES
+    class_name: str = ""  # of all; "" takes the names of files, or of their folders
+    caption_from: Literal["file", "folder"] = "file"
+    keyer: KeyerSettings = KeyerSettings()
+    name: str = ""  # what it goes by in every sample; "" is the folder's name
+    painted_by: str = ""  # the model that made the pictures; "" for what a camera saw
+    licence: str = ""
+    attribution: str = ""
+    allowed_failures: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of pictures with bad data that is no failure
+    gates: Annotated[GateSettings, BeforeValidator(partial(_over, GATES))] = GATES
+
+
+def plan(recipe: KeyRecipe, memory: Memory) -> Draft:
+    """Stills and clips are two sources of one folder. Raises UsageError where there is neither."""
+    from factory.sources.clips.probe import SUFFIXES as OF_CLIPS  # noqa: PLC0415  (loads a decoder)
+
+    check_limits(recipe.gates)
+    folder, include = _folder_of(recipe)
+    draft = Draft(keep_rejected=recipe.keep_rejected)
+    draft.settings = {
+        "size": recipe.size,
+        "sources": {},
+        "excluded": {},
+        "scores": asdict(ScoreSettings()),
+        "gates": asdict(recipe.gates),
+        "marking": asdict(recipe.marking),
+    }
+    planning = Planning(
+        size=recipe.size,
+        key=recipe.key,
+        seed=recipe.seed,
+        shard_size=recipe.shard_size,
+        max_attempts=recipe.max_attempts,
+        surveyor=Surveyor(recipe.executor, recipe.workers, memory),
+        draft=draft,
+        kept_out=load_hashes(()),
+    )
+    name = recipe.name or folder.resolve().name
+    shared = recipe.model_dump(
+        include={"class_name", "caption_from", "keyer", "painted_by", "licence", "attribution", "allowed_failures"}
+    )
+    shared |= {"path": folder, "include": include, "name": name}
+    pictures = stills.list_stills(folder, include)
+    clips = sorted(filter(included(include), files_below(folder, OF_CLIPS)))
+    if not pictures and not clips:
+        kinds = " ".join(sorted({*SUFFIXES, *OF_CLIPS}))
+        raise UsageError(f"{recipe.pictures} holds no picture and no clip ({kinds}): name another, or mend `include`.")
+    if pictures:
+        entry = stills.StillsEntry(**shared, keyed_at=recipe.select.keyed_at)
+        stills.plan_files(planning, "stills", entry, pictures)
+    if clips:
+        videos.plan_files(planning, "videos", videos.VideosEntry(**shared, select=recipe.select), clips)
+    first = "stills" if pictures else "videos"
+    note_passed_over(draft, first, stills.StillsEntry(**shared), {*SUFFIXES, *OF_CLIPS}, included(include))
+    return draft
+
+
+def _folder_of(recipe: KeyRecipe) -> tuple[Path, tuple[str, ...]]:
+    """Where the pictures lie, and the patterns of those that are meant. Raises UsageError."""
+    pictures = recipe.pictures
+    if pictures.is_file():
+        return pictures.parent, (exactly(pictures.name),)
+    if not pictures.is_dir():
+        raise UsageError(f"{pictures} does not exist: name a picture, a clip, or a folder of them.")
+    if recipe.out.resolve().is_relative_to(pictures.resolve()):
+        raise UsageError(f"--out {recipe.out} lies in {pictures}, which is keyed: give a folder outside of it.")
+    return pictures, recipe.include
+
+
+def line(plan: Plan, root: Path) -> Line:
+    """Keyed, scored, gated."""
+    return matting_line(plan, opened(plan, root))
+
+
+JOB = Job(KeyRecipe, plan, line)
