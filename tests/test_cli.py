@@ -24,7 +24,7 @@ from factory.review.verify import verify_set
 from factory.shards.layout import Layout
 
 COMMANDS = (
-    *("generate", "build-green100k", "refine", "filter", "run", "train", "plan", "status", "show", "verify"),
+    *("generate", "build-green100k", "key", "refine", "filter", "run", "train", "plan", "status", "show", "verify"),
     *("report", "export", "doctor", "evaluate", "greenbench", "identify", "hash-images"),
 )
 COMMON = {
@@ -91,7 +91,7 @@ def test_help_lists_every_command_and_begins_with_what_to_type_first(run: Run) -
     assert "factory generate" in out
 
 
-@pytest.mark.parametrize("command", ["generate", "build-green100k", "refine", "filter", "run", "plan"])
+@pytest.mark.parametrize("command", ["generate", "build-green100k", "key", "refine", "filter", "run", "plan"])
 def test_every_run_has_the_common_flags(command: str) -> None:
     from typer.main import get_group
 
@@ -112,7 +112,7 @@ def test_help_has_a_default_for_every_flag_and_it_is_the_recipes() -> None:
     known = {name: field.default for name, field in GenerateRecipe.model_fields.items()}
     known |= asdict(SamplerSettings()) | asdict(GateSettings())
     compared = set()
-    for command in ("generate", "build-green100k", "refine", "filter", "run", "plan"):
+    for command in ("generate", "build-green100k", "key", "refine", "filter", "run", "plan"):
         for flag in get_group(app).commands[command].params:
             if flag.param_type_name != "option" or flag.is_flag or flag.name == "assignments":
                 continue

@@ -164,7 +164,7 @@ def test_a_clean_plate_shows_the_screen_that_its_picture_hides(tmp_path: Path) -
     put(shoot / "of another shape.plate.png", coded(np.full((60, 96, 3), GREEN, np.uint8)))
     put(shoot / "broken.png", coded(covered))
     put(shoot / "broken.plate.png", b"")
-    keyed(shoot, tmp_path / "set")
+    keyed(shoot, tmp_path / "set", "--set", "gates.flush_max=null")
     assert fates(tmp_path / "set") == {
         "alone.png": "no_screen",
         "broken.png": "plate",

@@ -31,9 +31,9 @@ from factory.sources.files.benchmark_images import load_hashes
 from factory.sources.files.planned import exactly, included
 from factory.sources.files.planning import note_passed_over
 
-# Pictures stay whole and where they were taken, so an object may fill them and lie along their border; and somebody who
-# has a sequence keyed wants each of its frames.
-GATES = GateSettings(coverage_max=0.98, flush_max=None, duplicate_distance=-1)
+# Pictures stay whole and where they were taken, so an object may fill them and lie along most of their border: not all,
+# for then it is the room about a screen. And somebody who has a sequence keyed wants each of its frames.
+GATES = GateSettings(coverage_max=0.98, flush_max=0.94, duplicate_distance=-1)
 FRAMES = ClipSettings(every=1, keyed_at=0)
 
 

@@ -101,7 +101,7 @@ def _responsible(contents: Contents) -> dict[str, Any]:
     kinds = {kind for kind, _, _ in contents.origins}
     ways = {
         "generated": ("Software", f"{contents.generated:,} pictures were painted by a diffusion model"),
-        "keyed": ("Video", "footage before a screen was keyed"),
+        "keyed": ("Video", "pictures or footage before a screen were keyed"),
         "composited": ("Existing datasets", "foregrounds with a known alpha were set on a screen"),
     }
     told = [ways[kind] for kind in ways if kind in kinds]
