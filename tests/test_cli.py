@@ -107,21 +107,35 @@ def test_help_has_a_default_for_every_flag_and_it_is_the_recipes() -> None:
 
     from factory.diffusion.sample.settings import SamplerSettings
     from factory.jobs.generate import GenerateRecipe
+    from factory.jobs.key import KeyRecipe
     from factory.quality.gates import GateSettings
 
-    known = {name: field.default for name, field in GenerateRecipe.model_fields.items()}
-    known |= asdict(SamplerSettings()) | asdict(GateSettings())
+    generated = {name: field.default for name, field in GenerateRecipe.model_fields.items()}
+    generated |= asdict(SamplerSettings()) | asdict(GateSettings())
+    keyed = {name: field.default for name, field in KeyRecipe.model_fields.items()}
     compared = set()
     for command in ("generate", "build-green100k", "key", "refine", "filter", "run", "plan"):
+        known = keyed if command == "key" else generated
         for flag in get_group(app).commands[command].params:
             if flag.param_type_name != "option" or flag.is_flag or flag.name == "assignments":
                 continue
             assert isinstance(flag.show_default, str), f"{command} --{flag.name}"
             shown = flag.show_default.rpartition("else ")[2]
-            if flag.name in known and known[flag.name] != "" and flag.name not in {"out", "negative_prompt"}:
+            if flag.name in known and known[flag.name] != "" and flag.name not in {"out", "negative_prompt", "include"}:
                 assert shown == str(known[flag.name]), f"{command} --{flag.name}"
                 compared.add(flag.name)
-    assert compared >= {"n", "seed", "shard_size", "steps", "guidance", "gsg_max", "coverage_min", "executor"}
+    assert compared >= {
+        "n",
+        "seed",
+        "shard_size",
+        "steps",
+        "guidance",
+        "gsg_max",
+        "coverage_min",
+        "executor",
+        "key",
+        "size",
+    }
 
 
 def test_the_common_flags_reach_the_recipe(run: Run, tmp_path: Path) -> None:
