@@ -76,6 +76,39 @@ def test_patches_keep_their_levels(tmp_path: Path, name: str, traits: dict[str, 
     assert worst_patch(to_rgb(frame, colours), chart()) <= WITHIN
 
 
+def on_screen(screen: tuple[int, int, int], height: int) -> Pixels:
+    """A red box before a screen."""
+    picture = np.full((height, 160, 3), screen, np.uint8)
+    picture[height // 4 : height // 2, 50:110] = (180, 60, 50)
+    return picture
+
+
+@pytest.mark.parametrize("screen", [(0, 255, 0), (0, 0, 255), (255, 0, 255), (255, 255, 0)])
+@pytest.mark.parametrize(("height", "coded", "rule"), [(720, "bt601", "bt709"), (240, "bt709", "bt601")])
+def test_a_screen_that_leaves_the_gamut_tells_the_matrix_of_untagged_video(
+    tmp_path: Path, screen: tuple[int, int, int], height: int, coded: str, rule: str
+) -> None:
+    pictures = [on_screen(screen, height)] * 2
+    probe = probe_clip(encode(tmp_path / "a.mp4", pictures, matrix=coded), ClipSettings(every=1))
+    assert probe.error_kind == ""
+    assert np.abs(np.subtract(probe.screen.colour, screen)).max() < WITHIN
+    assert probe.colours.told(height) == f"{coded} tv assumed: as {rule} its screen would leave the gamut"
+    said = ClipSettings(every=1, matrix="bt709" if rule == "bt709" else "bt601")
+    assert probe_clip(tmp_path / "a.mp4", said).colours.matrix == rule
+
+
+@pytest.mark.parametrize("screen", [(0, 177, 64), (70, 160, 80), (0, 71, 187), (0, 255, 0)])
+@pytest.mark.parametrize(("height", "rule"), [(720, "bt709"), (240, "bt601")])
+def test_any_other_screen_leaves_the_matrix_to_the_rule(
+    tmp_path: Path, screen: tuple[int, int, int], height: int, rule: str
+) -> None:
+    pictures = [on_screen(screen, height)] * 2
+    probe = probe_clip(encode(tmp_path / "a.mp4", pictures, matrix=rule), ClipSettings(every=1))
+    assert probe.colours.told(height) == f"{rule} tv assumed"
+    tagged = probe_clip(encode(tmp_path / "b.mp4", pictures, matrix="bt601", tagged="bt709"), ClipSettings(every=1))
+    assert tagged.colours.told(height) == "bt709 tv"
+
+
 def test_untagged_video_is_709_from_720_lines_on(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", [chart(720, 64)], matrix="bt709")
     frame = first_frame(path)

@@ -1,6 +1,7 @@
 """From a decoded frame's planes to RGB, in float: a keyer must not see a converter's rounding or its chroma blocks."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import cv2
@@ -30,6 +31,8 @@ WIDE_PRIMARIES = 9
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 FULL_RANGE = 2
 HIGH_DEFINITION = 720  # lines from which untagged video is BT.709
+OTHER: dict[Matrix, Matrix] = {"bt709": "bt601", "bt601": "bt709"}  # what an assumed matrix may be instead
+OUTSIDE = 0.02  # of the range by which coding may take a screen out of the gamut: five levels
 REPACKED = {  # what is not planar, and the planar layout with the same samples
     "nv12": "yuv420p",
     "nv21": "yuv420p",
@@ -49,7 +52,7 @@ REPACKED = {  # what is not planar, and the planar layout with the same samples
 class Colours:
     """How a clip's samples stand for colours. Decided once per clip, part of the plan.
 
-    assumed: the stream does not name its matrix, the rule by height did.
+    assumed: the stream does not name its matrix; the rule by height did, or the clip's screen against it.
     siting: where a chroma sample lies among its luma samples.
     halved: whether rows have fewer chroma samples than luma ones, as in 4:2:0 and 4:2:2.
     """
@@ -62,6 +65,16 @@ class Colours:
 
     def __str__(self) -> str:
         return f"{self.matrix} {self.range}" + (" assumed" if self.assumed else "")
+
+    def told(self, height: int) -> str:
+        """For people, with the reason where the matrix was assumed against the rule. height: of the coded frames."""
+        if not self.assumed or self.matrix == _by_height(height):
+            return str(self)
+        return f"{self}: as {_by_height(height)} its screen would leave the gamut"
+
+
+def _by_height(height: int) -> Matrix:
+    return "bt709" if height >= HIGH_DEFINITION else "bt601"
 
 
 def colours_of(frame: "VideoFrame") -> Colours:
@@ -76,7 +89,7 @@ def colours_of(frame: "VideoFrame") -> Colours:
         return Colours(matrix="rgb", range="pc")
     full = frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
     if frame.colorspace in UNTAGGED:
-        matrix: Matrix = "bt709" if frame.height >= HIGH_DEFINITION else "bt601"
+        matrix = _by_height(frame.height)
     elif frame.colorspace in TAGGED:
         matrix = TAGGED[frame.colorspace]
     else:
@@ -98,18 +111,49 @@ def to_rgb(frame: "VideoFrame", colours: Colours) -> Floats:
     """
     if colours.matrix == "rgb":
         return _from_rgb(frame)
-    luma, *chroma = _planes(frame)
-    y = _luma(luma, colours.range)
+    y, *chroma = _samples(frame, colours)
     if not chroma:  # grey
         return np.repeat(np.clip(y, 0, 1)[..., None], 3, axis=2)
-    kr, kb = LUMA_WEIGHTS[colours.matrix]
-    cb, cr = (_full_size(_chroma(plane, colours.range), y.shape, colours.siting) for plane in chroma)
+    rgb = _in_matrix(y, chroma, colours.matrix)
+    return np.clip(rgb, 0, 1, out=rgb)
+
+
+def with_evidence(colours: Colours, frame: "VideoFrame", is_screen: NDArray[np.bool_]) -> Colours:
+    """The same with the other matrix, where it was assumed and only the other keeps the screen's colour in the gamut.
+
+    Whatever a camera or a program wrote was a colour before it was coded, so its own matrix leads back to one. A pure
+    green under the wrong matrix does not come near it: (0, 255, 0) of BT.601 is (−18, 216, −7) in BT.709.
+    is_screen: (H, W) in the frame's own orientation, where it surely shows the screen.
+    """
+    other = OTHER.get(colours.matrix)
+    if not colours.assumed or other is None or not is_screen.any():
+        return colours
+    y, *chroma = (np.median(plane[is_screen], keepdims=True) for plane in _samples(frame, colours))
+    if not chroma:
+        return colours
+    colour = {matrix: _in_matrix(y, chroma, matrix) for matrix in (colours.matrix, other)}
+    beyond = {matrix: float(np.abs(rgb - np.clip(rgb, 0, 1)).max()) for matrix, rgb in colour.items()}
+    leaves = beyond[colours.matrix] > OUTSIDE >= beyond[other]
+    return replace(colours, matrix=other) if leaves else colours
+
+
+def _samples(frame: "VideoFrame", colours: Colours) -> list[Floats]:
+    """Y, Cb and Cr (or Y alone) of each pixel, at luma's size: 0..1 and −0.5..0.5."""
+    luma, *chroma = _planes(frame)
+    y = _luma(luma, colours.range)
+    return [y, *(_full_size(_chroma(plane, colours.range), y.shape, colours.siting) for plane in chroma)]
+
+
+def _in_matrix(y: Floats, chroma: Sequence[Floats], matrix: Matrix) -> Floats:
+    """(..., 3) in 0..1, or beyond where no colour has such samples.  chroma: Cb and Cr."""
+    cb, cr = chroma
+    kr, kb = LUMA_WEIGHTS[matrix]
     rgb = np.empty((*y.shape, 3), np.float32)
     red, blue = 2 * (1 - kr), 2 * (1 - kb)
     np.add(y, red * cr, out=rgb[..., 0])
     np.add(y, blue * cb, out=rgb[..., 2])
     np.subtract(y, (kr * red * cr + kb * blue * cb) / (1 - kr - kb), out=rgb[..., 1])
-    return np.clip(rgb, 0, 1, out=rgb)
+    return rgb
 
 
 def luma_of(frame: "VideoFrame", colours: Colours) -> Floats:

@@ -126,7 +126,7 @@ class Clips:
             return picture
         item = request.item
         clip = self._clips[item["clip"]]
-        colours = str(colours_in(clip))
+        colours = colours_in(clip).told(clip["coded_height"])
         try:
             return keyed(
                 request,

@@ -15,10 +15,10 @@ import numpy as np
 
 from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError, UsageError
-from factory.greenscreen.keyer.clean_plate import Picture16, clean_plate
+from factory.greenscreen.keyer.clean_plate import Picture16, clean_plate, sure_screen
 from factory.greenscreen.keyer.screen import Screen, find_screen, unaveraged
 from factory.pictures.folder import files_below
-from factory.sources.clips.colour import Colours, Floats, colours_of, to_rgb, upright
+from factory.sources.clips.colour import Colours, Floats, colours_of, to_rgb, upright, with_evidence
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.clips.video_file import Stamps, VideoFile
 from factory.sources.files.planned import CRASH, digest, included, item_of
@@ -30,7 +30,7 @@ SUFFIXES = {
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv"),
     *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
 }
-CLIP_LOOK = 3  # version of what is asked of clips: earlier answers do not know of mirrors, bars and alpha
+CLIP_LOOK = 4  # version of what is asked of clips: earlier answers take skies for screens, and trust no screen's colour
 LOOKED_AT = 9  # frames, spread over the clip, from which screen and plate are found
 LONG_SIDE = 1920  # of those frames while they are held together
 BLACKEST = 20 / 255  # of every pixel in a bar
@@ -139,7 +139,20 @@ def _probed(path: Path, settings: ClipSettings, empty: ClipProbe) -> ClipProbe:
         looks = [_look(frame, probe) for frame in _spread(video, probe)]
         refuse_bars(looks)
         screen = find_screen(looks)
+        if (colours := _told_by(screen, video, probe)) != probe.colours:
+            probe = replace(probe, colours=colours)
+            looks = [_look(frame, probe) for frame in _spread(video, probe)]
+            screen = find_screen(looks)
         return replace(probe, seekable=video.seekable, screen=screen, plate=_packed(clean_plate(looks, screen)))
+
+
+def _told_by(screen: Screen, video: VideoFile, probe: ClipProbe) -> Colours:
+    """The clip's colours in the light of its screen, by the first frame that shows some of it."""
+    for frame in _spread(video, probe) if probe.colours.assumed else ():
+        is_screen = sure_screen(to_rgb(frame, probe.colours), screen)
+        if is_screen.any():
+            return with_evidence(probe.colours, frame, is_screen)
+    return probe.colours
 
 
 def described(
