@@ -204,6 +204,13 @@ def test_small_and_large_pictures_are_keyed(tmp_path: Path, side: int) -> None:
     assert far_from(sample.alpha, 3, side) < 0.02
 
 
+def test_a_name_that_a_camera_gave_leaves_it_to_the_folder_to_say_what_is_shown(tmp_path: Path) -> None:
+    for name in ("red apple/IMG_2034.png", "red apple/DSC00012.png", "red apple/tall tree 3.png"):
+        put(tmp_path / "shoot" / name, coded(before(GREEN, 3)))
+    assert keyed(tmp_path / "shoot", tmp_path / "set") == 0
+    assert [row["caption"] for row in manifest(tmp_path / "set")] == ["a red apple", "a red apple", "a tall tree"]
+
+
 def test_one_picture_may_be_named_whatever_its_name(tmp_path: Path) -> None:
     picture = put(tmp_path / "shoot" / "redApple [x]*.png", coded(before(GREEN, 3)))
     put(tmp_path / "shoot" / "redApple x.png", coded(before(GREEN, 4)))

@@ -7,6 +7,19 @@ from typing import Literal
 VOWEL = re.compile(r"[aeiou]|hour|honest|honou?r|heir|[fhlmnrsx]\b", re.IGNORECASE)
 SPOKEN_YOU_OR_WON = re.compile(r"eu|ewe|on(e|ce)\b|u(\b|ni(?![mn])|sb|fo\b|[bkrst][aeiou])", re.IGNORECASE)
 VIEWS = {"N", "NE", "E", "SE", "S", "SW", "W", "NW"}  # rendered sets name the camera's side at the end of a file
+CAMERAS = {
+    "cimg",
+    "dji",
+    "dsc",
+    "dscf",
+    "dscn",
+    "gopr",
+    "img",
+    "imgp",
+    "mvi",
+    "pxl",
+    "vid",
+}  # begin names that tell nothing
 
 
 def name_from_path(root: str, relative: str, captions: Literal["file", "folder"]) -> str:
@@ -30,10 +43,10 @@ def article(words: str) -> str:
 
 
 def _words(name: str) -> str:
-    """Split at separators and camelCase; running numbers and a trailing view go."""
+    """Split at separators and camelCase; running numbers, what cameras write and a trailing view go."""
     apart = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
     words = [re.sub(r"(?<=[^\W\d])\d+$", "", w) for w in re.split(r"[\W_]+", apart)]
-    words = [w for w in words if re.search(r"[^\W\d]", w)]
+    words = [w for w in words if re.search(r"[^\W\d]", w) and w.lower() not in CAMERAS]
     if len(words) > 1 and words[-1] in VIEWS:
         words.pop()
     return " ".join(words).lower()
