@@ -10,22 +10,20 @@ from pydantic import Field
 from factory.engine.draft import Draft
 from factory.engine.line import Line
 from factory.engine.plan import Plan
-from factory.engine.survey import Memory, Surveyor
+from factory.engine.survey import Memory
 from factory.errors import InputChanged, UsageError
 from factory.greenscreen.colours import KeyName
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
-from factory.jobs.planned_sources import opened
+from factory.jobs.planned_sources import begun, opened
 from factory.models.device import Device, best_device
 from factory.quality.gates import check_limits
-from factory.quality.scores import ScoreSettings
 from factory.sample import Source
-from factory.settings import Place, said, settings
+from factory.settings import Place, settings
 from factory.sources.captioning import model as caption_model
 from factory.sources.captioning.captioned import Captioned
 from factory.sources.captioning.model import CaptionSettings
-from factory.sources.entry import FiniteEntry, Planning
-from factory.sources.files.benchmark_images import load_hashes
+from factory.sources.entry import FiniteEntry
 from factory.sources.files.planning import count
 from factory.sources.kinds import KIND_OF, AnyEntry
 
@@ -44,25 +42,8 @@ class BuildRecipe(NewSet):
 def plan(recipe: BuildRecipe, memory: Memory) -> Draft:
     """What lies in each source and what of it is used. Raises UsageError for one that is not what the recipe says."""
     check_limits(recipe.gates)
-    draft = Draft(keep_rejected=recipe.keep_rejected)
-    draft.settings = {
-        "size": recipe.size,
-        "sources": {},
-        "excluded": {},
-        "scores": asdict(ScoreSettings()),
-        "gates": said(recipe.gates),
-        "marking": asdict(recipe.marking),
-    }
-    planning = Planning(
-        size=recipe.size,
-        key=recipe.key,
-        seed=recipe.seed,
-        shard_size=recipe.shard_size,
-        max_attempts=recipe.max_attempts,
-        surveyor=Surveyor(recipe.executor, recipe.workers, memory),
-        draft=draft,
-        kept_out=load_hashes(recipe.exclude),
-    )
+    planning = begun(recipe, memory, size=recipe.size, key=recipe.key, exclude=recipe.exclude)
+    draft = planning.draft
     finite = [entry for entry in recipe.sources if isinstance(entry, FiniteEntry)]
     absent = [entry for entry in finite if _is_absent(entry)]
     if absent:

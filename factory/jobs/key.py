@@ -11,23 +11,20 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from factory.engine.draft import Draft
 from factory.engine.line import Line
 from factory.engine.plan import Plan
-from factory.engine.survey import Memory, Surveyor
+from factory.engine.survey import Memory
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyChoice
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
-from factory.jobs.planned_sources import opened
+from factory.jobs.planned_sources import begun, opened
 from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
 from factory.quality.gates import GateSettings, check_limits
-from factory.quality.scores import ScoreSettings
 from factory.settings import Place
 from factory.sources.clips import videos
 from factory.sources.clips.settings import ClipSettings
-from factory.sources.entry import Planning
 from factory.sources.files import stills
-from factory.sources.files.benchmark_images import load_hashes
 from factory.sources.files.planned import exactly, included
 from factory.sources.files.planning import note_passed_over
 
@@ -54,9 +51,7 @@ class KeyRecipe(NewSet):
     job: Literal["key"] = "key"
     pictures: Place  # a file, or a folder of stills and clips at any depth
     include: Annotated[tuple[str, ...], Field(min_length=1)] = ("**/*",)  # glob patterns below the folder
-    size: Annotated[int, AfterValidator(_framed_or_own)] = (
-        0  # 0: each picture's own; else framed in squares of so many pixels
-    )
+    size: Annotated[int, AfterValidator(_framed_or_own)] = 0  # pixels of framed squares; 0: each picture's own size
     key: KeyChoice = "nearest"  # the pure screen's colour: the one nearest to the picture's own screen
     select: Annotated[ClipSettings, BeforeValidator(partial(_over, FRAMES))] = FRAMES
     class_name: str = ""  # of all; "" takes the names of files, or of their folders
@@ -76,25 +71,7 @@ def plan(recipe: KeyRecipe, memory: Memory) -> Draft:
 
     check_limits(recipe.gates)
     folder, include = _folder_of(recipe)
-    draft = Draft(keep_rejected=recipe.keep_rejected)
-    draft.settings = {
-        "size": recipe.size,
-        "sources": {},
-        "excluded": {},
-        "scores": asdict(ScoreSettings()),
-        "gates": asdict(recipe.gates),
-        "marking": asdict(recipe.marking),
-    }
-    planning = Planning(
-        size=recipe.size,
-        key=recipe.key,
-        seed=recipe.seed,
-        shard_size=recipe.shard_size,
-        max_attempts=recipe.max_attempts,
-        surveyor=Surveyor(recipe.executor, recipe.workers, memory),
-        draft=draft,
-        kept_out=load_hashes(()),
-    )
+    planning = begun(recipe, memory, size=recipe.size, key=recipe.key)
     name = recipe.name or folder.resolve().name
     shared = recipe.model_dump(
         include={"class_name", "caption_from", "keyer", "painted_by", "licence", "attribution", "allowed_failures"}
@@ -111,8 +88,8 @@ def plan(recipe: KeyRecipe, memory: Memory) -> Draft:
     if clips:
         videos.plan_files(planning, "videos", videos.VideosEntry(**shared, select=recipe.select), clips)
     first = "stills" if pictures else "videos"
-    note_passed_over(draft, first, stills.StillsEntry(**shared), {*SUFFIXES, *OF_CLIPS}, included(include))
-    return draft
+    note_passed_over(planning.draft, first, stills.StillsEntry(**shared), {*SUFFIXES, *OF_CLIPS}, included(include))
+    return planning.draft
 
 
 def _folder_of(recipe: KeyRecipe) -> tuple[Path, tuple[str, ...]]:

@@ -7,19 +7,8 @@ from typing import Literal
 VOWEL = re.compile(r"[aeiou]|hour|honest|honou?r|heir|[fhlmnrsx]\b", re.IGNORECASE)
 SPOKEN_YOU_OR_WON = re.compile(r"eu|ewe|on(e|ce)\b|u(\b|ni(?![mn])|sb|fo\b|[bkrst][aeiou])", re.IGNORECASE)
 VIEWS = {"N", "NE", "E", "SE", "S", "SW", "W", "NW"}  # rendered sets name the camera's side at the end of a file
-CAMERAS = {
-    "cimg",
-    "dji",
-    "dsc",
-    "dscf",
-    "dscn",
-    "gopr",
-    "img",
-    "imgp",
-    "mvi",
-    "pxl",
-    "vid",
-}  # begin names that tell nothing
+# What cameras begin a picture's name with:
+CAMERAS = {"cimg", "dji", "dsc", "dscf", "dscn", "gopr", "img", "imgp", "mvi", "pxl", "vid"}
 
 
 def name_from_path(root: str, relative: str, captions: Literal["file", "folder"]) -> str:

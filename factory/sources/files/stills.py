@@ -1,7 +1,7 @@
 """Stills on a screen of any colour: entry, planner and reader of the source.
 
 A plan freezes size, hash and dimensions of each picture, and of the clean plate beside it. Screen and plate are worked
-out by the worker that keys the picture, other than those of clips: they depend on that picture alone, so there is
+out by the worker that keys the picture, unlike those of clips: they depend on that picture alone, so there is
 nothing that shards must share, and planning decodes no pixels.
 
 The clean plate of `NAME.jpg` is `NAME.plate.jpg` beside it, of any format and size: the same screen, seen by the same
