@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 from factory.errors import DataError
 from factory.pictures.cutout import decode
 from factory.pictures.matte import decode_levels
-from factory.pictures.picture import FORMATS, decode_picture
+from factory.pictures.picture import FORMATS, chroma_is_halved, decode_picture
 from factory.sample import Picture
 
 HEIGHT, WIDTH = 20, 30
@@ -244,3 +244,15 @@ def test_a_mutated_file_is_a_picture_or_a_fault_and_nothing_else(capfd: pytest.C
     assert outcomes["read"] > 100
     assert outcomes["undecodable"] > 100
     assert capfd.readouterr().err == ""
+
+
+def test_a_jpeg_tells_whether_its_colours_have_half_its_resolution() -> None:
+    image = Image.fromarray(np.zeros((16, 16, 3), np.uint8))
+    for kind, traits, halved in (
+        ("JPEG", {"subsampling": "4:2:0"}, True),
+        ("JPEG", {"subsampling": "4:4:4"}, False),
+        ("PNG", {}, False),
+    ):
+        content = io.BytesIO()
+        image.save(content, kind, **traits)
+        assert chroma_is_halved(content.getvalue()) is halved, (kind, traits)

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, features
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, TiffImagePlugin, features
 
 from factory.errors import DataError
 from factory.pictures.muting import muted
@@ -29,6 +29,7 @@ BROKEN = (  # what Pillow raises; a RuntimeError is its AVIF decoder's
 )
 BITS_PER_SAMPLE, EXTRA_SAMPLES, ORIENTATION = 258, 338, 0x0112  # TIFF tags; the last is EXIF's as well
 MULTIPLIED = 1  # the extra sample of a TIFF is alpha, and the colours are multiplied by it
+HALVED = 2  # Pillow's word for 4:2:0
 SRGB = ImageCms.createProfile("sRGB")
 
 # What Pillow warns of and logs is judged here, or is a fault with a name; its own lines would not name the file.
@@ -82,6 +83,12 @@ def probe_picture(data: bytes) -> tuple[int, int, DataError | None]:
     except DataError as fault:
         return -1, -1, fault
     return image.width, image.height, None
+
+
+def chroma_is_halved(data: bytes) -> bool:
+    """Whether the file surely keeps colour at half of the picture's resolution, down and across: JPEG's 4:2:0."""
+    image = open_picture(data)
+    return isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) == HALVED
 
 
 def open_picture(data: bytes) -> Image.Image:

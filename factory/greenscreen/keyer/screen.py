@@ -240,6 +240,8 @@ def _hues(pixels: Floats) -> Iterator[float]:
         centre = _commonest_hue(pixels[saturated])
         yield centre
         near = np.abs((hue - centre + 180) % 360 - 180) <= HUE_REACH
+        if not near.any():  # two hues as common, as far to either side as counts
+            return
         saturated[np.flatnonzero(saturated)[near]] = False
         hue = hue[~near]
 

@@ -58,7 +58,7 @@ def no_hash(path: str) -> Answer:
     raise MachineError(f"{path} {CRASH[1]}: is its disk sound?")
 
 
-def first_look(path: Path, probe: Callable[[bytes], tuple[int, int, DataError | None]]) -> Answer:
+def look_with(path: Path, probe: Callable[[bytes], tuple[int, int, DataError | None]]) -> Answer:
     """What a plan freezes of a picture: size (bytes), sha256, width, height, and error_kind and error ("" where there
     is nothing wrong). Decodes no pixels.
 

@@ -16,9 +16,8 @@ from factory.sample import Matte, Origin, Picture, Request, Sample
 from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
-from factory.sources.files import planned
 from factory.sources.files.on_screen import FramingSettings, painted
-from factory.sources.files.planned import FEW, included, item_of, no_hash, read_as_planned
+from factory.sources.files.planned import FEW, included, item_of, look_with, no_hash, read_as_planned
 from factory.sources.files.planning import note_passed_over, plan_pictures
 from factory.sources.groups import Group, group_of
 
@@ -67,9 +66,9 @@ def plan(planning: Planning, name: str, entry: RgbaFolderEntry) -> None:
     note_passed_over(planning.draft, name, entry, SUFFIXES, included(entry.include))
 
 
-def open_source(source: PlannedSource) -> "RgbaFolder":
+def open_source(planned: PlannedSource) -> "RgbaFolder":
     """The source in a worker."""
-    return RgbaFolder(source.folder, settings(RgbaSettings, source.settings["settings"]))
+    return RgbaFolder(planned.folder, settings(RgbaSettings, planned.settings["settings"]))
 
 
 KIND = SourceKind(RgbaFolderEntry, plan, {"rgba_folder": open_source})
@@ -86,8 +85,8 @@ def _cutout(path: str) -> Answer:
 
 
 def first_look(path: Path) -> Row:
-    """As `planned.first_look` sees a cut-out."""
-    return planned.first_look(path, probe)
+    """What a plan freezes of a cut-out, see `look_with`."""
+    return look_with(path, probe)
 
 
 def list_items(

@@ -23,7 +23,7 @@ from factory.greenscreen.keyer.screen import Screen, find_screen, unaveraged
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.greenscreen.resizing import resized
 from factory.pictures.folder import files_below
-from factory.pictures.picture import SUFFIXES, decode_layers, decode_picture, probe_picture
+from factory.pictures.picture import SUFFIXES, chroma_is_halved, decode_layers, decode_picture, probe_picture
 from factory.sample import Request, Sample
 from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
@@ -32,10 +32,10 @@ from factory.sources.files.keying import keyed, origin_of
 from factory.sources.files.on_screen import FramingSettings
 from factory.sources.files.planned import (
     FEW,
-    first_look,
     included,
     item_of,
     look_at_files,
+    look_with,
     no_hash,
     read_as_planned,
 )
@@ -137,7 +137,7 @@ def _plates_below(folder: Path) -> dict[str, str]:
 
 
 def _look(path: str) -> Answer:
-    return first_look(Path(path), probe_picture)
+    return look_with(Path(path), probe_picture)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +153,24 @@ class Stills:
         return [self._sample_or_fault(request) for request in requests]
 
     def _sample_or_fault(self, request: Request) -> Sample | DataError:
-        row = request.item
+        row, own = request.item, self.settings
         data = self._read(row["path"], row["sha256"])
         plate = self._read(row["plate"], row["plate_sha256"]) if row["plate"] else None
         try:
-            picture = _opaque(data)
-            behind = None if plate is None else _plate_for(picture, plate)
-            picture = averaged(picture, self.settings.keyed_at)
+            taken = _opaque(data)
+            behind = None if plate is None else _plate_for(taken, plate)
+            picture = averaged(taken, own.keyed_at)
             screen, clean = screen_and_plate(picture, behind)
-            origin = origin_of(row, row, self.settings.source, painted_by=self.settings.painted_by)
-            return keyed(request, origin, picture, clean, screen, settings=self.keyer, framing=self.settings)
+            return keyed(
+                request,
+                origin_of(row, row, own.source, painted_by=own.painted_by),
+                picture,
+                clean,
+                screen,
+                settings=self.keyer,
+                framing=own,
+                halved=picture is taken and chroma_is_halved(data),
+            )
         except DataError as fault:
             return fault
 
