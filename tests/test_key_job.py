@@ -164,6 +164,8 @@ def test_a_clean_plate_shows_the_screen_that_its_picture_hides(tmp_path: Path) -
     put(shoot / "of another shape.plate.png", coded(np.full((60, 96, 3), GREEN, np.uint8)))
     put(shoot / "broken.png", coded(covered))
     put(shoot / "broken.plate.png", b"")
+    put(shoot / "of nothing.plate.png", coded(np.full((60, 96, 3), GREEN, np.uint8)))
+    assert "of nothing.plate.png" in factory_here("key", shoot, "--out", tmp_path / "set", *LOCAL, "--dry-run").out
     keyed(shoot, tmp_path / "set", "--set", "gates.flush_max=null")
     assert fates(tmp_path / "set") == {
         "alone.png": "no_screen",

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from factory.engine.survey import Answer
-from factory.errors import DataError, UsageError
+from factory.errors import DataError, UsageError, some
 from factory.greenscreen.compositing import as_unit
 from factory.greenscreen.keyer.clean_plate import Floats, Picture16, clean_plate
 from factory.greenscreen.keyer.screen import Screen, find_screen, unaveraged
@@ -98,6 +98,8 @@ def plan_files(planning: Planning, name: str, entry: StillsEntry, files: Sequenc
     )
     plates = _plates_below(entry.path)
     hashes = look_at_files(planning.surveyor, entry.path, list(plates.values()))
+    if idle := sorted(plates[shown] for shown in plates.keys() - {_pictured(path)[0] for path in files}):
+        planning.draft.remarks.append(f"clean plates without a picture that is taken: {some(idle)}.")
     root = entry.path.resolve().name
     title, _ = entry.known_as()
     rows: list[Row] = []
