@@ -26,7 +26,7 @@ def refusal(fields: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({}, "job: it is missing: take one of build-green100k, captions, filter, generate, key, refine, train"),
+        ({}, "job: it is missing: take one of build-green100k, captions, filter, generate, greenbench, key"),
         ({"job": "gen"}, "job: 'gen' is unknown (did you mean generate?)"),
         ({"job": "generate"}, "out: it is missing"),
         ({**GENERATE, "prompst": "x"}, "prompst: there is no such field (did you mean prompts?)"),
