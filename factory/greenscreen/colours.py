@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 Colour: TypeAlias = tuple[int, int, int]  # 8-bit sRGB
 KeyName: TypeAlias = Literal["green", "blue", "magenta"]
-KeyChoice: TypeAlias = KeyName | Literal["nearest"]  # "nearest": to the screen that an object was filmed before
+KeyChoice: TypeAlias = Literal["green", "blue", "magenta", "nearest"]  # "nearest" to the screen it was filmed before
 
 KEY_COLOURS: dict[KeyName, Colour] = {"green": (0, 255, 0), "blue": (0, 0, 255), "magenta": (255, 0, 255)}
 
