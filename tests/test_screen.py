@@ -106,6 +106,13 @@ def test_a_subject_may_fill_the_frame_where_the_border_shows_some_of_the_screen(
     assert np.abs(np.array(found.colour) - screen).max() < 6
 
 
+def test_a_subject_of_nearly_the_screens_hue_may_fill_the_frame() -> None:
+    """A toy crocodile on pure green: there is more of it than of its screen."""
+    picture = flat((0, 255, 0)).copy()
+    picture[H // 12 : -H // 12, W // 12 : -W // 12] = colour((46, 204, 113))
+    assert find_screen([picture]).colour == pytest.approx((0, 255, 0), abs=3)
+
+
 def test_of_many_flat_colours_none_is_the_screen() -> None:
     bars = [(255, 255, 255), (255, 255, 0), (0, 255, 255), GREEN, (255, 0, 255), (255, 0, 0), (0, 0, 255), (0, 0, 0)]
     chart = np.repeat(np.stack([colour(bar) for bar in bars]), W // len(bars), axis=0)

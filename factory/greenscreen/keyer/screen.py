@@ -80,16 +80,16 @@ def find_screen(frames: Sequence[Floats]) -> Screen:
 def _commonest_colour(borders: Floats, everything: Floats) -> Floats:
     """(3,) of what holds most of the border, or of the picture. Raises DataError where no hue holds enough."""
     hue = _commonest_hue(borders)
-    share = [_share(borders, everything, hue)]
+    pixels, share = borders, [_share(borders, everything, hue)]
     if share[0] < 1:
-        hue = _commonest_hue(everything)
+        pixels, hue = everything, _commonest_hue(everything)
         share.append(_share(everything, everything, hue) * ON_BORDER / IN_PICTURE)
     if max(share) < 1:
         raise DataError(
             "no_screen",
             f"no one colour holds {ON_BORDER:.0%} of the border or {IN_PICTURE:.0%} of the picture as a screen would",
         )
-    return _mean_colour(everything, hue)
+    return _mean_colour(pixels, everything, hue)
 
 
 def _judged(chosen: Sequence[Floats], small: Sequence[Floats], colour: Floats) -> Screen:
@@ -111,7 +111,7 @@ def _hidden_screens(
     for hue in _hues(borders):
         if _share(borders, everything, hue) * ON_BORDER < HIDDEN_BORDER:
             continue
-        colour = _mean_colour(everything, hue)
+        colour = _mean_colour(borders, everything, hue)
         seen = _surface(small, colour)
         is_sure = seen.texture <= HIDDEN_TEXTURE and seen.drift <= HIDDEN_DRIFT and seen.rim >= HIDDEN_RIM
         if is_sure and float(chroma_length(colour)) >= HIDDEN_CHROMA:
@@ -202,13 +202,17 @@ def _share(pixels: Floats, everything: Floats, hue: float) -> float:
     """Share of the pixels that are the screen of this hue, as a multiple of the least share of a border."""
     if not _of_hue(everything, hue).any():
         return 0.0
-    return float(np.mean(screen_pixels(pixels, _mean_colour(everything, hue)))) / ON_BORDER
+    return float(np.mean(screen_pixels(pixels, _mean_colour(pixels, everything, hue)))) / ON_BORDER
 
 
-def _mean_colour(pixels: Floats, hue: float) -> Floats:
-    """(3,) mean over the pixels of this hue, less those of quite another light."""
-    of_hue = pixels[_of_hue(pixels, hue)]
-    middle = np.median(of_hue, axis=0)
+def _mean_colour(pixels: Floats, everything: Floats, hue: float) -> Floats:
+    """(3,) mean over all of this hue that is not of quite another light than it is among `pixels`, some of them.
+
+    A green object that fills the picture is so not taken for a screen that only its border shows.
+    """
+    of_hue = everything[_of_hue(everything, hue)]
+    among = pixels[_of_hue(pixels, hue)]
+    middle = np.median(among if len(among) else of_hue, axis=0)
     near = of_hue[np.abs(of_hue - middle).max(axis=1) < OTHER_LIGHT]
     return np.asarray(near.mean(axis=0) if len(near) else middle, np.float32)
 
