@@ -33,6 +33,7 @@ class Request:
 
     seed: 63-bit, a pure function of (run seed, slot, attempt).
     item: the row of the plan's frozen input table that belongs to the slot ({} for a source without a table).
+    reasons: why the slot's earlier attempts came to nothing, in their order: the gate's, or the kind of bad data.
     """
 
     key: str  # 6-digit shard + 4-digit index
@@ -40,6 +41,7 @@ class Request:
     attempt: int
     seed: int
     item: Mapping[str, Any] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

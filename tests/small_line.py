@@ -39,7 +39,10 @@ def make_plan(**changes: object) -> Plan:
 
 
 def draw(request: Request) -> Sample | DataError:
-    """A disc whose colour, place and size are the seed's; an item {"broken": True} is bad data."""
+    """A disc whose colour, place and size are the seed's; an item {"broken": True} is bad data.
+
+    Its prompt says why the slot's earlier attempts came to nothing, so that no test of equal bytes overlooks it.
+    """
     if request.item.get("broken"):
         return DataError("undecodable", "the item is broken")
     random = np.random.default_rng(request.seed)
@@ -51,7 +54,14 @@ def draw(request: Request) -> Sample | DataError:
     plate = constant_plate(GREEN)
     return Sample(
         request=request,
-        origin=Origin(kind="composited", class_name="disc", caption="a disc", source="test", licence="CC0-1.0"),
+        origin=Origin(
+            kind="composited",
+            class_name="disc",
+            caption="a disc",
+            prompt=", ".join(request.reasons),
+            source="test",
+            licence="CC0-1.0",
+        ),
         rgb=rgb,
         alpha=alpha,
         foreground=foreground,

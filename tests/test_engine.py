@@ -5,7 +5,8 @@ import hashlib
 import os
 import pickle
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayError, RuntimeEnvSetupError
 from small_disk import mounted
-from small_line import build, make_plan
+from small_line import build, draw, make_plan
 
 from factory.engine import worker as worker_module
 from factory.engine.drive import Drive
@@ -28,8 +29,10 @@ from factory.engine.on_ray import _how_it_ended
 from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment, differences, sample_seed
 from factory.engine.progress import LiveLine, Tally
-from factory.errors import InputChanged, MachineError, UsageError
+from factory.engine.worker import ShardWorker
+from factory.errors import DataError, InputChanged, MachineError, UsageError
 from factory.review.thumbnails import rejection_thumbnail
+from factory.sample import Rejection, Request, Sample
 from factory.shards.commit import valid_commits
 from factory.shards.durable import write_json
 from factory.shards.layout import Layout
@@ -83,6 +86,35 @@ def test_every_slot_is_filled_and_keys_are_in_order(tmp_path: Path) -> None:
     assert rejected
     assert all(row["seed"] % 3 == 0 and row["reason"] == "picky" for row in rejected)
     assert {row["key"] for row in manifest if row["status"] == "accepted"} == {*train, *validation}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_attempt_is_told_why_the_earlier_ones_of_its_slot_came_to_nothing(tmp_path: Path, kept: bool) -> None:
+    """By a stage, by the shard's own gate or by bad data; nothing of other slots."""
+
+    def source(requests: Sequence[Request]) -> list[Sample | DataError]:
+        return [draw(request) if request.seed % 4 else DataError("nan", "no numbers") for request in requests]
+
+    def admit(sample: Sample) -> Rejection | None:
+        seed = sample.request.seed
+        return Rejection(sample=sample, reason="duplicate", detail="seen before") if seed % 5 == 0 else None
+
+    plan = replace(make_plan(), keep_rejected=kept)
+    line = replace(build(plan, tmp_path), sources={"discs": source}, admission=lambda: admit)
+    worker = ShardWorker(tmp_path, "test", plan, line, thumbnail=lambda rejection: b"png", finishing_threads=2)
+    with hold(Layout(tmp_path).lock, "test"):
+        for number in range(plan.shards):
+            worker.run(number, silent)
+    worker.close()
+    told = {}
+    reasons: dict[int, list[str]] = defaultdict(list)
+    for row in sorted(read_manifest(Layout(tmp_path)).to_pylist(), key=lambda row: (row["slot"], row["attempt"])):
+        if row["status"] != "failed":
+            told[row["slot"], row["attempt"]] = row["prompt"]
+            assert row["prompt"] == ", ".join(reasons[row["slot"]])
+        reasons[row["slot"]].append(row["reason"])
+    assert {"nan", "picky", "duplicate"} <= {reason for slot in reasons.values() for reason in slot}
+    assert any(", " in prompt for prompt in told.values())
 
 
 @pytest.mark.parametrize("workers", [2, 3])

@@ -80,6 +80,7 @@ class OpenShard:
     rows: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)  # by (slot, attempt)
     filled: dict[int, Spooled] = field(default_factory=dict)  # by slot
     kept: dict[tuple[int, int], Spooled] = field(default_factory=dict)  # rejected, by (slot, attempt)
+    reasons: dict[int, tuple[str, ...]] = field(default_factory=lambda: defaultdict(tuple))  # by slot, see Request
     thumbnails: dict[tuple[str, int], tuple[str, bytes]] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
@@ -195,7 +196,7 @@ class ShardWorker:
     def _fill(self, state: OpenShard, report: Callable[[ShardProgress], None]) -> int:
         """All rounds; returns the number of attempts made."""
         made = 0
-        open_requests = self._requests(state.shard, range(state.shard.slots), 0)
+        open_requests = self._requests(state, range(state.shard.slots), 0)
         for attempt in range(state.shard.segment.attempts):
             size = self._plan.batch_size
             in_flight: deque[list[Pending]] = deque()
@@ -211,16 +212,17 @@ class ShardWorker:
             report(state.progress())
             unfilled = [r.slot for r in open_requests if r.slot not in state.filled]
             indexes = [slot - state.shard.first_slot for slot in unfilled]
-            open_requests = self._requests(state.shard, indexes, attempt + 1)
+            open_requests = self._requests(state, indexes, attempt + 1)
             if not open_requests:
                 break
         return made
 
-    def _requests(self, shard: Shard, indexes: Sequence[int], attempt: int) -> list[Request]:
-        """One request per index in the shard, without the holes of the input table.
+    def _requests(self, state: OpenShard, indexes: Sequence[int], attempt: int) -> list[Request]:
+        """One request per index in the shard, without the holes of the input table. Earlier rounds are taken up.
 
         attempt: the round's number; where a row lists its own attempts, the one at that place of the list.
         """
+        shard = state.shard
         table = self._tables.get(shard.segment.table)
         requests = []
         for index in indexes:
@@ -232,7 +234,9 @@ class ShardWorker:
                 slot = shard.first_slot + index
                 seed = sample_seed(self._plan.seed, slot, number)
                 key = make_key(shard.number, index)
-                requests.append(Request(key=key, slot=slot, attempt=number, seed=seed, item=item))
+                requests.append(
+                    Request(key=key, slot=slot, attempt=number, seed=seed, item=item, reasons=state.reasons[slot])
+                )
         return requests
 
     def _start(self, state: OpenShard, batch: Sequence[Request]) -> list[Pending]:
@@ -290,6 +294,7 @@ class ShardWorker:
                 case DataError():
                     state.rows[place] = failed_row(request, split, outcome)
                     state.failed[outcome.kind] += 1
+                    state.reasons[request.slot] += (outcome.kind,)
 
     def _admitted(self, state: OpenShard, encoded: Encoded) -> Encoded | Rejection:
         """The same, unless the shard's own gate turns it down."""
@@ -299,11 +304,12 @@ class ShardWorker:
         return replace(encoded, rejection=rejection) if self._is_kept(rejection) else rejection
 
     def _count(self, state: OpenShard, rejection: Rejection) -> None:
-        """Count it, and keep the first pictures of each reason."""
+        """Count it for its shard and its slot, and keep the first pictures of each reason."""
+        request = rejection.sample.request
         seen = state.rejected[rejection.reason]
         state.rejected[rejection.reason] += 1
+        state.reasons[request.slot] += (rejection.reason,)
         if seen < THUMBNAILS_PER_REASON:
-            request = rejection.sample.request
             name = f"{attempt_name(request.key, request.attempt)}.{rejection.reason}"
             state.thumbnails[(rejection.reason, seen)] = (name, self._thumbnail(rejection))
 
