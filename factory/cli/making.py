@@ -62,6 +62,13 @@ def generate(
     negative_prompt: Annotated[
         str | None, typer.Option(help="What not to paint.", show_default=f"{OF_MODEL}shadows and the like")
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="Screen: `green`, `blue`, `magenta`; `auto`: for each prompt one that its object differs from.",
+            show_default=f"{OF_MODEL}green",
+        ),
+    ] = None,
     batch: Batch = None,
     max_attempts: Annotated[
         int | None, typer.Option(help="Tries to fill a slot before it is left empty.", show_default="10")
@@ -94,7 +101,7 @@ def generate(
     """
     own: dict[str, Any] = {}
     gates: dict[str, Any] = {}
-    put(own, steps=steps, guidance=guidance, sampler=sampler, negative_prompt=negative_prompt)
+    put(own, steps=steps, guidance=guidance, sampler=sampler, negative_prompt=negative_prompt, key=key)
     put(gates, gsg_max=gsg_max, coverage_min=coverage_min, coverage_max=coverage_max)
     fields: dict[str, Any] = {"job": "generate", "out": "runs/generate", "sampler": own, "gates": gates}
     put(

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from factory.errors import UsageError
-from factory.greenscreen.colours import KeyName
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.models.folder import read_json
 from factory.shards.durable import write_durably
 
@@ -32,6 +32,11 @@ def screen_prompt(prompt: str, key: KeyName = "green") -> str:
     """
     body = re.sub(rf"^\s*{key}\s+screen\s*,\s*", "", prompt, flags=re.IGNORECASE)
     return f"{key} screen, {body.strip()}"
+
+
+def without_screen(prompt: str) -> str:
+    """The prompt without any screen's prefix."""
+    return re.sub(rf"^\s*({'|'.join(KEY_COLOURS)})\s+screen\s*,\s*", "", prompt, flags=re.IGNORECASE).strip()
 
 
 def words_of(text: str) -> list[str]:

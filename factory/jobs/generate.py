@@ -1,5 +1,6 @@
 """Prompts in, samples out: the job `generate`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,7 +9,8 @@ from pydantic import Field
 
 from factory.diffusion import model_files
 from factory.diffusion.prompt_remarks import cut_off, never_taught, refusal, unknown, unused
-from factory.diffusion.sample.settings import SamplerSettings, default_settings
+from factory.diffusion.routing import Routing, routed, shares
+from factory.diffusion.sample.settings import DEFAULTS_FILE, KEYS, SamplerSettings, default_settings, known_keys
 from factory.diffusion.vocabulary import Vocabulary, read_vocabulary
 from factory.engine.draft import Draft
 from factory.engine.inputs import make_table, read_frozen
@@ -16,11 +18,12 @@ from factory.engine.line import Line
 from factory.engine.plan import Plan, Segment
 from factory.engine.survey import Memory
 from factory.errors import InputChanged, UsageError
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
 from factory.models.device import best_device
 from factory.models.folder import read_json
-from factory.quality.gates import check_limits
+from factory.quality.gates import OF_THE_KEY, check_limits
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, plan_weights, planned
 from factory.settings import changed, said, settings
@@ -32,6 +35,7 @@ SMALL_MODEL_TEMPLATE = "{a} {colour} {class}"  # how the embedded model's traini
 SOURCE = "diffumatting"
 TABLE = "prompts"
 BIG_MODEL_TEMPLATE = "a photo of {a} {class}"
+AUTO = "auto"  # as the sampler's key: each prompt's own
 
 
 class GenerateRecipe(Refiners, NewSet):
@@ -43,7 +47,7 @@ class GenerateRecipe(Refiners, NewSet):
     template: str = ""  # for class names: "{a} {class}", "{a} {colour} {class}"; "" takes the model's
     n: Annotated[int, Field(ge=1)] = 32
     model: str = ""  # a model folder; "" is the embedded one
-    sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own sampler settings
+    sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
 
 
 def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
@@ -54,16 +58,17 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     folder = model_files.resolve(recipe.model) if recipe.model else model_files.EMBEDDED
     known = read_vocabulary(folder)
     model_files.check(folder)
-    sampler = changed("sampler", default_settings(folder), recipe.sampler)
+    sampler, routing = _sampler(recipe, folder)
     _check_size(folder, sampler)
     prompts = _prompts(recipe, known)
-    draft.remarks += [*prompts.remarks, *cut_off(prompts.rows, sampler.key, folder)]
-    if known is not None and (strangers := never_taught(prompts.rows, sampler.key, known)):
+    rows = routed(prompts.rows, routing.keys) if routing else prompts.rows
+    draft.remarks += [*prompts.remarks, *cut_off(rows, sampler.key, folder)]
+    if known is not None and (strangers := never_taught(rows, sampler.key, known)):
         if recipe.strict_words:
             raise UsageError(refusal(strangers))
-        draft.remarks += unknown(strangers, prompts.rows, known)
+        draft.remarks += unknown(strangers, rows, known)
         draft.census[SOURCE] = {"unknown_words": list(strangers)}
-    draft.tables[TABLE] = make_table(prompts.rows)
+    draft.tables[TABLE] = make_table(rows)
     draft.segments.append(
         Segment(
             source=SOURCE,
@@ -71,7 +76,7 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
             slots=recipe.n,
             attempts=recipe.max_attempts,
             table=TABLE,
-            rows=len(prompts.rows),
+            rows=len(rows),
         )
     )
     draft.settings = {
@@ -83,6 +88,9 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
         "marking": asdict(recipe.marking),
     }
     plan_weights(recipe, draft)
+    if routing:
+        draft.settings["routing"] = asdict(routing)
+        draft.remarks.append(shares(rows))
     draft.weights[SOURCE] = model_files.fingerprint(folder)
     draft.places[SOURCE] = str(folder.resolve())
     return draft
@@ -94,8 +102,11 @@ def line(plan: Plan, _root: Path) -> Line:
 
     device = best_device()
     sampler = settings(SamplerSettings, plan.settings["sampler"])
+    routing = settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None
     folder = Path(plan.places[SOURCE])
-    model = DiffuMattingSource(folder, sampler, plan.batch_size, device.torch, licence=plan.settings["licence"])
+    model = DiffuMattingSource(
+        folder, sampler, plan.batch_size, device.torch, licence=plan.settings["licence"], routing=routing
+    )
     if model.model != plan.weights[SOURCE]:
         raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
     return matting_line(plan, {SOURCE: model}, device)
@@ -106,6 +117,34 @@ def _runs_a_model(_recipe: GenerateRecipe) -> bool:
 
 
 JOB = Job(GenerateRecipe, plan, line, runs_a_model=_runs_a_model)
+
+
+def _sampler(recipe: GenerateRecipe, folder: Path) -> tuple[SamplerSettings, Routing | None]:
+    """How to sample, and where each prompt gets its own screen, among which. Raises UsageError for one it knows not."""
+    own, keys = default_settings(folder), known_keys(folder)
+    asked = recipe.sampler.get("key", own.key)
+    if asked not in [*KEY_COLOURS, AUTO]:
+        raise UsageError(f"--key {asked} is unknown: take one of {', '.join([*KEY_COLOURS, AUTO])}.")
+    if asked != AUTO:
+        sampler = changed("sampler", own, recipe.sampler)
+        if keys and sampler.key not in keys:
+            raise UsageError(
+                f"--key {sampler.key}: the model knows {_screens(keys)} only: leave --key out, or name one with "
+                f"--model that was trained on {_screens([sampler.key])}."
+            )
+        return sampler, None
+    if len(keys) < 2:
+        found = f"the model knows {_screens(keys)} only" if keys else "the model does not say which screens it knows"
+        raise UsageError(
+            f"--key {AUTO}: {found}, so there is no choice: leave --key out, or name one with --model whose "
+            f"{DEFAULTS_FILE} lists several under `{KEYS}`."
+        )
+    sampler = changed("sampler", own, {name: value for name, value in recipe.sampler.items() if name != "key"})
+    return sampler, Routing(keys=keys, moves_on=OF_THE_KEY)
+
+
+def _screens(keys: Sequence[KeyName]) -> str:
+    return f"{' and '.join(keys)} screens"
 
 
 def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:

@@ -50,6 +50,7 @@ NEAR_KEY = on_score(
     mend=_another_screen,
 )
 RESIDUE = on_score("green_residue", "green_residue", "the key colour left in the object", most=1, mend=_another_screen)
+OF_THE_KEY = (NEAR_KEY.reason, RESIDUE.reason)  # what an object in the screen's own colour is turned down for
 EMPTY = on_score("empty", "coverage", _COVERED, most=1)
 UNEVEN = on_score("screen_uneven", "screen_spread", "the screen's unevenness in levels", most=255)
 DISAGREEMENT = on_score("disagreement", "agreement", "the agreement of alpha and coarse mask", most=1)

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from factory.diffusion.vocabulary import screen_prompt
 from factory.engine.census import SourceCount, census
 from factory.engine.events import quarantined, read_events
 from factory.engine.made import records_of
 from factory.engine.plan import Plan, read_plan
 from factory.errors import UsageError
+from factory.greenscreen.colours import KEY_COLOURS
 from factory.quality.gate import Side
 from factory.quality.gates import limits_by_score
 from factory.shards.commit import CommitRecord
@@ -27,13 +29,14 @@ Group: TypeAlias = tuple[str, str]
 """A source, and a gate or a kind of error."""
 
 COLUMNS = ("key", "status", "class", "kind", *SCORES)
+PROMPT = "prompt"  # read as well where samples have each their own screen, for it names it
 SHARDS_LOOKED_INTO = 1024  # of a set whose manifest stays in parts
 NOT_A_STAGE = "total"  # the shard's wall time, beside the seconds of its stages
 
 
 @dataclass(frozen=True)
 class Digest:
-    """What a report tells. table: COLUMNS of all attempts, or of a sample of shards (`whole` says which)."""
+    """What a report tells. table: columns of all attempts, or of a sample of shards (`whole` says which)."""
 
     plan: Plan
     records: Sequence[CommitRecord]  # in shard order
@@ -133,6 +136,16 @@ class Digest:
         ordered = sorted(counts.items(), key=lambda item: (-item[1]["accepted"], item[0]))
         return {name: (count["accepted"], count["rejected"]) for name, count in ordered}
 
+    @cached_property
+    def by_screen(self) -> dict[str, tuple[int, int]]:
+        """Screen → (accepted, rejected) in the table. {} where the run did not choose among screens."""
+        if PROMPT not in self.table.column_names:
+            return {}
+        on = {key: pc.starts_with(self.table[PROMPT], pattern=screen_prompt("", key)).to_numpy() for key in KEY_COLOURS}
+        accepted, rejected = self.having("accepted"), self.having("rejected")
+        counts = {key: (int((rows & accepted).sum()), int((rows & rejected).sum())) for key, rows in on.items()}
+        return {key: count for key, count in counts.items() if any(count)}
+
     def values(self, score: str, status: str) -> NDArray[np.float32]:
         """A score of all attempts of one status that have it."""
         numbers: NDArray[np.float32] = self.table[score].to_numpy()
@@ -147,23 +160,26 @@ def read_digest(layout: Layout) -> Digest:
     """Raises UsageError where the folder holds no run, or its plan or manifest is damaged."""
     plan = read_plan(layout.plan)
     records = list(records_of(plan, layout))
-    table, whole = _read_table(layout, records, plan.seed)
+    columns = (*COLUMNS, PROMPT) if "routing" in plan.settings else COLUMNS
+    table, whole = _read_table(layout, records, plan.seed, columns)
     last = pc.max(table["key"]).as_py()
     if last is not None and shard_of(last) >= plan.shards:
         raise UsageError(f"{layout.root} has rows of shards that its plan has not: `factory verify` names them.")
     return Digest(plan, records, _quarantined(layout, records), table, whole)
 
 
-def _read_table(layout: Layout, records: Sequence[CommitRecord], seed: int) -> tuple[pa.Table, bool]:
+def _read_table(
+    layout: Layout, records: Sequence[CommitRecord], seed: int, columns: Sequence[str]
+) -> tuple[pa.Table, bool]:
     attempts = sum(record.attempts for record in records)
     if layout.manifest.exists() and rows_in(layout.manifest) == attempts:  # else of an earlier state
-        return manifest_rows([layout.manifest], COLUMNS, dictionaries=("status", "class", "kind")), True
+        return manifest_rows([layout.manifest], columns, dictionaries=("status", "class", "kind")), True
     rng = np.random.default_rng(seed)
     size = min(len(records), SHARDS_LOOKED_INTO)
     chosen = sorted(rng.choice(len(records), size, replace=False)) if records else []
     parts = [layout.part(records[index].shard) for index in chosen]
-    empty = pa.schema([(name, pa.float32() if name in SCORES else pa.string()) for name in COLUMNS]).empty_table()
-    return (manifest_rows(parts, COLUMNS) if parts else empty), size == len(records)
+    empty = pa.schema([(name, pa.float32() if name in SCORES else pa.string()) for name in columns]).empty_table()
+    return (manifest_rows(parts, columns) if parts else empty), size == len(records)
 
 
 def _quarantined(layout: Layout, records: Sequence[CommitRecord]) -> dict[int, str]:

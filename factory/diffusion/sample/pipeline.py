@@ -65,9 +65,16 @@ class DiffuMattingPipeline:
 
     @torch.inference_mode()
     def paint(
-        self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        settings: SamplerSettings,
+        keys: Sequence[KeyName] | None = None,
     ) -> tuple[Pictures, Masks, NDArray[np.bool_]]:
-        """A batch's pictures, masks, and for each sample whether all its numbers stayed finite; (B,)."""
+        """A batch's pictures, masks, and for each sample whether all its numbers stayed finite; (B,).
+
+        keys: each sample's screen, whose word its prompt has; without them all have that of the settings.
+        """
         size = self.picture_size(settings)
         h = size // self.vae_factor
         denoise, decode = self._compiled if settings.compile and self.device.type == "cuda" else self._plain
@@ -77,7 +84,7 @@ class DiffuMattingPipeline:
             draw_noise(seeds, (self.components.unet.config.in_channels, h, h)).to(self.device),
             prompt_embeds=self.embed(prompts),
             negative_embeds=self.embed([settings.negative_prompt]),
-            key_latent=self.key_latent(settings.key, size),
+            key_latent=torch.cat([self.key_latent(key, size) for key in keys or [settings.key]]),
             settings=settings,
         )
         picture, mask = decode(latents)

@@ -40,7 +40,7 @@ def sample_latents(
 
     model_scheduler: the model's own scheduler, of which only the configuration is used.
     noise: (B, 4, h, w) float32.  prompt_embeds: (B, T, D).  negative_embeds: (B, T, D) or (1, T, D).
-    key_latent: (1, 4, h, w) or (1, 4, 1, 1), the scaled latent of the bare screen.
+    key_latent: (1, 4, h, w) or (1, 4, 1, 1), the scaled latent of the bare screen; (B, 4, h, w) of each sample's own.
     Returns (B, 4, h, w) float32 latents, scaled as the network sees them.
     """
     scheduler = make_scheduler(model_scheduler, settings.sampler)

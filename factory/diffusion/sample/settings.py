@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
@@ -12,6 +12,7 @@ from factory.settings import changed
 Sampler = Literal["ddim", "dpm++2m"]
 Start = Literal["marginal", "noise"]
 DEFAULTS_FILE = "sampler.json"
+KEYS = "keys"  # there: the screens that the model was trained on, where they are more than its default `key`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class SamplerSettings:
     start: "marginal" begins where training ended, at √ᾱ·z_key + √(1−ᾱ)·ε: Stable Diffusion's schedule never reaches
         pure noise, and the network was always told the screen's colour by the mean. "noise" begins at ε.
     size: side of the picture in pixels; 0 is the size the model was trained at.
-    key: the screen's colour and its word in the prompt.
+    key: the screen's colour and its word in the prompt, unless samples have each their own (diffusion/routing.py).
     compile: on CUDA, compile the networks (about a minute once per worker); elsewhere of no effect.
     """
 
@@ -52,11 +53,29 @@ class SamplerSettings:
 
 def default_settings(folder: Path) -> SamplerSettings:
     """The settings a model is best sampled with: its folder's sampler.json, whose missing fields keep our defaults."""
+    return _read(folder)[0]
+
+
+def known_keys(folder: Path) -> tuple[KeyName, ...]:
+    """The screens that a model was trained on, green before blue before magenta; () where its folder does not say."""
+    return _read(folder)[1]
+
+
+def _read(folder: Path) -> tuple[SamplerSettings, tuple[KeyName, ...]]:
     path = folder / DEFAULTS_FILE
     if not path.is_file():
-        return SamplerSettings()
-    chosen = read_json(path)
-    known = {field.name for field in fields(SamplerSettings)}
+        return SamplerSettings(), ()
+    chosen: Any = read_json(path)
+    known = {KEYS, *(field.name for field in fields(SamplerSettings))}
     if not isinstance(chosen, dict) or not chosen.keys() <= known:
         raise UsageError(f"{path} must be an object with fields among {', '.join(sorted(known))}: mend or remove it")
-    return changed(str(path), SamplerSettings(), chosen)
+    own = {name: value for name, value in chosen.items() if name != KEYS}
+    settings = changed(str(path), SamplerSettings(), own)
+    keys = chosen.get(KEYS, [settings.key] if "key" in own else [])
+    are_known = isinstance(keys, list) and all(key in list(KEY_COLOURS) for key in keys)
+    if not are_known or (KEYS in chosen and settings.key not in keys):
+        raise UsageError(
+            f"{path}: {KEYS} must list the screens that the model was trained on, {settings.key} (its key) among them, "
+            f"of {', '.join(KEY_COLOURS)}: mend or remove it"
+        )
+    return settings, tuple(key for key in KEY_COLOURS if key in keys)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from factory.diffusion.model_files import fingerprint
+from factory.diffusion.routing import Routing
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.diffusion.vocabulary import screen_prompt
 from factory.errors import DataError
-from factory.greenscreen.colours import KEY_COLOURS
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.sample import GENERATED, Origin, Request, Sample
 
 
@@ -17,12 +18,21 @@ class DiffuMattingSource:
 
     A request's item has "prompt" (with or without the screen's prefix), "class" and "caption" ("" or absent if none).
     licence: the model's, for every sample's metadata.
+    routing: chooses each attempt's screen among those of its item; without it all are painted on that of the settings.
     """
 
     def __init__(
-        self, folder: Path, settings: SamplerSettings, batch_size: int, device: str = "cpu", *, licence: str = ""
+        self,
+        folder: Path,
+        settings: SamplerSettings,
+        batch_size: int,
+        device: str = "cpu",
+        *,
+        licence: str = "",
+        routing: Routing | None = None,
     ) -> None:
         self.settings = settings
+        self.routing = routing
         self.batch_size = batch_size
         self.pipeline = DiffuMattingPipeline.from_folder(folder, device)
         self.model = fingerprint(folder)
@@ -43,16 +53,22 @@ class DiffuMattingSource:
 
     def _sample(self, requests: Sequence[Request]) -> list[Sample | DataError]:
         padded = [*requests, *[requests[-1]] * (self.batch_size - len(requests))]
-        prompts = [screen_prompt(request.item["prompt"], self.settings.key) for request in padded]
-        painted = self.pipeline.paint(prompts, [request.seed for request in padded], self.settings)
+        keys = [self._key(request) for request in padded]
+        prompts = [screen_prompt(request.item["prompt"], key) for request, key in zip(padded, keys, strict=True)]
+        painted = self.pipeline.paint(prompts, [request.seed for request in padded], self.settings, keys)
         return [
-            Sample(request=request, origin=self._origin(request, prompt), rgb=rgb, coarse=coarse)
+            Sample(request=request, origin=self._origin(request, prompt, key), rgb=rgb, coarse=coarse)
             if finite
             else DataError("nan", "the model's numbers overflowed for this prompt and seed: there is no picture")
-            for request, prompt, rgb, coarse, finite in zip(requests, prompts, *painted, strict=False)
+            for request, prompt, key, rgb, coarse, finite in zip(requests, prompts, keys, *painted, strict=False)
         ]
 
-    def _origin(self, request: Request, prompt: str) -> Origin:
+    def _key(self, request: Request) -> KeyName:
+        if self.routing is None:
+            return self.settings.key
+        return self.routing.key(request.item, request.reasons)
+
+    def _origin(self, request: Request, prompt: str, key: KeyName) -> Origin:
         return Origin(
             kind="generated",
             class_name=request.item.get("class", ""),
@@ -67,7 +83,7 @@ class DiffuMattingSource:
             steps=self.settings.steps,
             guidance=self.settings.guidance,
             start=self.settings.start,
-            key_rgb=KEY_COLOURS[self.settings.key],
+            key_rgb=KEY_COLOURS[key],
             ai_generated=True,
             digital_source_type=GENERATED,
         )
