@@ -60,11 +60,11 @@ def test_a_thousand_actors_make_every_shard(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_all_that_is_there_is_heard_at_once(hire: Hire) -> None:
-    crew, _ = hire(of_a_good_actor, 100)
+    crew, simulated = hire(of_a_good_actor, 100)
     assert len(heard(crew, 100)) == 100
     for worker in range(100):
         crew.give(worker, worker)
-    time.sleep(0.5)
+    simulated.actors[0].node.remote().future().result(SOON)  # calls are answered in their order
     assert [news.worker for news in crew.listen(1) if isinstance(news, Done)] == list(range(100))
 
 
