@@ -31,3 +31,25 @@ def train(
     fields = recipe_fields(recipe, "train")
     put(fields, out=out)
     run_recipe(fields, assignments, dry_run)
+
+
+@training_app.command("train-keyer")
+def train_keyer(
+    recipe: Annotated[Path, typer.Argument(help="A training recipe: a file, or one that ships.")] = Path("train-keyer"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the training. The same command again resumes it.", show_default="the recipe's"),
+    ] = None,
+    dry_run: DryRun = False,
+    assignments: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Train the network by which the keyer tells shapes, on objects of your own beside those that it knows.
+
+    `factory build-green100k keyer-objects` · `factory train-keyer`
+
+    `factory train-keyer --set 'train.data=[runs/keyer-objects, runs/my-mattes]' --out runs/my-keyer`
+    """
+    fields = recipe_fields(recipe, "train-keyer")
+    put(fields, out=out)
+    run_recipe(fields, assignments, dry_run)

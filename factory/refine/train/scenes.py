@@ -1,0 +1,131 @@
+"""Scenes to learn from: objects of known α before screens that do to them what screens do."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from factory.greenscreen.compositing import as_unit, composite
+from factory.greenscreen.keyer.screen import chroma_length
+from factory.greenscreen.keying import MIN_CHROMA
+from factory.refine.train.fields import blotches
+from factory.refine.train.recolouring import recoloured
+from factory.refine.train.screens import ScreenLook, screen_look
+from factory.sample import Matte, Picture
+
+Floats = NDArray[np.float32]
+
+OPAQUE = 0.98  # α from which a part may mirror the screen
+TRANSLUCENT = 0.25  # of scenes: that often an object is made so
+SEEN = 0.02  # α from which an object is seen
+
+
+class Cutout(NamedTuple):
+    """An object to be placed: straight colour (S, S, 3) and α (S, S), 8-bit."""
+
+    foreground: Picture
+    alpha: Matte
+
+
+class Scene(NamedTuple):
+    """A picture, what is known of its screen, and the truth."""
+
+    picture: Floats  # (side, side, 3) in 0..1
+    plate: Floats  # (side, side, 3) in 0..1
+    colour: Floats  # (3,) the screen's
+    alpha: Floats  # (side, side)
+
+
+def scene(objects: Sequence[Cutout], side: int, random: Generator) -> Scene:
+    """One or two of the objects in a picture of this side; all that is drawn comes from `random`."""
+    placed = [_placed(objects[int(random.integers(len(objects)))], side, random)]
+    if random.random() < TRANSLUCENT:
+        placed[0] = (placed[0][0], thinned(*placed[0], random))
+    if random.random() < 0.2:
+        placed.append(_placed(objects[int(random.integers(len(objects)))], side, random))
+    alpha = np.zeros((side, side), np.float32)
+    for _, own in placed:
+        alpha = own + (1 - own) * alpha
+    screen = screen_look(alpha, random)
+    while chroma_length(screen.colour) < MIN_CHROMA:  # so dim that it is no screen
+        screen = screen_look(alpha, random)
+    picture = screen.seen
+    for foreground, own in placed:
+        painted = recoloured(foreground, own, screen.colour, random)
+        picture = composite(_lit(painted, own, screen, random), own, picture)
+    return Scene(_filmed(picture, random), screen.plate, screen.colour, alpha)
+
+
+def thinned(foreground: Floats, alpha: Floats, random: Generator) -> Floats:
+    """α of the same object as glass, a veil, smoke or fire: thin where it is dark, in patches, or but for its rim.
+
+    foreground: (side, side, 3) in 0..1.  alpha: (side, side).  Returns (side, side).
+    """
+    side = len(alpha)
+    way = int(random.integers(4))
+    if way == 0:  # fire and highlights: as dense as it is bright
+        light = foreground.max(axis=-1)
+        brightest = float(np.quantile(light[alpha > SEEN], 0.98)) if (alpha > SEEN).any() else 1
+        share = np.clip(light / max(brightest, 0.1), 0, 1) ** random.uniform(0.5, 3)
+    elif way == 1:  # smoke and stains
+        share = np.clip(random.uniform(0.2, 0.8) + 0.4 * blotches(side, float(random.uniform(0.05, 0.5)), random), 0, 1)
+    elif way == 2:  # glass: a dense rim, an inside that is nearly not there
+        inside = np.clip(4 * cv2.GaussianBlur(alpha, (0, 0), side * float(random.uniform(0.01, 0.04))) - 3, 0, 1)
+        share = 1 - random.uniform(0.4, 0.97) * inside
+    else:  # a veil
+        share = np.full_like(alpha, random.uniform(0.1, 0.9))
+    if random.random() < 0.4:  # only a part of it
+        share = np.where(blotches(side, float(random.uniform(0.2, 0.8)), random) > 0, share, 1)
+    return np.asarray(alpha * share, np.float32)
+
+
+def _placed(cutout: Cutout, side: int, random: Generator) -> tuple[Floats, Floats]:
+    """The object turned, scaled and moved, now and then beyond the picture's rim. Colours are weighted by α on the way.
+
+    Returns straight colour (side, side, 3) and α (side, side) in 0..1.
+    """
+    alpha = as_unit(cutout.alpha)
+    rgba = np.dstack([as_unit(cutout.foreground) * alpha[..., None], alpha])
+    size = len(alpha)
+    scale = side / size * (random.uniform(0.35, 1.1) if random.random() < 0.8 else random.uniform(1.1, 1.9))
+    turn = np.asarray(cv2.getRotationMatrix2D((size / 2, size / 2), random.normal(0, 15), scale), np.float64)
+    turn[:, 2] += side / 2 - size / 2 + side * random.normal(0, 0.12, 2)
+    if random.random() < 0.5:
+        rgba = np.ascontiguousarray(rgba[:, ::-1])
+    if scale < 0.7:  # a mean over what falls into a pixel
+        rgba = cv2.GaussianBlur(rgba, (0, 0), 0.4 / scale)
+    there = cv2.warpAffine(rgba, turn, (side, side), flags=cv2.INTER_LINEAR)
+    if random.random() < 0.15:  # out of focus or moved
+        soft = float(random.uniform(0.5, 2.5))
+        there = cv2.GaussianBlur(there, (0, 0), soft, sigmaY=soft if random.random() < 0.5 else 0.3)
+    alpha = np.ascontiguousarray(there[..., 3])
+    foreground = there[..., :3] / np.maximum(alpha, 1e-3)[..., None]
+    return np.asarray(np.clip(foreground, 0, 1), np.float32), np.asarray(np.clip(alpha, 0, 1), np.float32)
+
+
+def _lit(foreground: Floats, alpha: Floats, screen: ScreenLook, random: Generator) -> Floats:
+    """The object with the screen's light on it: spill, stronger at its rim, and reflections in what mirrors it."""
+    side = len(alpha)
+    rim = 1 - cv2.GaussianBlur(alpha, (0, 0), side * float(random.uniform(0.01, 0.04)))
+    spill = random.uniform(0, 0.12) + random.uniform(0, 0.3) * rim
+    lit = foreground + (spill * (0.4 + 0.6 * foreground.mean(axis=-1)))[..., None] * screen.colour
+    if random.random() < 0.15:
+        level = random.uniform(0.3, 1.5)
+        mirror = np.clip(2 * (blotches(side, float(random.uniform(0.03, 0.25)), random) - level), 0, 1)
+        mirror = mirror * (alpha > OPAQUE) * random.uniform(0.3, 0.95)
+        lit = lit + mirror[..., None] * (random.uniform(0.5, 1.1) * screen.colour - lit)
+    return np.asarray(np.clip(lit, 0, 1), np.float32)
+
+
+def _filmed(picture: Floats, random: Generator) -> Floats:
+    """Noise, chroma that is blurred, and rounding; a third of the pictures have none of the first two."""
+    if random.random() < 0.67:
+        if random.random() < 0.5:
+            light = picture.mean(axis=-1, keepdims=True)
+            chroma = cv2.GaussianBlur(picture - light, (0, 0), float(random.uniform(0.3, 1.2)))
+            picture = light + chroma
+        picture = picture + np.asarray(random.normal(0, random.uniform(0, 3) / 255, picture.shape), np.float32)
+    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255) / 255, np.float32)
