@@ -1,7 +1,8 @@
 """What a frame shows of its screen and its object, before α is made of it.
 
-Three questions are asked at a low resolution, for the answers are smooth: how a frame lights the screen (light.py),
-what is solid (solid.py), and which functional of colour separates object and screen at each place (separation.py).
+Four questions are asked at a low resolution, for the answers are smooth: how a frame lights the screen (light.py), what
+is object by its shape (shape.py), what is solid (solid.py), and which functional of colour separates object and screen
+at each place (separation.py).
 """
 
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from factory.greenscreen.keyer.separation import (
     sampled,
 )
 from factory.greenscreen.keyer.settings import KeyerSettings, Pair
+from factory.greenscreen.keyer.shape import Shape, shape_of, whole_and_clear
 from factory.greenscreen.keyer.solid import shrunk_by, solid_parts
 from factory.greenscreen.keyer.subsampling import is_subsampled
 from factory.greenscreen.keying import dominance, least_opacity, screen_axis
@@ -63,6 +65,7 @@ class Evidence(NamedTuple):
     clouds: Clouds  # the object's colours about each place
     field: Floats  # (h, w, 4) the functional that separates them from the screen's
     alpha: Floats  # (H, W) what the functional says, not clipped
+    shape: Shape | None  # what the object's shape says, before a surely filmed screen
 
     @property
     def drawn(self) -> bool:
@@ -83,11 +86,16 @@ def evidence(
     solid = solid_parts(_apparent_opacity(small, behind, screen), filmed_of(settings.solid, behind), least_clear)
     apparent = _apparent(picture, behind)
     own = _own_colours(apparent, noise, behind, settings)
+    shape = shape_of(small, behind.plate, screen.unit) if behind.filmed == 1 else None
+    if shape is not None:
+        whole, clear = whole_and_clear(shape, small)
+        solid = (solid & ~clear) | (shrunk_by(whole, 2) > 0)
+        own *= 1 - enlarged(clear.astype(np.float32), picture)
     half = behind.filmed > 0 and (halved or is_subsampled(picture))
     opaque = sampled(picture, np.maximum(own, enlarged(shrunk_by(solid, 2), picture)), small.shape[1::-1])
     clouds = _clouds(opaque, small, behind, settings.light[half], filmed_of(settings.few, behind))
     field = functional(clouds, behind.plate)
-    return Evidence(small, behind, noise, half, solid, apparent, own, clouds, field, applied(field, picture))
+    return Evidence(small, behind, noise, half, solid, apparent, own, clouds, field, applied(field, picture), shape)
 
 
 def _clouds(opaque: Samples, small: Floats, behind: Backdrop, light: float, few: float) -> Clouds:

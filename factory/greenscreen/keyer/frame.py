@@ -2,8 +2,9 @@
 
 What the frame shows is gathered first (evidence.py). α is the functional that separates object and screen, applied at
 full resolution. There a network corrects it by what neighbours tell (edges.py); for pictures with noise and chroma of
-full resolution there is none, and noise is smoothed. Solid parts are held out, garbage goes (garbage.py), and the
-foreground's colours follow from α (recovery.py).
+full resolution there is none, and noise is smoothed. Solid parts are held out; where the object's shape contradicts
+what colours say, it is believed (shape.py). Garbage goes (garbage.py), and the foreground's colours follow from α
+(recovery.py).
 """
 
 import cv2
@@ -16,6 +17,7 @@ from factory.greenscreen.keyer.garbage import wanted
 from factory.greenscreen.keyer.recovery import recovered_colours
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.greenscreen.keyer.shape import agreed
 from factory.greenscreen.keyer.solid import shrunk_by
 from factory.greenscreen.keying import clip_ends
 from factory.greenscreen.morphology import square
@@ -76,7 +78,8 @@ def _alpha(seen: Evidence, picture: Floats, settings: KeyerSettings) -> Floats:
         alpha = denoised(alpha, noise)
     alpha = np.asarray(np.clip(alpha, 0, 1), np.float32)
     alpha = np.maximum(alpha, cv2.erode(seen.own, square(1)))
-    return _held_out(alpha, seen)
+    alpha = _held_out(alpha, seen)
+    return alpha if seen.shape is None else agreed(alpha, seen.shape)
 
 
 def _held_out(alpha: Floats, seen: Evidence) -> Floats:
