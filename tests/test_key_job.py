@@ -239,6 +239,7 @@ def test_what_a_model_painted_says_so(tmp_path: Path) -> None:
     assert all(sample.meta["ai_generated"] for sample in DataSet(tmp_path / "set"))
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     folder = tmp_path / "shoot"
     for number in range(6):

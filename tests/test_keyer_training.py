@@ -74,6 +74,7 @@ def test_an_untrained_network_answers_what_colour_tells() -> None:
     torch.testing.assert_close(torch.sigmoid(logits), torch.full_like(logits, 0.75))
 
 
+@pytest.mark.slow
 def test_it_learns(objects: Path, tmp_path: Path) -> None:
     own = replace(settings(objects, 40), batch=4, warmup=5, ema=0.8)
     weights = load_file(train(own, tmp_path / "run", lambda _: None))
@@ -87,6 +88,7 @@ def test_it_learns(objects: Path, tmp_path: Path) -> None:
     assert error(network) < 0.95 * before
 
 
+@pytest.mark.slow
 def test_interrupted_trainings_end_in_the_same_weights(objects: Path, tmp_path: Path) -> None:
     calm = train(settings(objects, 6), tmp_path / "calm", lambda _: None)
 

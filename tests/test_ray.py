@@ -91,6 +91,7 @@ def test_a_signal_ends_a_run_on_ray_with_one_sentence(reference: Path, tmp_path:
     assert_whole(root, reference)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_poisoned_shard_is_quarantined_and_tried_again_by_a_rerun(reference: Path, tmp_path: Path) -> None:
     root = tmp_path / "set"
@@ -136,6 +137,7 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert "RAY_ADDRESS=127.0.0.1:1" in ended.sentence
 
 
+@pytest.mark.slow
 def test_a_long_tmpdir_is_one_sentence_that_names_the_mend(tmp_path: Path) -> None:
     long = tmp_path / ("a long name " * 8)
     long.mkdir()
