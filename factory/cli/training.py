@@ -44,7 +44,7 @@ def train_keyer(
     assignments: Set = None,
     debug: Debug = False,
 ) -> None:
-    """Train the network by which the keyer tells shapes, on objects of your own beside those that it knows.
+    """Train the network by which the keyer tells shapes. The keyer takes the one that ships, so far.
 
     `factory build-green100k keyer-objects` · `factory train-keyer`
 

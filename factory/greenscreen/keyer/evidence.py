@@ -23,7 +23,7 @@ from factory.greenscreen.keyer.separation import (
     sampled,
 )
 from factory.greenscreen.keyer.settings import KeyerSettings, Pair
-from factory.greenscreen.keyer.shape import Shape, shape_of, whole_and_clear
+from factory.greenscreen.keyer.shape import Shape, shape_of, whole
 from factory.greenscreen.keyer.solid import shrunk_by, solid_parts
 from factory.greenscreen.keyer.subsampling import is_subsampled
 from factory.greenscreen.keying import dominance, least_opacity, screen_axis
@@ -88,9 +88,7 @@ def evidence(
     own = _own_colours(apparent, noise, behind, settings)
     shape = shape_of(small, behind.plate, screen.unit) if behind.filmed == 1 else None
     if shape is not None:
-        whole, clear = whole_and_clear(shape, small)
-        solid = (solid & ~clear) | (shrunk_by(whole, 2) > 0)
-        own *= 1 - enlarged(clear.astype(np.float32), picture)
+        solid |= shrunk_by(whole(shape, small), 2) > 0
     half = behind.filmed > 0 and (halved or is_subsampled(picture))
     opaque = sampled(picture, np.maximum(own, enlarged(shrunk_by(solid, 2), picture)), small.shape[1::-1])
     clouds = _clouds(opaque, small, behind, settings.light[half], filmed_of(settings.few, behind))

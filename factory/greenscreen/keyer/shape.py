@@ -1,7 +1,7 @@
 """What of a picture is object, by its shape: the answers of shape_network.py, and what they have to say to the physics.
 
 Colour and shape know different things. Colour is exact to the level and to the hair, but an object's own green, a
-mirrored screen, a shadow and a mark on the screen it takes for what they are not. A shape is known only coarsely, but
+mirrored screen it takes for what they are not. A shape is known only coarsely, but
 whole. So colour tells α unless the shape contradicts it by more than a shape can be wrong. Before a drawn screen colour
 is exact; there no shape is asked.
 """
@@ -27,7 +27,6 @@ Mask = NDArray[np.bool_]
 LONG_SIDE = 128  # pixels at which the network looks at pictures: it was trained at that size
 WEIGHTS = Path(__file__).with_name("shape.safetensors")
 WHOLE = 0.8  # α less its deviation, from which all is object: its colours are the object's own
-CLEAR = 0.1  # α and its deviation together, up to which nothing is
 ALL_OF_IT = 0.999  # of a pixel's surroundings that must be so
 NOTHING = (0.04, 0.1)  # distance from the plate (0..1) up to which a picture shows none but it, and from which it does
 # By how much α by colour and by shape may differ; chosen with the groups *develop*.
@@ -55,9 +54,9 @@ def shape_of(picture: Floats, plate: Floats, colour: Floats) -> Shape:
 
     size = size_within(picture.shape, LONG_SIDE)
     small, behind = (resized(field, size) for field in (picture, plate))
-    seen = clues(small, behind, colour)
+    known = clues(small, behind, colour)
     width, height = size
-    padded = np.pad(seen, ((0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)), mode="edge")
+    padded = np.pad(known, ((0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)), mode="edge")
     with torch.inference_mode():
         logits, spread = _network()(torch.from_numpy(padded[None]))
         both = torch.stack([torch.sigmoid(logits[0]), torch.exp(spread[0])])[:, :height, :width].numpy()
@@ -66,27 +65,23 @@ def shape_of(picture: Floats, plate: Floats, colour: Floats) -> Shape:
     return Shape(np.ascontiguousarray(both[0]), np.ascontiguousarray(both[1]), np.asarray(seen, np.float32))
 
 
-def whole_and_clear(shape: Shape, field: Floats) -> tuple[Mask, Mask]:
-    """Where the shape says that all is object, and where it says that nothing is, at the size of a field (h, w, …)."""
-    whole = (shape.alpha - shape.deviation > WHOLE) & (shape.seen == 1)
-    clear = shape.alpha + shape.deviation < CLEAR
-    return _everywhere(whole, field), _everywhere(clear, field)
+def whole(shape: Shape, field: Floats) -> Mask:
+    """Where the shape says that all is object, at the size of a field (h, w, …)."""
+    mask = (shape.alpha - shape.deviation > WHOLE) & (shape.seen == 1)
+    return np.asarray(enlarged(mask.astype(np.float32), field) > ALL_OF_IT)
 
 
 def agreed(alpha: Floats, shape: Shape) -> Floats:
-    """α by colour where the shape does not contradict it, else by shape; in between, in between. (H, W) in 0..1.
+    """α by colour, raised to that by shape where the shape contradicts it. (H, W) in 0..1.
+
+    It is never lowered: what stands beside a screen, a set around it for one, may be garbage or the subject.
 
     They are compared at the shape's resolution, where a strand of hair is a share of a pixel to both.
     """
     rim = cv2.dilate(shape.alpha, square(1)) - cv2.erode(shape.alpha, square(1))
     apart = shape.alpha - resized(alpha, shape.alpha.shape[::-1])
-    wrong = np.clip(np.abs(apart) / (SLACK + DEVIATIONS * shape.deviation + RIMS * rim) - 1, 0, 1)
-    wrong *= np.where(apart > 0, shape.seen, 1)
+    wrong = shape.seen * np.clip(apart / (SLACK + DEVIATIONS * shape.deviation + RIMS * rim) - 1, 0, 1)
     return np.asarray(alpha + enlarged(wrong, alpha) * (enlarged(shape.alpha, alpha) - alpha), np.float32)
-
-
-def _everywhere(mask: Mask, field: Floats) -> Mask:
-    return np.asarray(enlarged(mask.astype(np.float32), field) > ALL_OF_IT)
 
 
 @cache
