@@ -140,7 +140,8 @@ def key(picture: Floats, *, halved: bool = False) -> tuple[Floats, Floats]:
     """α and foreground of a picture of which nothing else is known. halved: its file has chroma of half resolution."""
     screen = find_screen([picture])
     plate = clean_plate([picture], screen)
-    return key_frame(picture, plate_at(plate, *picture.shape[:2]), screen, KeyerSettings(), halved=halved)
+    keyed = key_frame(picture, plate_at(plate, *picture.shape[:2]), screen, KeyerSettings(), halved=halved)
+    return keyed.alpha, keyed.foreground
 
 
 def scenes(pictures: list[tuple[str, int]]) -> Iterator[Scene]:

@@ -121,7 +121,7 @@ def measured(given: list[Given], settings: KeyerSettings) -> dict[str, NDArray[n
     """For each screen (3,): mean MSE, Grad and colour error at edges over the pictures."""
     found = defaultdict(list)
     for scene, screen, plate in given:
-        alpha, foreground = frame.key_frame(scene.picture, plate, screen, settings, halved=scene.screen == "h264")
+        alpha, foreground, _ = frame.key_frame(scene.picture, plate, screen, settings, halved=scene.screen == "h264")
         band = (scene.alpha > 0.02) & (scene.alpha < 0.98)
         colour = float(np.abs(foreground - scene.foreground)[band].mean())
         found[scene.screen].append((*errors(as_levels(alpha), as_levels(scene.alpha)), colour))

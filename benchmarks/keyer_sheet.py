@@ -80,7 +80,7 @@ def shown_over(
         picture = frames[i]
         height, width = picture.shape[:2]
         behind = plate_at(plate, height, width)
-        alpha, foreground = key_frame(picture, behind, screen, KeyerSettings(), halved=halved)
+        alpha, foreground, _ = key_frame(picture, behind, screen, KeyerSettings(), halved=halved)
         grounds = [np.full(3, level, np.float32) for level in (0.5, 1, 0)]
         backgrounds = [*grounds, cv2.resize(photograph, (width, height), interpolation=cv2.INTER_AREA)]
         yield [picture, *(composite(foreground, alpha, np.asarray(ground)) for ground in backgrounds)]

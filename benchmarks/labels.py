@@ -131,8 +131,8 @@ def look(picture: Floats, *, halved: bool) -> Looked:
     """Our own keyer. Raises DataError where there is no screen."""
     screen = find_screen([picture])
     plate = plate_at(clean_plate([picture], screen), *picture.shape[:2])
-    alpha, _ = key_frame(picture, plate, screen, KeyerSettings(), halved=halved)
-    return Looked(as_levels(alpha), plate)
+    keyed = key_frame(picture, plate, screen, KeyerSettings(), halved=halved)
+    return Looked(as_levels(keyed.alpha), plate)
 
 
 def obs(picture: Picture, plate: Floats, truth: Matte) -> Matte:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from factory.greenscreen.compositing import as_levels, as_unit
 from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
-from factory.greenscreen.keyer.frame import key_frame
+from factory.greenscreen.keyer.frame import Keyed, key_frame
 from factory.greenscreen.keyer.screen import find_screen
 from factory.greenscreen.keyer.settings import KeyerSettings
 
@@ -16,8 +16,8 @@ SCREENS = {"green": (10, 200, 40), "blue": (20, 60, 210), "yellow": (215, 205, 2
 H, W = 240, 320
 
 
-def key(picture: Floats) -> tuple[Floats, Floats]:
-    """α and foreground of a picture of which nothing else is known."""
+def key(picture: Floats) -> Keyed:
+    """A picture keyed of which nothing else is known."""
     screen = find_screen([picture])
     return key_frame(picture, plate_at(clean_plate([picture], screen), *picture.shape[:2]), screen, SETTINGS)
 

@@ -36,7 +36,7 @@ def test_a_screen_of_any_colour_is_found_and_keyed_by_the_same_code(name: str) -
     truth = disc()
     picture = noisy(composite(flat((120, 110, 125)), truth, background), 1.5)
     assert np.abs(np.array(find_screen([picture]).colour) - 255 * background[truth == 0].mean(axis=0)).max() < 8
-    alpha, foreground = key(picture)
+    alpha, foreground, _ = key(picture)
     assert error(alpha, truth) < 0.5
     assert np.abs(foreground[truth == 1] - colour((120, 110, 125))).mean() < 0.03
 
@@ -169,7 +169,7 @@ def test_haze_before_a_drawn_screen_is_the_objects() -> None:
     wide = np.zeros((H, W), np.float32)
     wide[14:-14, 14:-14] = 0.012
     truth = np.maximum(disc(radius=0.2), cv2.GaussianBlur(wide, (0, 0), 2))
-    alpha, _ = key(exact(composite(flat((170, 170, 170)), truth, flat(GREEN))))
+    alpha, *_ = key(exact(composite(flat((170, 170, 170)), truth, flat(GREEN))))
     haze = (truth > 0.01) & (truth < 0.013)
     assert haze.mean() > 0.5
     assert abs(float((alpha - truth)[haze].mean())) < 0.001
@@ -189,7 +189,7 @@ def test_a_filmed_screen_is_none_of_one_colour_however_even_its_border_is() -> N
     row, column = np.mgrid[-1:1:720j, -1:1:1280j]
     fall = np.exp(-4 * (row**2 + column**2))
     screen = np.asarray(flat((0, 177, 64), 720, 1280) * (1 - 0.1 * fall)[..., None], np.float32)
-    alpha, _ = key(noisy(composite(flat((130, 130, 130), 720, 1280), truth, screen), 1))
+    alpha, *_ = key(noisy(composite(flat((130, 130, 130), 720, 1280), truth, screen), 1))
     assert np.quantile(alpha[truth == 0], 0.99) < 0.05
 
 

@@ -34,7 +34,7 @@ def test_objects_with_green_of_their_own_lose_little_of_it(shared_data: Path, na
     assert group_of(path.name) != "develop"
     bgra = np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), np.float32)[:H] / 255
     foreground, truth = np.ascontiguousarray(bgra[..., 2::-1]), np.ascontiguousarray(bgra[..., 3])
-    alpha, _ = key(noisy(composite(foreground, truth, uneven(SCREEN)[:, : truth.shape[1]]), 1.5))
+    alpha, *_ = key(noisy(composite(foreground, truth, uneven(SCREEN)[:, : truth.shape[1]]), 1.5))
     assert error(alpha, truth) < 0.4 * colour_alone
 
 

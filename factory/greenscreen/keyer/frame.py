@@ -4,13 +4,16 @@ What the frame shows is gathered first (evidence.py). α is the functional that 
 full resolution. There a network corrects it by what neighbours tell (edges.py); for pictures with noise and chroma of
 full resolution there is none, and noise is smoothed. Solid parts are held out; where the object's shape contradicts
 what colours say, it is believed (shape.py). Garbage goes (garbage.py), and the foreground's colours follow from α
-(recovery.py).
+(recovery.py), and so does how far α may be off (deviation.py).
 """
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.greenscreen.keyer.deviation import expected_error
 from factory.greenscreen.keyer.edges import corrected
 from factory.greenscreen.keyer.evidence import QUIET, Evidence, dirt_on, evidence, filmed_of
 from factory.greenscreen.keyer.garbage import wanted
@@ -36,10 +39,18 @@ GAP = ((0.15, 0.3), (0.05, 0.15))  # apparent opacity that a pixel lacks: in a s
 NEARLY = ((0.8, 0.95), (0.92, 0.99))  # α at a solid part's rim: of an edge, of a solid pixel
 
 
+class Keyed(NamedTuple):
+    """One frame, float32 in 0..1."""
+
+    alpha: Floats  # (H, W)
+    foreground: Floats  # (H, W, 3) straight, despilled, defined everywhere
+    deviation: Floats  # (H, W) the |error| that α is expected to have; 0 on sure screen and inside sure object
+
+
 def key_frame(
     picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings, *, halved: bool = False
-) -> tuple[Floats, Floats]:
-    """α (H, W) and straight, despilled foreground (H, W, 3), defined everywhere; float32 in 0..1.
+) -> Keyed:
+    """Key one frame.
 
     picture: (H, W, 3) in 0..1, gamma-encoded.  plate: (h, w, 3) in 0..1, the clean plate at any size.
     halved: whether rows are known to have fewer chroma samples than luma ones (4:2:0, 4:2:2); else looks decide.
@@ -55,7 +66,8 @@ def key_frame(
         coarse = resized(alpha, seen.small.shape[1::-1])
         alpha *= enlarged(wanted(coarse, max(dirt_on(behind), BLOCKS)), picture)
     doubt, typical = filmed_of(settings.doubt, behind), seen.clouds.mean
-    return alpha, recovered_colours(picture, alpha, seen.small, behind, typical, spill=settings.spill, doubt=doubt)
+    colours = recovered_colours(picture, alpha, seen.small, behind, typical, spill=settings.spill, doubt=doubt)
+    return Keyed(alpha, colours, expected_error(seen, alpha))
 
 
 def denoised(alpha: Floats, noise: float) -> Floats:

@@ -55,7 +55,8 @@ def keyed(
     DataError kinds: no_screen, empty (nothing stands before the screen), cut (only where it is framed).
     """
     behind = plate_at(plate, *picture.shape[:2])
-    alpha, foreground = (as_levels(x) for x in key_frame(picture, behind, screen, settings, halved=halved))
+    found = key_frame(picture, behind, screen, settings, halved=halved)
+    alpha, foreground = as_levels(found.alpha), as_levels(found.foreground)
     if not alpha.any():
         raise DataError("empty", "the picture shows nothing but its screen")
     return painted(request, origin, foreground, alpha, framing, flush=cut_sides(alpha), pose=pose, filmed=screen.colour)
