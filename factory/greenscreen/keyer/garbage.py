@@ -16,6 +16,13 @@ SOLID = 0.5  # α that a thing must reach somewhere
 FAINT = 0.02  # α from which haze could be seen
 SPECK = 3e-4  # of the frame: the largest mark or speck
 APART = 0.02  # of the long side that separates a speck from an object
+MARK = 2e-3  # of the frame: the largest of several marks that are alike
+ALIKE = 0.25  # by which the logarithms of their areas, widths and heights may differ
+ENOUGH = 3  # of them
+SPACED = 3.0  # of their size that lies between two at the least
+MANY = 200  # of them, the largest, that are compared
+MOSTLY = 0.6  # share of all small things of at least half their size that they must be, else it is a burst of particles
+REGULAR = 2.5  # the longest of the distances to the nearest of them, over the shortest: some are hidden
 OFF_CENTRE = 0.25  # weight, against 1 in the middle, that a thing's pixels at the frame's border have in its rank
 FROM_OUTSIDE = 0.25  # factor of a thing's rank if it comes in through the frame's top or sides
 
@@ -27,7 +34,7 @@ def wanted(alpha: Floats, dirt: float) -> Floats:
     """
     present = alpha > PRESENT
     densest = cv2.dilate(alpha, square(ALONE))
-    garbage = _specks(present) | _haze(alpha) | (densest < dirt)
+    garbage = _specks(present) | _marks(present) | _haze(alpha) | (densest < dirt)
     garbage |= _intruders(present & ~garbage, alpha)
     garbage |= _haze(np.where(garbage, 0, alpha))  # what hung together with garbage alone
     kept = dilated(present & ~garbage, square(1))  # with its soft edge
@@ -43,6 +50,29 @@ def _specks(present: Mask) -> Mask:
         return np.zeros_like(present)
     near = dilated(np.isin(label, large), disc(max(1, round(APART * max(present.shape)))))
     return np.asarray(present & ~np.isin(label, np.unique(label[near])), np.bool_)
+
+
+def _marks(present: Mask) -> Mask:
+    """Small things of one kind at regular distances: tracking marks, larger than specks."""
+    number, label, stats, centres = cv2.connectedComponentsWithStats(present.astype(np.uint8), connectivity=8)
+    small = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] <= MARK * present.size)
+    if len(small) < ENOUGH or len(small) == number - 1:
+        return np.zeros_like(present)
+    small = small[np.argsort(-stats[small, cv2.CC_STAT_AREA])][:MANY]
+    size = stats[small][:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].astype(np.float64)
+    looks = np.log(np.column_stack([stats[small, cv2.CC_STAT_AREA], size]))
+    alike = (np.abs(looks[:, None] - looks) < ALIKE).all(axis=-1)
+    apart = np.linalg.norm(centres[small][:, None] - centres[small], axis=-1)
+    found = np.zeros_like(present)
+    for one in np.flatnonzero(alike.sum(axis=1) >= ENOUGH):
+        group = np.flatnonzero(alike[one])
+        if len(group) < MOSTLY * np.count_nonzero(looks[:, 0] > looks[one, 0] - np.log(2)):
+            continue
+        between = apart[np.ix_(group, group)] + np.diag(np.full(len(group), np.inf))
+        nearest = between.min(axis=1)
+        if nearest.min() > SPACED * size[group].max() and nearest.max() < REGULAR * nearest.min():
+            found |= np.isin(label, small[group])
+    return found
 
 
 def _haze(alpha: Floats) -> Mask:
