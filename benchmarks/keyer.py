@@ -27,6 +27,7 @@ from typing import NamedTuple
 import av
 import cv2
 import numpy as np
+from ffmpeg_keys import best_of_ffmpeg
 from figures import exit_code, shown
 from material import DATA
 from numpy.typing import NDArray
@@ -73,12 +74,6 @@ STUDIO = (70, 160, 80)
 SPILL = 0.1
 NOISE = 2.5
 BT601, LIMITED = 5, 1
-KEYED_AS = {
-    ("chromakey", "rgb24"): "yuva444p",
-    ("chromakey", "yuv420p"): "yuva420p",
-    ("colorkey", "rgb24"): "rgba",
-    ("colorkey", "yuv420p"): "rgba",
-}
 Floats = NDArray[np.float32]
 
 
@@ -109,9 +104,10 @@ def main() -> int:
     ours: dict[str, list[tuple[float, float]]] = {name: [] for name in MUST}
     theirs: dict[str, list[tuple[float, float]]] = {name: [] for name in MUST}
     for scene in scenes(HELD_OUT if arguments.held_out else PICTURES):
+        truth = as_levels(scene.alpha)
         alpha = key(scene.picture, halved=scene.screen == "h264")[0]
-        ours[scene.screen].append(errors(as_levels(alpha), as_levels(scene.alpha)))
-        theirs[scene.screen].append(best_of_ffmpeg(scene))
+        ours[scene.screen].append(errors(as_levels(alpha), truth))
+        theirs[scene.screen].append(errors(best_of_ffmpeg(scene.coded, scene.colour, truth).alpha, truth))
         (square, grad), (peer_square, peer_grad) = ours[scene.screen][-1], theirs[scene.screen][-1]
         print(f"  {scene.screen:6} {scene.name:24} MSE {1e3 * square:7.3f} of {1e3 * peer_square:7.3f} e-3   "
               f"Grad {grad:6.3f} of {peer_grad:6.3f}", flush=True)  # fmt: skip
@@ -217,38 +213,6 @@ def decoded(file: bytes) -> Iterator[av.VideoFrame]:
     """Its frames again."""
     with av.open(io.BytesIO(file)) as container:
         yield from container.decode(video=0)
-
-
-def best_of_ffmpeg(scene: Scene) -> tuple[float, float]:
-    """MSE and Grad of the best matte of either filter: of least MSE on a grid, then on a finer one about the best."""
-    truth = as_levels(scene.alpha)
-    tried: dict[tuple[str, float, float], float] = {}
-    for name in ("chromakey", "colorkey"):
-        grid = [(float(s), b) for s in np.geomspace(0.01, 0.5, 8) for b in (0.0, 0.05, 0.15, 0.3, 0.5, 0.8)]
-        for _ in range(2):
-            for s, b in grid:
-                tried[name, s, b] = mse(ffmpeg_key(scene, name, s, b), truth, whole(truth))
-            _, s, b = min((key for key in tried if key[0] == name), key=lambda key: tried[key])
-            grid = [(s * f, max(b + d, 0)) for f in (0.8, 0.9, 1, 1.12, 1.25) for d in (-0.05, -0.02, 0, 0.03, 0.06)]
-    return errors(ffmpeg_key(scene, *min(tried, key=lambda key: tried[key])), truth)
-
-
-def ffmpeg_key(scene: Scene, name: str, similarity: float, blend: float) -> Matte:
-    """The α of one of ffmpeg's keyers."""
-    graph = av.filter.Graph()
-    height, width = scene.alpha.shape
-    frame = av.VideoFrame.from_ndarray(scene.coded, format="rgb24" if scene.coded.ndim == 3 else "yuv420p")
-    r, g, b = scene.colour
-    chain = [
-        graph.add_buffer(width=width, height=height, format=frame.format, time_base=Fraction(1, 25)),
-        graph.add("format", KEYED_AS[name, frame.format.name]),
-        graph.add(name, f"color=0x{r:02x}{g:02x}{b:02x}:similarity={max(similarity, 1e-5):.5f}:blend={blend:.4f}"),
-        graph.add("alphaextract"),
-        graph.add("buffersink"),
-    ]
-    graph.link_nodes(*chain).configure()
-    graph.push(frame)
-    return np.asarray(graph.pull().to_ndarray(format="gray"), np.uint8)
 
 
 def errors(matte: Matte, truth: Matte) -> tuple[float, float]:

@@ -139,10 +139,19 @@ def score_keyer(predictions: Path, data: Path, progress: Counting = silent) -> B
             errors, failed = _errors(stored, facts, found), False
         except DataError as fault:
             faults.append(Fault(stored.key, fault.kind, str(fault)))
-            errors, failed = _errors_of(np.zeros_like(stored.alpha), stored), True
+            errors, failed = errors_of(np.zeros_like(stored.alpha), stored.alpha), True
         scenes.append(SceneScore(stored.key, facts["kind"], facts["screen"], errors, failed))
         progress(done, len(keys))
     return BenchResult(group, tuple(scenes), tuple(faults))
+
+
+def errors_of(alpha: Matte, truth: Matte) -> dict[str, float]:
+    """The errors of a matte by MEASURES, all but the foreground's; of the unknown region where there is one."""
+    trimap = trimap_of(truth)
+    errors = _named(measure(alpha, truth, whole(truth)), "")
+    if (place := unknown(trimap)).any():
+        errors |= _named(measure(composite_known(alpha, trimap), truth, place), "_unknown")
+    return errors
 
 
 def write(path: Path | None, text: Callable[[], str], flag: str) -> None:
@@ -168,17 +177,9 @@ def _errors(stored: Stored, facts: Mapping[str, str], found: Mapping[str, Path])
     if keyed.alpha.shape != stored.alpha.shape:
         (high, wide), (height, width) = keyed.alpha.shape, stored.alpha.shape
         raise DataError("size", f"the matte is {wide}×{high}, the scene {width}×{height}")
-    errors = _errors_of(keyed.alpha, stored)
+    errors = errors_of(keyed.alpha, stored.alpha)
     if keyed.foreground is not None and facts["foreground"] == EXACT:
         errors[FOREGROUND] = foreground_error(keyed.foreground, stored.foreground, stored.alpha)
-    return errors
-
-
-def _errors_of(alpha: Matte, stored: Stored) -> dict[str, float]:
-    trimap = trimap_of(stored.alpha)
-    errors = _named(measure(alpha, stored.alpha, whole(stored.alpha)), "")
-    if (place := unknown(trimap)).any():
-        errors |= _named(measure(composite_known(alpha, trimap), stored.alpha, place), "_unknown")
     return errors
 
 
