@@ -69,13 +69,13 @@ def best_of_ffmpeg(coded: Levels, colour: tuple[int, int, int], truth: Matte) ->
     """
     tried: dict[Setting, float] = {}
     for name in FILTERS:
-        counted = _counted(distances(coded, colour, name), truth)
+        known = counted(distances(coded, colour, name), truth)
         grid = [(float(s), b) for s in np.geomspace(0.01, 0.5, 8) for b in (0.0, 0.05, 0.15, 0.3, 0.5, 0.8)]
         for _ in range(2):
             for s, b in grid:
                 setting = Setting(name, round(max(s, 1e-5), 5), round(b, 4))
                 if setting not in tried:
-                    tried[setting] = counted.mse(setting)
+                    tried[setting] = known.mse(setting)
             _, s, b = min((one for one in tried if one.filter == name), key=lambda one: tried[one])
             grid = [(s * f, max(b + d, 0)) for f in (0.8, 0.9, 1, 1.12, 1.25) for d in (-0.05, -0.02, 0, 0.03, 0.06)]
     best = min(tried, key=lambda one: tried[one])
@@ -114,7 +114,8 @@ def distances(coded: Levels, colour: tuple[int, int, int], name: str) -> Distanc
     return _mean_of_nine(apart)
 
 
-def _counted(distance: Distances, truth: Matte) -> Counted:
+def counted(distance: Distances, truth: Matte) -> Counted:
+    """What the search needs of a picture."""
     found, place = np.unique(distance, return_inverse=True)
     place, alpha = place.ravel(), truth.ravel().astype(np.float64)
     sums = (np.bincount(place, weights).astype(np.float64) for weights in (None, alpha, alpha * alpha))

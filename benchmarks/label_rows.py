@@ -89,7 +89,7 @@ class Rows:
             self._rows[BGMV2] = _background_matting(bgmv2)
 
     def key(self, shot: Shot, names: tuple[str, ...]) -> dict[str, Keyed]:
-        """What these rows make of a shot: where our keyer finds no screen, an empty matte of those that want a plate."""
+        """What these rows make of a shot. Those that want a plate make nothing where our keyer finds no screen."""
         looked: Looked | None = None
         try:
             looked = look(shot)

@@ -100,7 +100,7 @@ def main() -> int:
             print(f"no commit {arguments.before or 'named'} in git's history: without the row {BEFORE}")
         places = _places(arguments, with_earlier=earlier is not None)
         kept = arguments.json or Path(folder) / "scenes.jsonl"
-        scenes = _resumed(kept, arguments.data)
+        scenes = resumed(kept, arguments.data)
         _measure(places, scenes, kept, (str(arguments.data), earlier, arguments.bgmv2), arguments.processes)
     # Rows of an earlier run with other options are not this table's
     asked = [
@@ -173,7 +173,7 @@ def _measure(
             print(f"  {done}/{len(left)} {minutes:.1f} min  {key} {facts['screen']:9} {name:24} {told}", flush=True)
 
 
-def _resumed(kept: Path, data: Path) -> dict[str, Scene]:
+def resumed(kept: Path, data: Path) -> dict[str, Scene]:
     """What the file holds; a new one gets a first line that says whose figures these are."""
     head = {
         "set": _hash_of(data / "plan.json"),
@@ -302,11 +302,11 @@ def _without(scene: Scene, name: str) -> Scene:
 
 def _in_short(scenes: Sequence[Scene]) -> str:
     """Ours ÷ the best other row, and the share that is worse."""
-    compared = {measure: best_other(scenes, measure) for measure in ("mse", "grad")}
-    ratios = (
-        f"{measure} {ours / max(other, 1e-12):.2f} of {name}" for measure, (name, ours, other) in compared.items()
-    )
-    return ", ".join([*ratios, f"worse in {fmean(is_worse(scene) for scene in scenes):.0%}"])
+    words = []
+    for measure in ("mse", "grad"):
+        name, ours, other = best_other(scenes, measure)
+        words.append(f"{measure} {ours / max(other, 1e-12):.2f} of {name}")
+    return ", ".join([*words, f"worse in {fmean(is_worse(scene) for scene in scenes):.0%}"])
 
 
 def _outcome(scenes: Sequence[Scene]) -> str:

@@ -83,7 +83,7 @@ def main() -> int:
             [point.step, *(f"{value:.5g}" for value in (point.seconds, point.processor, *point.losses))]
             for point in curve
         )
-    cv2.imwrite(str(arguments.out / "curve.png"), drawn([point.losses[0] for point in curve]))
+    cv2.imwrite(str(arguments.out / "curve.png"), curve_picture([point.losses[0] for point in curve]))
     return 0
 
 
@@ -97,7 +97,7 @@ def train(
     curve, noted = list[Point](), list[list[float]]()
     with ThreadPoolExecutor(1) as drawing:
         coming = drawing.submit(batch_of, objects, shape, (seed, step))
-        while not curve or (passed := time.monotonic() - begin) < seconds:
+        while not curve or curve[-1].seconds < seconds:
             batch = coming.result()
             coming = drawing.submit(batch_of, objects, shape, (seed, step + 1))
             share = min((time.monotonic() - begin) / max(seconds, 1e-9), 1)
@@ -124,12 +124,12 @@ def train(
 def batch_of(objects: Sequence[Cutout], shape: tuple[int, int], seeds: tuple[int, int]) -> Batch:
     """The scenes of one step: a pure function of the arguments."""
     count, side = shape
-    drawn_scenes = [scene(objects, side, np.random.default_rng((*seeds, place))) for place in range(count)]
+    scenes = [scene(objects, side, np.random.default_rng((*seeds, place))) for place in range(count)]
     picture, plate = (
-        torch.from_numpy(np.stack([getattr(one, name).transpose(2, 0, 1) for one in drawn_scenes]))
+        torch.from_numpy(np.stack([getattr(one, name).transpose(2, 0, 1) for one in scenes]))
         for name in ("picture", "plate")
     )
-    return Batch(picture, plate, torch.from_numpy(np.stack([one.alpha[None] for one in drawn_scenes])))
+    return Batch(picture, plate, torch.from_numpy(np.stack([one.alpha[None] for one in scenes])))
 
 
 def losses(network: BackgroundMatting, batch: Batch) -> list[Tensor]:
@@ -142,7 +142,7 @@ def losses(network: BackgroundMatting, batch: Batch) -> list[Tensor]:
     return [wrong.abs().mean(), edges, (error - wrong.detach().abs()).square().mean()]
 
 
-def drawn(values: Sequence[float], width: int = 480, height: int = 240) -> NDArray[np.uint8]:
+def curve_picture(values: Sequence[float], width: int = 480, height: int = 240) -> NDArray[np.uint8]:
     """The curve of a loss, logarithmic, each line of the grid a tenth of the one above; (height, width, 3) in BGR."""
     picture = np.full((height, width, 3), 255, np.uint8)
     logarithms = np.log10(np.maximum(values, 1e-9))

@@ -13,7 +13,7 @@ from factory.settings import Place, Strict
 from factory.sources.entry import Row
 from factory.sources.files.rgba_folder import list_items, look_at_cutouts
 from factory.sources.greenbench.registry import Kind
-from factory.sources.groups import Group
+from factory.sources.groups import Group, group_of
 
 
 class PinnedFolder(Strict):
@@ -22,37 +22,37 @@ class PinnedFolder(Strict):
     path: Place
     repository: Annotated[str, Field(min_length=1)]  # where it comes from, "owner/name"
     commit: Annotated[str, Field(pattern="[0-9a-f]{7,40}")]
-    sha256: Annotated[str, Field(pattern="([0-9a-f]{64})?")] = ""  # over all that is taken; "" pins nothing yet
+    sha256: Annotated[str, Field(pattern="([0-9a-f]{64})?")] = ""  # over all that is included; "" pins nothing yet
     licence: Annotated[str, Field(min_length=1)]
     attribution: str = ""
     kind: Kind = "plain"
     include: Annotated[tuple[str, ...], Field(min_length=1)] = ("**/*",)  # glob patterns below the folder
-    at_most: Annotated[int, Field(ge=0)] = 0  # pictures, chosen by hashes of their names; 0 is all
+    at_most: Annotated[int, Field(ge=0)] = 0  # pictures of a group, chosen by hashes of their names; 0 is all
     optional: bool = False  # an absent folder is passed over with a word
 
 
 def rows_of(folder: PinnedFolder, group: Group, surveyor: Surveyor) -> tuple[list[Row], str]:
-    """The folder's pictures of a group that can be used, and the hash over their names and contents.
+    """The folder's pictures of a group that can be used, and the hash over names and contents of those of all groups.
 
-    Raises UsageError where that is not the hash of the recipe.
+    So one pin holds for every group.  Raises UsageError where that is not the hash of the recipe.
     """
     looked = list_items(
         folder.path,
         lambda paths: look_at_cutouts(surveyor, folder.path, paths),
         include=folder.include,
-        group=group,
         licence=folder.licence,
         attribution=folder.attribution or f"{folder.repository}@{folder.commit}",
     )
-    usable = sorted((row for row in looked if not row["error_kind"]), key=lambda row: _rank(str(row["path"])))
-    rows = usable[: folder.at_most] if folder.at_most else usable
-    pin = hash_over(rows)
+    usable = [row for row in looked if not row["error_kind"]]
+    pin = hash_over(usable)
     if folder.sha256 not in ("", pin):
         raise UsageError(
             f"{folder.path} is not what the recipe pins (sha256 {folder.sha256[:16]}…, found {pin[:16]}…): restore "
             f"{folder.repository}@{folder.commit}, or correct `sha256`."
         )
-    return rows, pin
+    own = (row for row in usable if group_of(str(row["path"])) == group)
+    rows = sorted(own, key=lambda row: _rank(str(row["path"])))
+    return rows[: folder.at_most] if folder.at_most else rows, pin
 
 
 def is_absent(folder: PinnedFolder) -> bool:
