@@ -9,7 +9,8 @@ NO_BENCHMARKS = {
     "greenbench_sheet.py",
     *("simulated_crew.py", "simulated_ray.py"),
     *("edge_examples.py", "learn_edges.py"),  # they train the keyer's networks
-    "labels.py",  # it keys a set that is made first
+    *("labels.py", "learn_bgmv2.py"),  # they work on sets that are made first
+    *("earlier_keyer.py", "ffmpeg_keys.py", "label_rows.py", "real_screens.py"),  # what labels.py is made of
     *("fuzz.py", "fuzz_mutations.py", "fuzz_readers.py"),  # a figure that takes an hour
     *("gpu_product.py", "gpu_rows.py", "on_gpu.py"),  # they need a GPU
 }

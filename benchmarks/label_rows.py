@@ -25,7 +25,7 @@ from factory.sources.greenbench.facts import EXACT
 OURS, TRUE_ALPHA = "ours", "true α"
 FAST = (OURS, "ffmpeg", "OBS", "difference", TRUE_ALPHA)
 SLOW = ("closed form", "KNN")
-BEFORE, BGMV2 = "before", "BGMv2"
+BEFORE, BGMV2 = "before", "BGMv2"  # followed by which one
 
 HALVED = ("h264", "phone")  # screens whose pictures were coded as 4:2:0
 UNKNOWN = 9  # pixels: width of the disc that widens the unknown region of a trimap
@@ -69,11 +69,10 @@ Row: TypeAlias = Callable[[Shot, Looked], Keyed | None]  # None: an empty matte
 
 
 class Rows:
-    """All rows of one process. Names that are not in `names` are of what was not given."""
+    """All rows of one process."""
 
-    def __init__(self, earlier: Path | None, bgmv2: Path | None) -> None:
-        """earlier: a folder that earlier_keyer.take_out filled.  bgmv2: weights of BackgroundMattingV2."""
-        self._earlier = EarlierKeyer(earlier) if earlier else None
+    def __init__(self, further: Mapping[str, Path]) -> None:
+        """further: rows that are not always there: BEFORE … → a folder that take_out filled, BGMV2 … → weights."""
         self._rows: dict[str, Row] = {
             OURS: lambda _, looked: looked.keyed,
             "ffmpeg": _ffmpeg,
@@ -83,10 +82,8 @@ class Rows:
             "closed form": _pymatting("cf"),
             "KNN": _pymatting("knn"),
         }
-        if self._earlier:
-            self._rows[BEFORE] = self._before
-        if bgmv2:
-            self._rows[BGMV2] = _background_matting(bgmv2)
+        for name, path in further.items():
+            self._rows[name] = _before(path) if name.startswith(BEFORE) else _background_matting(path)
 
     def key(self, shot: Shot, names: tuple[str, ...]) -> dict[str, Keyed]:
         """What these rows make of a shot. Those that want a plate make nothing where our keyer finds no screen."""
@@ -98,21 +95,23 @@ class Rows:
         return {name: self._keyed(name, shot, looked) for name in names if _judged(name, shot)}
 
     def _keyed(self, name: str, shot: Shot, looked: Looked | None) -> Keyed:
-        nothing = Keyed(np.zeros_like(shot.alpha), None, 0.0)
+        before = name.startswith(BEFORE)
+        black = np.zeros_like(shot.picture) if before or name == OURS else None  # a foreground where the row has some
+        nothing = Keyed(np.zeros_like(shot.alpha), black, 0.0)
         if looked is None:
-            if name not in {"ffmpeg", BEFORE, TRUE_ALPHA}:
+            if not before and name not in {"ffmpeg", TRUE_ALPHA}:
                 return nothing
             looked = Looked(nothing, np.zeros(shot.picture.shape, np.float32))
         return self._rows[name](shot, looked) or nothing
 
-    def _before(self, shot: Shot, _: Looked) -> Keyed | None:
-        assert self._earlier
-        found = self._earlier(shot.picture, halved=shot.halved)
-        return None if found is None else Keyed(*found)
-
 
 def _judged(name: str, shot: Shot) -> bool:
-    return name != TRUE_ALPHA or shot.facts["foreground"] == EXACT
+    return name != TRUE_ALPHA or is_exact(shot.facts)
+
+
+def is_exact(facts: Mapping[str, str]) -> bool:
+    """Whether the foreground's colour can be told from the picture, and is judged."""
+    return facts["foreground"] == EXACT
 
 
 def look(shot: Shot) -> Looked:
@@ -197,6 +196,17 @@ def _pymatting(method: str) -> Row:
         estimate = {"cf": estimate_alpha_cf, "knn": estimate_alpha_knn}[method]
         alpha = estimate(shot.picture / 255, trimap.astype(np.float64))
         return Keyed(as_levels(np.clip(alpha, 0, 1).astype(np.float32)), None, time.perf_counter() - begin)
+
+    return row
+
+
+def _before(folder: Path) -> Row:
+    """Our keyer at an earlier commit."""
+    keyer = EarlierKeyer(folder)
+
+    def row(shot: Shot, _: Looked) -> Keyed | None:
+        found = keyer(shot.picture, halved=shot.halved)
+        return None if found is None else Keyed(*found)
 
     return row
 

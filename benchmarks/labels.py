@@ -17,10 +17,10 @@ Rows, all given the picture alone and, where they want one, the plate that our k
 * BGMv2 (--bgmv2 FILE): BackgroundMattingV2, trained by learn_bgmv2.py on the scenes of our own network.
 * true α: the foreground of PyMatting's estimate_foreground_ml where the true α is given; on exact foregrounds alone.
 
-A picture in which no screen is found is an empty matte for the rows that want a plate. Errors are those of `factory
-greenbench`; "worst" is the mean over the worst 5 % of the scenes. Another row is held against ours on the scenes that
-it has, and "best other" is the one that ours compares worst with: for rows that have all scenes, the one of least mean.
-A scene in which both MSE lie below 2e-5 is a tie. Seconds a megapixel are those of one process of several.
+A picture in which no screen is found is an empty, black matte for the rows that want a plate. Errors are those of
+`factory greenbench`; "worst" is the mean over the worst 5 % of the scenes. Another row is held against ours on the
+scenes that it has, and "best other" is the one that ours compares worst with: for rows that have all scenes, the one of
+least mean. A scene in which both MSE lie below 2e-5 is a tie. Seconds a megapixel are those of one process of several.
 """
 
 import argparse
@@ -45,7 +45,7 @@ import cv2
 import numpy as np
 from earlier_keyer import ROOT, take_out
 from figures import exit_code, shown
-from label_rows import BEFORE, BGMV2, FAST, OURS, SLOW, TRUE_ALPHA, Rows, Shot
+from label_rows import BEFORE, BGMV2, FAST, OURS, SLOW, TRUE_ALPHA, Rows, Shot, is_exact
 from real_screens import names, real_scene
 
 from factory.quality.metrics import foreground_error
@@ -95,13 +95,11 @@ def main() -> int:
     arguments = _arguments()
     os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as folder:
-        earlier = take_out(arguments.before, Path(folder) / "earlier") if arguments.before else None
-        if earlier is None:
-            print(f"no commit {arguments.before or 'named'} in git's history: without the row {BEFORE}")
-        places = _places(arguments, with_earlier=earlier is not None)
+        further = _further(arguments, Path(folder))
+        places = _places(arguments, (*FAST, *further))
         kept = arguments.json or Path(folder) / "scenes.jsonl"
         scenes = resumed(kept, arguments.data)
-        _measure(places, scenes, kept, (str(arguments.data), earlier, arguments.bgmv2), arguments.processes)
+        _measure(places, scenes, kept, (arguments.data, further), arguments.processes)
     # Rows of an earlier run with other options are not this table's
     asked = [
         Scene(place.key, found.facts, {name: row for name, row in found.rows.items() if name in place.rows})
@@ -128,13 +126,24 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _places(arguments: argparse.Namespace, *, with_earlier: bool) -> list[Place]:
+def _further(arguments: argparse.Namespace, folder: Path) -> dict[str, Path]:
+    """Rows that are not always there, by names that say which they are: files of figures outlive them."""
+    rows = {}
+    if arguments.before and (earlier := take_out(arguments.before, folder / "earlier")):
+        rows[f"{BEFORE} {arguments.before[:7]}"] = earlier
+    else:
+        print(f"no commit {arguments.before or 'named'} in git's history: without the row {BEFORE}")
+    if arguments.bgmv2:
+        rows[f"{BGMV2} {_hash_of(arguments.bgmv2)[:6]}"] = arguments.bgmv2
+    return rows
+
+
+def _places(arguments: argparse.Namespace, always: tuple[str, ...]) -> list[Place]:
     samples = DataSet(arguments.data)
     found: list[tuple[str, int, tuple[str, str] | None]] = [(key, at, None) for at, key in enumerate(samples.keys)]
     if arguments.real:
         group = facts_in(samples[0].meta["prompt"])["group"]
         found += [(f"{name}, {studio}", -1, (name, studio)) for name, studio in names(group)]
-    always = FAST + (BEFORE,) * with_earlier + (BGMV2,) * (arguments.bgmv2 is not None)
     slow = max(arguments.pymatting, 0)
     return [
         Place(*one, always + (SLOW if slow and number % slow == 0 else ()))
@@ -146,15 +155,11 @@ def _measure(
     places: Sequence[Place],
     scenes: dict[str, Scene],
     kept: Path,
-    given: tuple[str, Path | None, Path | None],
+    given: tuple[Path, Mapping[str, Path]],
     processes: int,
 ) -> None:
     """Measure what is not there yet, and keep it line by line."""
-    left = [
-        place._replace(rows=rows)
-        for place in places
-        if (rows := tuple(name for name in place.rows if place.key not in scenes or name not in scenes[place.key].rows))
-    ]
+    left = [place._replace(rows=rows) for place in places if (rows := _missing(place, scenes.get(place.key)))]
     if not left:
         return
     begin = time.monotonic()
@@ -166,11 +171,17 @@ def _measure(
             scenes.setdefault(key, Scene(key, facts)).rows.update(rows)
             file.write(json.dumps({"key": key, "facts": facts, "class": name, "rows": rows}, ensure_ascii=False) + "\n")
             file.flush()
-            told = "  ".join(
-                f"{name} {1e3 * row.get('mse', 0):.3f} {row.get('grad', 0):.3f}" for name, row in rows.items()
-            )
+            judged = ((name, row) for name, row in rows.items() if "mse" in row)
+            told = "  ".join(f"{name} {1e3 * row['mse']:.3f} {row['grad']:.3f}" for name, row in judged)
             minutes = (time.monotonic() - begin) / 60
             print(f"  {done}/{len(left)} {minutes:.1f} min  {key} {facts['screen']:9} {name:24} {told}", flush=True)
+
+
+def _missing(place: Place, scene: Scene | None) -> tuple[str, ...]:
+    if scene is None:
+        return place.rows
+    there = {*scene.rows} | ({TRUE_ALPHA} if not is_exact(scene.facts) else set())
+    return tuple(name for name in place.rows if name not in there)
 
 
 def resumed(kept: Path, data: Path) -> dict[str, Scene]:
@@ -203,16 +214,15 @@ def _hash_of(*files: Path) -> str:
 _SET: list[tuple[DataSet, Rows]] = []  # of this process
 
 
-def _begin(data: str, earlier: Path | None, bgmv2: Path | None) -> None:
+def _begin(data: Path, further: Mapping[str, Path]) -> None:
     """Open what a process keys with, and key a small picture, so that no scene's seconds pay for what is loaded."""
     cv2.setNumThreads(1)
-    rows = Rows(earlier, bgmv2)
+    rows = Rows(further)
     picture, alpha = np.zeros((128, 128, 3), np.uint8), np.zeros((128, 128), np.uint8)
     picture[..., 1], picture[32:96, 32:96], alpha[32:96, 32:96] = 255, (180, 90, 60), 255
     facts = {"screen": "pure", "foreground": EXACT}
-    optional = (BEFORE,) * (earlier is not None) + (BGMV2,) * (bgmv2 is not None)
-    rows.key(Shot("", facts, "", picture, alpha, picture, (0, 255, 0)), FAST + optional)
-    _SET.append((DataSet(Path(data)), rows))
+    rows.key(Shot("", facts, "", picture, alpha, picture, (0, 255, 0)), (*FAST, *further))
+    _SET.append((DataSet(data), rows))
 
 
 def _measured(place: Place) -> tuple[str, Mapping[str, str], str, dict[str, Figures]]:
@@ -228,7 +238,7 @@ def _measured(place: Place) -> tuple[str, Mapping[str, str], str, dict[str, Figu
     figures: dict[str, Figures] = {}
     for name, keyed in rows.key(shot, place.rows).items():
         errors = {} if name == TRUE_ALPHA else errors_of(keyed.alpha, shot.alpha)
-        if keyed.foreground is not None and shot.facts["foreground"] == EXACT:
+        if keyed.foreground is not None and is_exact(shot.facts):
             errors[FOREGROUND] = foreground_error(keyed.foreground, shot.foreground, shot.alpha)
         figures[name] = {**errors, SECONDS: 1e6 * keyed.seconds / shot.alpha.size}
     return place.key, dict(shot.facts), shot.name, figures
@@ -247,12 +257,12 @@ def table(fact: str, scenes: Sequence[Scene], must: Mapping[str, float]) -> list
             reached.append(shown(*words, other / max(ours, 1e-12), 1 / must[value]))
         worse = fmean(is_worse(scene) for scene in some)
         print(f"another row is better in {worse:.0%} of the scenes (at most {MOST_WORSE:.0%})")
-        if any(BEFORE in scene.rows for scene in some):
-            print(f"  but for our own earlier keyer: {_in_short([_without(scene, BEFORE) for scene in some])}")
+        if any(name.startswith(BEFORE) for scene in some for name in scene.rows):
+            print(f"  but for our own earlier keyer: {_in_short([_but_for_before(scene) for scene in some])}")
         reached.append(worse <= MOST_WORSE or fact == "kind")  # of all scenes of a screen, not of each kind
         exact = [scene.rows for scene in some if TRUE_ALPHA in scene.rows]
         if exact and fact == "kind":
-            ours, peer = (fmean(rows[name].get(FOREGROUND, 1.0) for rows in exact) for name in (OURS, TRUE_ALPHA))
+            ours, peer = (fmean(rows[name][FOREGROUND] for rows in exact) for name in (OURS, TRUE_ALPHA))
             words = f"foreground, {value}, {len(exact)} scenes", f"{ours:.3g}", f"PyMatting with the true α {peer:.3g}"
             reached.append(shown(*words, peer / max(ours, 1e-12), 1 / MUST_OF_COLOURS))
     return reached
@@ -277,7 +287,7 @@ def is_worse(scene: Scene) -> bool:
 
 def _lines(scenes: Sequence[Scene]) -> Iterator[str]:
     """The table of some scenes: mean, median and worst of every row."""
-    yield f"  {'':12}{'':8}" + "".join(f"{heading:>10}" for heading, _, _ in COLUMNS.values()) + "   scenes"
+    yield f"  {'':16}{'':8}" + "".join(f"{heading:>10}" for heading, _, _ in COLUMNS.values()) + "   scenes"
     for name in dict.fromkeys(name for scene in scenes for name in scene.rows):
         rows = [scene.rows[name] for scene in scenes if name in scene.rows]
         columns = {measure: sorted(row[measure] for row in rows if measure in row) for measure in COLUMNS}
@@ -287,7 +297,7 @@ def _lines(scenes: Sequence[Scene]) -> Iterator[str]:
                 for measure, (_, factor, decimals) in COLUMNS.items()
             )
             yield (
-                f"  {name if what == 'mean' else '':12}{what:8}" + "".join(cells) + f"{len(rows):9,}" * (what == "mean")
+                f"  {name if what == 'mean' else '':16}{what:8}" + "".join(cells) + f"{len(rows):9,}" * (what == "mean")
             )
 
 
@@ -296,8 +306,9 @@ def _worst(values: Sequence[float]) -> float:
     return fmean(values[-math.ceil(WORST * len(values)) :])
 
 
-def _without(scene: Scene, name: str) -> Scene:
-    return Scene(scene.key, scene.facts, {own: row for own, row in scene.rows.items() if own != name})
+def _but_for_before(scene: Scene) -> Scene:
+    rows = {name: row for name, row in scene.rows.items() if not name.startswith(BEFORE)}
+    return Scene(scene.key, scene.facts, rows)
 
 
 def _in_short(scenes: Sequence[Scene]) -> str:

@@ -1,14 +1,15 @@
 """Train BackgroundMattingV2 (MobileNetV2, random weights) on the scenes of the keyer's own network: a row of labels.py.
 
     factory build-green100k keyer-objects
-    python benchmarks/learn_bgmv2.py runs/keyer-objects --out runs/bgmv2 --minutes 44
+    python benchmarks/learn_bgmv2.py runs/keyer-objects --out runs/bgmv2 --minutes 60
 
 Objects and scenes are those of `factory train-keyer` (factory/refine/train), but the network sees the picture and its
 plate, and more of their pixels. The base alone is trained: pictures of GreenBench's size are given to it whole, and the
 refiner has no part. α, its edges and the expected error are learned as in the paper; colours are not: scenes tell none.
 
-OUT/bgmv2.safetensors is for `labels.py --bgmv2`; OUT/curve.csv and curve.png are its losses. `--minutes` is time on the
-clock, at the end of which the learning rate arrives at zero; the CSV has the processor's time as well. Nothing resumes.
+OUT/bgmv2.safetensors is for `labels.py --bgmv2`; OUT/curve.csv and curve.png are its losses. `--minutes` are the
+processor's, of all threads, so that a busy machine takes nothing away; with the last of them the learning rate arrives
+at zero. Ctrl-C and SIGTERM end it there and then, with the weights as they are; nothing resumes.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from torch.nn.utils import clip_grad_norm_
 from factory.refine.bgmv2.network import BackgroundMatting
 from factory.refine.train.objects import read_objects
 from factory.refine.train.scenes import Cutout, scene
+from factory.training.interrupts import interrupts_wait
 
 BACKBONE = "mobilenetv2"
 LEARNING_RATE, WARM_UP = 1e-3, 100  # steps
@@ -48,11 +50,11 @@ class Batch(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Of the curve. seconds: on the clock.  processor: seconds of all threads.  losses: by PARTS."""
+    """Of the curve. processor: seconds of all threads.  clock: seconds.  losses: by PARTS."""
 
     step: int
-    seconds: float
     processor: float
+    clock: float
     losses: tuple[float, ...]
 
 
@@ -61,7 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", help="finished sets, of whose objects scenes are made")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=44, help="the keyer's own network was trained for as many")
+    parser.add_argument("--minutes", type=float, default=60, help="of the processor: the keyer's own network had about")
     parser.add_argument("--side", type=int, default=192, help="pixels; a multiple of 16")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1, help="beside the one that draws")
@@ -78,9 +80,9 @@ def main() -> int:
     save_file(network.state_dict(), arguments.out / "bgmv2.safetensors")
     with (arguments.out / "curve.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["step", "seconds", "processor_seconds", *PARTS])
+        writer.writerow(["step", "processor_seconds", "seconds", *PARTS])
         writer.writerows(
-            [point.step, *(f"{value:.5g}" for value in (point.seconds, point.processor, *point.losses))]
+            [point.step, *(f"{value:.5g}" for value in (point.processor, point.clock, *point.losses))]
             for point in curve
         )
     cv2.imwrite(str(arguments.out / "curve.png"), curve_picture([point.losses[0] for point in curve]))
@@ -90,17 +92,18 @@ def main() -> int:
 def train(
     network: BackgroundMatting, objects: Sequence[Cutout], seconds: float, shape: tuple[int, int], seed: int
 ) -> list[Point]:
-    """Train until the time is over, at least one step; returns the curve. shape: (scenes of a batch, their side)."""
+    """Train until the processor's time is over, at least one step; returns the curve. shape: scenes, and their side."""
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-3)
-    begin, processor, step = time.monotonic(), time.process_time(), 0
+    begin, clock, step = time.process_time(), time.monotonic(), 0
     curve, noted = list[Point](), list[list[float]]()
-    with ThreadPoolExecutor(1) as drawing:
+    with ThreadPoolExecutor(1) as drawing, interrupts_wait() as interrupted:
         coming = drawing.submit(batch_of, objects, shape, (seed, step))
-        while not curve or curve[-1].seconds < seconds:
+        ending = False
+        while not ending:
             batch = coming.result()
             coming = drawing.submit(batch_of, objects, shape, (seed, step + 1))
-            share = min((time.monotonic() - begin) / max(seconds, 1e-9), 1)
+            share = min((time.process_time() - begin) / max(seconds, 1e-9), 1)
             for group in optimizer.param_groups:
                 group["lr"] = LEARNING_RATE * min((step + 1) / WARM_UP, (1 + math.cos(math.pi * share)) / 2)
             terms = losses(network, batch)
@@ -110,10 +113,11 @@ def train(
             optimizer.step()
             step += 1
             noted.append([float(term.detach()) for term in terms])
-            passed = time.monotonic() - begin
-            if len(noted) == NOTED or passed >= seconds:
+            passed = time.process_time() - begin
+            ending = passed >= seconds or interrupted()
+            if len(noted) == NOTED or ending:
                 means = tuple(float(mean) for mean in np.mean(noted, axis=0))
-                curve.append(Point(step, passed, time.process_time() - processor, means))
+                curve.append(Point(step, passed, time.monotonic() - clock, means))
                 noted.clear()
                 told = ", ".join(f"{name} {value:.4f}" for name, value in zip(PARTS, means, strict=True))
                 print(f"  step {step:,}, {passed / 60:.1f} min: {told}", flush=True)

@@ -81,11 +81,11 @@ def test_every_row_answers_and_an_earlier_keyer_as_ours_does(tmp_path: Path) -> 
     rgb, alpha = np.zeros((96, 96, 3), np.uint8), np.zeros((96, 96), np.uint8)
     rgb[..., 1], rgb[24:72, 24:72], alpha[24:72, 24:72] = 255, (180, 90, 60), 255
     shot = Shot("a", {"screen": "pure", "foreground": "exact"}, "square", rgb, alpha, rgb, (0, 255, 0))
-    keyed = Rows(None, None).key(shot, (OURS, "ffmpeg", "OBS", "difference", TRUE_ALPHA))
+    keyed = Rows({}).key(shot, (OURS, "ffmpeg", "OBS", "difference", TRUE_ALPHA))
     assert all(mse(row.alpha, alpha, whole(alpha)) < 0.01 for row in keyed.values())
     assert {name for name, row in keyed.items() if row.foreground is not None} == {OURS, TRUE_ALPHA}
     blank = shot._replace(picture=np.full_like(rgb, 90), facts={"screen": "pure", "foreground": "ambiguous"})
-    assert {n: int(row.alpha.max()) for n, row in Rows(None, None).key(blank, (OURS, "OBS", TRUE_ALPHA)).items()} == {
+    assert {n: int(row.alpha.max()) for n, row in Rows({}).key(blank, (OURS, "OBS", TRUE_ALPHA)).items()} == {
         OURS: 0,
         "OBS": 0,
     }
