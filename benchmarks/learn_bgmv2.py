@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,7 +98,7 @@ def train(
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-3)
     begin, clock, step = time.process_time(), time.monotonic(), 0
     curve, noted = list[Point](), list[list[float]]()
-    with ThreadPoolExecutor(1) as drawing, interrupts_wait() as interrupted:
+    with suppress(KeyboardInterrupt), ThreadPoolExecutor(1) as drawing, interrupts_wait() as interrupted:
         coming = drawing.submit(batch_of, objects, shape, (seed, step))
         ending = False
         while not ending:
