@@ -58,6 +58,7 @@ TIE = 2e-5
 MUST = defaultdict(lambda: 0.6, {"pure": 0.3})  # ours ÷ best other, MSE and Grad, by screen
 MUST_OF_KIND = defaultdict(lambda: 1.0, {"own green": 0.5})
 MUST_OF_COLOURS = 0.8  # ours ÷ PyMatting's with the true α, by kind
+FEWEST = 5  # scenes of a screen or kind, below which a row that has not all of them is no peer there
 MOST_WORSE = 0.1  # share of the scenes in which another row may be better
 SECONDS = "seconds a megapixel"
 COLUMNS = {  # measure → heading, factor, decimals
@@ -269,13 +270,13 @@ def table(fact: str, scenes: Sequence[Scene], must: Mapping[str, float]) -> list
 
 
 def best_other(scenes: Sequence[Scene], measure: str) -> tuple[str, float, float]:
-    """The row that ours compares worst with, and both means over the scenes that it has."""
+    """The row that ours compares worst with, and both means over the scenes that it has, if these are all or FEWEST."""
     compared = []
     for name in dict.fromkeys(name for scene in scenes for name in scene.rows if name != OURS):
         both = [(s.rows[OURS][measure], s.rows[name][measure]) for s in scenes if measure in s.rows.get(name, {})]
-        if both:
+        if len(both) >= min(FEWEST, len(scenes)):
             ours, other = (fmean(values) for values in zip(*both, strict=True))
-            compared.append((name if len(both) == len(scenes) else f"{name} ({len(both)} scenes)", ours, other))
+            compared.append((name if len(both) == len(scenes) else f"{name}, {len(both)} scenes", ours, other))
     return max(compared, key=lambda one: one[1] / max(one[2], 1e-12))
 
 

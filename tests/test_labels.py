@@ -52,9 +52,10 @@ def scene(key: str = "a", **squares: float) -> Scene:
 
 
 def test_a_row_is_held_against_ours_on_the_scenes_that_it_has() -> None:
-    scenes = [scene(ours=2, whole=4, some=1), scene(ours=6, whole=5)]
-    assert best_other(scenes, "mse") == ("some (1 scenes)", 2, 1)
-    assert best_other([scene(ours=2, whole=4), scene(ours=6, whole=5)], "mse") == ("whole", 4, 4.5)
+    scenes = [*[scene(ours=2, whole=4, some=1)] * 5, *[scene(ours=6, whole=5)] * 5]
+    assert best_other(scenes, "mse") == ("some, 5 scenes", 2, 1)
+    assert best_other(scenes[1:], "mse")[0] == "whole"  # four are too few
+    assert best_other(scenes[4:6], "mse") == ("whole", 4, 4.5)
 
 
 def test_what_both_do_well_is_a_tie() -> None:
