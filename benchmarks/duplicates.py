@@ -19,6 +19,7 @@ import pyarrow as pa
 from figures import exit_code, within
 from numpy.typing import NDArray
 
+from factory.sample import HASH_BITS
 from factory.shards.duplicates import DuplicateSearch
 from factory.shards.keys import MAX_SHARD_SIZE, make_key
 
@@ -57,26 +58,28 @@ def shards(number: int, centres: int) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Keys and hashes, as a manifest has them."""
     for shard in range(-(-number // SHARD)):
         count = min(SHARD, number - shard * SHARD)
-        digits = hashes(shard, centres)[:count].astype(">u8").tobytes().hex()
+        digits, width = hashes(shard, centres)[:count].tobytes().hex(), HASH_BITS // 4
         keys = pa.array([make_key(shard, index) for index in range(count)])
-        yield keys, pa.array([digits[i : i + 16] for i in range(0, len(digits), 16)])
+        yield keys, pa.array([digits[i : i + width] for i in range(0, len(digits), width)])
 
 
-def hashes(shard: int, centres: int) -> NDArray[np.uint64]:
-    """(SHARD,) those of one shard."""
-    random = np.random.default_rng([1, shard])
-    drawn = random.integers(0, 2**64, SHARD, np.uint64)
-    centre = np.random.default_rng(0).integers(0, 2**64, centres, np.uint64)[random.integers(0, centres, SHARD)]
+def hashes(shard: int, centres: int) -> NDArray[np.uint8]:
+    """(SHARD, bytes) those of one shard."""
+    random, width = np.random.default_rng([1, shard]), HASH_BITS // 8
+    drawn = random.integers(0, 256, (SHARD, width), np.uint8)
+    all_centres = np.random.default_rng(0).integers(0, 256, (centres, width), np.uint8)
+    centre, rows = all_centres[random.integers(0, centres, SHARD)], np.arange(SHARD)
     for _ in range(FLIPS):  # a bit that is flipped twice makes fewer
-        centre ^= np.uint64(1) << random.integers(0, 64, SHARD, np.uint64)
-    return np.where(random.random(SHARD) < 0.5, centre, drawn)
+        bit = random.integers(0, HASH_BITS, SHARD)
+        centre[rows, bit // 8] ^= (1 << (bit % 8)).astype(np.uint8)
+    return np.where(random.random((SHARD, 1)) < 0.5, centre, drawn)
 
 
 def alike(pair: list[int], arguments: argparse.Namespace) -> bool:
     """Whether the hashes of two keys lie within the distance, the second in an earlier shard."""
     (later, one), (earlier, other) = (divmod(key, MAX_SHARD_SIZE) for key in pair)
     bits = hashes(later, arguments.centres)[one] ^ hashes(earlier, arguments.centres)[other]
-    return earlier < later and int(np.bitwise_count(bits)) <= arguments.distance
+    return bool(earlier < later and np.bitwise_count(bits).sum() <= arguments.distance)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ Picture: TypeAlias = NDArray[np.uint8]  # (H, W, 3), gamma-encoded sRGB
 Matte: TypeAlias = NDArray[np.uint8]  # (H, W), linear coverage, 0 and 255 mean exactly 0 and 1
 PlateCoefficients: TypeAlias = tuple[tuple[float, ...], ...]  # 3 channels x 6 terms, see equation.py
 
-HASH_BITS = 64  # of a perceptual hash
+HASH_BITS = 488  # of a perceptual hash
+EARLIER_HASH_BITS = 64  # of those in sets made before; hashes of two kinds are never compared
 
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATED = _SOURCE_TYPES + "trainedAlgorithmicMedia"
@@ -100,7 +101,7 @@ class Sample:
     foreground: Picture | None = None  # straight (un-premultiplied) colour, despilled, defined everywhere
     plate: PlateCoefficients = ()  # the clean screen behind the object
     scores: Scores = field(default_factory=Scores)
-    phash: str = ""  # perceptual hash of HASH_BITS, 16 hex digits
+    phash: str = ""  # perceptual hash of HASH_BITS as hex digits; of EARLIER_HASH_BITS in a stored sample of old
     layers: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)  # further members that the job declares
 
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from factory.quality.gates import GateSettings
+from factory.sample import HASH_BITS
 from factory.shards import duplicates
 from factory.shards.duplicates import DuplicateSearch, earlier_duplicates
 from factory.shards.finalise import FinishSettings
@@ -89,7 +90,7 @@ def test_a_sample_is_no_duplicate_of_its_own_shard_or_of_a_later_one(tmp_path: P
 @pytest.mark.parametrize("bits", [8, 64, 80, 256])
 def test_hashes_of_any_width_are_collected_from_their_digits(bits: int, tmp_path: Path) -> None:
     one, other = "a" * (bits // 4), "5" * (bits // 4)
-    search = DuplicateSearch(tmp_path, bits)
+    search = DuplicateSearch(tmp_path)
     search.take(pa.array(["0000000000", "0000000001", "0000000002"]), pa.array([one, "", other]))
     search.take(pa.array([], pa.string()), pa.array([], pa.string()))
     search.take(pa.array(["0000020000", "0000020001", "0000020002"]), pa.array([one[:-1] + "b", other, one]))
@@ -97,10 +98,18 @@ def test_hashes_of_any_width_are_collected_from_their_digits(bits: int, tmp_path
     assert search.found(0).tolist() == [[20001, 2], [20002, 0]]
     assert search.found(-1).tolist() == search.found(0).tolist()
     assert search.found(10**9).tolist() == [[20000, 0], [20001, 0], [20002, 0]]
-    with pytest.raises(ValueError, match="reshape"):
-        search.take(pa.array(["0000030000"]), pa.array([one + "00"]))
+    with pytest.raises(ValueError, match="hexadecimal"):
+        search.take(pa.array(["0000030000"]), pa.array([one + "0"]))
     with pytest.raises(ValueError, match="hexadecimal"):
         search.take(pa.array(["0000030000"]), pa.array(["x" * (bits // 4)]))
+
+
+def test_hashes_of_two_widths_are_compared_with_their_own_kind_alone(tmp_path: Path) -> None:
+    old, new = "0" * 16, "0" * (HASH_BITS // 4)
+    search = DuplicateSearch(tmp_path)
+    search.take(pa.array(["0000000000", "0000000001"]), pa.array([old, new]))
+    search.take(pa.array(["0000010000", "0000010001"]), pa.array([new, old[:-1] + "1"]))
+    assert search.found(4).tolist() == [[10000, 1], [10001, 0]]
 
 
 def test_nothing_repeats_nothing(tmp_path: Path) -> None:

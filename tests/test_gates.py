@@ -13,7 +13,7 @@ from factory.jobs.registry import parse
 from factory.quality import gates
 from factory.quality.gate import PAINTED, Gate, at_least, at_most, limits
 from factory.quality.gates import GateSettings, check_limits, judge, limits_by_score
-from factory.sample import Origin, Rejection, Request, Sample, Scores
+from factory.sample import HASH_BITS, Origin, Rejection, Request, Sample, Scores
 from factory.settings import changed, settings
 
 
@@ -178,7 +178,7 @@ def test_drawings_have_only_the_limits_that_a_kind_was_held_against() -> None:
         ({"key_distance_min": 442}, "gates.key_distance_min is 442"),
         *(({name: -1}, f"gates.{name} is -1") for name in ("gsg_max", "spread_max", "residual_max", "border_max")),
         *(({name: -0.01}, f"gates.{name} is -0.01") for name in ("green_residue_max", "flush_max", "coverage_max")),
-        ({"duplicate_distance": 64}, "gates.duplicate_distance is 64"),
+        ({"duplicate_distance": HASH_BITS}, f"gates.duplicate_distance is {HASH_BITS}"),
     ],
 )
 def test_limits_that_nothing_can_pass_are_refused(own: dict[str, float], said: str) -> None:

@@ -31,7 +31,7 @@ from factory.shards.lookup import attempts, read_row
 from factory.shards.manifest import read_manifest
 from factory.shards.reader import read_members
 
-STRICT = {"coverage_max": 0.35, "duplicate_distance": 24}
+STRICT = {"coverage_max": 0.35, "duplicate_distance": 80}
 LOOSE = {"coverage_max": 0.4}
 BUILT = {
     "job": "build-green100k",

@@ -41,7 +41,7 @@ from factory.sources.procedural.render import CLASSES
 from factory.sources.procedural.source import ProceduralSettings
 from factory.sources.stored import StoredSamples
 
-LOOSE = ("--set", "gates.duplicate_distance=14")  # so that some samples of different shards count as duplicates
+LOOSE = ("--set", "gates.duplicate_distance=100")  # so that some samples of different shards count as duplicates
 
 
 def picture(path: Path, hue: int) -> None:
@@ -385,7 +385,7 @@ def test_the_manifest_and_its_parts_plan_the_same(parent: Path, tmp_path: Path) 
 
 def test_a_set_keeps_its_own_gates_but_for_those_asked(parent: Path, tmp_path: Path) -> None:
     own = read_set(parent).plan.settings["gates"]
-    assert own["duplicate_distance"] == 14
+    assert own["duplicate_distance"] == 100
     for recipe in (RefineRecipe, FilterRecipe):
         plan = prepare(recipe(data=parent, out=tmp_path, gates={"coverage_min": 0.2})).plan
         assert plan.settings["gates"] == own | {"coverage_min": 0.2}

@@ -16,9 +16,9 @@ from factory.greenscreen.compositing import as_levels, as_unit, paint_on_screen
 from factory.quality.gates import GateSettings, NearDuplicates, judge
 from factory.quality.gsg import gsg
 from factory.quality.key_distance import key_distance, share_within
-from factory.quality.phash import perceptual_hash
+from factory.quality.phash import earlier_hash, perceptual_hash
 from factory.quality.scores import ScoreSettings, agreement, border, green_residue, score
-from factory.sample import Origin, Picture, Rejection, Request, Sample, Scores
+from factory.sample import HASH_BITS, Matte, Origin, Picture, Rejection, Request, Sample, Scores
 
 SIDE = 96
 GATES = GateSettings()
@@ -320,14 +320,14 @@ def test_an_object_that_was_set_on_its_screen_may_be_flush_with_a_side() -> None
 
 
 def hamming_distance(one: str, other: str) -> int:
-    """Number of bits in which two hashes of 16 hex digits differ."""
+    """Number of bits in which two hashes of hex digits differ."""
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
 def test_like_pictures_have_like_hashes_and_others_do_not() -> None:
     foreground, alpha = blob(SIDE, 6)
     one = perceptual_hash(foreground, alpha)
-    assert len(one) == 16
+    assert 4 * len(one) == HASH_BITS
     noisy = np.clip(foreground + np.random.default_rng(0).normal(0, 3, foreground.shape), 0, 255).astype(np.uint8)
     assert hamming_distance(one, perceptual_hash(noisy, alpha)) <= 4
     larger = (np.asarray(cv2.resize(p, (2 * SIDE, 2 * SIDE)), np.uint8) for p in (foreground, alpha))
@@ -336,6 +336,48 @@ def test_like_pictures_have_like_hashes_and_others_do_not() -> None:
     assert hamming_distance(one, perceptual_hash(recoloured, alpha)) > 4
     others = [perceptual_hash(*blob(SIDE, seed)) for seed in range(20, 60)]
     assert np.mean([hamming_distance(one, other) <= 4 for other in others]) < 0.05
+
+
+def turned(picture: np.ndarray, degrees: float, share: float) -> np.ndarray:
+    """The uppermost part of an object turned about its neck, which is a head to it."""
+    height, width = picture.shape[:2]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    reach = np.clip(1 - np.hypot(y - 0.3 * height, x - 0.5 * width) / (share * height), 0, 1)
+    angle = np.radians(degrees) * np.minimum(2 * reach, 1)
+    u, v = x - 0.5 * width, y - 0.3 * height
+    across = np.cos(angle) * u - np.sin(angle) * v + 0.5 * width
+    down = np.sin(angle) * u + np.cos(angle) * v + 0.3 * height
+    return np.asarray(cv2.remap(picture, across.astype(np.float32), down.astype(np.float32), cv2.INTER_LINEAR))
+
+
+def beast(side: int = 256) -> tuple[Picture, Matte]:
+    """A body, a head with a mane, two eyes and an open mouth."""
+    picture, alpha = np.full((side, side, 3), 128, np.uint8), np.zeros((side, side), np.uint8)
+    for centre, axes, colour in (
+        ((0.5, 0.72), (0.3, 0.22), (190, 140, 70)),
+        ((0.5, 0.34), (0.24, 0.24), (110, 70, 30)),
+        ((0.5, 0.35), (0.15, 0.17), (205, 160, 90)),
+        ((0.44, 0.3), (0.03, 0.03), (20, 20, 20)),
+        ((0.56, 0.3), (0.03, 0.03), (20, 20, 20)),
+        ((0.5, 0.44), (0.06, 0.045), (60, 10, 20)),
+    ):
+        place, size = (tuple(round(v * side) for v in pair) for pair in (centre, axes))
+        cv2.ellipse(picture, place, size, 0, 0, 360, colour, -1, cv2.LINE_AA)
+        cv2.ellipse(alpha, place, size, 0, 0, 360, 255, -1, cv2.LINE_AA)
+    return picture, alpha
+
+
+def test_a_head_that_turns_is_no_duplicate_and_the_same_frame_coded_anew_is() -> None:
+    foreground, alpha = beast()
+    one, before = perceptual_hash(foreground, alpha), earlier_hash(foreground, alpha)
+    moved = turned(foreground, 10, 0.4), turned(alpha, 10, 0.4)
+    assert hamming_distance(one, perceptual_hash(*moved)) > GateSettings().duplicate_distance
+    assert hamming_distance(before, earlier_hash(*moved)) <= 4, "which the hash of earlier sets does not see"
+    for quality in (95, 75):
+        coded = cv2.imdecode(cv2.imencode(".jpg", foreground, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        assert hamming_distance(one, perceptual_hash(np.asarray(coded, np.uint8), alpha)) <= 4
+    nudged = np.clip(foreground.astype(int) + 2, 0, 255).astype(np.uint8)
+    assert hamming_distance(one, perceptual_hash(nudged, alpha)) <= 4
 
 
 def test_the_hash_does_not_see_the_padding_under_alpha_zero() -> None:

@@ -208,7 +208,7 @@ def key(
 
     `factory key painted/ --painted-by "SDXL 1.0" --size 512 --key green --out runs/painted`
 
-    `factory key takes/ --every 20 --class-name dancer --set gates.duplicate_distance=2 --out runs/dancers`
+    `factory key takes/ --every 20 --class-name dancer --set gates.duplicate_distance=4 --out runs/dancers`
     """
     fields: dict[str, Any] = {"job": "key", "pictures": str(pictures), "out": "runs/key"}
     put(fields, size=size, key=key, include=include, class_name=class_name, caption_from=caption_from)

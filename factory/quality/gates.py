@@ -11,6 +11,7 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from factory.errors import UsageError
 from factory.quality.gate import PAINTED, SET_ON_A_SCREEN, Side, at_least, at_most, limits, number, on_score
@@ -138,24 +139,26 @@ def limits_by_score(planned: Mapping[str, Any], kinds: AbstractSet[str]) -> dict
 
 
 class NearDuplicates:
-    """Admission for one shard: refuses an object that looks like one admitted before. To be asked in slot order."""
+    """Admission for one shard: refuses an object that looks like one admitted before. To be asked in slot order.
+
+    Hashes of two widths, as stored samples of an earlier version and new ones have, are not compared.
+    """
 
     def __init__(self, settings: GateSettings) -> None:
         self._distance = settings.duplicate_distance
-        self._hashes = np.empty(0, np.uint64)  # of the admitted samples, in order
-        self._keys: list[str] = []
+        self._admitted: dict[int, tuple[NDArray[np.uint8], list[str]]] = {}  # by width: hashes and keys, in order
 
     def __call__(self, sample: Sample) -> Rejection | None:
         """A Rejection("duplicate") if an admitted hash lies within the distance, else None, and the hash is kept."""
         if not sample.phash or self._distance < 0:
             return None
-        phash = np.uint64(int(sample.phash, 16))
-        distances = np.bitwise_count(self._hashes ^ phash)
+        own = np.frombuffer(bytes.fromhex(sample.phash), np.uint8)
+        hashes, keys = self._admitted.get(own.size, (np.empty((0, own.size), np.uint8), []))
+        distances = np.bitwise_count(hashes ^ own).sum(axis=1)
         near = np.flatnonzero(distances <= self._distance)
         if near.size:
             first = near[0]
-            detail = f"looks like {self._keys[first]}: their perceptual hashes differ in {distances[first]} of 64 bits"
-            return Rejection(sample=sample, reason="duplicate", detail=detail)
-        self._hashes = np.append(self._hashes, phash)
-        self._keys.append(sample.request.key)
+            apart = f"their perceptual hashes differ in {distances[first]} of {8 * own.size} bits"
+            return Rejection(sample=sample, reason="duplicate", detail=f"looks like {keys[first]}: {apart}")
+        self._admitted[own.size] = np.vstack([hashes, own]), [*keys, sample.request.key]
         return None

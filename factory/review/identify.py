@@ -8,10 +8,10 @@ plain colour.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -26,8 +26,8 @@ from factory.greenscreen.plates import open_to_border
 from factory.greenscreen.resizing import size_within
 from factory.greenscreen.unmixing import straight, unmixed
 from factory.pictures.picture import decode_layers, open_picture
-from factory.quality.phash import perceptual_hash
-from factory.sample import Matte, Picture
+from factory.quality.phash import earlier_hash, perceptual_hash
+from factory.sample import EARLIER_HASH_BITS, HASH_BITS, Matte, Picture
 from factory.shards.data_set import DataSet
 from factory.shards.layout import Layout
 from factory.shards.manifest import bites, manifest_files
@@ -35,6 +35,7 @@ from factory.shards.marking import SOURCE_TYPE, SYSTEM, TOOL, TOOL_NAME, marks_i
 from factory.shards.reader import Stored
 
 Floats = NDArray[np.float32]
+Bits: TypeAlias = tuple[int, int]  # in which two hashes differ, and that they have
 
 COMPARED = 64  # samples laid beside the picture: the nearest by hash, which two unrelated objects may be too
 LEVELS = 12.0  # RMS over the object: a third of the size and JPEG at quality 20 move it by less, another object by more
@@ -53,7 +54,7 @@ class Identification:
 
     verdict: "exact" (the stored pixels), "near" (a changed copy), "marked" (not of this set, but its XMP says that
     this program made it), "unknown".  key, member: of the sample, for the first two.
-    distance: bits between the perceptual hashes; -1 where they were not asked.
+    distance: bits between the perceptual hashes, of hash_bits; -1 where they were not asked.
     difference: RMS levels over the object; -1 where it was not compared.
     """
 
@@ -63,6 +64,7 @@ class Identification:
     key: str = ""
     member: str = ""
     distance: int = -1
+    hash_bits: int = HASH_BITS
     difference: float = -1.0
     marks: Mapping[str, str] = field(default_factory=dict)
 
@@ -77,7 +79,7 @@ class Identification:
             case "exact":
                 found = f"it holds {self.key}.{self.member}.png of {self.dataset}, every pixel the same."
             case "near":
-                apart = f"{self.difference:.1f} levels apart, {self.distance} of 64 hash bits"
+                apart = f"{self.difference:.1f} levels apart, {self.distance} of {self.hash_bits} hash bits"
                 found = f"it is a changed copy of {self.key}.{self.member}.png of {self.dataset} ({apart})."
             case "marked":
                 found = f"it was made by {self.marks[TOOL]}, as its own mark says, and is not of {self.dataset}."
@@ -117,7 +119,7 @@ def identify(picture: Path, dataset: Path) -> Identification:
         )
     near = _find_near(shown, dataset)
     if near is not None:
-        key, member, distance, difference = near
+        key, member, (distance, hash_bits), difference = near
         return Identification(
             picture=picture,
             dataset=dataset,
@@ -125,6 +127,7 @@ def identify(picture: Path, dataset: Path) -> Identification:
             key=key,
             member=member,
             distance=distance,
+            hash_bits=hash_bits,
             difference=difference,
             marks=marks,
         )
@@ -179,12 +182,12 @@ def _accepted(dataset: Path) -> Iterator[pa.Table]:
 # --- by looks -----------------------------------------------------------------------------------------------------
 
 
-def _find_near(shown: _Shown, dataset: Path) -> tuple[str, str, int, float] | None:
+def _find_near(shown: _Shown, dataset: Path) -> tuple[str, str, Bits, float] | None:
     """(key, member, bits, levels) of the sample that looks most like the picture, if one does."""
     shown = _shrunk(shown)
     ground, guesses = _lifted(shown)
     best, samples = None, DataSet(dataset)
-    for key, distance in _candidates([perceptual_hash(*guess) for guess in guesses], dataset):
+    for key, distance in _candidates(guesses, dataset):
         try:
             stored = samples[key]
         except DataError as error:
@@ -229,25 +232,29 @@ def _lifted(shown: _Shown) -> tuple[Floats, list[tuple[Picture, Matte]]]:
     return ground, [(as_levels(unmixed(picture, a, ground, least=FAINTEST)), as_levels(a)) for a in alphas]
 
 
-def _candidates(hashes: list[str], dataset: Path) -> list[tuple[str, int]]:
-    """(key, bits) of the samples whose hash is nearest to one of the hashes."""
-    wanted = [np.uint64(int(value, 16)) for value in hashes]
-    nearest: list[tuple[int, str]] = []
+def _candidates(guesses: Sequence[tuple[Picture, Matte]], dataset: Path) -> list[tuple[str, Bits]]:
+    """The keys of the samples whose hash is nearest to that of one of the guesses, and how near that is.
+
+    Each sample has one of two kinds of hash, by the version that made it; of both a share of the bits is counted.
+    """
+    kinds = ((HASH_BITS, perceptual_hash), (EARLIER_HASH_BITS, earlier_hash))
+    wanted = {width: _unpacked([hashed(*guess) for guess in guesses]) for width, hashed in kinds}
+    nearest: list[tuple[float, str, Bits]] = []
     for table in _accepted(dataset):
-        rows = table.filter(pc.match_substring_regex(table["phash"], "^[0-9a-f]{16}$"))
-        there = _numbers(rows["phash"])
-        bits = np.min([np.bitwise_count(there ^ value) for value in wanted], axis=0)
-        chosen = np.argsort(bits, kind="stable")[:COMPARED]
-        keys = rows["key"].take(pa.array(chosen)).to_pylist()
-        nearest = sorted([*nearest, *zip(bits[chosen].tolist(), keys, strict=True)])[:COMPARED]
-    return [(key, distance) for distance, key in nearest]
+        for width, own in wanted.items():
+            rows = table.filter(pc.match_substring_regex(table["phash"], f"^[0-9a-f]{{{width // 4}}}$"))
+            there = _unpacked(rows["phash"].to_pylist()).reshape(-1, width // 8)
+            bits = np.min([np.bitwise_count(there ^ value).sum(axis=1) for value in own], axis=0)
+            chosen = np.argsort(bits, kind="stable")[:COMPARED]
+            keys = rows["key"].take(pa.array(chosen)).to_pylist()
+            found = [(n / width, key, (n, width)) for n, key in zip(bits[chosen].tolist(), keys, strict=True)]
+            nearest = sorted([*nearest, *found])[:COMPARED]
+    return [(key, distance) for _, key, distance in nearest]
 
 
-def _numbers(phashes: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """Hashes of 16 hex digits as numbers."""
-    digits = np.array(phashes.to_pylist(), "S16").view(np.uint8).reshape(-1, 16)
-    nibbles = np.where(digits > ord("9"), digits - (ord("a") - 10), digits - ord("0")).astype(np.uint8)
-    return np.ascontiguousarray(nibbles[:, ::2] << 4 | nibbles[:, 1::2]).view(">u8").ravel().astype(np.uint64)
+def _unpacked(phashes: Sequence[str]) -> NDArray[np.uint8]:
+    """(N, bytes) of hashes of one width."""
+    return np.frombuffer(bytes.fromhex("".join(phashes)), np.uint8).reshape(len(phashes), -1 if phashes else 1)
 
 
 def _difference(shown: _Shown, stored: Stored, ground: Floats, guess: Matte) -> tuple[str, float, float]:

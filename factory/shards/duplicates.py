@@ -24,7 +24,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from factory.sample import HASH_BITS
 from factory.shards.keys import MAX_SHARD_SIZE
 
 KeyPairs: TypeAlias = NDArray[np.int64]  # (M, 2): a sample's key, and that of the sample it repeats
@@ -33,7 +32,7 @@ Rows: TypeAlias = NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 WORD_BYTES = 8
-PIECE = 1 << 22  # rows that are sorted at a time, in some 300 MB
+PIECE = 1 << 20  # rows that are sorted at a time, in some 300 MB
 LOOKED_AT = 1 << 16  # hashes that tell how much each bit tells
 ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ over the golden ratio: a product's high bits depend on all bits (Knuth)
 
@@ -41,24 +40,52 @@ ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ over the golden ratio: a product'
 class DuplicateSearch:
     """Collects keys and hashes in files of a folder, which stays the caller's to remove.
 
-    bits: of a hash, a multiple of 8.
+    Hashes are compared with those of their own width alone: shards that an earlier version made have another kind.
     """
 
-    def __init__(self, folder: Path, bits: int = HASH_BITS) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._bytes = bits // 8
-        self._words = -(-self._bytes // WORD_BYTES)
-        for name in ("keys", "shards", "hashes"):
-            (folder / name).write_bytes(b"")
+        self._of_width: dict[int, _OneWidth] = {}
 
     def take(self, keys: pa.Array, phashes: pa.Array) -> None:
         """The accepted samples of the next shard, as text. Those without a hash take no part.
 
-        Raises ValueError where a key is no number or a hash has not just its hexadecimal digits.
+        Raises ValueError where a key is no number or a hash is not of whole bytes in hexadecimal digits.
         """
-        hashed = pc.not_equal(phashes, "")
-        numbers = pc.cast(keys.filter(hashed), pa.int64()).to_numpy(zero_copy_only=False)
-        digits = bytes.fromhex("".join(phashes.filter(hashed).to_pylist()))
+        widths = pc.binary_length(phashes)
+        for width in pc.unique(widths).to_pylist():
+            if width:
+                if width not in self._of_width:
+                    self._of_width[width] = _OneWidth(self._folder / str(width), width // 2)
+                ours = pc.equal(widths, width)
+                self._of_width[width].take(keys.filter(ours), phashes.filter(ours))
+
+    def found(self, distance: int) -> KeyPairs:
+        """Each sample that repeats one of an earlier shard, by ascending key, with the earliest it repeats.
+
+        distance: in bits; beyond 0 and the hash's width there is nothing to tell.
+        """
+        pairs = [search.found(distance) for search in self._of_width.values()]
+        if len(pairs) == 1:
+            return pairs[0]
+        together = np.concatenate([np.empty((0, 2), np.int64), *pairs])
+        return together[np.argsort(together[:, 0])]
+
+
+class _OneWidth:
+    """The same for hashes of one number of bytes, in a folder of their own."""
+
+    def __init__(self, folder: Path, width: int) -> None:
+        self._folder = folder
+        self._bytes = width
+        self._words = -(-width // WORD_BYTES)
+        folder.mkdir()
+        for name in ("keys", "shards", "hashes"):
+            (folder / name).write_bytes(b"")
+
+    def take(self, keys: pa.Array, phashes: pa.Array) -> None:
+        numbers = pc.cast(keys, pa.int64()).to_numpy(zero_copy_only=False)
+        digits = bytes.fromhex("".join(phashes.to_pylist()))
         hashes = np.zeros((len(numbers), self._words * WORD_BYTES), np.uint8)
         hashes[:, : self._bytes] = np.frombuffer(digits, np.uint8).reshape(len(numbers), self._bytes)
         self._append("keys", numbers)
@@ -66,10 +93,6 @@ class DuplicateSearch:
         self._append("hashes", hashes)
 
     def found(self, distance: int) -> KeyPairs:
-        """Each sample that repeats one of an earlier shard, by ascending key, with the earliest it repeats.
-
-        distance: in bits; beyond 0 and the hash's width there is nothing to tell.
-        """
         distance = min(max(0, distance), 8 * self._bytes)
         keys, shards = _mapped(self._folder / "keys", np.int64), _mapped(self._folder / "shards", np.int64)
         hashes = _mapped(self._folder / "hashes", np.uint64).reshape(-1, self._words)
@@ -128,7 +151,8 @@ def _lower_to_neighbours(nearest: Rows, hashes: Hashes, rows: Rows, mask: Hashes
 
     nearest: (N,), what is known so far, at most the row itself.  rows: ascending.
     """
-    order, start = _grouped(hashes[rows] & mask)
+    # Groups may be too large, for only distances decide: one word is sorted many times as fast as all of them.
+    order, start = _grouped(_mixed(hashes[rows] & mask)[:, None])
     ordered, own, best = rows[order], hashes[rows[order]], nearest[rows][order]
     target = np.flatnonzero(start < np.arange(len(start)))
     source = start[target]
@@ -187,8 +211,7 @@ def _pieces(hashes: Hashes, mask: Hashes, scratch: Path) -> Iterator[Rows]:
     with ExitStack() as stack:
         files = [stack.enter_context(name.open("wb")) for name in names]
         for begin, end in _spans(len(hashes)):
-            mixed = np.bitwise_xor.reduce((hashes[begin:end] & mask) * ODD, axis=1)
-            piece = (mixed >> np.uint64(40)) % np.uint64(count)
+            piece = (_mixed(hashes[begin:end] & mask) >> np.uint64(40)) % np.uint64(count)
             order = np.argsort(piece, kind="stable")
             bounds = np.searchsorted(piece[order], np.arange(1, count, dtype=np.uint64))
             for file, rows in zip(files, np.split(order + begin, bounds), strict=True):
@@ -196,6 +219,12 @@ def _pieces(hashes: Hashes, mask: Hashes, scratch: Path) -> Iterator[Rows]:
     for name in names:
         yield np.fromfile(name, np.int64)
         name.unlink()
+
+
+def _mixed(hashes: Hashes) -> NDArray[np.uint64]:
+    """(N,) a word for each hash (N, W), which depends on all of its bits."""
+    factors = np.cumprod(np.full(hashes.shape[1], ODD))  # modulo 2⁶⁴, all odd
+    return np.asarray(np.bitwise_xor.reduce(hashes * factors, axis=1), np.uint64)
 
 
 def _spans(count: int) -> Iterator[tuple[int, int]]:

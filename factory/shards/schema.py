@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any, TypeAlias
 
 from factory.equation import TERMS
-from factory.sample import ADDED_SCORES, Scores
+from factory.sample import ADDED_SCORES, EARLIER_HASH_BITS, HASH_BITS, Scores
 from factory.shards.members import JSON, Members, extensions
 
 Kind: TypeAlias = type | list[Any] | Mapping[str, Any]  # a list's one element is the kind of its items
@@ -52,7 +52,7 @@ _ADDED = frozenset({"item", "colour"})  # to what the first sets had
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "foreground": re.compile("given|estimated|unmixed"),
     "kind": re.compile("generated|keyed|composited"),
-    "phash": re.compile("(?:[0-9a-f]{16})?"),
+    "phash": re.compile(f"(?:[0-9a-f]{{{HASH_BITS // 4}}}|[0-9a-f]{{{EARLIER_HASH_BITS // 4}}})?"),
     "seed": re.compile("[0-9]{1,19}"),
 }
 CHANNELS = 3
