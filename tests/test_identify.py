@@ -112,6 +112,10 @@ def on_white(sample: Stored) -> Picture:
     [
         (lambda s: s.rgb, "a.jpg", {"quality": 90}),
         (lambda s: s.rgb, "a.jpg", {"quality": 40}),
+        (lambda s: s.rgb, "a.jpg", {"quality": 75, "subsampling": 2}),
+        (lambda s: s.rgb[:, ::-1], "a.png", {}),
+        (lambda s: s.rgb[:, ::-1], "a.jpg", {"quality": 75}),
+        (lambda s: np.dstack([s.foreground, s.alpha])[:, ::-1], "a.webp", {"quality": 80}),
         (lambda s: half(s.rgb), "a.png", {}),
         (lambda s: half(s.rgb), "a.jpg", {"quality": 75}),
         (lambda s: larger(s.rgb), "a.webp", {"quality": 80}),
@@ -119,7 +123,20 @@ def on_white(sample: Stored) -> Picture:
         (lambda s: half(np.dstack([s.foreground, s.alpha])), "a.png", {}),
         (lambda s: np.dstack([s.foreground, s.alpha]), "a.webp", {"quality": 80, "alpha_quality": 50}),
     ],
-    ids=["jpeg 90", "jpeg 40", "half", "half jpeg", "larger webp", "on white", "half cut-out", "cut-out webp"],
+    ids=[
+        "jpeg 90",
+        "jpeg 40",
+        "jpeg 75 with chroma halved",
+        "mirrored",
+        "mirrored jpeg",
+        "mirrored cut-out",
+        "half",
+        "half jpeg",
+        "larger webp",
+        "on white",
+        "half cut-out",
+        "cut-out webp",
+    ],
 )
 def test_a_changed_copy_is_found_by_its_looks(
     data: Path,
@@ -132,6 +149,22 @@ def test_a_changed_copy_is_found_by_its_looks(
         found = ask(change(sample), data, tmp_path, name, **how)
         assert (found.verdict, found.key, found.exit_code) == ("near", key, 0)
         assert "changed copy" in found.text()
+
+
+@pytest.mark.parametrize("halving", [1, 2])
+def test_a_picture_of_64_pixels_is_found_after_jpeg_with_halved_chroma(tmp_path: Path, halving: int) -> None:
+    """Whose colours are then means of many of its pixels, near a thin thing's edge half of them the screen's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small_set, "SIZE", 64)
+        plan = small_plan(slots=6, validation=0)
+        finalise(Layout(tmp_path / "set"), make_shards(tmp_path / "set", plan, [0]))
+    for sample in list(read_samples(tmp_path / "set", "train"))[1:4]:
+        for mirrored in (False, True):
+            own = sample.rgb if halving == 1 else half(sample.rgb)
+            shown = np.ascontiguousarray(own[:, ::-1]) if mirrored else own
+            found = ask(shown, tmp_path / "set", tmp_path, "a.jpg", quality=85, subsampling=2)
+            assert (found.verdict, found.key, found.mirrored) == ("near", sample.key, mirrored)
+            assert ("mirrored" in found.text()) == mirrored
 
 
 def test_other_pictures_are_not_claimed(data: Path, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def identify(
     data: Annotated[Path, typer.Argument(help="The data set it may come from.")],
     debug: Debug = False,
 ) -> None:
-    """Say whether a picture comes from a data set, also re-encoded, resized or cut out. Exit 1: it does not.
+    """Say whether a picture comes from a data set, also re-encoded, resized, mirrored or cut out. Exit 1: it does not.
 
     `factory identify found-on-the-web.jpg runs/objects`
     """

@@ -1,17 +1,18 @@
 """Did this picture come from that data set? By the hash of its pixels, else by looks, else by its own mark.
 
-A copy that kept every pixel (as PNG, in any file) is found by SHA-256. One that was compressed, resized or cut out is
-looked for by perceptual hash: the object is lifted off its ground, as far as that can be guessed from the picture
-alone, and the samples with the nearest hashes are laid beside it. Two hashes may be alike by chance; two objects in
-32 × 32 are not. What a lossy copy is not found by: a foreground or an alpha alone, a crop, another background than one
-plain colour.
+A copy that kept every pixel (as PNG, in any file) is found by SHA-256. One that was compressed, resized, mirrored or
+cut out is looked for by perceptual hash: the object is lifted off its ground, as far as that can be guessed from the
+picture alone, and the samples with the nearest hashes are laid beside it; beside a small picture also as JPEG stores
+them, for chroma of half resolution leaves nothing of a thin object's colours. Two hashes may be alike by chance; two
+objects in 32 × 32 are not. What a lossy copy is not found by: a foreground or an alpha alone, a crop, another
+background than one plain colour.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -42,6 +43,7 @@ LEVELS = 12.0  # RMS over the object: a third of the size and JPEG at quality 20
 SHARE = 0.4  # of the object's own contrast with the ground, so that two faint objects are not one
 CERTAIN = 3.0  # levels: a copy this close needs no rival
 SIDE = 32  # of the pictures that are compared
+SMALL = 8 * SIDE  # pixels of the shorter side under which half of chroma's resolution shows in these
 LONGEST = 512  # more pixels than that add nothing to a hash of 32 × 32
 FAINTEST = 1 / 255  # α of a level: a hash weighs colours by α, so those of faint pixels may be noise
 GREY = np.full(3, 0.5, np.float32)
@@ -56,6 +58,7 @@ class Identification:
     this program made it), "unknown".  key, member: of the sample, for the first two.
     distance: bits between the perceptual hashes, of hash_bits; -1 where they were not asked.
     difference: RMS levels over the object; -1 where it was not compared.
+    mirrored: whether it is the sample's mirror image.
     """
 
     picture: Path
@@ -66,6 +69,7 @@ class Identification:
     distance: int = -1
     hash_bits: int = HASH_BITS
     difference: float = -1.0
+    mirrored: bool = False
     marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -80,7 +84,8 @@ class Identification:
                 found = f"it holds {self.key}.{self.member}.png of {self.dataset}, every pixel the same."
             case "near":
                 apart = f"{self.difference:.1f} levels apart, {self.distance} of {self.hash_bits} hash bits"
-                found = f"it is a changed copy of {self.key}.{self.member}.png of {self.dataset} ({apart})."
+                copy = "changed copy, mirrored," if self.mirrored else "changed copy"
+                found = f"it is a {copy} of {self.key}.{self.member}.png of {self.dataset} ({apart})."
             case "marked":
                 found = f"it was made by {self.marks[TOOL]}, as its own mark says, and is not of {self.dataset}."
             case _:
@@ -92,6 +97,16 @@ class Identification:
         if self.verdict in {"exact", "near"}:
             lines.append(f"  more: factory show {quoted(self.dataset)} {self.key}")
         return "\n".join(lines)
+
+
+class _Near(NamedTuple):
+    """The sample that a picture looks like."""
+
+    key: str
+    member: str
+    bits: Bits
+    difference: float
+    mirrored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +134,17 @@ def identify(picture: Path, dataset: Path) -> Identification:
         )
     near = _find_near(shown, dataset)
     if near is not None:
-        key, member, (distance, hash_bits), difference = near
+        distance, hash_bits = near.bits
         return Identification(
             picture=picture,
             dataset=dataset,
             verdict="near",
-            key=key,
-            member=member,
+            key=near.key,
+            member=near.member,
             distance=distance,
             hash_bits=hash_bits,
-            difference=difference,
+            difference=near.difference,
+            mirrored=near.mirrored,
             marks=marks,
         )
     ours = marks.get(TOOL, "").startswith(TOOL_NAME)
@@ -182,23 +198,34 @@ def _accepted(dataset: Path) -> Iterator[pa.Table]:
 # --- by looks -----------------------------------------------------------------------------------------------------
 
 
-def _find_near(shown: _Shown, dataset: Path) -> tuple[str, str, Bits, float] | None:
-    """(key, member, bits, levels) of the sample that looks most like the picture, if one does."""
+def _find_near(shown: _Shown, dataset: Path) -> _Near | None:
+    """The sample that looks most like the picture or its mirror image, if one does."""
     shown = _shrunk(shown)
     ground, guesses = _lifted(shown)
-    best, samples = None, DataSet(dataset)
-    for key, distance in _candidates(guesses, dataset):
+    best: _Near | None = None
+    samples = DataSet(dataset)
+    ways = (shown, guesses[0][1]), (_mirrored(shown), _flipped(guesses[0][1]))
+    for key, distance in _candidates([*guesses, *((_flipped(f), _flipped(a)) for f, a in guesses)], dataset):
         try:
             stored = samples[key]
         except DataError as error:
             more = f"`factory verify {quoted(dataset)}` tells more"
             raise UsageError(f"sample {key} is damaged ({error}): {more}.") from error
-        member, difference, contrast = _difference(shown, stored, ground, guesses[0][1])
-        if difference <= min(LEVELS, SHARE * contrast) and (best is None or difference < best[3]):
-            best = (key, member, distance, difference)
-            if difference <= CERTAIN:
-                break
+        for mirrored, (look, guess) in enumerate(ways):
+            member, difference, contrast = _difference(look, stored, ground, guess)
+            if difference <= min(LEVELS, SHARE * contrast) and (best is None or difference < best.difference):
+                best = _Near(key, member, distance, difference, bool(mirrored))
+        if best is not None and best.difference <= CERTAIN:
+            break
     return best
+
+
+def _mirrored(shown: _Shown) -> _Shown:
+    return _Shown(_flipped(shown.colour), None if shown.alpha is None else _flipped(shown.alpha))
+
+
+def _flipped(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(picture[:, ::-1])
 
 
 def _shrunk(shown: _Shown) -> _Shown:
@@ -271,9 +298,19 @@ def _difference(shown: _Shown, stored: Stored, ground: Floats, guess: Matte) -> 
         return "fg", difference, max(_rms(laid, ground, object_here), _rms(alphas[0], np.float32(0), object_here))
     picture, as_stored = _thumb(as_unit(shown.colour)), _thumb(as_unit(stored.rgb))
     near, far = _rms(as_stored, picture, object_here), _rms(laid, picture, object_here)
+    if min(shown.colour.shape[:2]) < SMALL:
+        near = min(near, _rms(_thumb(as_unit(_coded(stored.rgb, shown.colour.shape))), picture, object_here))
     if near <= far + 1:
         return "rgb", near, _rms(as_stored, ground, object_here)
     return "fg", far, _rms(laid, ground, object_here)
+
+
+def _coded(picture: Picture, shape: tuple[int, ...]) -> Picture:
+    """The picture at another's size as a JPEG with chroma of half resolution holds it."""
+    resized = cv2.resize(picture, shape[1::-1], interpolation=cv2.INTER_AREA)
+    halved = [cv2.IMWRITE_JPEG_QUALITY, 85, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(resized, cv2.COLOR_RGB2BGR), halved)
+    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _thumb(picture: Floats) -> Floats:
