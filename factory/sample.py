@@ -84,9 +84,12 @@ class Scores:
     residual: float = -1.0
     green_residue: float = -1.0
     key_distance: float = -1.0
+    pinholes: float = -1.0
+    detached: float = -1.0
 
 
-ADDED_SCORES = frozenset({"gsg_screen"})  # sets made before there were these lack them, in JSON and manifest
+# Sets made before there were these lack them, in JSON and manifest.
+ADDED_SCORES = frozenset({"gsg_screen", "pinholes", "detached"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

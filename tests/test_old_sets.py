@@ -169,6 +169,11 @@ def test_filter_keeps_keys_pictures_and_metadata(old: Path, name: str, tmp_path:
     assert list(after) == keys(name)
     for key, stored in before.items():
         scores = after[key].meta["scores"]
+        own = Request(key=stored.key, slot=0, attempt=0, seed=0)
+        measured = completed(as_sample(stored, own)).scores
+        assert (scores.pop("pinholes"), scores.pop("detached")) == pytest.approx(
+            (measured.pinholes, measured.detached), abs=1e-4
+        )
         assert scores.pop("gsg_screen") == pytest.approx(gsg_of(stored), abs=1e-4), "measured, for it had none"
         assert after[key].meta == stored.meta
         assert all(np.array_equal(after[key].pictures[member], stored.pictures[member]) for member in stored.pictures)

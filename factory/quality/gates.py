@@ -56,6 +56,8 @@ EMPTY = on_score("empty", "coverage", _COVERED, most=1)
 UNEVEN = on_score("screen_uneven", "screen_spread", "the screen's unevenness in levels", most=255)
 DISAGREEMENT = on_score("disagreement", "agreement", "the agreement of alpha and coarse mask", most=1)
 RESIDUAL = on_score("residual", "residual", "the compositing equation's error in levels", most=255)
+PINHOLES = on_score("pinholes", "pinholes", "the number of see-through spots deep inside the object")
+DETACHED = on_score("detached", "detached", "the share of the object that is apart from its largest piece", most=1)
 TOO_FULL = on_score("too_full", "coverage", _COVERED, most=1)
 CUT = on_score("cut", "border", _CUT, most=1, kinds=PAINTED)
 CUT_AND_SET = on_score(
@@ -83,6 +85,8 @@ class GateSettings:
     border_max: float | None = at_most(0.01, CUT)
     flush_max: float | None = at_most(0.75, CUT_AND_SET)
     # Off unless a recipe asks for them; a plan names them only then.
+    pinholes_max: int | None = at_most(None, PINHOLES)
+    detached_max: float | None = at_most(None, DETACHED)
     bodies_max: int | None = at_most(None, BODIES)
     top_max: float | None = at_most(None, TOP)
     rim_share_max: float | None = at_most(None, RIM_SHARE)

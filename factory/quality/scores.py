@@ -11,6 +11,8 @@
 | residual | 95th percentile of the stored equation's error (equation.py) | levels |
 | green_residue | key colour left in the object, 1 = as much as the screen has | 0..1 |
 | key_distance | distance from the key within which the object's nearest 5 % lie (see there) | levels, 0..441 |
+| pinholes | see-through spots deep inside the object (quality/flaws.py) | a count |
+| detached | share of the object that is apart from its largest piece (see there) | 0..1 |
 
 −1 stands where a score cannot be told: no coarse mask, no plate, no screen in sight; and for key_distance where the
 object's colours are a generator's. All work for any key colour.
@@ -28,6 +30,7 @@ from factory.greenscreen.colours import Colour
 from factory.greenscreen.keying import dominance, key_channels
 from factory.greenscreen.morphology import disc, eroded, square
 from factory.greenscreen.plates import scaled, sure_background
+from factory.quality.flaws import detached, pinholes
 from factory.quality.gsg import Colours, distance, main_colours, screen_colour
 from factory.quality.key_distance import key_distance
 from factory.quality.phash import perceptual_hash
@@ -56,6 +59,7 @@ def score(sample: Sample, settings: ScoreSettings) -> Sample:
     if sample.alpha is None:
         return replace(sample, scores=scores)
     scores = replace(scores, coverage=float(sample.alpha.mean()) / 255, border=border(sample.alpha))
+    scores = replace(scores, pinholes=float(pinholes(sample.alpha)), detached=detached(sample.alpha))
     if sample.coarse is not None:
         scores = replace(scores, agreement=agreement(sample.alpha, sample.coarse, settings.forgiven))
     if sample.foreground is None:
@@ -74,10 +78,12 @@ def score(sample: Sample, settings: ScoreSettings) -> Sample:
 
 def completed(sample: Sample) -> Sample:
     """A stored sample with the scores that sets of earlier versions lack, measured on its pictures."""
-    if sample.scores.gsg_screen >= 0:
-        return sample
-    measured = gsg_screen(sample, main_colours(sample.rgb))
-    return replace(sample, scores=replace(sample.scores, gsg_screen=measured))
+    scores = sample.scores
+    if scores.gsg_screen < 0:
+        scores = replace(scores, gsg_screen=gsg_screen(sample, main_colours(sample.rgb)))
+    if scores.pinholes < 0 and sample.alpha is not None:
+        scores = replace(scores, pinholes=float(pinholes(sample.alpha)), detached=detached(sample.alpha))
+    return sample if scores is sample.scores else replace(sample, scores=scores)
 
 
 def gsg_screen(sample: Sample, colours: Colours) -> float:

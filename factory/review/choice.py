@@ -12,7 +12,7 @@ from factory.shards.manifest import SCORES
 EACH = 40  # best, worst, near a limit
 CLASSES = 200
 EACH_SOURCE = 12
-GROUPS = ("each class", "each source", "best", "worst", "near a limit", "random")
+GROUPS = ("each class", "each source", "best", "worst", "near a limit", "see-through inside", "random")
 RANKING = (
     "gsg_screen",
     "gsg",
@@ -39,6 +39,10 @@ def choose(digest: Digest, most: int) -> dict[str, list[str]]:
     margin = _margin(scores, digest.limits)
     if margin is not None:
         groups["near a limit"] = shuffled[np.argsort(margin, kind="stable")[:EACH]]
+    holes = scores["pinholes"]
+    holed = np.argsort(-holes, kind="stable")[: min(EACH, np.count_nonzero(holes > 0))]
+    if holed.size:
+        groups["see-through inside"] = shuffled[holed]
     groups["random"] = shuffled[:most]
     why: dict[int, list[str]] = {}
     for name, rows in groups.items():

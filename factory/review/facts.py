@@ -13,6 +13,8 @@ MADE = (
 NAMES = {  # where the field's name won't do
     "gsg": "GSG",
     "gsg_screen": "GSG of the screen",
+    "pinholes": "see-through spots inside",
+    "detached": "share apart from the largest piece",
     "colour": "colours read as",
     "ai_generated": "AI-generated",
 }
