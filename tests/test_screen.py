@@ -215,3 +215,37 @@ def test_a_picture_all_but_without_screen_is_refused() -> None:
     picture = flat((90, 60, 60))
     with pytest.raises(DataError, match="surely screen"):
         clean_plate([picture], Screen(colour=GREEN, noise=0))
+
+
+def sea(near: tuple[int, int, int], far: tuple[int, int, int], swell: float, foam: float, time: int) -> Floats:
+    """From a cliff: waves that run, smaller and paler with distance, glitter, and crests that break."""
+    down = np.linspace(0, 1, H, dtype=np.float32)[:, None]
+    x = np.arange(W, dtype=np.float32)[None]
+    depth = 1 / (0.15 + down)  # how many waves a pixel is high
+    phase = 9 * depth + 0.25 * time + 0.4 * np.sin(0.11 * x + time)
+    light = 1 + swell * np.sin(phase) + 0.5 * swell * np.sin(1.7 * phase + 0.2 * x)
+    water = (1 - down[..., None]) * flat(far) + down[..., None] * flat(near)
+    crest = np.clip((light * textured(2, 0.2, time) - 1 - swell) * 8, 0, 1) * foam
+    seen = water * light[..., None] * (1 - crest[..., None]) + 0.9 * crest[..., None]
+    return noisy(np.asarray(np.clip(seen, 0, 1), np.float32), 1)
+
+
+WINDS = (0.12, 0.5), (0.25, 1.0)
+LAGOON, GREY, BLUE = ((30, 150, 150), (20, 90, 150)), ((18, 92, 110), (90, 140, 170)), ((16, 60, 120), (60, 110, 180))
+
+
+@pytest.mark.parametrize(
+    ("water", "swell", "foam"),
+    [(GREY, 0.05, 0), (LAGOON, 0.05, 0), *((water, *wind) for water in (GREY, LAGOON, BLUE) for wind in WINDS)],
+)
+def test_a_clip_of_a_sea_has_no_screen(water: tuple[tuple[int, int, int], ...], swell: float, foam: float) -> None:
+    """It was once keyed, and then turned away for the wrong reason: that its foam has nearly the screen's colour."""
+    with pytest.raises(DataError, match="water") as refused:
+        find_screen([sea(water[0], water[1], swell, foam, time) for time in range(12)])
+    assert refused.value.kind == "no_screen"
+
+
+def test_a_blue_screen_may_be_panned_over_while_its_lamps_flicker() -> None:
+    wall = uneven((40, 70, 180))
+    frames = [noisy(np.roll(wall, 4 * time, axis=1) * (1 + 0.04 * (time % 3)), 3) for time in range(12)]
+    assert find_screen(frames).colour == pytest.approx((40, 70, 180), abs=12)

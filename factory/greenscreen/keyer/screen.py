@@ -37,6 +37,7 @@ LIGHT = 3.0  # σ in pixels of what may be the screen's light; finer things are 
 CLEAR = 4  # pixels about one that tells noise, which must all be screen: an edge near by would be blurred into it
 ENOUGH = 64  # such places from which it can be told
 WATER = (165.0, 260.0, 0.43)  # degrees of hue, and the drift from which it is a sky or water
+RESTLESS = 0.012  # unrest from which a surface of such a hue is water; of screens it is under 0.003
 ROUGH = 0.02  # texture from which a surface is grass, leaves, waves or hair
 HIDDEN_BORDER = 0.06  # of the border, the least that a subject may leave of a screen; it must then have …
 HIDDEN_TEXTURE, HIDDEN_DRIFT = 0.008, 0.25  # … no more of these,
@@ -190,6 +191,8 @@ def _refuse_what_is_no_screen(colour: Floats, noise: float, found: Surface) -> N
         raise DataError("no_screen", f"the background is ({r}, {g}, {b}), as pale as a sky: no blue screen")
     if WATER[0] < hue < WATER[1] and found.drift > WATER[2]:
         raise DataError("no_screen", f"the background, about ({r}, {g}, {b}), changes its hue as a sky or water does")
+    if WATER[0] < hue < WATER[1] and found.unrest > RESTLESS:
+        raise DataError("no_screen", f"the background, about ({r}, {g}, {b}), moves as water does")
     if found.texture > ROUGH:
         raise DataError(
             "no_screen", f"the background's light varies by {found.texture:.0%} from place to place: no screen"

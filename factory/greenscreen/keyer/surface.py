@@ -1,6 +1,7 @@
 """What tells a screen from a sky, a sea, leaves and hair: it is flat, of one colour in any light, and has a rim."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -13,6 +14,7 @@ Floats = NDArray[np.float32]
 
 INSIDE = 2  # pixels from the rim at which a surface is looked at
 FINE, COARSE = 1.0, 5.0  # σ in pixels between which texture lies: finer is noise, coarser is light
+WIDE = 0.1  # σ, as a share of the long side, of what changes as lamps and a moving camera change it
 MOST_OF_IT = 0.8  # of a surface, which must keep to its colour
 RIM = 3  # pixels within which colours have changed from the screen's to an object's
 FAR = 4.0  # deviation beyond which a colour is simply another one
@@ -26,11 +28,14 @@ class Surface(NamedTuple):
     texture: how light changes within a few pixels, the median, as a share of the light.
     drift: deviation from the colour, whatever the light, that most of it keeps to; 1 is the most a screen's pixel may.
     rim: by how much the deviation rises within a few pixels at its edge, the median.
+    unrest: how its light changes from frame to frame, other than by a wide gradient; a share of the light. 0 of one
+    picture. Waves run; a screen hangs, whatever the camera and the lamps do.
     """
 
     texture: float
     drift: float
     rim: float
+    unrest: float = 0.0
 
 
 def surface(deviation: Sequence[Floats], light: Sequence[Floats]) -> Surface:
@@ -39,7 +44,10 @@ def surface(deviation: Sequence[Floats], light: Sequence[Floats]) -> Surface:
     deviation, light: (H, W) of each frame, see `screen.deviation`. Frames that show too little of it have no say.
     """
     seen = [found for pair in zip(deviation, light, strict=True) if (found := _in_frame(*pair)) is not None]
-    return Surface(*(float(np.median(values)) for values in zip(*seen, strict=True))) if seen else Surface(0, 0, 0)
+    if not seen:
+        return Surface(0, 0, 0)
+    texture, drift, rim, _ = (float(np.median(values)) for values in zip(*seen, strict=True))
+    return Surface(texture, drift, rim, _unrest(deviation, light))
 
 
 def _in_frame(deviation: Floats, light: Floats) -> Surface | None:
@@ -56,6 +64,18 @@ def _in_frame(deviation: Floats, light: Floats) -> Surface | None:
         drift=float(np.quantile(deviation[inside], MOST_OF_IT)),
         rim=float(np.median(rise[edge])) if edge.any() else FAR,
     )
+
+
+def _unrest(deviation: Sequence[Floats], light: Sequence[Floats]) -> float:
+    """The median over pairs of frames that follow each other. What is in front of the surface in either has no say."""
+    found = []
+    for (one, before), (other, after) in pairwise(zip(deviation, light, strict=True)):
+        both = cv2.erode(((one <= 1) & (other <= 1)).astype(np.uint8), square(INSIDE), borderValue=1) > 0
+        if np.count_nonzero(both) >= ENOUGH:
+            change = _smoothed(after - before, both, FINE)
+            wide = _smoothed(change, both, WIDE * max(change.shape))
+            found.append(float(np.median(np.abs(change - wide)[both]) / max(np.median(before[both]), LEAST)))
+    return float(np.median(found)) if found else 0.0
 
 
 def _smoothed(light: Floats, inside: NDArray[np.bool_], sigma: float) -> Floats:
