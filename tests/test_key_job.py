@@ -280,3 +280,33 @@ def test_stills_are_a_source_of_training_sets_too(tmp_path: Path) -> None:
     meta = samples["red thing.png"].meta
     assert (meta["kind"], meta["source"], meta["licence"]) == ("keyed", "shoot", "CC0-1.0")
     assert meta["caption"] == "a red thing"
+
+
+@pytest.mark.parametrize("size", [0, 64])
+def test_a_shadow_is_a_picture_of_its_own_where_it_is_asked_for(tmp_path: Path, size: int) -> None:
+    side = 192
+    alpha = np.zeros((side, side), np.float32)
+    cv2.circle(alpha, (80, 80), 40, 1.0, -1, cv2.LINE_AA)
+    moved = cv2.warpAffine(alpha, np.array([[1, 0, 36], [0, 1, 20]], np.float64), (side, side))
+    shadow = 0.3 * cv2.GaussianBlur(moved, (0, 0), 5)
+    screen = np.array(GREEN) * (1 - shadow[..., None])
+    picture = alpha[..., None] * np.array(SKIN) + (1 - alpha[..., None]) * screen
+    picture = np.clip(np.rint(picture + np.random.default_rng(0).normal(0, 1, picture.shape)), 0, 255)
+    put(tmp_path / "shoot" / "ball.png", coded(picture.astype(np.uint8)))
+    frame = ("--size", str(size), "--set", "gates.flush_max=null")
+    assert keyed(tmp_path / "shoot", tmp_path / "plain", *frame) == 0
+    assert keyed(tmp_path / "shoot", tmp_path / "set", *frame, "--shadows") == 0
+    (plain,), (found,) = DataSet(tmp_path / "plain"), DataSet(tmp_path / "set")
+    assert "shadow" not in plain.pictures
+    told = found.pictures["shadow"]
+    assert told.shape == found.alpha.shape
+    assert not told[found.alpha == 255].any()
+    assert 0.2 < told.max() / 255 < 0.35
+    if not size:
+        assert np.abs(told / 255 - shadow)[alpha == 0].mean() < 0.012
+        assert found.alpha[(alpha == 0) & (shadow > 0.15)].mean() < 5
+    else:  # beside the object, on the side where it was cast, or its mirror image
+        rows, columns = np.nonzero(told > 40)
+        y, x = np.nonzero(found.alpha > 128)
+        assert rows.mean() > y.mean() + 2
+        assert abs(columns.mean() - x.mean()) > 6

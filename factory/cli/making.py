@@ -185,6 +185,9 @@ def key(
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Of the pictures.", show_default="none is stated")] = None,
     attribution: Annotated[str | None, typer.Option(help="Whom to name.", show_default="nobody")] = None,
+    shadows: Annotated[
+        bool, typer.Option("--shadows", help="Also store the shadow on the screen, `KEY.shadow.png`.")
+    ] = False,
     keep_rejected: KeepRejected = False,
     out: Out = None,
     seed: Seed = None,
@@ -213,7 +216,7 @@ def key(
     fields: dict[str, Any] = {"job": "key", "pictures": str(pictures), "out": "runs/key"}
     put(fields, size=size, key=key, include=include, class_name=class_name, caption_from=caption_from)
     put(fields, painted_by=painted_by, licence=licence, attribution=attribution, keep_rejected=keep_rejected)
-    put(fields, select=None if every is None else {"every": every})
+    put(fields, select=None if every is None else {"every": every}, shadows=shadows or None)
     put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)
     put(fields, allow_short=allow_short, accept_software=accept_software)
     run_recipe(fields, assignments, dry_run)

@@ -22,6 +22,7 @@ from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
 from factory.quality.gates import GateSettings, check_limits
 from factory.settings import Place
+from factory.shards.members import MATTING, SHADOW
 from factory.sources.clips import videos
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.files import stills
@@ -57,6 +58,7 @@ class KeyRecipe(NewSet):
     class_name: str = ""  # of all; "" takes the names of files, or of their folders
     caption_from: Literal["file", "folder"] = "file"
     keyer: KeyerSettings = KeyerSettings()
+    shadows: bool = False  # store the shadow on the screen beside each matte, as a picture of its own
     name: str = ""  # what it goes by in every sample; "" is the folder's name
     painted_by: str = ""  # the model that made the pictures; "" for what a camera saw
     licence: str = ""
@@ -72,6 +74,8 @@ def plan(recipe: KeyRecipe, memory: Memory) -> Draft:
     check_limits(recipe.gates)
     folder, include = _folder_of(recipe)
     planning = begun(recipe, memory, size=recipe.size, key=recipe.key)
+    if recipe.shadows:
+        planning.draft.members = (*MATTING, SHADOW)
     name = recipe.name or folder.resolve().name
     shared = recipe.model_dump(
         include={"class_name", "caption_from", "keyer", "painted_by", "licence", "attribution", "allowed_failures"}

@@ -65,6 +65,10 @@ MATTING: Members = (
     Member("fg", 3, "The foreground's straight colour F: 8-bit sRGB, despilled, defined everywhere."),
 )
 
+SHADOW = Member(
+    "shadow", 1, "The object's shadow: 8-bit grey s, the share of the screen's light that is missing; 0 where α is 1."
+)
+
 
 def are_there(members: Sequence[Member], sample: Sample) -> bool:
     """Whether the sample has all of these pictures, so that it can be stored."""

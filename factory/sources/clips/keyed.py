@@ -94,13 +94,17 @@ class Clips:
         *,
         source: str = "clips",
         painted_by: str = "",
+        shadows: bool = False,
     ) -> None:
-        """clips: the rows of `clip_row`.  source: what the folder goes by in every sample.  painted_by: a model."""
+        """clips: the rows of `clip_row`.  source: what the folder goes by in every sample.  painted_by: a model.
+        shadows: see `keyed`.
+        """
         self._clips = [dict(clip) for clip in clips]
         self._settings = settings
         self._framing = framing
         self._source = source
         self._painted_by = painted_by
+        self._shadows = shadows
         self._reader = ClipReader(folder)
         self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._plate: tuple[int, Picture16] | None = None  # of the clip in work
@@ -138,6 +142,7 @@ class Clips:
                 framing=self._framing,
                 halved=chroma_halved(clip),
                 pose=pose_of(clip["sha256"], request.key),
+                shadows=self._shadows,
             )
         except DataError as fault:
             return fault

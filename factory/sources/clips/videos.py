@@ -79,11 +79,18 @@ def plan_files(planning: Planning, name: str, entry: VideosEntry, files: Sequenc
 def open_source(planned: PlannedSource) -> Source:
     """The source in a worker. What is to know of the clips lies in a table beside that of their frames."""
     from factory.sources.clips.keyed import Clips  # noqa: PLC0415
+    from factory.sources.files.keying import SHADOW  # noqa: PLC0415
 
     own = planned.settings
     keyer, framing = settings(KeyerSettings, own["keyer"]), settings(FramingSettings, own["settings"])
     return Clips(
-        planned.folder, planned.rows("clips"), keyer, framing, source=own["name"], painted_by=own.get("painted_by", "")
+        planned.folder,
+        planned.rows("clips"),
+        keyer,
+        framing,
+        source=own["name"],
+        painted_by=own.get("painted_by", ""),
+        shadows=SHADOW in planned.layers,
     )
 
 

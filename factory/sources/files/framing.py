@@ -14,6 +14,8 @@ from factory.sample import Matte, Picture
 Floats = NDArray[np.floating[Any]]
 Side: TypeAlias = Literal["left", "top", "right", "bottom"]
 Sides: TypeAlias = frozenset[Side]
+Box: TypeAlias = tuple[int, int, int, int]
+Placement: TypeAlias = tuple[Box, Box]  # left, top, right, bottom in the picture; x, y, width, height in the frame
 
 UNIT = np.arange(256, dtype=np.float32) / 255  # 8-bit levels as 0..1
 AT_ONCE = 40_000_000  # pixels of an object that are resized in one go, at 27 bytes each
@@ -105,7 +107,17 @@ def framed(
     left, top, right, bottom = bounds(alpha)
     if (factor := math.ceil(math.sqrt((right - left) * (bottom - top) / AT_ONCE))) > 1:
         foreground, alpha = shrunk_in_bands(foreground[top:bottom, left:right], alpha[top:bottom, left:right], factor)
-        left, top, right, bottom = bounds(alpha)
+    (left, top, right, bottom), (x, y, width, height) = placement(alpha, size, margin, flush)
+    inner, matte = resized(foreground[top:bottom, left:right], alpha[top:bottom, left:right], height, width)
+    canvas, coverage = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
+    canvas[y : y + height, x : x + width] = inner
+    coverage[y : y + height, x : x + width] = matte
+    return pad_colour(canvas, coverage), coverage
+
+
+def placement(alpha: Matte, size: int, margin: float, flush: Sides) -> Placement:
+    """Which part of a picture `framed` takes, and where it lays it. Raises DataError("cut") as it does."""
+    left, top, right, bottom = bounds(alpha)
     wide, high = _room(size, margin, flush, "left", "right"), _room(size, margin, flush, "top", "bottom")
     across, down = wide / (right - left), high / (bottom - top)
     spans = {"left", "right"} <= flush, {"top", "bottom"} <= flush
@@ -116,13 +128,24 @@ def framed(
     top, bottom = _shortened(top, bottom, high / scale, "top" in flush, "bottom" in flush)
     width = wide if spans[0] else max(round((right - left) * scale), 1)
     height = high if spans[1] else max(round((bottom - top) * scale), 1)
-    inner, matte = resized(foreground[top:bottom, left:right], alpha[top:bottom, left:right], height, width)
     x = 0 if "left" in flush else size - width if "right" in flush else (size - width) // 2
     y = 0 if "top" in flush else size - height if "bottom" in flush else (size - height) // 2
-    canvas, coverage = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
-    canvas[y : y + height, x : x + width] = inner
-    coverage[y : y + height, x : x + width] = matte
-    return pad_colour(canvas, coverage), coverage
+    return (left, top, right, bottom), (x, y, width, height)
+
+
+def laid_beside(layer: Matte, placed: Placement, size: int, steps: tuple[int, ...]) -> Matte:
+    """A layer of the picture as its object lies in the frame (size, size), with what of it lies about the object.
+
+    To half a pixel: for what is soft.  steps: pixels across and down by which the object was moved in the frame.
+    """
+    (left, top, right, bottom), (x, y, width, height) = placed
+    across, down = width / (right - left), height / (bottom - top)
+    new_size = tuple(max(1, round(side * scale)) for side, scale in zip(layer.shape[::-1], (across, down), strict=True))
+    way = cv2.INTER_AREA if min(across, down) < 1 else cv2.INTER_LINEAR
+    whole = cv2.resize(np.ascontiguousarray(layer), new_size, interpolation=way)
+    shift = [round(x + steps[0] - left * across), round(y + steps[1] - top * down)]
+    move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
+    return np.asarray(cv2.warpAffine(whole, move, (size, size), flags=cv2.INTER_NEAREST), np.uint8)
 
 
 def _room(size: int, margin: float, flush: Sides, low: Side, high: Side) -> int:

@@ -9,9 +9,12 @@ from factory.greenscreen.keyer.clean_plate import Floats, Picture16, plate_at
 from factory.greenscreen.keyer.frame import key_frame
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.greenscreen.keyer.shadow import shadow_apart
 from factory.sample import EDITED, GENERATED, Origin, Request, Sample
 from factory.sources.files.framing import cut_sides
 from factory.sources.files.on_screen import FramingSettings, painted
+
+SHADOW = "shadow"  # the layer's name
 
 
 def origin_of(
@@ -49,14 +52,30 @@ def keyed(
     framing: FramingSettings,
     halved: bool = False,
     pose: int | None = None,
+    shadows: bool = False,
 ) -> Sample:
     """picture: (H, W, 3) in 0..1.  halved: see `key_frame`.  pose: see `painted`.
+    shadows: whether the shadow on the screen is told apart from the object, as a layer.
 
     DataError kinds: no_screen, empty (nothing stands before the screen), cut (only where it is framed).
     """
     behind = plate_at(plate, *picture.shape[:2])
     found = key_frame(picture, behind, screen, settings, halved=halved)
-    alpha, foreground = as_levels(found.alpha), as_levels(found.foreground)
+    layers, opacity = {}, found.alpha
+    if shadows:
+        shadow, opacity = shadow_apart(picture, behind, opacity, screen.noise / 255)
+        layers = {SHADOW: as_levels(shadow)}
+    alpha, foreground = as_levels(opacity), as_levels(found.foreground)
     if not alpha.any():
         raise DataError("empty", "the picture shows nothing but its screen")
-    return painted(request, origin, foreground, alpha, framing, flush=cut_sides(alpha), pose=pose, filmed=screen.colour)
+    return painted(
+        request,
+        origin,
+        foreground,
+        alpha,
+        framing,
+        flush=cut_sides(alpha),
+        pose=pose,
+        filmed=screen.colour,
+        layers=layers,
+    )

@@ -3,8 +3,11 @@
 It is set into a square, or stays where its picture shows it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
+import numpy as np
 from numpy.random import default_rng
 
 from factory.equation import constant_plate
@@ -12,7 +15,9 @@ from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyChoice, nearest_key
 from factory.greenscreen.compositing import paint_on_screen
 from factory.sample import Matte, Origin, Picture, Request, Sample
-from factory.sources.files.framing import Sides, framed, mirrored, moved_within
+from factory.sources.files.framing import Sides, bounds, framed, laid_beside, mirrored, moved_within, placement
+
+NO_LAYERS: Mapping[str, Matte] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,7 @@ def painted(
     flush: Sides = frozenset(),
     pose: int | None = None,
     filmed: tuple[float, float, float] = KEY_COLOURS["green"],
+    layers: Mapping[str, Matte] = NO_LAYERS,
 ) -> Sample:
     """The object on the pure key colour, in a square: margin, position and mirroring drawn from a seed.
 
@@ -59,10 +65,11 @@ def painted(
     the air.  Raises DataError("cut") where that cannot be (see `framing.framed`).
     pose: the seed; the request's own where it is None.
     filmed: the screen (8-bit levels) that it was keyed from, for the key colour nearest to it.
+    layers: what else is told of the picture (H, W), 0 where nothing is; framed as the object is, but not cut to it.
     """
     if framing.size:
         seed = request.seed if pose is None else pose
-        foreground, alpha = _posed(foreground, alpha, framing, flush, seed)
+        foreground, alpha, layers = _posed(foreground, alpha, layers, framing, flush=flush, seed=seed)
     screen = KEY_COLOURS[nearest_key(filmed) if framing.key == "nearest" else framing.key]
     return Sample(
         request=request,
@@ -71,18 +78,32 @@ def painted(
         alpha=alpha,
         foreground=foreground,
         plate=constant_plate(screen),
+        layers=layers,
     )
 
 
 def _posed(
-    foreground: Picture, alpha: Matte, framing: FramingSettings, flush: Sides, seed: int
-) -> tuple[Picture, Matte]:
-    """The object in its square."""
+    foreground: Picture,
+    alpha: Matte,
+    layers: Mapping[str, Matte],
+    framing: FramingSettings,
+    *,
+    flush: Sides,
+    seed: int,
+) -> tuple[Picture, Matte, Mapping[str, Matte]]:
+    """The object in its square, and the layers about it."""
     random = default_rng(seed)
     margin, flip = random.uniform(*framing.margin), random.random() < framing.flip
     across, down = (float(way) for way in random.uniform(-1, 1, 2) * framing.wander)
     if flip:
         foreground, alpha, flush = foreground[:, ::-1], alpha[:, ::-1], mirrored(flush)
-    foreground, alpha = framed(foreground, alpha, framing.size, margin, flush)
+        layers = {name: layer[:, ::-1] for name, layer in layers.items()}
+    colours, matte = framed(foreground, alpha, framing.size, margin, flush)
     across, down = across * flush.isdisjoint({"left", "right"}), down * flush.isdisjoint({"top", "bottom"})
-    return moved_within(foreground, alpha, across, down, framing.margin[0])
+    colours, moved = moved_within(colours, matte, across, down, framing.margin[0])
+    if not layers:
+        return colours, moved, layers
+    room = placement(alpha, framing.size, margin, flush)
+    steps = tuple(after - before for before, after in zip(bounds(matte)[:2], bounds(moved)[:2], strict=True))
+    beside = {name: laid_beside(layer, room, framing.size, steps) for name, layer in layers.items()}
+    return colours, moved, {name: np.where(moved < 255, layer, np.uint8(0)) for name, layer in beside.items()}

@@ -28,7 +28,7 @@ from factory.sample import Request, Sample
 from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
-from factory.sources.files.keying import keyed, origin_of
+from factory.sources.files.keying import SHADOW, keyed, origin_of
 from factory.sources.files.on_screen import FramingSettings
 from factory.sources.files.planned import (
     FEW,
@@ -119,7 +119,8 @@ def plan_files(planning: Planning, name: str, entry: StillsEntry, files: Sequenc
 def open_source(planned: PlannedSource) -> "Stills":
     """The source in a worker."""
     own = planned.settings
-    return Stills(planned.folder, settings(KeyerSettings, own["keyer"]), settings(StillSettings, own["settings"]))
+    keyer, framing = settings(KeyerSettings, own["keyer"]), settings(StillSettings, own["settings"])
+    return Stills(planned.folder, keyer, framing, shadows=SHADOW in planned.layers)
 
 
 KIND = SourceKind(StillsEntry, plan, {"stills": open_source})
@@ -149,6 +150,7 @@ class Stills:
     folder: Path
     keyer: KeyerSettings
     settings: StillSettings
+    shadows: bool = False  # see `keyed`
 
     def __call__(self, requests: Sequence[Request]) -> Sequence[Sample | DataError]:
         """One keyed sample per request, or the fault of its picture. A changed file raises InputChanged."""
@@ -172,6 +174,7 @@ class Stills:
                 settings=self.keyer,
                 framing=own,
                 halved=picture is taken and chroma_is_halved(data),
+                shadows=self.shadows,
             )
         except DataError as fault:
             return fault
