@@ -6,7 +6,7 @@ from pathlib import Path
 
 NO_BENCHMARKS = {
     *("__main__.py", "figures.py", "keyer_numbers.py", "keyer_sheet.py", "layer_faults.py"),
-    "greenbench_sheet.py",
+    *("greenbench_sheet.py", "labels_sheet.py"),
     *("simulated_crew.py", "simulated_ray.py"),
     *("edge_examples.py", "learn_edges.py"),  # they train the keyer's networks
     *("labels.py", "learn_bgmv2.py"),  # they work on sets that are made first

@@ -32,3 +32,10 @@ def test_no_path_outside_the_repository_is_named() -> None:
         )
     ]
     assert found == []
+
+
+def test_what_holds_a_label_is_a_test_that_there_is() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "tests").glob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", (REPOSITORY / "docs/labels.md").read_text(encoding="utf-8"))
+    assert len(named) > 15
+    assert [name for name in named if f"def {name}(" not in tests] == []
