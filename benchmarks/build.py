@@ -44,6 +44,8 @@ from factory.engine.events import read_events
 from factory.engine.plan import sample_seed
 from factory.engine.threads import VARIABLES
 from factory.equation import constant_plate
+from factory.greenscreen.framing import pad_colour
+from factory.greenscreen.on_screen import FramingSettings
 from factory.quality.gates import GateSettings, judge
 from factory.quality.scores import ScoreSettings, score
 from factory.review.report import write_report
@@ -52,8 +54,6 @@ from factory.shards.encoding import metadata
 from factory.shards.keys import make_key
 from factory.shards.layout import Layout
 from factory.shards.reader import read_members
-from factory.sources.files.framing import pad_colour
-from factory.sources.files.on_screen import FramingSettings
 from factory.sources.procedural.render import CLASSES, render
 
 MUST = 1.6  # with two workers on two cores

@@ -4,9 +4,9 @@ Pictures in a record are 8-bit, exactly as they will be stored, so that every sc
 reader of the shard will see. Inside a room, mathematics is done in float32 in 0..1.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,34 @@ class Scores:
 ADDED_SCORES = frozenset({"gsg_screen", "pinholes", "detached"})
 
 
+class SeenScreen(NamedTuple):
+    """A camera's screen, as the whole of a clip shows it."""
+
+    colour: tuple[float, float, float]  # 8-bit levels
+    noise: float  # σ in levels, of the noisiest channel
+    plate: NDArray[np.uint16]  # (h, w, 3) the clean plate, 0..65535, at any size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """What a source knows of a picture that is still to be keyed. The stage that keys takes it away; it is not stored.
+
+    source: the source's name in the plan, by which its settings for keying are found.
+    exact: (H, W, 3) float32 in 0..1: the picture, where it was read more finely than `Sample.rgb` can tell it.
+    empty: (h, w, 3) the same screen with nothing in front, where somebody took it.
+    screen: what is known of the screen already; else it is looked for in the picture.
+    halved: whether rows surely have fewer chroma samples than luma ones, as in 4:2:0 and 4:2:2.
+    pose: the seed of how the object is framed; None takes the request's own.
+    """
+
+    source: str
+    exact: NDArray[np.float32] | None = None
+    empty: Picture | None = None
+    screen: SeenScreen | None = None
+    halved: bool = False
+    pose: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """A picture on its screen on the way to its matte. Stages return changed copies (`dataclasses.replace`)."""
@@ -99,6 +127,7 @@ class Sample:
     request: Request
     origin: Origin
     rgb: Picture
+    shot: Shot | None = None  # of a picture that is still to be keyed
     coarse: Matte | None = None  # the matting head's mask
     alpha: Matte | None = None
     foreground: Picture | None = None  # straight (un-premultiplied) colour, despilled, defined everywhere
@@ -117,8 +146,11 @@ class Rejection:
     detail: str
 
 
-Source: TypeAlias = Callable[[Sequence[Request]], Sequence[Sample | DataError]]
-"""Makes the raw samples of one batch, in the order asked. A bad item is returned as a DataError, not raised."""
+Source: TypeAlias = Callable[[Sequence[Request]], Sequence[Sample | DataError] | Iterator[Sample | DataError]]
+"""Makes the raw samples of one batch, in the order asked. A bad item is returned as a DataError, not raised.
+
+One that reads large pictures hands out one after the other, as an iterator: it is then not asked for the next before
+the ones before are nearly finished."""
 
 Stage: TypeAlias = Callable[[Sample], Sample | Rejection]
 """Improves or judges one sample. Pure: the same sample gives the same bytes. May raise DataError."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Lock
 
 import pytest
 from hypothesis import given
@@ -115,6 +116,41 @@ def test_an_attempt_is_told_why_the_earlier_ones_of_its_slot_came_to_nothing(tmp
         reasons[row["slot"]].append(row["reason"])
     assert {"nan", "picky", "duplicate"} <= {reason for slot in reasons.values() for reason in slot}
     assert any(", " in prompt for prompt in told.values())
+
+
+def test_a_source_that_makes_one_after_the_other_is_not_asked_far_ahead(tmp_path: Path) -> None:
+    """So that of large pictures few are in memory; the bytes are those of a source that makes all at once."""
+    plan = make_plan(batch_size=16, segments=(Segment(source="discs", split="train", slots=16),))
+    read, finished, too_far, lock = 0, 0, Event(), Lock()
+
+    def source(requests: Sequence[Request]) -> Iterator[Sample | DataError]:
+        nonlocal read
+        for request in requests:
+            read += 1
+            if read - finished > 4:  # one that is read, two that are worked at, one that may just be done
+                too_far.set()
+            yield draw(request)
+
+    def slow(sample: Sample) -> Sample:
+        nonlocal finished
+        too_far.wait(0.1)
+        with lock:
+            finished += 1
+        return sample
+
+    whole = build(plan, tmp_path)
+    for name, sources in (("one", {"discs": source}), ("all", whole.sources)):
+        line = replace(whole, sources=sources, stages={"slow": slow, **whole.stages})
+        root = tmp_path / name
+        worker = ShardWorker(root, "test", plan, line, thumbnail=lambda rejection: b"png", finishing_threads=2)
+        root.mkdir()
+        with hold(Layout(root).lock, "test"):
+            record = worker.run(0, silent)
+        worker.close()
+        assert record.seconds["source"] > 0
+        assert not too_far.is_set()
+    assert read == 16
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "all")
 
 
 @pytest.mark.parametrize("workers", [2, 3])

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from factory.equation import residual
 from factory.errors import DataError, UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.greenscreen.framing import Side, Sides, bounds, cut_sides, framed, mirrored
+from factory.greenscreen.on_screen import FramingSettings, painted
 from factory.sample import Matte, Origin, Picture, Request, Sample
-from factory.sources.files.framing import Side, Sides, bounds, cut_sides, framed, mirrored
-from factory.sources.files.on_screen import FramingSettings, painted
 
 SIDES: tuple[Side, ...] = get_args(Side)
 ALL_SIDES = [frozenset(some) for some in chain.from_iterable(combinations(SIDES, n) for n in range(5))]

@@ -21,13 +21,13 @@ from test_picture_file import swapped_primaries
 
 from factory.equation import residual
 from factory.errors import DataError, InputChanged, UsageError
+from factory.greenscreen.framing import BAND, framed, moved_within, pad_colour, resized, shrunk_in_bands
 from factory.pictures.cutout import decode, probe
 from factory.pictures.picture import FORMATS, decode_picture
 from factory.sample import Request, Sample
 from factory.shards.data_set import DataSet
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import Row
-from factory.sources.files.framing import BAND, framed, moved_within, pad_colour, resized, shrunk_in_bands
 from factory.sources.files.rgba_folder import RgbaFolder, RgbaSettings, first_look
 from factory.sources.files.rgba_folder import list_items as list_looked_at
 

@@ -16,15 +16,16 @@ from small_clips import Pixels, encode, numbered
 from factory.equation import plate_picture
 from factory.errors import DataError, InputChanged
 from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.greenscreen.on_screen import FramingSettings
+from factory.refine.keying import KeyingSettings, keyed
 from factory.sample import CAPTURED, EDITED, Matte, Request, Sample
-from factory.sources.clips.keyed import Clips, clip_row, frame_rows
+from factory.sources.clips.frames import Clips, clip_row, frame_rows
 from factory.sources.clips.pairs import ClipPairs, PairProbe, clean, pair_frame_rows, pair_row, probe_pair
 from factory.sources.clips.probe import ClipProbe, assign_split, list_clips, probe_clip
 from factory.sources.clips.reader import chroma_halved, one_ahead
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.clips.stretches import pack
 from factory.sources.clips.video_file import VideoFile
-from factory.sources.files.on_screen import FramingSettings
 
 GREEN = (0, 177, 64)
 SKIN = (210, 120, 70)
@@ -70,6 +71,24 @@ def planned(folder: Path, settings: ClipSettings, shard_size: int = 8) -> tuple[
     return clips, requests_of(pack(stretches, shard_size), shard_size)
 
 
+def keyed_all(
+    source: Clips, requests: Sequence[Request], framing: FramingSettings = SQUARE
+) -> list[Sample | DataError]:
+    """What the source read, through the stage that keys."""
+    own = {"clips": KeyingSettings(KeyerSettings(), framing)}
+
+    def one(read: Sample | DataError) -> Sample | DataError:
+        if isinstance(read, DataError):
+            return read
+        assert read.alpha is None and read.shot is not None
+        try:
+            return keyed(read, read.shot, own)
+        except DataError as fault:
+            return fault
+
+    return [one(read) for read in source(requests)]
+
+
 def same(a: Sample, b: Sample) -> bool:
     return all(np.array_equal(getattr(a, part), getattr(b, part)) for part in ("rgb", "alpha", "foreground"))
 
@@ -77,7 +96,7 @@ def same(a: Sample, b: Sample) -> bool:
 def test_a_clip_becomes_keyed_samples(tmp_path: Path) -> None:
     film(tmp_path / "Grüner Ball 1.mp4")
     clips, requests = planned(tmp_path, ClipSettings(every=5))
-    samples = Clips(tmp_path, clips, KeyerSettings(), SQUARE, source="studio")(requests)
+    samples = keyed_all(Clips(tmp_path, clips, name="clips", source="studio"), requests)
     assert len(samples) == 8
     for number, sample in enumerate(samples):
         assert isinstance(sample, Sample), sample
@@ -102,7 +121,7 @@ def test_other_screens_by_the_same_code(tmp_path: Path, name: str, screen: tuple
     ]
     encode(tmp_path / f"{name}.mp4", subject, tagged="bt709")
     clips, requests = planned(tmp_path, ClipSettings(every=2))
-    for sample in Clips(tmp_path, clips, KeyerSettings(), SQUARE)(requests):
+    for sample in keyed_all(Clips(tmp_path, clips, name="clips"), requests):
         assert isinstance(sample, Sample) and sample.alpha is not None
         assert is_disc(sample.alpha)
 
@@ -113,15 +132,15 @@ def test_samples_depend_neither_on_order_nor_on_batches_nor_on_the_worker(tmp_pa
     film(tmp_path / "clips" / name, **codec)
     film(tmp_path / "clips" / "second.mkv", count=12)
     clips, requests = planned(tmp_path / "clips", ClipSettings(every=3), shard_size=4)
-    whole = Clips(tmp_path / "clips", clips, KeyerSettings(), SQUARE)(requests)
+    whole = keyed_all(Clips(tmp_path / "clips", clips, name="clips"), requests)
     shards: dict[str, list[Request]] = {}
     for request in requests:
         shards.setdefault(request.key[:6], []).append(request)
-    source = Clips(tmp_path / "clips", clips, KeyerSettings(), SQUARE)
+    source = Clips(tmp_path / "clips", clips, name="clips")
     for _, shard in reversed(shards.items()):
         for start in range(0, len(shard), 3):
             part = shard[start : start + 3]
-            for request, sample in zip(part, source(part), strict=True):
+            for request, sample in zip(part, keyed_all(source, part), strict=True):
                 twin = whole[requests.index(request)]
                 assert isinstance(sample, Sample) and isinstance(twin, Sample)
                 assert same(sample, twin)
@@ -134,7 +153,7 @@ def test_a_screen_that_is_none_is_refused_with_the_reason(tmp_path: Path) -> Non
     probe = probe_clip(tmp_path / "street.mp4", ClipSettings())
     assert (probe.error_kind, probe.plate) == ("no_screen", b"")
     clips, requests = planned(tmp_path, ClipSettings())
-    (fault,) = Clips(tmp_path, clips, KeyerSettings(), SQUARE)(requests)
+    (fault,) = keyed_all(Clips(tmp_path, clips, name="clips"), requests)
     assert isinstance(fault, DataError) and fault.kind == "no_screen" and str(fault) == probe.error
 
 
@@ -146,7 +165,7 @@ def test_a_clip_whose_resolution_changes_loses_only_the_other_frames(tmp_path: P
     joined.parent.mkdir()
     joined.write_bytes(first.read_bytes() + second.read_bytes())
     clips, requests = planned(joined.parent, ClipSettings(every=2))
-    outcome = Clips(joined.parent, clips, KeyerSettings(), SQUARE)(requests)
+    outcome = keyed_all(Clips(joined.parent, clips, name="clips"), requests)
     kinds = ["" if isinstance(sample, Sample) else sample.kind for sample in outcome]
     assert kinds == [""] * 4 + ["undecodable"] + ["size"] * 5  # the last frame before the joint is damaged by it
     assert "128×96 in a clip of 160×120" in str(outcome[-1])
@@ -185,10 +204,10 @@ def test_a_changed_or_missing_clip_ends_the_run(tmp_path: Path) -> None:
     clips, requests = planned(tmp_path, ClipSettings(every=4))
     film(path, 13)
     with pytest.raises(InputChanged, match=r"a\.mp4 has changed"):
-        Clips(tmp_path, clips, KeyerSettings(), SQUARE)(requests)
+        keyed_all(Clips(tmp_path, clips, name="clips"), requests)
     path.unlink()
     with pytest.raises(InputChanged, match="is gone"):
-        Clips(tmp_path, clips, KeyerSettings(), SQUARE)(requests)
+        keyed_all(Clips(tmp_path, clips, name="clips"), requests)
 
 
 def test_a_turned_clip_is_keyed_upright(tmp_path: Path) -> None:
@@ -196,7 +215,7 @@ def test_a_turned_clip_is_keyed_upright(tmp_path: Path) -> None:
     probe = probe_clip(tmp_path / "a.mp4", ClipSettings())
     assert (probe.geometry.width, probe.geometry.height, probe.geometry.rotation) == (120, 160, 90)
     clips, requests = planned(tmp_path, ClipSettings())
-    (sample,) = Clips(tmp_path, clips, KeyerSettings(), SQUARE)(requests)
+    (sample,) = keyed_all(Clips(tmp_path, clips, name="clips"), requests)
     assert isinstance(sample, Sample)
 
 
@@ -253,7 +272,7 @@ def test_real_clips_are_found_to_have_their_screens(shared_data: Path) -> None:
     assert min(yellow[:2]) > 150
     assert yellow[2] < 40
     person = [r for r in requests if r.item["clip"] == 1][-3:]  # earlier ones are cut by three sides
-    for sample in Clips(folder, clips, KeyerSettings(), replace(SQUARE, size=128))(person):
+    for sample in keyed_all(Clips(folder, clips, name="clips"), person, replace(SQUARE, size=128)):
         assert isinstance(sample, Sample) and sample.alpha is not None
         assert 0.1 < (sample.alpha > 127).mean() < 0.8
 
@@ -318,9 +337,9 @@ def test_large_frames_are_averaged_before_they_are_keyed(tmp_path: Path) -> None
     assert (probe.geometry.width, probe.geometry.height) == (80, 60)
     assert probe_clip(tmp_path / "a.mp4", ClipSettings(keyed_at=0)).geometry.width == 160
     clips, requests = planned(tmp_path, ClipSettings(keyed_at=60))
-    (small,) = Clips(tmp_path, clips, KeyerSettings(), SQUARE)(requests)
+    (small,) = keyed_all(Clips(tmp_path, clips, name="clips"), requests)
     clips, requests = planned(tmp_path, ClipSettings())
-    (whole,) = Clips(tmp_path, clips, KeyerSettings(), SQUARE)(requests)
+    (whole,) = keyed_all(Clips(tmp_path, clips, name="clips"), requests)
     assert isinstance(small, Sample) and small.alpha is not None
     assert isinstance(whole, Sample) and whole.alpha is not None
     assert is_disc(small.alpha)

@@ -8,8 +8,8 @@ import errno
 import tempfile
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -165,6 +165,7 @@ class ShardWorker:
             if segment.table
         }
         self._pool = ThreadPoolExecutor(finishing_threads, thread_name_prefix="finish")
+        self._ahead = finishing_threads  # samples that wait for a thread, where the source need not make all at once
         self._software = software()
 
     def run(self, number: int, report: Callable[[ShardProgress], None]) -> CommitRecord:
@@ -240,17 +241,36 @@ class ShardWorker:
         return requests
 
     def _start(self, state: OpenShard, batch: Sequence[Request]) -> list[Pending]:
-        """Make the raw samples and go their earlier legs here, hand each to the finishing threads."""
+        """Make the raw samples and go their earlier legs here, hand each to the finishing threads.
+
+        Of a source that hands out one after the other few are in memory at a time, unless a stage wants the batch.
+        """
         started = time.monotonic()
         samples = self._line.sources[state.shard.segment.source](batch)
         state.seconds["source"] += time.monotonic() - started
-        passing = [Passing(sample) for sample in samples]
-        for leg in state.legs:
-            go(leg, passing, self._pool)
-        return [
-            (request, self._pool.submit(self._finish, state.finishing, one))
-            for request, one in zip(batch, passing, strict=True)
-        ]
+        one_by_one = not isinstance(samples, Sequence)
+        passing: Iterable[Passing] = map(Passing, self._timed(iter(samples), state))
+        if state.legs:
+            together = list(passing)
+            for leg in state.legs:
+                go(leg, together, self._pool)
+            passing = together
+        pending: list[Pending] = []
+        for request, one in zip(batch, passing, strict=True):
+            pending.append((request, self._pool.submit(self._finish, state.finishing, one)))
+            if one_by_one and len(pending) > self._ahead:
+                wait([pending[-self._ahead - 1][1]])
+        return pending
+
+    def _timed(self, samples: Iterator[Sample | DataError], state: OpenShard) -> Iterator[Sample | DataError]:
+        """The same, their making counted as the source's time."""
+        while True:
+            started = time.monotonic()
+            sample = next(samples, None)
+            state.seconds["source"] += time.monotonic() - started
+            if sample is None:
+                return
+            yield sample
 
     def _finish(self, stages: Singly, passing: Passing) -> Timed:
         """The last stages and the encoding of one sample, in a finishing thread."""

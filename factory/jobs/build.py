@@ -1,6 +1,5 @@
 """A training set, objects with known alpha on a pure screen: the job `build-green100k`."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,9 +15,10 @@ from factory.greenscreen.colours import KeyName
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
 from factory.jobs.planned_sources import begun, opened
-from factory.models.device import Device, best_device
+from factory.models.device import best_device
 from factory.quality.gates import check_limits
-from factory.sample import Source
+from factory.refine.keying import keying
+from factory.sample import BatchStage, Stage
 from factory.settings import Place, settings
 from factory.sources.captioning import model as caption_model
 from factory.sources.captioning.captioned import Captioned
@@ -87,16 +87,15 @@ def _plan_captioner(recipe: BuildRecipe, draft: Draft) -> None:
 
 
 def line(plan: Plan, root: Path) -> Line:
-    """The recipe's sources, captioned where a model is named, then the stages of every line."""
-    sources = opened(plan, root)
-    if "captioner" not in plan.settings:
-        return matting_line(plan, sources)
-    captioned, device = _captioned(plan, sources)
-    return matting_line(plan, captioned, device)
+    """The recipe's sources; keyed, and captioned where a model is named; then the stages of every line."""
+    first: dict[str, Stage | BatchStage] = {**keying(plan.settings["sources"])}
+    if "captioner" in plan.settings:
+        first["captions"] = _captioned(plan)
+    return matting_line(plan, opened(plan, root), first=first)
 
 
-def _captioned(plan: Plan, sources: Mapping[str, Source]) -> tuple[Mapping[str, Source], Device]:
-    """The sources with a model that captions their samples, and the device it runs on."""
+def _captioned(plan: Plan) -> Captioned:
+    """The model that captions samples once they are cut out."""
     from factory.sources.captioning.captioner import Captioner  # noqa: PLC0415  (torch takes seconds)
 
     device = best_device()
@@ -104,7 +103,7 @@ def _captioned(plan: Plan, sources: Mapping[str, Source]) -> tuple[Mapping[str, 
     captioner = Captioner(folder, settings(CaptionSettings, plan.settings["captioner"]), device.torch)
     if captioner.fingerprint != plan.weights["captioner"]:
         raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
-    return {name: Captioned(source, captioner) for name, source in sources.items()}, device
+    return Captioned(captioner, device.name)
 
 
 def _runs_a_model(recipe: BuildRecipe) -> bool:

@@ -21,6 +21,7 @@ from factory.jobs.planned_sources import begun, opened
 from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
 from factory.quality.gates import GateSettings, check_limits
+from factory.refine.keying import keying
 from factory.settings import Place
 from factory.shards.members import MATTING, SHADOW
 from factory.sources.clips import videos
@@ -110,7 +111,7 @@ def _folder_of(recipe: KeyRecipe) -> tuple[Path, tuple[str, ...]]:
 
 def line(plan: Plan, root: Path) -> Line:
     """Keyed, scored, gated."""
-    return matting_line(plan, opened(plan, root))
+    return matting_line(plan, opened(plan, root), first=keying(plan.settings["sources"], plan.members))
 
 
 JOB = Job(KeyRecipe, plan, line)

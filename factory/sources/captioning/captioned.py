@@ -1,4 +1,4 @@
-"""Sources around a source: captions written by a model, or corrected by people."""
+"""Captions written by a model, a stage of batches; or corrected by people, a source around a source."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from typing import TypeAlias
 from factory.errors import DataError
 from factory.greenscreen.colours import Colour
 from factory.greenscreen.compositing import paint_on_screen
-from factory.sample import Picture, Request, Sample, Source
+from factory.sample import BatchStep, Picture, Request, Sample, Source
 
 Captions: TypeAlias = Callable[[Sequence[Picture]], Sequence[str]]
 
@@ -24,19 +24,22 @@ GROUND_WORDS = re.compile(
 SCREEN_PREFIX = re.compile(r"^green screen\s*,\s*", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Captioned:
-    """A source whose samples get their captions from a model; their classes stay.
+    """A stage of batches in which samples get their captions from a model; their classes stay.
 
-    Where the model finds no words, the caption that the inner source gave remains.
+    Where the model finds no words, the caption that the source gave remains.
     """
 
-    source: Source
     captioner: Captions
+    device: str
 
-    def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
-        """One batch of the inner source, captioned together."""
-        made = [on_ground(sample) if isinstance(sample, Sample) else sample for sample in self.source(requests)]
+    def begin(self) -> BatchStep:
+        """It remembers nothing."""
+        return self._step
+
+    def _step(self, samples: Sequence[Sample]) -> list[Sample | DataError]:
+        made = [on_ground(sample) for sample in samples]
         captions = iter(self.captioner([pair[1] for pair in made if not isinstance(pair, DataError)]))
         return [pair if isinstance(pair, DataError) else captioned(pair[0], tidy(next(captions))) for pair in made]
 

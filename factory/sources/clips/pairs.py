@@ -11,17 +11,17 @@ from typing import Any
 from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError
 from factory.greenscreen.compositing import as_levels
+from factory.greenscreen.framing import cut_sides
+from factory.greenscreen.on_screen import FramingSettings, painted
 from factory.sample import CAPTURED, Matte, Origin, Picture, Request, Sample
 from factory.shards.keys import shard_digits
 from factory.sources.clips.colour import luma_of, upright
-from factory.sources.clips.keyed import clip_row, pose_of
+from factory.sources.clips.frames import clip_row, pose_of
 from factory.sources.clips.probe import CLIP_LOOK, ClipProbe, chosen, described, upright_rgb
 from factory.sources.clips.reader import ClipReader, colours_in, geometry_in, named_moment, one_ahead
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.clips.video_file import VideoFile
 from factory.sources.entry import Row
-from factory.sources.files.framing import cut_sides
-from factory.sources.files.on_screen import FramingSettings, painted
 from factory.sources.files.planned import CRASH, digest, item_of
 
 CODED_NOISE = 2  # levels of alpha that lossy coding adds to plain black and takes from plain white

@@ -8,17 +8,16 @@ from pydantic import Field
 
 from factory.errors import UsageError
 from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.greenscreen.on_screen import FramingSettings
 from factory.sample import Source
-from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.clips.planning import plan_clips
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
-from factory.sources.files.on_screen import FramingSettings
 from factory.sources.files.planned import included
 from factory.sources.files.planning import note_passed_over
 
-# Probing and keying are imported where they are used: reading a recipe loads no decoder.
+# Probe and decoder are imported where they are used: reading a recipe loads no decoder.
 
 
 class VideosEntry(FiniteEntry):
@@ -50,7 +49,7 @@ def plan(planning: Planning, name: str, entry: VideosEntry) -> None:
 
 def plan_files(planning: Planning, name: str, entry: VideosEntry, files: Sequence[str]) -> None:
     """The same for these clips of the entry's folder."""
-    from factory.sources.clips.keyed import clip_row, frame_rows  # noqa: PLC0415
+    from factory.sources.clips.frames import clip_row, frame_rows  # noqa: PLC0415
     from factory.sources.clips.probe import assign_split, look_at_clips  # noqa: PLC0415
 
     probes = look_at_clips(planning.surveyor, entry.path, files, entry.select)
@@ -78,19 +77,15 @@ def plan_files(planning: Planning, name: str, entry: VideosEntry, files: Sequenc
 
 def open_source(planned: PlannedSource) -> Source:
     """The source in a worker. What is to know of the clips lies in a table beside that of their frames."""
-    from factory.sources.clips.keyed import Clips  # noqa: PLC0415
-    from factory.sources.files.keying import SHADOW  # noqa: PLC0415
+    from factory.sources.clips.frames import Clips  # noqa: PLC0415
 
     own = planned.settings
-    keyer, framing = settings(KeyerSettings, own["keyer"]), settings(FramingSettings, own["settings"])
     return Clips(
         planned.folder,
         planned.rows("clips"),
-        keyer,
-        framing,
+        name=planned.name,
         source=own["name"],
         painted_by=own.get("painted_by", ""),
-        shadows=SHADOW in planned.layers,
     )
 
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 from factory.errors import DataError
 from factory.greenscreen.estimation import estimated_foreground, unmixed_foreground
+from factory.greenscreen.framing import bounds, cut_sides
+from factory.greenscreen.on_screen import FramingSettings, painted
 from factory.pictures.matte import decode_matte, looks_inverted
 from factory.pictures.picture import decode_picture
 from factory.sample import CAPTURED, Matte, Origin, Picture, Request, Sample
-from factory.sources.files.framing import bounds, cut_sides
-from factory.sources.files.on_screen import FramingSettings, painted
 from factory.sources.files.planned import read_as_planned
 
 AROUND = 0.05  # of the object's longer side: what an estimate may see of the background

@@ -1,14 +1,14 @@
 """Stills on a screen of any colour: entry, planner and reader of the source.
 
 A plan freezes size, hash and dimensions of each picture, and of the clean plate beside it. Screen and plate are worked
-out by the worker that keys the picture, unlike those of clips: they depend on that picture alone, so there is
+out where the picture is keyed (refine/keying.py), unlike those of clips: they depend on that picture alone, so there is
 nothing that shards must share, and planning decodes no pixels.
 
 The clean plate of `NAME.jpg` is `NAME.plate.jpg` beside it, of any format and size: the same screen, seen by the same
 camera, with nothing in front.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -17,19 +17,15 @@ from pydantic import Field
 
 from factory.engine.survey import Answer
 from factory.errors import DataError, UsageError, some
-from factory.greenscreen.compositing import as_unit
-from factory.greenscreen.keyer.clean_plate import Floats, Picture16, clean_plate
-from factory.greenscreen.keyer.screen import Screen, find_screen, unaveraged
 from factory.greenscreen.keyer.settings import KeyerSettings
-from factory.greenscreen.resizing import resized
+from factory.greenscreen.on_screen import FramingSettings
 from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES, chroma_is_halved, decode_layers, decode_picture, probe_picture
-from factory.sample import Request, Sample
+from factory.sample import Picture, Request, Sample, Shot
 from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
-from factory.sources.files.keying import SHADOW, keyed, origin_of
-from factory.sources.files.on_screen import FramingSettings
+from factory.sources.files.origins import origin_of
 from factory.sources.files.planned import (
     FEW,
     included,
@@ -43,7 +39,6 @@ from factory.sources.files.planning import note_passed_over, plan_pictures
 
 STILL_LOOK = "still 1"  # version of what is asked of stills
 PLATE = ".plate"  # what the name of a clean plate has before its suffix
-LONG_SIDE = 1920  # pixels of what screen and plate are found in
 OTHER_SHAPE = 0.02  # share by which a plate may be wider or narrower than its picture
 
 
@@ -118,9 +113,7 @@ def plan_files(planning: Planning, name: str, entry: StillsEntry, files: Sequenc
 
 def open_source(planned: PlannedSource) -> "Stills":
     """The source in a worker."""
-    own = planned.settings
-    keyer, framing = settings(KeyerSettings, own["keyer"]), settings(StillSettings, own["settings"])
-    return Stills(planned.folder, keyer, framing, shadows=SHADOW in planned.layers)
+    return Stills(planned.folder, planned.name, settings(StillSettings, planned.settings["settings"]))
 
 
 KIND = SourceKind(StillsEntry, plan, {"stills": open_source})
@@ -148,33 +141,28 @@ class Stills:
     """A finite source: the request's `item` is a row of the frozen table."""
 
     folder: Path
-    keyer: KeyerSettings
+    name: str  # in the plan
     settings: StillSettings
-    shadows: bool = False  # see `keyed`
 
-    def __call__(self, requests: Sequence[Request]) -> Sequence[Sample | DataError]:
-        """One keyed sample per request, or the fault of its picture. A changed file raises InputChanged."""
-        return [self._sample_or_fault(request) for request in requests]
+    def __call__(self, requests: Sequence[Request]) -> Iterator[Sample | DataError]:
+        """One picture per request, not yet keyed, or its fault. A changed file raises InputChanged."""
+        return map(self._sample_or_fault, requests)
 
     def _sample_or_fault(self, request: Request) -> Sample | DataError:
         row, own = request.item, self.settings
         data = self._read(row["path"], row["sha256"])
         plate = self._read(row["plate"], row["plate_sha256"]) if row["plate"] else None
         try:
-            taken = _opaque(data)
-            behind = None if plate is None else _plate_for(taken, plate)
-            picture = averaged(taken, own.keyed_at)
-            screen, clean = screen_and_plate(picture, behind)
-            return keyed(
-                request,
-                origin_of(row, row, own.source, painted_by=own.painted_by),
-                picture,
-                clean,
-                screen,
-                settings=self.keyer,
-                framing=own,
-                halved=picture is taken and chroma_is_halved(data),
-                shadows=self.shadows,
+            picture = _opaque(data)
+            return Sample(
+                request=request,
+                origin=origin_of(row, row, own.source, painted_by=own.painted_by),
+                rgb=picture,
+                shot=Shot(
+                    source=self.name,
+                    empty=None if plate is None else _plate_for(picture, plate),
+                    halved=chroma_is_halved(data),
+                ),
             )
         except DataError as fault:
             return fault
@@ -183,31 +171,8 @@ class Stills:
         return read_as_planned(self.folder / path, sha256)
 
 
-def averaged(picture: Floats, lines: int) -> Floats:
-    """The picture made smaller by the whole factor that brings its shorter side nearest to so many pixels; 0: as it is.
-
-    Compositing is linear: the matte of the mean is the mean of the mattes, at less noise and time.
-    """
-    height, width = picture.shape[:2]
-    factor = max(1, round(min(height, width) / lines)) if lines else 1
-    return picture if factor == 1 else resized(picture, (round(width / factor), round(height / factor)))
-
-
-def screen_and_plate(picture: Floats, behind: Floats | None) -> tuple[Screen, Picture16]:
-    """What stands behind the object. behind: the same screen with nothing in front, of any size, where it was taken.
-
-    It is looked at as another frame of the same camera: it shows the screen where the picture does not, and where both
-    do its light has no more say than the picture's own.  Raises DataError("no_screen").
-    """
-    looks = [unaveraged(picture, LONG_SIDE)]
-    if behind is not None:
-        looks.append(resized(behind, looks[0].shape[1::-1]))
-    screen = find_screen(looks)
-    return screen, clean_plate(looks, screen)
-
-
-def _opaque(data: bytes) -> Floats:
-    """(H, W, 3) in 0..1. Raises DataError, also for a picture that is cut out already."""
+def _opaque(data: bytes) -> Picture:
+    """Raises DataError, also for a picture that is cut out already."""
     picture, alpha = decode_layers(data)
     if alpha is not None and alpha.min() < 255:
         raise DataError(
@@ -215,13 +180,13 @@ def _opaque(data: bytes) -> Floats:
             "the picture has an alpha channel, so it is cut out already and is not keyed: take its folder as a source "
             "of `type: rgba_folder`",
         )
-    return as_unit(picture)
+    return picture
 
 
-def _plate_for(picture: Floats, data: bytes) -> Floats:
+def _plate_for(picture: Picture, data: bytes) -> Picture:
     """The clean plate beside a picture. Raises DataError("plate")."""
     try:
-        plate = as_unit(decode_picture(data))
+        plate = decode_picture(data)
     except DataError as fault:
         raise DataError("plate", f"the clean plate beside it cannot be used: {fault}") from None
     ratio = (plate.shape[1] / plate.shape[0]) / (picture.shape[1] / picture.shape[0])

@@ -14,8 +14,8 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from factory.greenscreen.compositing import as_levels
+from factory.greenscreen.framing import pad_colour
 from factory.sample import Matte, Picture
-from factory.sources.files.framing import pad_colour
 
 FINE = 3  # fine pixels per pixel
 BITS = 4  # cv2 draws in sixteenths of a fine pixel

@@ -10,9 +10,9 @@ from numpy.random import default_rng
 
 from factory.equation import plate_basis
 from factory.errors import DataError
+from factory.greenscreen.framing import framed, moved_within
 from factory.pictures.cutout import decode
 from factory.sample import DRAWN, Origin, Picture, PlateCoefficients, Request, Sample
-from factory.sources.files.framing import framed, moved_within
 from factory.sources.files.planned import read_as_planned
 from factory.sources.greenbench.drawing import drawn
 from factory.sources.greenbench.facts import AMBIGUOUS, EXACT, in_words

@@ -13,8 +13,8 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from factory.greenscreen.compositing import as_levels
+from factory.greenscreen.framing import pad_colour
 from factory.sample import Matte, Picture
-from factory.sources.files.framing import pad_colour
 from factory.sources.procedural.palette import SNOW, Field, Paint, mix, tone
 from factory.sources.procedural.raster import Mask, draw_roughly, fill_union, line_outlines, ribbon_outlines
 from factory.sources.procedural.shapes import Points

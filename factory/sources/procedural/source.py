@@ -9,8 +9,8 @@ from factory.equation import constant_plate
 from factory.errors import DataError, UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.greenscreen.compositing import paint_on_screen
+from factory.greenscreen.framing import moved_within
 from factory.sample import DRAWN, Origin, Request, Sample
-from factory.sources.files.framing import moved_within
 from factory.sources.procedural.palette import VANISHING
 from factory.sources.procedural.registry import REGISTRY
 from factory.sources.procedural.render import CLASSES, render

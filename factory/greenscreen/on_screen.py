@@ -14,8 +14,8 @@ from factory.equation import constant_plate
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyChoice, nearest_key
 from factory.greenscreen.compositing import paint_on_screen
+from factory.greenscreen.framing import Sides, bounds, framed, laid_beside, mirrored, moved_within, placement
 from factory.sample import Matte, Origin, Picture, Request, Sample
-from factory.sources.files.framing import Sides, bounds, framed, laid_beside, mirrored, moved_within, placement
 
 NO_LAYERS: Mapping[str, Matte] = MappingProxyType({})
 

@@ -1,7 +1,7 @@
-"""Green-screen clips as a source: chosen frames, keyed, on a pure screen."""
+"""Green-screen clips as a source: chosen frames as they were filmed, to be keyed."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import groupby
@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from factory.errors import DataError
-from factory.greenscreen.keyer.clean_plate import Picture16
-from factory.greenscreen.keyer.screen import Screen
-from factory.greenscreen.keyer.settings import KeyerSettings
-from factory.sample import Request, Sample
+from factory.greenscreen.compositing import as_levels
+from factory.sample import Request, Sample, SeenScreen, Shot
 from factory.shards.keys import shard_digits
-from factory.sources.clips.colour import Floats
 from factory.sources.clips.probe import ClipProbe, unpacked, upright_rgb
 from factory.sources.clips.reader import (
     ClipReader,
@@ -25,8 +22,7 @@ from factory.sources.clips.reader import (
     one_ahead,
 )
 from factory.sources.entry import Row
-from factory.sources.files.keying import keyed, origin_of
-from factory.sources.files.on_screen import FramingSettings
+from factory.sources.files.origins import origin_of
 
 
 def clip_row(path: str, probe: ClipProbe, *, licence: str = "", attribution: str = "") -> Row:
@@ -83,71 +79,56 @@ def pose_of(clip: str, key: str) -> int:
 
 
 class Clips:
-    """A finite source: the request's `item` is a row of `frame_rows`. Decodes the next frame while it keys one."""
+    """A finite source: the request's `item` is a row of `frame_rows`. Decodes the next frame while one is keyed."""
 
     def __init__(
         self,
         folder: Path,
         clips: Sequence[Mapping[str, Any]],
-        settings: KeyerSettings,
-        framing: FramingSettings,
         *,
+        name: str,
         source: str = "clips",
         painted_by: str = "",
-        shadows: bool = False,
     ) -> None:
-        """clips: the rows of `clip_row`.  source: what the folder goes by in every sample.  painted_by: a model.
-        shadows: see `keyed`.
-        """
+        """clips: the rows of `clip_row`.  name: in the plan.  source: in every sample.  painted_by: a model."""
         self._clips = [dict(clip) for clip in clips]
-        self._settings = settings
-        self._framing = framing
+        self._name = name
         self._source = source
         self._painted_by = painted_by
-        self._shadows = shadows
         self._reader = ClipReader(folder)
         self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decode")
-        self._plate: tuple[int, Picture16] | None = None  # of the clip in work
+        self._screen: tuple[int, SeenScreen] | None = None  # of the clip in work
 
-    def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
-        """One keyed sample per request, or the fault of its frame. A changed file raises InputChanged."""
-        decoded = one_ahead(self._decoding, self._picture, requests)
-        return [self._keyed(request, picture) for request, picture in zip(requests, decoded, strict=True)]
+    def __call__(self, requests: Sequence[Request]) -> Iterator[Sample | DataError]:
+        """One frame per request, not yet keyed, or its fault. A changed file raises InputChanged."""
+        return one_ahead(self._decoding, self._sample_or_fault, requests)
 
-    def _picture(self, request: Request) -> Floats | DataError:
+    def _sample_or_fault(self, request: Request) -> Sample | DataError:
         item = request.item
         clip = self._clips[item["clip"]]
         if clip["error_kind"]:
             return DataError(clip["error_kind"], clip["error"])
         try:
             frame = self._reader.frame(clip, item["pts"], item["key_pts"], shard_digits(request.key))
-            return upright_rgb(frame, geometry_in(clip), colours_in(clip))
+            picture = upright_rgb(frame, geometry_in(clip), colours_in(clip))
         except DataError as fault:
             return fault
-
-    def _keyed(self, request: Request, picture: Floats | DataError) -> Sample | DataError:
-        if isinstance(picture, DataError):
-            return picture
-        item = request.item
-        clip = self._clips[item["clip"]]
         colours = colours_in(clip).told(clip["coded_height"])
-        try:
-            return keyed(
-                request,
-                origin_of(item, clip, self._source, painted_by=self._painted_by, colour=colours),
-                picture,
-                self._plate_of(item["clip"]),
-                Screen(colour=tuple(clip["screen"]), noise=clip["noise"]),
-                settings=self._settings,
-                framing=self._framing,
+        return Sample(
+            request=request,
+            origin=origin_of(item, clip, self._source, painted_by=self._painted_by, colour=colours),
+            rgb=as_levels(picture),
+            shot=Shot(
+                source=self._name,
+                exact=picture,
+                screen=self._screen_of(item["clip"]),
                 halved=chroma_halved(clip),
                 pose=pose_of(clip["sha256"], request.key),
-                shadows=self._shadows,
-            )
-        except DataError as fault:
-            return fault
+            ),
+        )
 
-    def _plate_of(self, clip: int) -> Picture16:
-        if self._plate is None or self._plate[0] != clip:
-            self._plate = (clip, unpacked(self._clips[clip]["plate"]))
-        return self._plate[1]
+    def _screen_of(self, number: int) -> SeenScreen:
+        if self._screen is None or self._screen[0] != number:
+            clip = self._clips[number]
+            self._screen = (number, SeenScreen(tuple(clip["screen"]), clip["noise"], unpacked(clip["plate"])))
+        return self._screen[1]
