@@ -227,6 +227,49 @@ def test_a_worker_takes_no_other_file_than_the_planned_one(made: Path, half: Pat
             stages(replace(plan, places={**plan.places, "greenpost": str(other)}), CPU)
 
 
+# ---- our own keyer
+
+
+def test_our_keyer_takes_a_stored_picture_with_its_stored_plate_and_no_word_of_the_old_matte() -> None:
+    """The plate is not looked for again: outside an old matte that has nothing outside there is none."""
+    stage = GreenPostSettings(backend="keyer").stage(CPU, 1)
+    drawn = green_post(disc(96, 30), GreenPostSettings())
+    assert drawn.alpha is not None
+    spoilt = replace(drawn, coarse=None, alpha=np.full((96, 96), 255, np.uint8), plate=constant_plate((0, 255, 0)))
+    made = stage(spoilt)
+    assert isinstance(made, Sample) and made.alpha is not None and made.foreground is not None
+    assert np.abs(made.alpha.astype(float) - drawn.alpha).max() <= 8
+    assert (made.plate, made.origin.foreground) == (spoilt.plate, "unmixed")
+    assert np.abs(made.foreground[made.alpha > 0].astype(float) - 128).max() <= 4
+    painted = made.alpha[..., None] / 255 * made.foreground + (1 - made.alpha[..., None] / 255) * (0, 255, 0)
+    assert np.abs(painted - made.rgb).max() <= 4
+    with pytest.raises(DataError, match="nothing but its screen"):
+        stage(replace(spoilt, rgb=np.full((96, 96, 3), (0, 255, 0), np.uint8)))
+
+
+def test_a_picture_without_a_plate_is_keyed_near_its_mask() -> None:
+    stage = GreenPostSettings(backend="keyer").stage(CPU, 1)
+    fresh = disc(128, 30)
+    rgb = fresh.rgb.copy()
+    rgb[4:16, 4:16] = 128  # far from the mask
+    made = stage(replace(fresh, rgb=rgb))
+    assert isinstance(made, Sample) and made.alpha is not None
+    assert made.alpha[64, 64] == 255
+    assert not made.alpha[:20, :20].any()
+    assert made.plate == constant_plate((0, 255, 0))
+
+
+def test_our_keyer_needs_no_weights_and_no_device(tmp_path: Path, weights: Path) -> None:
+    assert checked(None, "keyer") is None
+    with pytest.raises(UsageError, match="keyer needs none"):
+        checked(weights, "keyer")
+    recipe = RefineRecipe.model_validate({"data": OLD_SET, "out": tmp_path, "greenpost": {"backend": "keyer"}})
+    assert not want_a_device(recipe)
+    plan = prepare(recipe).plan
+    assert (plan.settings["greenpost"]["backend"], plan.weights) == ("keyer", {})
+    assert list(stages(plan, CPU)) == ["greenpost"]
+
+
 # ---- files that are not what they are called
 
 
@@ -300,7 +343,7 @@ def test_places_without_safe_weights_are_refused(weights: Path, tmp_path: Path) 
 
 
 def test_weights_and_backend_belong_together(weights: Path) -> None:
-    with pytest.raises(UsageError, match=r"say whose they are with greenpost\.backend"):
+    with pytest.raises(UsageError, match=r"say whose they are with greenpost\.backend, for physics needs none"):
         checked(weights, "physics")
     with pytest.raises(UsageError, match=r"bgmv3: there is none of that name \(did you mean bgmv2\?\)"):
         checked(weights, "bgmv3")

@@ -227,7 +227,10 @@ def refine(
     data: Annotated[Path, typer.Argument(help="A data set made by factory.")],
     backend: Annotated[
         str | None,
-        typer.Option(help="What α is read from: `physics`, or a network, `bgmv2`.", show_default="physics"),
+        typer.Option(
+            help="What α is read from: `physics`; `keyer`, that of `factory key`; or a network, `bgmv2`.",
+            show_default="physics",
+        ),
     ] = None,
     weights: Annotated[
         Path | None,
@@ -245,9 +248,11 @@ def refine(
     dry_run: DryRun = False,
     debug: Debug = False,
 ) -> None:
-    """Make new mattes for an existing set with GreenPost; keys stay.
+    """Make new mattes for an existing set with GreenPost; keys stay. Its report shows what changed, the most first.
 
     `factory refine runs/objects --out runs/objects-refined --set greenpost.black_point=4`
+
+    `factory refine runs/objects --backend keyer --out runs/objects-keyed` · each picture against its stored plate
 
     `factory refine runs/objects --backend bgmv2 --weights bgmv2-resnet50.safetensors` · see docs/greenpost.md
     """

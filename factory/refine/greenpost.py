@@ -33,12 +33,13 @@ from factory.greenscreen.keying import (
     screen_share,
 )
 from factory.greenscreen.morphology import dilated, disc, eroded
-from factory.greenscreen.plates import open_to_border, scaled
+from factory.greenscreen.plates import scaled
 from factory.greenscreen.unmixing import spread, unmixed
 from factory.models.device import Device
 from factory.models.weights import weights_file
-from factory.refine.known_background import AgainstPlate, code_of, kind_of, take_told
-from factory.refine.screen import Screen, screen_of
+from factory.refine.keyed_anew import keyed_anew
+from factory.refine.known_background import BUILT_IN, KEYER, PHYSICS, AgainstPlate, code_of, kind_of, take_told
+from factory.refine.screen import Screen, far_outside, screen_of
 from factory.sample import BatchStage, Matte, Sample, Stage
 from factory.settings import UNSAID, Place
 
@@ -52,7 +53,6 @@ SURE = 16  # power of the least opacity with which a pixel's colour counts as th
 # From 0.25 on `clip_ends` would leave no α as it is. Generated screens never come near: it is for noise of a camera's
 # size (the same scenes, studio: MSE × 1.3 with 0.24, but × 0.6 with 0.05).
 MOST_CLEAN = 0.15  # α that is called clean screen at the most
-PHYSICS = "physics"  # the backend that is no network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +73,17 @@ class GreenPostSettings:
 
     @property
     def on_device(self) -> bool:
-        """Physics is the work of numpy and OpenCV."""
-        return self.backend != PHYSICS
+        """What needs no weights is the work of numpy and OpenCV, and of networks too small for a device."""
+        return self.backend not in BUILT_IN
 
     def asked_weights(self) -> Path | None:
-        """The network's file; None for physics. Raises UsageError for one that is missing or of another network."""
-        if self.backend == PHYSICS:
+        """The network's file; None where none is needed. Raises UsageError for a missing one or another network's."""
+        if self.backend in BUILT_IN:
             if self.weights is not None:
-                raise UsageError(f"greenpost.weights {self.weights}: say whose they are with greenpost.backend.")
+                raise UsageError(
+                    f"greenpost.weights {self.weights}: say whose they are with greenpost.backend, for "
+                    f"{self.backend} needs none."
+                )
             return None
         kind = kind_of(self.backend)
         if self.weights is None:
@@ -99,6 +102,8 @@ class GreenPostSettings:
 
     def stage(self, _device: Device, _batch: int) -> Stage:
         """GreenPost with these settings."""
+        if self.backend == KEYER:
+            return lambda sample: keyed_anew(sample, self.outside, self.reach)
         return lambda sample: green_post(sample, self)
 
 
@@ -166,8 +171,8 @@ def _key(picture: Floats, screen: Screen, settings: GreenPostSettings) -> Key:
 
 def _merge(key: Key, coarse: Matte, settings: GreenPostSettings) -> Floats:
     """The mask decides far outside and deep inside, the colour everywhere else, also in what the object encloses."""
-    far = eroded(coarse < settings.outside * 255, disc(scaled(settings.reach, coarse.shape)))
-    return np.where(open_to_border(far), 0, np.maximum(key.alpha, key.opaque))
+    far = far_outside(coarse, settings.outside, settings.reach)
+    return np.where(far, 0, np.maximum(key.alpha, key.opaque))
 
 
 def _near_fractional(matte: Matte, radius: int) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """Networks that matte a picture against its known background, in the place of GreenPost's own physics: its backends.
 
-One is a `KeyerKind`, and a line here; or, outside of this project, an entry point of the group `factory.keyers` in a
+Two need no file and are no network of the user's: `physics`, and `keyer` (keyed_anew.py). Any other is a `KeyerKind`,
+and a line here; or, outside of this project, an entry point of the group `factory.keyers` in a
 package that people have installed, which is their word that its code may run. A recipe names backends only by their
 names: no code is ever taken from where a recipe or a data set says.
 """
@@ -21,6 +22,8 @@ from factory.sample import BatchStep, Matte, Picture, Sample
 
 Floats = NDArray[np.float32]
 
+PHYSICS, KEYER = "physics", "keyer"
+BUILT_IN = (PHYSICS, KEYER)  # the backends that need no weights
 GROUP = "factory.keyers"
 OWN = (EntryPoint("bgmv2", "factory.refine.bgmv2.keyer:BGMV2", GROUP),)
 
@@ -59,8 +62,8 @@ def kind_of(backend: str) -> KeyerKind:
     known = _backends()
     if backend not in known:
         raise UsageError(
-            f"greenpost.backend {backend}: there is none of that name{nearest(backend, known)}; take physics, "
-            f"{', '.join(known)}, or install the package that brings it."
+            f"greenpost.backend {backend}: there is none of that name{nearest(backend, [*BUILT_IN, *known])}; take "
+            f"{', '.join([*BUILT_IN, *known])}, or install the package that brings it."
         )
     try:
         return cast(KeyerKind, known[backend].load())

@@ -11,7 +11,8 @@ from factory.greenscreen.colours import Colour
 from factory.greenscreen.compositing import as_levels, as_unit
 from factory.greenscreen.keying import colour_difference, least_opacity, screen_axis, screen_share
 from factory.greenscreen.kmeans import dominant_colours
-from factory.greenscreen.plates import CLUSTERS, estimate_plate, scaled, sure_background
+from factory.greenscreen.morphology import disc, eroded
+from factory.greenscreen.plates import CLUSTERS, estimate_plate, open_to_border, scaled, sure_background
 from factory.sample import Matte, Picture, PlateCoefficients, Sample
 
 Floats = NDArray[np.float32]
@@ -41,6 +42,14 @@ def screen_of(sample: Sample) -> Screen:
         coarse = key_on_border(sample.rgb, sample.origin.key_rgb)
     plate, noise = estimate_plate(sample.rgb, sure_background(coarse))
     return Screen(coarse, plate, noise, plate_picture(plate, *sample.rgb.shape[:2]) / np.float32(255))
+
+
+def far_outside(coarse: Matte, outside: float, reach: float) -> NDArray[np.bool_]:
+    """(H, W) where there is no object, whatever colours say: so far from a mask, and open to the picture's border.
+
+    outside: the mask (0..1) under which that may be.  reach: pixels at 512 that it keeps from the rest.
+    """
+    return open_to_border(eroded(coarse < outside * 255, disc(scaled(reach, coarse.shape))))
 
 
 def key_on_border(picture: Picture, key: Colour) -> Matte:

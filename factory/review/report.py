@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from factory.engine.census import passed_over
 from factory.errors import DataError, MachineError, UsageError, quoted, what_failed
+from factory.review.before_after import compared
 from factory.review.cards import Card, accepted_card, rejected_card
 from factory.review.choice import GROUPS, choose
 from factory.review.contact_sheet import contact_sheet
@@ -74,8 +75,10 @@ def _write(layout: Layout) -> Path:
 
     with ThreadPoolExecutor(min(DRAWERS, os.cpu_count() or 1)) as pool:
         cards = list(pool.map(card_of, chosen))
+    changes = compared(layout, digest, thumbs)
     on_the_sheet = [_read(samples, key) for key in islice(chosen, ON_THE_SHEET)]
-    _sweep(thumbs, {Path(card.file).name for card in [*cards, *beside]})
+    drawn = [card.file for card in (*cards, *beside)] + [change.file for change in (changes.changes if changes else ())]
+    _sweep(thumbs, {Path(file).name for file in drawn})
     if on_the_sheet:
         shown = f"{len(on_the_sheet)} of {digest.accepted:,} samples: picture, alpha, cut-out"
         title = f"{layout.root.resolve().name} · {shown}"
@@ -83,6 +86,7 @@ def _write(layout: Layout) -> Path:
     page = layout.report / "index.html"
     context = _context(layout, digest, cards, refused) | {
         "has_sheet": bool(on_the_sheet),
+        "changes": changes,
         "items": [card.item() for card in [*cards, *beside]],
     }
     write_durably(page, _render(context).encode())

@@ -95,7 +95,7 @@ def _commonest_colour(borders: Floats, everything: Floats) -> Floats:
 
 def _judged(chosen: Sequence[Floats], small: Sequence[Floats], colour: Floats) -> Screen:
     """The screen of this colour. Raises DataError where a surface of such a colour, texture or noise is none."""
-    noise = max(_noise(frame, colour) for frame in chosen)
+    noise = max(noise_of(frame, colour) for frame in chosen)
     _refuse_what_is_no_screen(colour, noise, _surface(small, colour))
     r, g, b = (float(c) * 255 for c in colour)
     return Screen(colour=(r, g, b), noise=noise)
@@ -266,7 +266,7 @@ def _hue_and_saturation(pixels: Floats) -> tuple[Floats, Floats]:
     return hsv[:, 0], np.asarray(np.where(chroma_length(pixels) < COLOURLESS, 0, hsv[:, 1]), np.float32)
 
 
-def _noise(frame: Floats, colour: Floats) -> float:
+def noise_of(frame: Floats, colour: Floats) -> float:
     """σ in levels of what varies faster than light does, on screen pixels that have none but such around them."""
     smooth = np.asarray(cv2.GaussianBlur(frame, (0, 0), LIGHT), np.float32)
     on_screen = screen_pixels(smooth, colour).astype(np.uint8)
