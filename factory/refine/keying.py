@@ -53,7 +53,7 @@ def keying(sources: Mapping[str, Mapping[str, Any]], members: Sequence[Member] =
 
     sources: a plan's settings of each.  members: of a sample; with that of a shadow it is told apart from the object.
     """
-    shadows = SHADOW in members
+    shadows = any(member.name == SHADOW.name for member in members)  # a plan may describe it otherwise
     own = {name: _in_plan(source, shadows) for name, source in sources.items() if "keyer" in source}
     return {"keying": lambda sample: sample if sample.shot is None else keyed(sample, sample.shot, own)} if own else {}
 
