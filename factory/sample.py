@@ -86,10 +86,11 @@ class Scores:
     key_distance: float = -1.0
     pinholes: float = -1.0
     detached: float = -1.0
+    label_error: float = -1.0
 
 
 # Sets made before there were these lack them, in JSON and manifest.
-ADDED_SCORES = frozenset({"gsg_screen", "pinholes", "detached"})
+ADDED_SCORES = frozenset({"gsg_screen", "pinholes", "detached", "label_error"})
 
 
 class SeenScreen(NamedTuple):

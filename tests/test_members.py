@@ -88,9 +88,9 @@ def test_every_sample_has_the_member_and_a_plan_tells_it(made: Path) -> None:
     assert read_plan(Layout(made).plan).members == MEMBERS
     for tar in sorted((made / "data").iterdir()):
         for _, bodies in read_members(tar):
-            assert tuple(bodies) == extensions(MEMBERS) == ("alpha.png", "fg.png", JSON, "rgb.png", "trust.png")
-            assert decode_png(bodies["trust.png"]).ndim == 2
-            assert read_marks(bodies["trust.png"]) == read_marks(bodies["alpha.png"]) != {}
+            assert tuple(bodies) == extensions(MEMBERS) == ("alpha.png", "fg.png", JSON, "rgb.png", "sure.png")
+            assert decode_png(bodies["sure.png"]).ndim == 2
+            assert read_marks(bodies["sure.png"]) == read_marks(bodies["alpha.png"]) != {}
     assert found(made) == set()
 
 
@@ -98,11 +98,11 @@ def test_our_readers_give_it(made: Path) -> None:
     stored = stored_in(made)
     assert list(stored) == KEYS
     for key, sample in stored.items():
-        assert np.array_equal(sample.pictures["trust"], trusted(sample_of(sample)).layers["trust"])
+        assert np.array_equal(sample.pictures["sure"], trusted(sample_of(sample)).layers["sure"])
         row = find(made, key)
         again = read_row(made, row)
         assert again.meta == sample.meta
-        assert again.pictures.keys() == {"rgb", "alpha", "fg", "trust"}
+        assert again.pictures.keys() == {"rgb", "alpha", "fg", "sure"}
         assert all(np.array_equal(again.pictures[name], sample.pictures[name]) for name in again.pictures)
 
 
@@ -110,31 +110,31 @@ def test_the_manifest_has_its_hash_and_where_its_bytes_lie(made: Path) -> None:
     table = pq.read_table(made / "manifest.parquet")
     assert table.schema.equals(final_schema(MEMBERS))
     assert set(table.schema.names) - set(final_schema(MATTING).names) == {
-        *("trust_sha256", "trust_png_offset", "trust_png_size"),
+        *("sure_sha256", "sure_png_offset", "sure_png_size"),
     }
     for row in table.to_pylist():
         with (made / "data" / f"{row['split']}-{row['shard']:06d}.tar").open("rb") as tar:
-            tar.seek(row["trust_png_offset"])
-            picture = decode_png(tar.read(row["trust_png_size"]))
-        assert pixel_hash(picture) == row["trust_sha256"]
+            tar.seek(row["sure_png_offset"])
+            picture = decode_png(tar.read(row["sure_png_size"]))
+        assert pixel_hash(picture) == row["sure_sha256"]
 
 
 def test_card_croissant_and_indexes_name_it(made: Path) -> None:
     card = DatasetCard.load(made / "README.md")
     columns = [feature["name"] for feature in card.data.to_dict()["dataset_info"]["features"]]
-    assert columns == ["__key__", "__url__", "alpha.png", "fg.png", "rgb.png", "trust.png", "json"]
-    assert f"| `KEY.trust.png` | {TRUST.contents} |" in card.text
+    assert columns == ["__key__", "__url__", "alpha.png", "fg.png", "rgb.png", "sure.png", "json"]
+    assert f"| `KEY.sure.png` | {TRUST.contents} |" in card.text
     content = json.loads((made / "croissant.json").read_bytes())
     told = {entry["@id"]: entry["description"] for entry in content["recordSet"]}
-    assert told["train/trust"] == told["validation/trust"] == TRUST.contents
+    assert told["train/sure"] == told["validation/sure"] == TRUST.contents
     (manifest,) = [entry for entry in content["recordSet"] if entry["@id"] == "manifest"]
-    assert "manifest/trust_sha256" in {field["@id"] for field in manifest["field"]}
+    assert "manifest/sure_sha256" in {field["@id"] for field in manifest["field"]}
     lines = (made / "index" / "train-000000.idx").read_text().splitlines()
-    assert all(re.search(r" trust\.png \d+ \d+ \d{10}\.trust\.png$", line) for line in lines[1:])
+    assert all(re.search(r" sure\.png \d+ \d+ \d{10}\.sure\.png$", line) for line in lines[1:])
 
 
 def test_a_set_without_further_members_is_told_of_in_the_usual_words(finished_set: Path) -> None:
-    assert "trust" not in (finished_set / "README.md").read_text(encoding="utf-8")
+    assert "sure" not in (finished_set / "README.md").read_text(encoding="utf-8")
     assert (finished_set / "README.md").read_text(encoding="utf-8").count("| `KEY.") == len(extensions(MATTING))
 
 
@@ -149,18 +149,17 @@ def test_other_peoples_readers_give_it(made: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(extract, "EXTRACT_PATH", epath.Path(tmp_path / "unpacked"))
-    wanted = {key: stored.pictures["trust"] for key, stored in stored_in(made).items()}
+    wanted = {key: stored.pictures["sure"] for key, stored in stored_in(made).items()}
     tars = sorted(str(path) for path in (made / "data").iterdir())
     by_webdataset = {
-        sample["__key__"]: decode_png(sample["trust.png"]) for sample in wds.WebDataset(tars, shardshuffle=False)
+        sample["__key__"]: decode_png(sample["sure.png"]) for sample in wds.WebDataset(tars, shardshuffle=False)
     }
     loaded = datasets.load_dataset(str(made), split="train")
-    by_hugging_face = {row["__key__"].rpartition("/")[2]: np.asarray(row["trust.png"]) for row in loaded}
+    by_hugging_face = {row["__key__"].rpartition("/")[2]: np.asarray(row["sure.png"]) for row in loaded}
     described = mlcroissant.Dataset(str(made / "croissant.json"))
     assert (described.metadata.ctx.issues.errors, described.metadata.ctx.issues.warnings) == (set(), set())
     by_croissant = {
-        row["train/trust/key"].decode(): np.asarray(row["train/trust/image"])
-        for row in described.records("train/trust")
+        row["train/sure/key"].decode(): np.asarray(row["train/sure/image"]) for row in described.records("train/sure")
     }
     assert by_webdataset.keys() == set(KEYS)
     assert by_hugging_face.keys() == by_croissant.keys() == set(KEYS[:4])
@@ -177,7 +176,7 @@ def rewrite(root: Path, change: Callable[[dict[str, bytes]], object]) -> None:
 
 
 def test_a_missing_one_is_named(copy: Path) -> None:
-    rewrite(copy, lambda files: files.pop("trust.png"))
+    rewrite(copy, lambda files: files.pop("sure.png"))
     assert (KEY, "members") in found(copy)
     assert any("its members are alpha.png, fg.png, json, rgb.png, not" in str(fault) for fault in verify_set(copy, 1))
 
@@ -192,13 +191,13 @@ def test_a_missing_one_is_named(copy: Path) -> None:
     ],
 )
 def test_another_picture_in_its_place_is_named(copy: Path, picture: bytes, kind: str) -> None:
-    rewrite(copy, lambda files: files.update({"trust.png": picture}))
+    rewrite(copy, lambda files: files.update({"sure.png": picture}))
     assert (KEY, kind) in found(copy)
 
 
 def test_a_flipped_byte_of_it_is_named(copy: Path) -> None:
     with tarfile.open(copy / damage.TAR) as archive:
-        info = archive.getmember(f"{KEY}.trust.png")
+        info = archive.getmember(f"{KEY}.sure.png")
     data = bytearray((copy / damage.TAR).read_bytes())
     data[info.offset_data + info.size // 2] ^= 0xFF
     (copy / damage.TAR).write_bytes(data)
@@ -210,16 +209,16 @@ def test_a_flipped_byte_of_it_is_named(copy: Path) -> None:
 def test_a_json_that_does_not_know_it_is_named(copy: Path) -> None:
     def forget(files: dict[str, bytes]) -> None:
         meta = json.loads(files[JSON])
-        del meta["hashes"]["trust"]
+        del meta["hashes"]["sure"]
         files[JSON] = json.dumps(meta).encode()
 
     rewrite(copy, forget)
     (fault,) = [fault for fault in verify_set(copy, 1) if fault.kind == "schema"]
-    assert "hashes.trust is missing" in fault.sentence
+    assert "hashes.sure is missing" in fault.sentence
 
 
 def test_a_manifest_of_other_members_is_named(copy: Path) -> None:
-    table = pq.read_table(copy / "manifest.parquet").drop_columns(["trust_sha256"])
+    table = pq.read_table(copy / "manifest.parquet").drop_columns(["sure_sha256"])
     pq.write_table(table, copy / "manifest.parquet")
     assert ("manifest.parquet", "columns") in found(copy)
 
@@ -235,10 +234,10 @@ def test_a_sample_without_it_is_bad_data(made: Path) -> None:
     whole = sample_of(stored)
     assert encode(whole, members=MEMBERS)[0].keys() == set(extensions(MEMBERS))
     assert encode(whole)[0].keys() == set(extensions(MATTING)), "what is not declared is not written"
-    with pytest.raises(DataError, match="the sample has no trust"):
+    with pytest.raises(DataError, match="the sample has no sure"):
         encode(replace(whole, layers={}), members=MEMBERS)
     with pytest.raises(DataError, match="sizes differ"):
-        encode(replace(whole, layers={"trust": np.zeros((3, 3), np.uint8)}), members=MEMBERS)
+        encode(replace(whole, layers={"sure": np.zeros((3, 3), np.uint8)}), members=MEMBERS)
 
 
 # --- sets made of it ----------------------------------------------------------------------------------------------
@@ -253,8 +252,8 @@ def test_filter_and_refine_keep_it(made: Path, tmp_path: Path, kind: type[Filter
     before, after = stored_in(made), stored_in(out)
     assert list(after) == KEYS
     for key, stored in after.items():
-        assert np.array_equal(stored.pictures["trust"], before[key].pictures["trust"])
-        assert stored.meta["hashes"]["trust"] == before[key].meta["hashes"]["trust"]
+        assert np.array_equal(stored.pictures["sure"], before[key].pictures["sure"])
+        assert stored.meta["hashes"]["sure"] == before[key].meta["hashes"]["sure"]
 
 
 def test_so_do_corrected_captions(made: Path, tmp_path: Path) -> None:
@@ -263,7 +262,7 @@ def test_so_do_corrected_captions(made: Path, tmp_path: Path) -> None:
     assert factory_here(*command).code == 0
     assert found(tmp_path / "new") == set()
     assert read_row(tmp_path / "new", find(tmp_path / "new", KEY)).meta["caption"] == "another"
-    assert "trust" in read_row(tmp_path / "new", find(tmp_path / "new", KEY)).pictures
+    assert "sure" in read_row(tmp_path / "new", find(tmp_path / "new", KEY)).pictures
 
 
 def test_a_killed_run_of_it_goes_on_to_the_same_bytes(made: Path, copy: Path) -> None:
@@ -303,7 +302,7 @@ def test_of_the_pictures_of_a_sample_each_member_takes_its_own(made: Path) -> No
     stored = stored_in(made)[KEY]
     sample = sample_of(stored)
     taken: Mapping[str, Any] = {member.name: member.pixels(sample) for member in MEMBERS}
-    assert all(np.array_equal(taken[name], stored.pictures[name]) for name in ("rgb", "alpha", "fg", "trust"))
+    assert all(np.array_equal(taken[name], stored.pictures[name]) for name in ("rgb", "alpha", "fg", "sure"))
     assert Member("depth", 1, "Not there.").pixels(sample) is None
 
 

@@ -175,6 +175,7 @@ def test_filter_keeps_keys_pictures_and_metadata(old: Path, name: str, tmp_path:
             (measured.pinholes, measured.detached), abs=1e-4
         )
         assert scores.pop("gsg_screen") == pytest.approx(gsg_of(stored), abs=1e-4), "measured, for it had none"
+        assert (scores.pop("label_error") > 0) == (name == "generated"), "of mattes that were made"
         assert after[key].meta == stored.meta
         assert all(np.array_equal(after[key].pictures[member], stored.pictures[member]) for member in stored.pictures)
 

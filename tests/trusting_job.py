@@ -15,7 +15,7 @@ from factory.jobs.build import BuildRecipe
 from factory.sample import Sample
 from factory.shards.members import MATTING, Member
 
-TRUST = Member("trust", 1, "How far α is to be trusted: 8-bit grey, 255 where nothing speaks against it.")
+TRUST = Member("sure", 1, "How far α is to be trusted: 8-bit grey, 255 where nothing speaks against it.")
 
 
 class TrustingRecipe(BuildRecipe):
@@ -28,13 +28,13 @@ def trusted(sample: Sample) -> Sample:
     """Ends are certain, half transparent pixels are not."""
     assert sample.alpha is not None
     doubt = 127 - np.abs(sample.alpha.astype(np.int16) - 128).clip(0, 127)
-    return replace(sample, layers={"trust": (255 - doubt).astype(np.uint8)})
+    return replace(sample, layers={"sure": (255 - doubt).astype(np.uint8)})
 
 
 def line(plan: Plan, root: Path) -> Line:
     """That of a training set, with one stage more."""
     own = build.line(plan, root)
-    return replace(own, stages={"trust": trusted, **own.stages})
+    return replace(own, stages={"sure": trusted, **own.stages})
 
 
 JOB: Job[Any] = Job(TrustingRecipe, build.plan, line, members=(*MATTING, TRUST))

@@ -64,6 +64,9 @@ KeepRejected: TypeAlias = Annotated[
         help="Store rejected attempts too, so that `factory filter` can take them back. Part of the plan.",
     ),
 ]
+Trust: TypeAlias = Annotated[
+    bool, typer.Option("--trust", help="Store a map of how far each pixel of alpha may be trusted. Part of the plan.")
+]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 GsgMax: TypeAlias = Annotated[

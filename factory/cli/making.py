@@ -23,6 +23,7 @@ from factory.cli.flags import (
     Set,
     ShardSize,
     Threads,
+    Trust,
     WaitForGpus,
     Workers,
     put,
@@ -77,6 +78,7 @@ def generate(
     coverage_min: CoverageMin = None,
     coverage_max: CoverageMax = None,
     keep_rejected: KeepRejected = False,
+    trust: Trust = False,
     gpus: Gpus = None,
     wait_for_gpus: WaitForGpus = None,
     out: Out = None,
@@ -113,6 +115,7 @@ def generate(
         template=template,
         max_attempts=max_attempts,
         keep_rejected=keep_rejected,
+        trust=trust,
     )
     put(fields, batch=batch, gpus=gpus, wait_for_gpus=wait_for_gpus, out=out, seed=seed, workers=workers)
     put(fields, executor=executor, shard_size=shard_size, threads=threads)
@@ -189,6 +192,7 @@ def key(
         bool, typer.Option("--shadows", help="Also store the shadow on the screen, `KEY.shadow.png`.")
     ] = False,
     keep_rejected: KeepRejected = False,
+    trust: Trust = False,
     out: Out = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -215,8 +219,9 @@ def key(
     """
     fields: dict[str, Any] = {"job": "key", "pictures": str(pictures), "out": "runs/key"}
     put(fields, size=size, key=key, include=include, class_name=class_name, caption_from=caption_from)
-    put(fields, painted_by=painted_by, licence=licence, attribution=attribution, keep_rejected=keep_rejected)
-    put(fields, select=None if every is None else {"every": every}, shadows=shadows or None)
+    put(fields, painted_by=painted_by, licence=licence, attribution=attribution)
+    put(fields, keep_rejected=keep_rejected, trust=trust, shadows=shadows or None)
+    put(fields, select=None if every is None else {"every": every})
     put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)
     put(fields, allow_short=allow_short, accept_software=accept_software)
     run_recipe(fields, assignments, dry_run)
@@ -237,6 +242,7 @@ def refine(
         typer.Option(help="The network's .safetensors (`factory convert` makes one).", show_default="none is needed"),
     ] = None,
     gsg_max: GsgMax = None,
+    trust: Trust = False,
     out: Out = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -263,7 +269,7 @@ def refine(
     fields: dict[str, Any] = {"job": "refine", "data": str(data), "out": f"{data}-refined", "gates": gates}
     fields["greenpost"] = own
     put(fields, out=out, seed=seed, workers=workers, executor=executor, threads=threads)
-    put(fields, allow_short=allow_short, accept_software=accept_software)
+    put(fields, trust=trust, allow_short=allow_short, accept_software=accept_software)
     run_recipe(fields, assignments, dry_run)
 
 

@@ -133,10 +133,11 @@ def placement(alpha: Matte, size: int, margin: float, flush: Sides) -> Placement
     return (left, top, right, bottom), (x, y, width, height)
 
 
-def laid_beside(layer: Matte, placed: Placement, size: int, steps: tuple[int, ...]) -> Matte:
+def laid_beside(layer: Matte, placed: Placement, size: int, steps: tuple[int, ...], beyond: int) -> Matte:
     """A layer of the picture as its object lies in the frame (size, size), with what of it lies about the object.
 
-    To half a pixel: for what is soft.  steps: pixels across and down by which the object was moved in the frame.
+    Within the object's bounds exactly as its α, beyond them to half a pixel.
+    steps: pixels across and down by which the object was moved in the frame.  beyond: what is where the picture ends.
     """
     (left, top, right, bottom), (x, y, width, height) = placed
     across, down = width / (right - left), height / (bottom - top)
@@ -145,7 +146,11 @@ def laid_beside(layer: Matte, placed: Placement, size: int, steps: tuple[int, ..
     whole = cv2.resize(np.ascontiguousarray(layer), new_size, interpolation=way)
     shift = [round(x + steps[0] - left * across), round(y + steps[1] - top * down)]
     move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
-    return np.asarray(cv2.warpAffine(whole, move, (size, size), flags=cv2.INTER_NEAREST), np.uint8)
+    laid = cv2.warpAffine(whole, move, (size, size), flags=cv2.INTER_NEAREST, borderValue=beyond)
+    inside = np.ascontiguousarray(layer[top:bottom, left:right])
+    exact, _ = resized(np.asarray(cv2.merge([inside] * 3), np.uint8), np.full_like(inside, 255), height, width)
+    laid[y + steps[1] : y + steps[1] + height, x + steps[0] : x + steps[0] + width] = exact[..., 0]
+    return np.asarray(laid, np.uint8)
 
 
 def _room(size: int, margin: float, flush: Sides, low: Side, high: Side) -> int:

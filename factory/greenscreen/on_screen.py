@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-import numpy as np
 from numpy.random import default_rng
 
 from factory.equation import constant_plate
@@ -16,8 +15,10 @@ from factory.greenscreen.colours import KEY_COLOURS, KeyChoice, nearest_key
 from factory.greenscreen.compositing import paint_on_screen
 from factory.greenscreen.framing import Sides, bounds, framed, laid_beside, mirrored, moved_within, placement
 from factory.sample import Matte, Origin, Picture, Request, Sample
+from factory.trust import SURE, TRUST
 
 NO_LAYERS: Mapping[str, Matte] = MappingProxyType({})
+BEYOND = {TRUST: SURE}  # what a layer has where the picture ends; 0 where nothing is said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ def painted(
     the air.  Raises DataError("cut") where that cannot be (see `framing.framed`).
     pose: the seed; the request's own where it is None.
     filmed: the screen (8-bit levels) that it was keyed from, for the key colour nearest to it.
-    layers: what else is told of the picture (H, W), 0 where nothing is; framed as the object is, but not cut to it.
+    layers: what else is told of the picture (H, W); framed as the object is, but not cut to it.
     """
     if framing.size:
         seed = request.seed if pose is None else pose
@@ -105,5 +106,8 @@ def _posed(
         return colours, moved, layers
     room = placement(alpha, framing.size, margin, flush)
     steps = tuple(after - before for before, after in zip(bounds(matte)[:2], bounds(moved)[:2], strict=True))
-    beside = {name: laid_beside(layer, room, framing.size, steps) for name, layer in layers.items()}
-    return colours, moved, {name: np.where(moved < 255, layer, np.uint8(0)) for name, layer in beside.items()}
+    return (
+        colours,
+        moved,
+        {name: laid_beside(layer, room, framing.size, steps, BEYOND.get(name, 0)) for name, layer in layers.items()},
+    )

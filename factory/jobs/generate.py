@@ -28,6 +28,7 @@ from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, plan_weights, planned
 from factory.settings import changed, said, settings
 from factory.shards.layout import Layout
+from factory.shards.members import MATTING, with_trust
 from factory.shipped_files import choose
 from factory.sources.prompts import Gone, PromptList, check_template, expand, read_prompts
 
@@ -48,6 +49,7 @@ class GenerateRecipe(Refiners, NewSet):
     n: Annotated[int, Field(ge=1)] = 32
     model: str = ""  # a model folder; "" is the embedded one
     sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
+    trust: bool = False  # store beside each matte how far it may be trusted, pixel by pixel
 
 
 def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
@@ -55,6 +57,8 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     check_limits(recipe.gates)
     check_template(recipe.template)
     draft = Draft(keep_rejected=recipe.keep_rejected)
+    if recipe.trust:
+        draft.members = with_trust(MATTING)
     folder = model_files.resolve(recipe.model) if recipe.model else model_files.EMBEDDED
     known = read_vocabulary(folder)
     model_files.check(folder)

@@ -1,7 +1,7 @@
 """Pictures and clips before a screen of any colour → the same on a pure screen, with mattes: the job `key`."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from factory.engine.draft import Draft
 from factory.engine.line import Line
-from factory.engine.plan import Plan
+from factory.engine.plan import Plan, read_plan
 from factory.engine.survey import Memory
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyChoice
@@ -23,7 +23,8 @@ from factory.pictures.picture import SUFFIXES
 from factory.quality.gates import GateSettings, check_limits
 from factory.refine.keying import keying
 from factory.settings import Place
-from factory.shards.members import MATTING, SHADOW
+from factory.shards.layout import Layout
+from factory.shards.members import MATTING, SHADOW, with_trust
 from factory.sources.clips import videos
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.files import stills
@@ -32,7 +33,8 @@ from factory.sources.files.planning import note_passed_over
 
 # Pictures stay whole and where they were taken, so an object may fill them and lie along most of their border: not all,
 # for then it is the room about a screen. And somebody who has a sequence keyed wants each of its frames.
-GATES = GateSettings(coverage_max=0.98, flush_max=0.94, duplicate_distance=-1)
+# Mattes that are expected to be spoilt are turned down: no mask vouches for them, as it does for what is painted.
+GATES = GateSettings(coverage_max=0.98, flush_max=0.94, label_error_max=0.12, duplicate_distance=-1)
 FRAMES = ClipSettings(every=1, keyed_at=0)
 
 
@@ -60,6 +62,7 @@ class KeyRecipe(NewSet):
     caption_from: Literal["file", "folder"] = "file"
     keyer: KeyerSettings = KeyerSettings()
     shadows: bool = False  # store the shadow on the screen beside each matte, as a picture of its own
+    trust: bool = False  # store beside each matte how far it may be trusted, pixel by pixel
     name: str = ""  # what it goes by in every sample; "" is the folder's name
     painted_by: str = ""  # the model that made the pictures; "" for what a camera saw
     licence: str = ""
@@ -72,11 +75,12 @@ def plan(recipe: KeyRecipe, memory: Memory) -> Draft:
     """Stills and clips are two sources of one folder. Raises UsageError where there is neither."""
     from factory.sources.clips.probe import SUFFIXES as OF_CLIPS  # noqa: PLC0415  (loads a decoder)
 
+    recipe = _as_begun(recipe)
     check_limits(recipe.gates)
     folder, include = _folder_of(recipe)
     planning = begun(recipe, memory, size=recipe.size, key=recipe.key)
-    if recipe.shadows:
-        planning.draft.members = (*MATTING, SHADOW)
+    members = (*MATTING, SHADOW) if recipe.shadows else MATTING
+    planning.draft.members = with_trust(members) if recipe.trust else members
     name = recipe.name or folder.resolve().name
     shared = recipe.model_dump(
         include={"class_name", "caption_from", "keyer", "painted_by", "licence", "attribution", "allowed_failures"}
@@ -95,6 +99,16 @@ def plan(recipe: KeyRecipe, memory: Memory) -> Draft:
     first = "stills" if pictures else "videos"
     note_passed_over(planning.draft, first, stills.StillsEntry(**shared), {*SUFFIXES, *OF_CLIPS}, included(include))
     return planning.draft
+
+
+def _as_begun(recipe: KeyRecipe) -> KeyRecipe:
+    """A set that was begun before `label_error` was a gate goes on without that one."""
+    begun_with = Layout(recipe.out).plan
+    if recipe.gates.label_error_max != GATES.label_error_max or not begun_with.exists():
+        return recipe
+    if "label_error_max" in read_plan(begun_with).settings.get("gates", {}):
+        return recipe
+    return recipe.model_copy(update={"gates": replace(recipe.gates, label_error_max=None)})
 
 
 def _folder_of(recipe: KeyRecipe) -> tuple[Path, tuple[str, ...]]:

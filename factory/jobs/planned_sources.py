@@ -13,7 +13,6 @@ from factory.quality.scores import ScoreSettings
 from factory.sample import Source
 from factory.settings import said
 from factory.shards.layout import Layout
-from factory.shards.members import OWN
 from factory.sources.entry import PlannedSource, Planning
 from factory.sources.files.benchmark_images import load_hashes
 from factory.sources.kinds import READERS
@@ -44,8 +43,7 @@ def begun(recipe: NewSet, memory: Memory, *, size: int, key: KeyChoice, exclude:
 def opened(plan: Plan, root: Path) -> Mapping[str, Source]:
     """By the names that the plan's segments use.  root: the set's folder, where the frozen tables lie."""
     inputs = Layout(root).inputs
-    layers = frozenset(member.name for member in plan.members if member.name not in OWN)
     return {
-        name: READERS[own["type"]](PlannedSource(name, own, Path(plan.places.get(name, ".")), inputs, layers))
+        name: READERS[own["type"]](PlannedSource(name, own, Path(plan.places.get(name, ".")), inputs))
         for name, own in plan.settings["sources"].items()
     }

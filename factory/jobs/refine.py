@@ -16,6 +16,7 @@ from factory.jobs.line import matting_line
 from factory.models.device import CPU, best_device
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, in_plan, plan_weights, planned, want_a_device
+from factory.shards.members import with_trust
 
 
 class RefineRecipe(Refiners, DerivedSet):
@@ -23,11 +24,14 @@ class RefineRecipe(Refiners, DerivedSet):
 
     job: Literal["refine"] = "refine"
     gates: dict[str, Any] = Field(default_factory=dict)  # what differs from the set's own gates
+    trust: bool = False  # store beside each matte how far it may be trusted, pixel by pixel, as the set may do already
 
 
 def plan(recipe: RefineRecipe, _memory: Memory) -> Draft:
     """Raises UsageError where the set or the settings cannot be used."""
     draft = derive(recipe, read_set(recipe.data), recipe.gates)
+    if recipe.trust:
+        draft.members = with_trust(draft.members)
     plan_weights(recipe, draft)
     draft.settings |= {**planned(recipe), "scores": asdict(ScoreSettings())}
     return draft

@@ -55,6 +55,7 @@ OF_THE_KEY = (NEAR_KEY.reason, RESIDUE.reason)  # what an object in the screen's
 EMPTY = on_score("empty", "coverage", _COVERED, most=1)
 UNEVEN = on_score("screen_uneven", "screen_spread", "the screen's unevenness in levels", most=255)
 DISAGREEMENT = on_score("disagreement", "agreement", "the agreement of alpha and coarse mask", most=1)
+UNTRUSTED = on_score("untrusted", "label_error", "the error that alpha is expected to have", most=1)
 RESIDUAL = on_score("residual", "residual", "the compositing equation's error in levels", most=255)
 PINHOLES = on_score("pinholes", "pinholes", "the number of see-through spots deep inside the object")
 DETACHED = on_score("detached", "detached", "the share of the object that is apart from its largest piece", most=1)
@@ -87,6 +88,7 @@ class GateSettings:
     # Off unless a recipe asks for them; a plan names them only then.
     pinholes_max: int | None = at_most(None, PINHOLES)
     detached_max: float | None = at_most(None, DETACHED)
+    label_error_max: float | None = at_most(None, UNTRUSTED)
     bodies_max: int | None = at_most(None, BODIES)
     top_max: float | None = at_most(None, TOP)
     rim_share_max: float | None = at_most(None, RIM_SHARE)

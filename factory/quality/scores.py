@@ -13,9 +13,10 @@
 | key_distance | distance from the key within which the object's nearest 5 % lie (see there) | levels, 0..441 |
 | pinholes | see-through spots deep inside the object (quality/flaws.py) | a count |
 | detached | share of the object that is apart from its largest piece (see there) | 0..1 |
+| label_error | the error of α that is to be expected: a root mean square (quality/label_error.py) | 0..1 |
 
-−1 stands where a score cannot be told: no coarse mask, no plate, no screen in sight; and for key_distance where the
-object's colours are a generator's. All work for any key colour.
+−1 stands where a score cannot be told: no coarse mask, no plate, no screen in sight; for key_distance where the
+object's colours are a generator's, for label_error where α was given with the object. All work for any key colour.
 """
 
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ from factory.greenscreen.plates import scaled, sure_background
 from factory.quality.flaws import detached, pinholes
 from factory.quality.gsg import Colours, distance, main_colours, screen_colour
 from factory.quality.key_distance import key_distance
+from factory.quality.label_error import label_error
 from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture, PlateCoefficients, Sample, Scores
 
@@ -73,6 +75,7 @@ def score(sample: Sample, settings: ScoreSettings) -> Sample:
         scores = replace(scores, green_residue=max(scores.green_residue, seen))
     if sample.plate:
         scores = replace(scores, residual=residual(sample.rgb, sample.alpha, sample.foreground, sample.plate))
+    scores = replace(scores, label_error=label_error(sample))
     return replace(sample, scores=scores, phash=perceptual_hash(sample.foreground, sample.alpha))
 
 
@@ -83,6 +86,8 @@ def completed(sample: Sample) -> Sample:
         scores = replace(scores, gsg_screen=gsg_screen(sample, main_colours(sample.rgb)))
     if scores.pinholes < 0 and sample.alpha is not None:
         scores = replace(scores, pinholes=float(pinholes(sample.alpha)), detached=detached(sample.alpha))
+    if scores.label_error < 0:
+        scores = replace(scores, label_error=label_error(sample))
     return sample if scores is sample.scores else replace(sample, scores=scores)
 
 

@@ -37,11 +37,13 @@ from factory.greenscreen.plates import scaled
 from factory.greenscreen.unmixing import spread, unmixed
 from factory.models.device import Device
 from factory.models.weights import weights_file
+from factory.refine.doubt import FACTORS, expected_error, terms
 from factory.refine.keyed_anew import keyed_anew
 from factory.refine.known_background import BUILT_IN, KEYER, PHYSICS, AgainstPlate, code_of, kind_of, take_told
 from factory.refine.screen import Screen, far_outside, screen_of
 from factory.sample import BatchStage, Matte, Sample, Stage
 from factory.settings import UNSAID, Place
+from factory.trust import TRUST, as_trust
 
 Floats = NDArray[np.float32]
 
@@ -111,13 +113,16 @@ class Key(NamedTuple):
     """What the colours say. All (H, W) but the last."""
 
     alpha: Floats
+    by_share: Floats  # α along the screen's axis …
+    by_excess: Floats  # … and by its dominance, of which `alpha` is the smaller, not below what must be there
+    inside: NDArray[np.bool_]  # where the mask is certain that all is foreground
     opaque: Floats  # 0..1, how far mask and colour agree that the pixel is foreground only
     own_dominance: Floats  # the foreground's own excess of the screen's colour (0..1), spread from opaque pixels
     screen: Floats  # (3,) the plate's mean colour in 0..1
 
 
 def green_post(sample: Sample, settings: GreenPostSettings) -> Sample:
-    """Fill in `alpha`, `foreground` and `plate` of a picture on its screen.
+    """Fill in `alpha`, `foreground` and `plate` of a picture on its screen, and how far α may be trusted as a layer.
 
     What a network told of the sample (`known_background.AgainstPlate`) stands in the place of what the colours say.
     Raises DataError("no_screen") where no screen can be found.
@@ -131,6 +136,8 @@ def green_post(sample: Sample, settings: GreenPostSettings) -> Sample:
     if told.alpha is not None:
         key = key._replace(alpha=as_unit(told.alpha))
     matte = as_levels(_merge(key, screen.coarse, settings))
+    network = None if told.alpha is None else as_unit(told.alpha)
+    doubt = expected_error(terms(as_unit(matte), key.by_share, key.by_excess, key.inside, network), FACTORS)
 
     # From here on only the 8-bit α counts: the stored colours must fit the stored matte.
     alpha = as_unit(matte)
@@ -142,7 +149,8 @@ def green_post(sample: Sample, settings: GreenPostSettings) -> Sample:
         origin = replace(sample.origin, foreground="estimated")
         straight = np.where(alpha[..., None] == 1, picture, as_unit(told.foreground))
     foreground = as_levels(despill(spread(straight, alpha), band, key.screen, key.own_dominance))
-    return replace(told.sample, origin=origin, alpha=matte, foreground=foreground, plate=screen.plate)
+    layers = {**told.sample.layers, TRUST: as_trust(doubt)}
+    return replace(told.sample, origin=origin, alpha=matte, foreground=foreground, plate=screen.plate, layers=layers)
 
 
 def _key(picture: Floats, screen: Screen, settings: GreenPostSettings) -> Key:
@@ -163,10 +171,12 @@ def _key(picture: Floats, screen: Screen, settings: GreenPostSettings) -> Key:
     own = fill(np.dstack([share, excess]), known)
     own_share, own_excess = own[..., 0], np.maximum(own[..., 1], 0)
     # Grey spokes of a cyan wheel: no foreground may come out with more of the key colour than the object has.
-    alpha = np.minimum(colour_difference(share, own_share), colour_difference(excess, own_excess))
-    alpha = np.maximum(alpha, bound)
+    by_share, by_excess = colour_difference(share, own_share), colour_difference(excess, own_excess)
+    alpha = np.maximum(np.minimum(by_share, by_excess), bound)
     threshold = max(settings.black_point * noise * float(np.abs(axis).sum()), LEVEL)
-    return Key(clip_ends(alpha, min(threshold, MOST_CLEAN)), opaque, own_excess * dominance(colour, colour), colour)
+    clean = min(threshold, MOST_CLEAN)
+    alpha, by_share, by_excess = (clip_ends(reading, clean) for reading in (alpha, by_share, by_excess))
+    return Key(alpha, by_share, by_excess, inside, opaque, own_excess * dominance(colour, colour), colour)
 
 
 def _merge(key: Key, coarse: Matte, settings: GreenPostSettings) -> Floats:

@@ -17,6 +17,7 @@ from factory.greenscreen.keyer.screen import Screen, noise_of
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.refine.screen import far_outside, screen_of
 from factory.sample import Sample
+from factory.trust import TRUST, as_trust
 
 SETTINGS = KeyerSettings()
 
@@ -39,4 +40,6 @@ def keyed_anew(sample: Sample, outside: float, reach: float) -> Sample:
     if not alpha.any():
         raise DataError("empty", "the picture shows nothing but its screen")
     origin = replace(sample.origin, foreground="unmixed")
-    return replace(sample, origin=origin, alpha=alpha, foreground=as_levels(found.foreground), plate=plate)
+    layers = {**sample.layers, TRUST: as_trust(found.deviation)}
+    foreground = as_levels(found.foreground)
+    return replace(sample, origin=origin, alpha=alpha, foreground=foreground, plate=plate, layers=layers)

@@ -6,7 +6,7 @@ are keyed and framed stands in the plan. Samples with an alpha of their own pass
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -26,6 +26,7 @@ from factory.greenscreen.resizing import resized
 from factory.sample import Sample, Shot, Stage
 from factory.settings import settings
 from factory.shards.members import SHADOW, Member
+from factory.trust import TRUST, as_trust
 
 Floats = NDArray[np.float32]
 
@@ -81,14 +82,14 @@ def keyed(sample: Sample, shot: Shot, sources: Mapping[str, KeyingSettings]) -> 
         behind = plate_at(plate, *picture.shape[:2])
         halved = shot.halved and picture is taken  # averaged colours may be as sharp as light
         found = key_frame(picture, behind, screen, own.keyer, halved=halved)
-    layers, opacity = {}, found.alpha
+    layers, opacity = {TRUST: as_trust(found.deviation)}, found.alpha
     if own.shadows:
         shadow, opacity = shadow_apart(picture, behind, opacity, screen.noise / 255)
-        layers = {SHADOW.name: as_levels(shadow)}
+        layers[SHADOW.name] = as_levels(shadow)
     alpha, foreground = as_levels(opacity), as_levels(found.foreground)
     if not alpha.any():
         raise DataError("empty", "the picture shows nothing but its screen")
-    return painted(
+    made = painted(
         sample.request,
         sample.origin,
         foreground,
@@ -99,6 +100,14 @@ def keyed(sample: Sample, shot: Shot, sources: Mapping[str, KeyingSettings]) -> 
         filmed=screen.colour,
         layers=layers,
     )
+    return _beneath(made) if own.shadows else made
+
+
+def _beneath(sample: Sample) -> Sample:
+    """No shadow where the object hides its screen."""
+    assert sample.alpha is not None  # it has just been made
+    shadow = np.where(sample.alpha < 255, sample.layers[SHADOW.name], np.uint8(0))
+    return replace(sample, layers={**sample.layers, SHADOW.name: shadow})
 
 
 def averaged(picture: Floats, lines: int) -> Floats:

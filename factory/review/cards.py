@@ -23,6 +23,7 @@ class Card:
 
     origin: where it comes from, "" where all samples come from one place.
     why: the groups it was chosen for, or the reason of its rejection.  zoom: crops a sprite's margin.
+    label_error: what its α is expected to be off by; −1 where that was not told.
     """
 
     file: str
@@ -34,6 +35,7 @@ class Card:
     facts: list[tuple[str, str]]
     zoom: float = 1.0
     rejected: bool = False
+    label_error: float = -1.0
 
     def item(self) -> dict[str, Any]:
         """What the page's script needs to show it large."""
@@ -61,6 +63,7 @@ def accepted_card(sample: Stored, source: str, why: Sequence[str], folder: Path)
         why=tuple(why),
         facts=facts(meta),
         zoom=1 + 2 * SPRITE_MARGIN / side,
+        label_error=float(meta["scores"].get("label_error", -1)),
     )
 
 

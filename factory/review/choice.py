@@ -14,6 +14,7 @@ CLASSES = 200
 EACH_SOURCE = 12
 GROUPS = ("each class", "each source", "best", "worst", "near a limit", "see-through inside", "random")
 RANKING = (
+    "label_error",
     "gsg_screen",
     "gsg",
     "residual",

@@ -33,6 +33,7 @@ from factory.shards.reader import Stored
 
 THUMBNAILS = 500  # in all, those of rejected attempts included
 ON_THE_SHEET = 24
+LEAST_TRUSTED = 12  # mattes, the worst first
 DRAWERS = 8  # threads at most that draw thumbnails; decoding, scaling and encoding let the others run
 CLASSES_LISTED = 300
 SEVERAL = "; "
@@ -140,6 +141,7 @@ def _context(layout: Layout, digest: Digest, cards: Sequence[Card], refused: Seq
             label: count for label in names.values() if (count := sum(label in card.why for card in cards))
         },
         "cards": cards,
+        "least_trusted": least_trusted(cards),
         "refused": refused,
         "failures": failures(digest.failed, failed_items(layout, digest), names),
         "histograms": [drawing for drawing in drawings if drawing is not None],
@@ -148,6 +150,12 @@ def _context(layout: Layout, digest: Digest, cards: Sequence[Card], refused: Seq
         "software": _software(digest),
         "recipe": layout.recipe.read_text(encoding="utf-8", errors="replace") if layout.recipe.exists() else "",
     }
+
+
+def least_trusted(cards: Sequence[Card]) -> list[tuple[int, Card]]:
+    """The cards whose mattes are expected to be most wrong, the worst first, and which of all cards each is."""
+    told = [(place, card) for place, card in enumerate(cards) if card.label_error >= 0]
+    return sorted(told, key=lambda one: -one[1].label_error)[:LEAST_TRUSTED]
 
 
 def _software(digest: Digest) -> dict[str, str]:

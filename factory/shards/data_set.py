@@ -17,6 +17,7 @@ from factory.shards.lookup import find, read_row
 from factory.shards.manifest import columns_of, manifest_files, read_manifest
 from factory.shards.members import is_place
 from factory.shards.reader import Stored
+from factory.trust import weight_of
 
 if TYPE_CHECKING:
     from webdataset import DataPipeline
@@ -111,6 +112,16 @@ class DataSet:
         """The samples' manifest rows, in their order (columns: docs/format.md). Read anew each time: keep it."""
         rows, keys = self._read(), self._column("key")
         return rows if rows["key"].equals(keys) else rows.take(pc.index_in(keys, value_set=rows["key"]))
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """(N,) how much each sample may count in training, 0..1, for torch's `WeightedRandomSampler` or a loss.
+
+        It is less the more wrong the matte is expected to be (`label_error` in the manifest): a half at 0.08; 1 where
+        the matte was given, and in sets that were made before there was that score.
+        """
+        rows = self._read(["key", "label_error"])
+        return weight_of(rows["label_error"].take(pc.index_in(self._column("key"), value_set=rows["key"])).to_numpy())
 
     @property
     def attempts(self) -> pa.Table:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from factory.errors import DataError
 from factory.sample import Sample
+from factory.trust import TRUST
 
 JSON = "json"  # every sample has its metadata beside its pictures
 # No folder, no dot in front, no ".." and nothing that a shell or another system reads otherwise.
@@ -68,6 +69,15 @@ MATTING: Members = (
 SHADOW = Member(
     "shadow", 1, "The object's shadow: 8-bit grey s, the share of the screen's light that is missing; 0 where α is 1."
 )
+
+TRUST_MAP = Member(
+    TRUST, 1, "How far α may be trusted: 8-bit grey t, the expected error of α is (1 − t/255)²; 255 is not in doubt."
+)
+
+
+def with_trust(members: Members) -> Members:
+    """The members and the trust map, once."""
+    return members if TRUST_MAP.kind in {member.kind for member in members} else (*members, TRUST_MAP)
 
 
 def are_there(members: Sequence[Member], sample: Sample) -> bool:

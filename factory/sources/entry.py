@@ -64,14 +64,12 @@ class PlannedSource:
 
     settings: as the planner left them in the plan.  folder: where its files lie ("." for one without files).
     inputs: the run's folder of frozen tables.
-    layers: members that samples have beyond picture, alpha and foreground.
     """
 
     name: str
     settings: Mapping[str, Any]
     folder: Path
     inputs: Path
-    layers: frozenset[str] = frozenset()
 
     def rows(self, table: str) -> list[Row]:
         """All rows of a frozen table beside that of the source's items: `NAME-table`."""

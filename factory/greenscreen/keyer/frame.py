@@ -67,7 +67,7 @@ def key_frame(
         alpha *= enlarged(wanted(coarse, max(dirt_on(behind), BLOCKS)), picture)
     doubt, typical = filmed_of(settings.doubt, behind), seen.clouds.mean
     colours = recovered_colours(picture, alpha, seen.small, behind, typical, spill=settings.spill, doubt=doubt)
-    return Keyed(alpha, colours, expected_error(seen, alpha))
+    return Keyed(alpha, colours, expected_error(seen, picture, alpha, colours))
 
 
 def denoised(alpha: Floats, noise: float) -> Floats:
