@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from program import factory
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from small_sources import cut_outs, made, recipe
 
 from factory.errors import UsageError
@@ -76,7 +76,7 @@ def test_an_untrained_network_answers_what_colour_tells() -> None:
 
 @pytest.mark.slow
 def test_it_learns(objects: Path, tmp_path: Path) -> None:
-    own = replace(settings(objects, 40), batch=4, warmup=5, ema=0.8)
+    own = replace(settings(objects, 120), batch=4, warmup=5, ema=0.8)
     weights = load_file(train(own, tmp_path / "run", lambda _: None))
     unseen = draw_batch(read_objects([str(objects)]), replace(own, seed=1, batch=32), 0)
 
@@ -107,6 +107,9 @@ def test_interrupted_trainings_end_in_the_same_weights(objects: Path, tmp_path: 
     assert cut.read_bytes() == calm.read_bytes()
     network = ShapeNetwork()
     network.load_state_dict({name: value.float() for name, value in load_file(cut).items()})
+    onward = train(replace(settings(objects, 1), begin=str(cut), lr=0.0), tmp_path / "onward", lambda _: None)
+    for name, value in load_file(onward).items():
+        torch.testing.assert_close(value, load_file(cut)[name], msg=name)
     with pytest.raises(UsageError, match="other settings"):
         train(settings(objects, 7), tmp_path / "cut", lambda _: None)
 
@@ -123,10 +126,13 @@ def test_batches_are_of_many_formats_and_none_comes_twice(objects: Path) -> None
 
 
 def test_what_cannot_be_trained_is_one_sentence(objects: Path, tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, other := tmp_path / "other.safetensors")
     for assignment, mend in (
         (f"train.data=[{tmp_path / 'nothing'}]", "not a finished data set"),
         ("train.data=[]", "names no set"),
         ("train.side=33", "multiple of 16"),
+        (f"train={{data: [{objects}], begin: nowhere.safetensors}}", "no such file"),
+        (f"train={{data: [{objects}], begin: {other}}}", "no shape network"),
     ):
         ended = factory("train-keyer", "--out", tmp_path / "run", "--set", assignment)
         assert ended.code == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from factory.jobs.base import Recipe, Training
-from factory.refine.train.settings import FREE, KeyerTraining, check_sets
+from factory.refine.train.settings import FREE, KeyerTraining, check_inputs
 from factory.training.pinned_settings import check_pinned, pin_settings
 from factory.training.progress import TrainingProgress
 
@@ -19,7 +19,7 @@ class TrainKeyerRecipe(Recipe):
 
 def pin(recipe: TrainKeyerRecipe) -> None:
     """The folder belongs to the settings it was started with; sets that cannot be used start none."""
-    check_sets(recipe.train.data)
+    check_inputs(recipe.train)
     pin_settings(recipe.train, recipe.out, free=FREE)
 
 
@@ -34,9 +34,10 @@ def outlook(recipe: TrainKeyerRecipe) -> str:
     """Raises UsageError where the training would be refused."""
     s, out = recipe.train, recipe.out
     check_pinned(s, out, free=FREE)
-    check_sets(s.data)
+    check_inputs(s)
     lines = [f"train-keyer → {out}", f"  scenes of {s.side}×{s.side} with objects of {', '.join(s.data)}"]
-    lines.append(f"  {s.steps:,} steps of {s.batch}, lr {s.lr:g}")
+    begin = f", on from {s.begin}" if s.begin else ""
+    lines.append(f"  {s.steps:,} steps of {s.batch}, lr {s.lr:g}{begin}")
     if (out / "finished.json").is_file():
         lines.append("  is finished: nothing to do")
     elif (out / "state.pt").is_file():

@@ -40,3 +40,12 @@ def lines(side: int, random: Generator) -> Floats:
         away = np.cos(angle) * x + np.sin(angle) * y - random.uniform(-1, 1)
         ridges = np.maximum(ridges, np.exp(-np.square(away / random.uniform(0.01, 0.06))))
     return ridges
+
+
+def stripes(side: int, random: Generator) -> NDArray[np.bool_]:
+    """(side, side) a pattern of bent stripes, two to twelve of them across the picture."""
+    x, y = coordinates(side)
+    angle, count, share = random.uniform(0, np.pi), random.uniform(2, 12), random.uniform(0.2, 0.8)
+    bend = random.uniform(0, 0.15) * blotches(side, 0.4, random)
+    phase = count / 2 * (np.cos(angle) * x + np.sin(angle) * y + bend) + random.uniform(0, 1)
+    return np.asarray(phase % 1 < share)

@@ -5,12 +5,13 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from factory.refine.train.fields import blotches
+from factory.refine.train.fields import blotches, stripes
 
 Floats = NDArray[np.float32]
 
 AS_IT_IS, TURNED, TOWARDS, PATCHED = range(4)
 SHARES = (0.35, 0.15, 0.25, 0.25)  # of objects that these happen to
+STRIPED = 0.35  # of the objects with a pattern
 COLOURED = 0.15  # saturation from which a pixel has a hue that can be turned
 
 
@@ -48,9 +49,14 @@ def _towards(foreground: Floats, alpha: Floats, screen: Floats, random: Generato
 
 
 def _patched(foreground: Floats, screen: Floats, random: Generator) -> Floats:
-    """Patches or a pattern of about the screen's colour, with what light and texture the object has there."""
+    """Patches, stripes or checks of about the screen's colour, with what light and texture the object has there."""
     side = len(foreground)
-    inside = blotches(side, float(random.uniform(0.05, 0.5)), random) > random.uniform(-0.8, 1.2)
+    if random.random() < STRIPED:
+        inside = stripes(side, random)
+        if random.random() < 0.4:  # checks
+            inside = inside ^ stripes(side, random)
+    else:
+        inside = blotches(side, float(random.uniform(0.05, 0.5)), random) > random.uniform(-0.8, 1.2)
     own = np.clip(screen + random.normal(0, random.choice([0.03, 0.1, 0.2]), 3), 0, 1).astype(np.float32)
     light = foreground.mean(axis=-1, keepdims=True)
     texture = np.float32(random.uniform(0, 1)) * (light - light[inside].mean() if inside.any() else light)

@@ -20,6 +20,8 @@ Floats = NDArray[np.float32]
 
 OPAQUE = 0.98  # α from which a part may mirror the screen
 TRANSLUCENT = 0.25  # of scenes: that often an object is made so
+MIRRORING = 0.3  # that often it is glossy
+MOVED = 0.1  # … or moves
 SEEN = 0.02  # α from which an object is seen
 
 
@@ -77,7 +79,7 @@ def thinned(foreground: Floats, alpha: Floats, random: Generator) -> Floats:
         share = 1 - random.uniform(0.4, 0.97) * inside
     else:  # a veil
         share = np.full_like(alpha, random.uniform(0.1, 0.9))
-    if random.random() < 0.4:  # only a part of it
+    if random.random() < 0.25:  # only a part of it
         share = np.where(blotches(side, float(random.uniform(0.2, 0.8)), random) > 0, share, 1)
     return np.asarray(alpha * share, np.float32)
 
@@ -98,9 +100,10 @@ def _placed(cutout: Cutout, side: int, random: Generator) -> tuple[Floats, Float
     if scale < 0.7:  # a mean over what falls into a pixel
         rgba = cv2.GaussianBlur(rgba, (0, 0), 0.4 / scale)
     there = cv2.warpAffine(rgba, turn, (side, side), flags=cv2.INTER_LINEAR)
-    if random.random() < 0.15:  # out of focus or moved
-        soft = float(random.uniform(0.5, 2.5))
-        there = cv2.GaussianBlur(there, (0, 0), soft, sigmaY=soft if random.random() < 0.5 else 0.3)
+    if random.random() < 0.15:  # out of focus
+        there = cv2.GaussianBlur(there, (0, 0), side * float(random.uniform(0.004, 0.02)))
+    if random.random() < MOVED:
+        there = _moved(there, random)
     alpha = np.ascontiguousarray(there[..., 3])
     foreground = there[..., :3] / np.maximum(alpha, 1e-3)[..., None]
     return np.asarray(np.clip(foreground, 0, 1), np.float32), np.asarray(np.clip(alpha, 0, 1), np.float32)
@@ -112,12 +115,44 @@ def _lit(foreground: Floats, alpha: Floats, screen: ScreenLook, random: Generato
     rim = 1 - cv2.GaussianBlur(alpha, (0, 0), side * float(random.uniform(0.01, 0.04)))
     spill = random.uniform(0, 0.12) + random.uniform(0, 0.3) * rim
     lit = foreground + (spill * (0.4 + 0.6 * foreground.mean(axis=-1)))[..., None] * screen.colour
-    if random.random() < 0.15:
-        level = random.uniform(0.3, 1.5)
-        mirror = np.clip(2 * (blotches(side, float(random.uniform(0.03, 0.25)), random) - level), 0, 1)
-        mirror = mirror * (alpha > OPAQUE) * random.uniform(0.3, 0.95)
-        lit = lit + mirror[..., None] * (random.uniform(0.5, 1.1) * screen.colour - lit)
+    if random.random() < MIRRORING:
+        shown = random.uniform(0.3, 1) * _mirrored(alpha, random) * (alpha > OPAQUE)
+        lit = lit + shown[..., None] * (random.uniform(0.6, 1.1) * screen.colour - lit)
     return np.asarray(np.clip(lit, 0, 1), np.float32)
+
+
+def _mirrored(alpha: Floats, random: Generator) -> Floats:
+    """(side, side) 0..1, where a glossy object shows the screen: by which way its surface looks, or in patches.
+
+    Its relief is that of its outline, blown up, with some bumps.
+    """
+    side = len(alpha)
+    if random.random() < 0.3:
+        patches = blotches(side, float(random.uniform(0.03, 0.25)), random)
+        return np.asarray(np.clip(2 * (patches - 1), 0, 1), np.float32)
+    height = cv2.GaussianBlur(alpha, (0, 0), side * float(random.uniform(0.02, 0.1)))
+    height = height + random.uniform(0, 0.08) * blotches(side, float(random.uniform(0.1, 0.4)), random)
+    slopes = [cv2.Sobel(height, cv2.CV_32F, 1 - i, i, scale=side / 64) for i in (0, 1)]
+    angle = random.uniform(0, 2 * np.pi)
+    towards = np.cos(angle) * slopes[0] + np.sin(angle) * slopes[1]
+    bands = np.sin(random.uniform(2, 9) * towards / (1 + np.hypot(*slopes)) + random.uniform(0, 2 * np.pi))
+    sharp = random.uniform(1, 6)
+    return np.asarray(np.clip(0.5 + sharp * (bands - random.uniform(-0.5, 0.6)), 0, 1), np.float32)
+
+
+def _moved(rgba: Floats, random: Generator) -> Floats:
+    """What moves, or turns, while the shutter is open: a mean over instants. Colours are weighted by α."""
+    side = len(rgba)
+    way = side * float(random.uniform(0.01, 0.15)) * np.array([np.cos(a := random.uniform(0, np.pi)), np.sin(a)])
+    turn = random.normal(0, 8)
+    centre = (side * float(random.uniform(0.2, 0.8)), side * float(random.uniform(0.2, 0.8)))
+    instants = np.linspace(-0.5, 0.5, 12)
+    total = np.zeros_like(rgba)
+    for instant in instants:
+        move = np.asarray(cv2.getRotationMatrix2D(centre, instant * turn, 1.0), np.float64)
+        move[:, 2] += instant * way
+        total += cv2.warpAffine(rgba, move, (side, side), flags=cv2.INTER_LINEAR)
+    return np.asarray(total / len(instants), np.float32)
 
 
 def _filmed(picture: Floats, random: Generator) -> Floats:

@@ -13,6 +13,7 @@ Floats = NDArray[np.float32]
 
 PURE = ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 1.0))
 MIXED = 8.0  # σ in pixels, at a side of 128, that a plate is smoothed by
+MARKED = 0.3  # of filmed screens: that often tracking marks stand on them
 LEAST_CHROMA = 0.2  # by how much a screen's strong channels exceed the others
 
 
@@ -44,7 +45,7 @@ def screen_look(alpha: Floats, random: Generator) -> ScreenLook:
             seen *= (1 + random.uniform(-0.2, 0.12) * lines(side, random))[..., None]
         if random.random() < 0.2:
             seen *= (1 + random.uniform(0, 0.05) * blotches(side, float(random.uniform(0.03, 0.2)), random))[..., None]
-        if random.random() < 0.12:
+        if random.random() < MARKED:
             seen = _with_marks(seen, random)
         if random.random() < 0.15:
             seen = _beside(seen, random)

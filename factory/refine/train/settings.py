@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factory.errors import UsageError
+from factory.models.weights import shapes_in, weights_file
 from factory.shards.layout import Layout
 
 
@@ -16,6 +17,7 @@ class KeyerTraining:
     """All that the final weights depend on, for equal software and device type."""
 
     data: tuple[str, ...]  # finished sets, of whose objects scenes are made; their screens do not count
+    begin: str = ""  # weights to go on from: a .safetensors file, or "shipped" for the keyer's own; "" for none
     steps: int = 3000
     batch: int = 16
     side: int = 128  # pixels of a scene's longer side: the size at which the network looks at pictures
@@ -40,12 +42,27 @@ class KeyerTraining:
             raise UsageError(f"train.side is {self.side}: give a multiple of 16 from 32 to 512")
 
 
+AS_SHIPPED = "shipped"
+"""How a recipe names the weights that the keyer has."""
+
 FREE = frozenset({"log_every", "save_every", "threads"})
 """The fields that decide no weight."""
 
 
+def check_inputs(settings: KeyerTraining) -> None:
+    """A set that still grows would train another network at the next run. Raises UsageError; for lost weights, too."""
+    check_sets(settings.data)
+    if settings.begin in ("", AS_SHIPPED):
+        return
+    from factory.greenscreen.keyer.shape_network import ShapeNetwork  # noqa: PLC0415  (torch takes seconds)
+
+    file = weights_file(Path(settings.begin), "train.begin")
+    if shapes_in(file) != {name: tuple(value.shape) for name, value in ShapeNetwork().state_dict().items()}:
+        raise UsageError(f"train.begin {file} is no shape network of the keyer: give what `factory train-keyer` made")
+
+
 def check_sets(folders: Sequence[str]) -> None:
-    """A set that still grows would train another network at the next run. Raises UsageError."""
+    """Raises UsageError for a set that is not finished."""
     for folder in map(Path, folders):
         if not Layout(folder).finished.is_file():
             raise UsageError(

@@ -13,17 +13,19 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from factory.engine.software import software
 from factory.errors import Interrupted, MachineError
 from factory.greenscreen.keyer.clues import clues
+from factory.greenscreen.keyer.shape import WEIGHTS as SHIPPED
 from factory.greenscreen.keyer.shape_network import MULTIPLE, ShapeNetwork
 from factory.models.precision import device_name, uses_bf16
+from factory.models.weights import weights_file
 from factory.refine.train.objects import read_objects
 from factory.refine.train.scenes import Cutout, scene
-from factory.refine.train.settings import FREE, KeyerTraining
+from factory.refine.train.settings import AS_SHIPPED, FREE, KeyerTraining, check_inputs
 from factory.shards.durable import appearing, write_json
 from factory.shards.layout import Layout
 from factory.training import log
@@ -52,6 +54,7 @@ def train(settings: KeyerTraining, out: Path, progress: Callable[[TrainingProgre
 
     Raises UsageError for other settings than the folder was started with.
     """
+    check_inputs(settings)
     pin_settings(settings, out, free=FREE)
     weights, finished = out / WEIGHTS_FILE, out / FINISHED_FILE
     if not finished.is_file():
@@ -106,6 +109,8 @@ class Run:
         self.objects = read_objects(settings.data)
         torch.manual_seed(settings.seed)
         self.network = ShapeNetwork().to(self.device)
+        if settings.begin:
+            self.network.load_state_dict(_weights(settings.begin))
         self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.lr, weight_decay=settings.weight_decay)
         self.ema = MovingAverage(settings.ema)
         self.step, self.seconds = 0, 0.0
@@ -177,3 +182,8 @@ class Run:
             "seconds": self.seconds,
         }
         save_state(self.out / STATE_FILE, state, Layout(self.out).scratch)
+
+
+def _weights(begin: str) -> dict[str, Tensor]:
+    file = SHIPPED if begin == AS_SHIPPED else weights_file(Path(begin), "train.begin")
+    return {name: value.float() for name, value in load_file(file).items()}
