@@ -17,6 +17,7 @@ from factory.errors import DataError
 from factory.quality.metrics import (
     Errors,
     connectivity_error,
+    dtssd,
     gradient_error,
     measure,
     mse,
@@ -248,3 +249,30 @@ def test_nothing_is_measured_over_nothing_or_over_unlike_shapes() -> None:
     with pytest.raises(DataError, match="prediction 5×4, truth 4×5") as size:
         measure(matte, np.ascontiguousarray(matte.T), whole(matte))
     assert (empty.value.kind, size.value.kind) == ("empty_region", "size")
+
+
+# --- clips --------------------------------------------------------------------------------------------------------
+
+
+def test_dtssd_is_the_root_mean_square_of_how_changes_differ_step_by_step() -> None:
+    """By hand: of 4 pixels one changes by 51 levels (0.2) too much, then two by 102 (0.4)."""
+    truth = [np.zeros((2, 2), np.uint8), np.full((2, 2), 100, np.uint8), np.full((2, 2), 100, np.uint8)]
+    found = [truth[0], truth[1] + np.array([[51, 0], [0, 0]], np.uint8), truth[2].copy()]
+    found[2] += np.array([[153, 102], [0, 0]], np.uint8)
+    expected = (np.sqrt(0.2**2 / 4) + np.sqrt(2 * 0.4**2 / 4)) / 2
+    assert dtssd(found, truth) == pytest.approx(expected, rel=1e-12)
+
+
+def test_dtssd_forgives_what_stays_and_counts_what_moves() -> None:
+    truth = [np.zeros((8, 8), np.uint8)] * 4
+    still, moving = ([t.copy() for t in truth] for _ in range(2))
+    for number in range(4):
+        still[number][0, 0] = 200
+        moving[number][0, number] = 200
+    assert dtssd(still, truth) == 0
+    assert dtssd(moving, truth) == pytest.approx(200 / 255 * np.sqrt(2 / 64))
+    for wrong in (truth[:3], [*truth[:3], np.zeros((9, 8), np.uint8)]):
+        with pytest.raises(DataError):
+            dtssd(wrong, truth)
+    with pytest.raises(DataError):
+        dtssd(truth[:1], truth[:1])

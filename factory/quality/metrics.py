@@ -1,4 +1,5 @@
-"""SAD, MSE, Grad and Conn, the four errors of a matte, as the evaluation code of Deep Image Matting computes them.
+"""SAD, MSE, Grad and Conn, the four errors of a matte, as the evaluation code of Deep Image Matting computes them; and
+dtSSD of clips.
 
 Xu, Price, Cohen, Huang, "Deep Image Matting", CVPR 2017; Rhemann et al., "A perceptually motivated online benchmark
 for image matting", CVPR 2009. Mattes are uint8 and are compared as such; each error is summed over a region only,
@@ -15,7 +16,9 @@ Over the whole picture these are the same formulae with another region. The code
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import cv2
@@ -165,6 +168,24 @@ def _largest_component(mask: Region) -> Region:
         return np.zeros(mask.shape, np.bool_)
     areas = np.bincount(labels.ravel())  # several times faster than OpenCV's own statistics
     return np.asarray(labels == 1 + int(areas[1:].argmax()), np.bool_)
+
+
+def dtssd(predictions: Sequence[Matte], targets: Sequence[Matte]) -> float:
+    """How far a matte's changes from frame to frame are from the true ones, in 0..1; papers print it × 100.
+
+    Per step of time √(mean over the picture of (Δα − Δα*)²), then the mean over the steps: Erofeev et al.,
+    "Perceptually motivated benchmark for video matting", BMVC 2015, with the mean in place of their sum, as video
+    matting has it since Robust Video Matting. An error that stays where it is costs nothing; one that moves with the
+    object does.
+
+    Raises DataError("length") for other than two sequences of one length of at least two, DataError("size").
+    """
+    if len(predictions) != len(targets) or len(targets) < 2:
+        raise DataError("length", f"{len(predictions)} mattes and {len(targets)} true ones: give two each, or more")
+    if len({matte.shape for matte in (*predictions, *targets)}) > 1:
+        raise DataError("size", "the mattes of a clip differ in size")
+    errors = [p.astype(np.int64) - t for p, t in zip(predictions, targets, strict=True)]
+    return float(np.mean([np.sqrt(np.square(b - a).mean()) / 255 for a, b in pairwise(errors)]))
 
 
 def foreground_error(prediction: Picture, target: Picture, alpha: Matte) -> float:
