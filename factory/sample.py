@@ -101,6 +101,13 @@ class SeenScreen(NamedTuple):
     plate: NDArray[np.uint16]  # (h, w, 3) the clean plate, 0..65535, at any size
 
 
+class Neighbour(NamedTuple):
+    """Another frame of the same clip.  name: what no other frame of its source goes by.  exact: see `Shot`."""
+
+    name: tuple[int, int]
+    exact: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
     """What a source knows of a picture that is still to be keyed. The stage that keys takes it away; it is not stored.
@@ -111,6 +118,7 @@ class Shot:
     screen: what is known of the screen already; else it is looked for in the picture.
     halved: whether rows surely have fewer chroma samples than luma ones, as in 4:2:0 and 4:2:2.
     pose: the seed of how the object is framed; None takes the request's own.
+    name, beside: of a frame that is to be keyed steadily: what it goes by, and the frames about it.
     """
 
     source: str
@@ -119,6 +127,8 @@ class Shot:
     screen: SeenScreen | None = None
     halved: bool = False
     pose: int | None = None
+    name: tuple[int, int] | None = None
+    beside: tuple[Neighbour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

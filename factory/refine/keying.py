@@ -4,7 +4,8 @@ Sources only read. What they know of a picture (`sample.Shot`) says which source
 are keyed and framed stands in the plan. Samples with an alpha of their own pass.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -21,9 +22,10 @@ from factory.greenscreen.keyer.frame import key_frame
 from factory.greenscreen.keyer.screen import Screen, find_screen, unaveraged
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.greenscreen.keyer.shadow import shadow_apart
+from factory.greenscreen.keyer.steady import Frame, steadied
 from factory.greenscreen.on_screen import FramingSettings, painted
 from factory.greenscreen.resizing import resized
-from factory.sample import Sample, Shot, Stage
+from factory.sample import Neighbour, Sample, Shot, Stage
 from factory.settings import settings
 from factory.shards.members import SHADOW, Member
 from factory.trust import TRUST, as_trust
@@ -33,6 +35,7 @@ Floats = NDArray[np.float32]
 LONG_SIDE = 1920  # pixels of what screen and plate are found in
 LARGE = 8_000_000  # pixels from which pictures are keyed one at a time in a worker: keying takes 100 bytes a pixel
 _LARGE_IN_WORK = Lock()
+KEPT = 8  # mattes of frames that their neighbours will ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,37 @@ class KeyingSettings:
 
     keyed_at: pictures whose shorter side is larger are averaged by the whole factor that comes nearest to it; 0: none.
     shadows: whether the shadow on the screen is told apart from the object, as a layer.
+    whole: they are all frames of clips, of which those that show nothing but the screen are wanted too.
     """
 
     keyer: KeyerSettings
     framing: FramingSettings
     keyed_at: int = 0
     shadows: bool = False
+    whole: bool = False
+
+
+class Mattes:
+    """α of the frames that were keyed last, by source and name: a frame is asked for by each of its neighbours.
+
+    For all threads of a worker. What is forgotten is keyed again, to the same bytes.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, tuple[int, int]], Floats] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, source: str, name: tuple[int, int]) -> Floats | None:
+        """(H, W) in 0..1, not to be written to; None where it is not kept."""
+        with self._lock:
+            return self._kept.get((source, name))
+
+    def keep(self, source: str, name: tuple[int, int], alpha: Floats) -> None:
+        """Take one in, and let go of the oldest."""
+        with self._lock:
+            self._kept[source, name] = alpha
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
 
 
 def keying(sources: Mapping[str, Mapping[str, Any]], members: Sequence[Member] = ()) -> dict[str, Stage]:
@@ -56,7 +84,12 @@ def keying(sources: Mapping[str, Mapping[str, Any]], members: Sequence[Member] =
     """
     shadows = any(member.name == SHADOW.name for member in members)  # a plan may describe it otherwise
     own = {name: _in_plan(source, shadows) for name, source in sources.items() if "keyer" in source}
-    return {"keying": lambda sample: sample if sample.shot is None else keyed(sample, sample.shot, own)} if own else {}
+    mattes = Mattes()
+
+    def stage(sample: Sample) -> Sample:
+        return sample if sample.shot is None else keyed(sample, sample.shot, own, mattes)
+
+    return {"keying": stage} if own else {}
 
 
 def _in_plan(source: Mapping[str, Any], shadows: bool) -> KeyingSettings:
@@ -66,13 +99,17 @@ def _in_plan(source: Mapping[str, Any], shadows: bool) -> KeyingSettings:
         settings(FramingSettings, framing),
         framing.get("keyed_at", 0),
         shadows,
+        whole="steady" in source,
     )
 
 
-def keyed(sample: Sample, shot: Shot, sources: Mapping[str, KeyingSettings]) -> Sample:
+def keyed(sample: Sample, shot: Shot, sources: Mapping[str, KeyingSettings], mattes: Mattes | None = None) -> Sample:
     """The object of a picture on a pure screen.  sources: by their names in the plan.
 
-    DataError kinds: no_screen, empty (nothing stands before the screen), cut (only where it is framed).
+    mattes: of the clip's other frames, as far as they are there already.
+
+    DataError kinds: no_screen, empty (nothing stands before the screen, and no clip is whole only with it), cut (only
+    where it is framed).
     """
     own = sources[shot.source]
     taken = as_unit(sample.rgb) if shot.exact is None else shot.exact
@@ -82,12 +119,22 @@ def keyed(sample: Sample, shot: Shot, sources: Mapping[str, KeyingSettings]) -> 
         behind = plate_at(plate, *picture.shape[:2])
         halved = shot.halved and picture is taken  # averaged colours may be as sharp as light
         found = key_frame(picture, behind, screen, own.keyer, halved=halved)
-    layers, opacity = {TRUST: as_trust(found.deviation)}, found.alpha
+        steady = found.alpha
+        if shot.name is not None:
+            kept = Mattes() if mattes is None else mattes
+            kept.keep(shot.source, shot.name, found.alpha)
+
+            def alone(picture: Floats) -> Floats:
+                return key_frame(picture, behind, screen, own.keyer, halved=halved).alpha
+
+            beside = [_neighbour(other, shot.source, own.keyed_at, alone, kept) for other in shot.beside]
+            steady = steadied(Frame(picture, found.alpha), beside, screen, halved=halved)
+    layers, opacity = {TRUST: as_trust(found.deviation)}, steady
     if own.shadows:
         shadow, opacity = shadow_apart(picture, behind, opacity, screen.noise / 255)
         layers[SHADOW.name] = as_levels(shadow)
     alpha, foreground = as_levels(opacity), as_levels(found.foreground)
-    if not alpha.any():
+    if not alpha.any() and not own.whole:
         raise DataError("empty", "the picture shows nothing but its screen")
     made = painted(
         sample.request,
@@ -108,6 +155,16 @@ def _beneath(sample: Sample) -> Sample:
     assert sample.alpha is not None  # it has just been made
     shadow = np.where(sample.alpha < 255, sample.layers[SHADOW.name], np.uint8(0))
     return replace(sample, layers={**sample.layers, SHADOW.name: shadow})
+
+
+def _neighbour(other: Neighbour, source: str, keyed_at: int, alone: Callable[[Floats], Floats], kept: Mattes) -> Frame:
+    """Another frame of the clip as it is keyed alone."""
+    picture = averaged(other.exact, keyed_at)
+    alpha = kept.get(source, other.name)
+    if alpha is None:
+        alpha = alone(picture)
+        kept.keep(source, other.name, alpha)
+    return Frame(picture, alpha)
 
 
 def averaged(picture: Floats, lines: int) -> Floats:

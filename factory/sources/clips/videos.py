@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -47,14 +47,20 @@ def plan(planning: Planning, name: str, entry: VideosEntry) -> None:
     note_passed_over(planning.draft, name, entry, SUFFIXES, included(entry.include))
 
 
-def plan_files(planning: Planning, name: str, entry: VideosEntry, files: Sequence[str]) -> None:
-    """The same for these clips of the entry's folder."""
-    from factory.sources.clips.frames import clip_row, frame_rows  # noqa: PLC0415
+def plan_files(
+    planning: Planning, name: str, entry: VideosEntry, files: Sequence[str], *, steady: int | None = None
+) -> None:
+    """The same for these clips of the entry's folder.
+
+    steady: their frames shall make whole clips again; so many on each side have a say in each frame's matte.
+    """
+    from factory.sources.clips.frames import clip_row, frame_rows, order_of  # noqa: PLC0415
     from factory.sources.clips.probe import assign_split, look_at_clips  # noqa: PLC0415
 
     probes = look_at_clips(planning.surveyor, entry.path, files, entry.select)
     clips = [
         clip_row(path, probe, licence=entry.licence, attribution=entry.attribution)
+        | (order_of(probe) if steady else {})
         for path, probe in zip(files, probes, strict=True)
     ]
     held_out = assign_split(files, entry.validation, planning.seed)
@@ -69,9 +75,16 @@ def plan_files(planning: Planning, name: str, entry: VideosEntry, files: Sequenc
         class_name = entry.class_name or name_from_path(entry.path.resolve().name, path, entry.caption_from)
         stretches[split] += frame_rows(number, path, probe, class_name, with_article(class_name))
     framing = FramingSettings(size=planning.size, key=planning.key)
-    source = {"type": entry.type, "settings": asdict(framing), "keyer": asdict(entry.keyer), "name": entry.name}
+    source: dict[str, Any] = {
+        "type": entry.type,
+        "settings": asdict(framing),
+        "keyer": asdict(entry.keyer),
+        "name": entry.name,
+    }
     if entry.painted_by:  # not in the plans of earlier sets
         source["painted_by"] = entry.painted_by
+    if steady is not None:
+        source["steady"] = steady
     plan_clips(planning, name, entry, source, clips=clips, stretches=stretches, title=entry.name, called=entry.name)
 
 
@@ -86,6 +99,7 @@ def open_source(planned: PlannedSource) -> Source:
         name=planned.name,
         source=own["name"],
         painted_by=own.get("painted_by", ""),
+        steady=own.get("steady", 0),
     )
 
 

@@ -27,7 +27,12 @@ def sensor(light: Light, noise: float, random: Generator) -> Picture:
 
 
 def h264(frames: list[Picture], crf: int) -> Picture:
-    """The last of the frames after x264 at 4:2:0, one thread.
+    """The last of the frames after x264."""
+    return coded(frames, crf)[-1]
+
+
+def coded(frames: list[Picture], crf: int) -> list[Picture]:
+    """A clip after x264 at 4:2:0, one thread.
 
     Conversions are our own, of BT.709 in video range: swscale's depend on the processor. Width and height are even.
     """
@@ -43,9 +48,9 @@ def h264(frames: list[Picture], crf: int) -> Picture:
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(_to_planes(frame), format="yuv420p")))
         container.mux(stream.encode())
-    with av.open(io.BytesIO(file.getvalue()), "r") as coded:
-        decoded = [frame.to_ndarray() for frame in coded.decode(video=0)]
-    return _from_planes(np.asarray(decoded[-1], np.uint8), height, width)
+    with av.open(io.BytesIO(file.getvalue()), "r") as clip:
+        decoded = [frame.to_ndarray() for frame in clip.decode(video=0)]
+    return [_from_planes(np.asarray(planes, np.uint8), height, width) for planes in decoded]
 
 
 def _to_planes(picture: Picture) -> NDArray[np.uint8]:
