@@ -172,6 +172,16 @@ def key(
         ),
     ] = None,
     every: Annotated[int | None, typer.Option(help="Of clips every n-th frame.", min=1, show_default="1")] = None,
+    sequences: Annotated[
+        bool,
+        typer.Option(
+            "--sequences", help="Also write whole clips, steadied over time: OUT/sequences/{train,test}/{fgr,pha}/CLIP."
+        ),
+    ] = False,
+    sequences_as: Annotated[
+        str | None,
+        typer.Option(help="`png`, `ffv1` (lossless .mkv) or `prores` (4444, .mov).", show_default="png"),
+    ] = None,
     include: Annotated[
         list[str] | None,
         typer.Option(help="Glob pattern of paths below the folder. Repeatable.", show_default="**/*"),
@@ -215,6 +225,8 @@ def key(
 
     `factory key painted/ --painted-by "SDXL 1.0" --size 512 --key green --out runs/painted`
 
+    `factory key takes/ --sequences --set sequences.test=0.1 --out runs/takes` · whole clips as VideoMatte240K has them
+
     `factory key takes/ --every 20 --class-name dancer --set gates.duplicate_distance=4 --out runs/dancers`
     """
     fields: dict[str, Any] = {"job": "key", "pictures": str(pictures), "out": "runs/key"}
@@ -222,6 +234,8 @@ def key(
     put(fields, painted_by=painted_by, licence=licence, attribution=attribution)
     put(fields, keep_rejected=keep_rejected, trust=trust, shadows=shadows or None)
     put(fields, select=None if every is None else {"every": every})
+    if sequences or sequences_as is not None:
+        fields["sequences"] = {} if sequences_as is None else {"form": sequences_as}
     put(fields, out=out, seed=seed, workers=workers, executor=executor, shard_size=shard_size, threads=threads)
     put(fields, allow_short=allow_short, accept_software=accept_software)
     run_recipe(fields, assignments, dry_run)

@@ -70,6 +70,11 @@ def _nothing(_recipe: Any) -> None:
     """Nothing lies beside the shards."""
 
 
+def _has_nothing_else(_recipe: Any) -> bool:
+    """The shards are all that is made."""
+    return False
+
+
 def _no_word(_recipe: Any) -> Sequence[str]:
     return ()
 
@@ -83,6 +88,8 @@ class Job(Generic[R]):
     members: what lies in a shard of each sample: MATTING, and what the job adds to it.
     runs_a_model: whether workers want GPUs.
     lay_beside: writes what belongs to the set beside its shards, under the folder's lock, each time the run starts.
+    hand_over: writes what else is made of the shards, once all are there, under the folder's lock; says whether there
+    was anything left to write.
     tell: what is said at the end of a run beside the counts that every set has, a line each.
     """
 
@@ -92,6 +99,7 @@ class Job(Generic[R]):
     members: Members = MATTING
     runs_a_model: Callable[[R], bool] = _never
     lay_beside: Callable[[R], None] = _nothing
+    hand_over: Callable[[R], bool] = _has_nothing_else
     tell: Callable[[R], Sequence[str]] = _no_word
 
 

@@ -1,6 +1,6 @@
 """Pictures and clips before a screen of any colour → the same on a pure screen, with mattes: the job `key`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,13 @@ from factory.engine.draft import Draft
 from factory.engine.line import Line
 from factory.engine.plan import Plan, read_plan
 from factory.engine.survey import Memory
-from factory.errors import UsageError
+from factory.errors import UsageError, count_of
 from factory.greenscreen.colours import KeyChoice
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
 from factory.jobs.planned_sources import begun, opened
+from factory.jobs.sequences import SequenceSettings, hand_over, tell
 from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
 from factory.quality.gates import GateSettings, check_limits
@@ -36,6 +37,9 @@ from factory.sources.files.planning import note_passed_over
 # Mattes that are expected to be spoilt are turned down: no mask vouches for them, as it does for what is painted.
 GATES = GateSettings(coverage_max=0.98, flush_max=0.94, label_error_max=0.12, duplicate_distance=-1)
 FRAMES = ClipSettings(every=1, keyed_at=0)
+
+
+CLIPS = "videos"  # what the source of clips is named in the plan
 
 
 def _over(own: Any, value: Any) -> Any:
@@ -58,6 +62,7 @@ class KeyRecipe(NewSet):
     size: Annotated[int, AfterValidator(_framed_or_own)] = 0  # pixels of framed squares; 0: each picture's own size
     key: KeyChoice = "nearest"  # the pure screen's colour: the one nearest to the picture's own screen
     select: Annotated[ClipSettings, BeforeValidator(partial(_over, FRAMES))] = FRAMES
+    sequences: SequenceSettings | None = None  # whole clips beside the shards; stills are passed over
     class_name: str = ""  # of all; "" takes the names of files, or of their folders
     caption_from: Literal["file", "folder"] = "file"
     keyer: KeyerSettings = KeyerSettings()
@@ -78,6 +83,8 @@ def plan(recipe: KeyRecipe, memory: Memory) -> Draft:
     recipe = _as_begun(recipe)
     check_limits(recipe.gates)
     folder, include = _folder_of(recipe)
+    if recipe.sequences is not None:
+        recipe = _of_whole_clips(recipe)
     planning = begun(recipe, memory, size=recipe.size, key=recipe.key)
     members = (*MATTING, SHADOW) if recipe.shadows else MATTING
     planning.draft.members = with_trust(members) if recipe.trust else members
@@ -88,6 +95,13 @@ def plan(recipe: KeyRecipe, memory: Memory) -> Draft:
     shared |= {"path": folder, "include": include, "name": name}
     pictures = stills.list_stills(folder, include)
     clips = sorted(filter(included(include), files_below(folder, OF_CLIPS)))
+    if recipe.sequences is not None:
+        if pictures and clips:
+            many = count_of(len(pictures), "still is", "stills are")
+            planning.draft.remarks.append(f"{many} passed over, for whole clips are asked for: key them by themselves.")
+        pictures = []
+        if not clips:
+            raise UsageError(f"{recipe.pictures} holds no clip, and whole clips are asked for: leave --sequences out.")
     if not pictures and not clips:
         kinds = " ".join(sorted({*SUFFIXES, *OF_CLIPS}))
         raise UsageError(f"{recipe.pictures} holds no picture and no clip ({kinds}): name another, or mend `include`.")
@@ -95,8 +109,11 @@ def plan(recipe: KeyRecipe, memory: Memory) -> Draft:
         entry = stills.StillsEntry(**shared, keyed_at=recipe.select.keyed_at)
         stills.plan_files(planning, "stills", entry, pictures)
     if clips:
-        videos.plan_files(planning, "videos", videos.VideosEntry(**shared, select=recipe.select), clips)
-    first = "stills" if pictures else "videos"
+        whole = recipe.sequences
+        held_out, steady = (whole.test, whole.steady) if whole is not None else (0.0, None)
+        entry_of_clips = videos.VideosEntry(**shared, select=recipe.select, validation=held_out)
+        videos.plan_files(planning, CLIPS, entry_of_clips, clips, steady=steady)
+    first = "stills" if pictures else CLIPS
     note_passed_over(planning.draft, first, stills.StillsEntry(**shared), {*SUFFIXES, *OF_CLIPS}, included(include))
     return planning.draft
 
@@ -109,6 +126,17 @@ def _as_begun(recipe: KeyRecipe) -> KeyRecipe:
     if "label_error_max" in read_plan(begun_with).settings.get("gates", {}):
         return recipe
     return recipe.model_copy(update={"gates": replace(recipe.gates, label_error_max=None)})
+
+
+def _of_whole_clips(recipe: KeyRecipe) -> KeyRecipe:
+    """The same with gates that judge no frame by how much of it its object fills: objects enter, pass close by, leave.
+
+    Raises UsageError where frames would be framed one by one.
+    """
+    if recipe.size:
+        raise UsageError(f"size is {recipe.size}, but frames of whole clips stay as they were filmed: leave it at 0.")
+    gates = replace(recipe.gates, coverage_min=None, coverage_max=None, flush_max=None)
+    return recipe.model_copy(update={"gates": gates})
 
 
 def _folder_of(recipe: KeyRecipe) -> tuple[Path, tuple[str, ...]]:
@@ -128,4 +156,12 @@ def line(plan: Plan, root: Path) -> Line:
     return matting_line(plan, opened(plan, root), first=keying(plan.settings["sources"], plan.members))
 
 
-JOB = Job(KeyRecipe, plan, line)
+def _hand_over(recipe: KeyRecipe) -> bool:
+    return recipe.sequences is not None and hand_over(recipe.out, CLIPS, recipe.sequences)
+
+
+def _tell(recipe: KeyRecipe) -> Sequence[str]:
+    return tell(recipe.out) if recipe.sequences is not None else ()
+
+
+JOB = Job(KeyRecipe, plan, line, hand_over=_hand_over, tell=_tell)

@@ -24,6 +24,7 @@ from factory.review.histogram import histogram
 from factory.review.refusals import Refused, failures, refusals
 from factory.review.sources import are_told_apart, labels, of_the_papers, total
 from factory.review.units import duration, size
+from factory.review.whole_clips import whole_clips
 from factory.shards.data_set import DataSet
 from factory.shards.durable import write_durably
 from factory.shards.keys import shard_of
@@ -78,7 +79,9 @@ def _write(layout: Layout) -> Path:
         cards = list(pool.map(card_of, chosen))
     changes = compared(layout, digest, thumbs)
     on_the_sheet = [_read(samples, key) for key in islice(chosen, ON_THE_SHEET)]
+    clips = whole_clips(layout, lambda key: _read(samples, key), thumbs)
     drawn = [card.file for card in (*cards, *beside)] + [change.file for change in (changes.changes if changes else ())]
+    drawn += [card.file for card in (clips.cards if clips else ())]
     _sweep(thumbs, {Path(file).name for file in drawn})
     if on_the_sheet:
         shown = f"{len(on_the_sheet)} of {digest.accepted:,} samples: picture, alpha, cut-out"
@@ -88,6 +91,7 @@ def _write(layout: Layout) -> Path:
     context = _context(layout, digest, cards, refused) | {
         "has_sheet": bool(on_the_sheet),
         "changes": changes,
+        "clips": clips,
         "items": [card.item() for card in [*cards, *beside]],
     }
     write_durably(page, _render(context).encode())

@@ -4,7 +4,9 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from factory.engine.census import census
 from factory.engine.crew import Done, Lost, News, Ready
@@ -78,7 +80,7 @@ def carry_out(recipe: RunSettings, prepared: Prepared, run: str, say: Say) -> Re
             quarantined = {} if whole else make(recipe, order, records, diary)
             if not whole:
                 records = list(records_of(plan, layout))
-            finished_now = finish(layout, plan, records, say)
+            finished_now = finish(layout, plan, records, say, partial(job.hand_over, recipe))
             result = Result(
                 out,
                 plan.samples,
@@ -147,8 +149,8 @@ def costly_shards(layout: Layout) -> set[int]:
     return {event["shard"] for event in losses if event.get("shard") is not None}
 
 
-def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) -> bool:
-    """Finalise and report; False where that was already done for these very records."""
+def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say, hand_over: Callable[[], bool]) -> bool:
+    """Finalise, hand over and report; False where that was already done for these very records."""
     counts = census(plan, records)
     against = counts if any(count.paper for count in counts) else []
     settings = FinishSettings(
@@ -157,10 +159,13 @@ def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say) ->
         sources=tuple(SourceLine(title=c.title, found=c.found, used=c.used, paper=c.paper) for c in against),
         excluded=plan.settings.get("excluded", {}),
     )
-    if is_finished(layout, records, settings):
-        return False
-    say(f"finalising {count_of(len(records), 'shard', 'shards')}")
-    finalise(layout, records, settings, plan.members)
-    write_report(layout.root)
-    mark_finished(layout, records, settings)
-    return True
+    is_new = not is_finished(layout, records, settings)
+    if is_new:
+        say(f"finalising {count_of(len(records), 'shard', 'shards')}")
+        finalise(layout, records, settings, plan.members)
+    handed_over = len(records) == plan.shards and hand_over()
+    if is_new or handed_over:
+        write_report(layout.root)
+    if is_new:
+        mark_finished(layout, records, settings)
+    return is_new or handed_over

@@ -89,6 +89,11 @@ class Layout:
         return self.root / "report"
 
     @property
+    def sequences(self) -> Path:
+        """Whole clips, of a set that was asked for them."""
+        return self.root / "sequences"
+
+    @property
     def finished(self) -> Path:
         """Marker that finalisation completed; it holds the hash of the commit records it was made from."""
         return self.root / "finished.json"
