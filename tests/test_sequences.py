@@ -18,7 +18,8 @@ from small_sources import film, put
 from factory.greenscreen.compositing import as_levels, as_unit
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.steady import Frame, steadied
-from factory.jobs.sequences import SequenceSettings, clip_names, hand_over, rate_of
+from factory.jobs.key import GATES
+from factory.jobs.sequences import SequenceSettings, clip_names, expected_error, hand_over, rate_of
 from factory.quality.flicker import flicker
 from factory.review.report import write_report
 from factory.review.verify import verify_set
@@ -218,6 +219,53 @@ def test_clips_that_flicker_too_much_are_refused_with_the_reason(keyed: Path, tm
     assert {row["reason"] for row in rows(out).values()} == {"flicker", "undecodable"}
 
 
+def test_trust_is_asked_of_clips_and_not_of_their_worst_frames(keyed: Path, tmp_path: Path) -> None:
+    """Also where they were written before: no frame is keyed for it."""
+    out = shutil.copytree(keyed / "out", tmp_path / "out")
+    frames = [sample.meta for sample in DataSet(out) if sample.meta["item"].startswith("a/one")]
+    errors = [frame["scores"]["label_error"] for frame in frames]
+    mean = expected_error([frame["scores"] for frame in frames])
+    assert min(errors) < mean < max(errors)
+    for limit, reasons in (((mean + max(errors)) / 2, {"undecodable"}), (1e-6, {"untrusted", "undecodable"})):
+        ended = key(keyed / "takes", out, "--shard-size", "3", "--set", f"gates.label_error_max={limit}")
+        assert {row["reason"] for row in rows(out).values()} - {""} == reasons
+    assert "a/one.mp4 is not among them (untrusted)" in ended.out
+    assert expected_error([{"coverage": 0.0, "label_error": 0.9}]) == 0
+    assert expected_error([{"coverage": 0.0, "label_error": 0.9}, {"coverage": 0.5, "label_error": 0.1}]) == 0.1
+
+
+def test_shadows_and_trust_go_with_steady_mattes(tmp_path: Path) -> None:
+    """A shadow is no part of a clip's α, and where α is moved at all it is by no more than noise."""
+    takes = tmp_path / "takes"
+    takes.mkdir()
+    down, across = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
+    random, frames = np.random.default_rng(8), []
+    for number in range(3):
+        away = np.hypot((across - 44 - 3 * number) / 1.6, down - 66)
+        dark = 0.25 * np.clip((34 - away) / 20, 0, 1)[..., None]
+        foreground, alpha = (part if part.ndim == 3 else part[..., None] for part in ball(number))
+        grain = random.normal(0, 3 / 255, (*SIZE, 3))
+        frames.append(as_levels((foreground * alpha + GREEN * (1 - dark) * (1 - alpha) + grain).astype(np.float32)))
+    encode(takes / "a.mkv", frames, codec="ffv1", pixels="yuv444p", tagged="bt709", options={})
+    found = {}
+    for steady in ("0", "1"):
+        out = tmp_path / steady
+        ended = key(takes, out, "--shadows", "--trust", "--set", f"sequences.steady={steady}",
+                    "--set", "sequences.flicker_max=1", "--set", "gates.label_error_max=null")  # fmt: skip
+        assert ended.code == 0
+        assert verify_set(out, 1) == []
+        found[steady] = list(DataSet(out))
+        for number, sample in enumerate(found[steady]):
+            matte = decode_png((Layout(out).sequences / "train" / "pha" / "a" / f"{number:05d}.png").read_bytes())
+            assert np.array_equal(matte, sample.alpha)
+    for alone, steadied_ in zip(found["0"], found["1"], strict=True):
+        assert np.array_equal(alone.pictures["trust"], steadied_.pictures["trust"])
+        assert 0 < np.abs(alone.alpha.astype(int) - steadied_.alpha).max() <= 16
+        told = steadied_.pictures["shadow"] > 25
+        assert told.sum() > 300
+        assert (steadied_.alpha[told] == 0).mean() > 0.8
+
+
 def test_the_report_shows_frames_and_flicker(keyed: Path) -> None:
     page = read_page(write_report(keyed / "out"))
     assert "2 in sequences/, 1 refused" in page.words()
@@ -229,19 +277,19 @@ def test_the_report_shows_frames_and_flicker(keyed: Path) -> None:
 
 def test_a_crash_at_any_moment_costs_the_clips_in_work_and_no_more(keyed: Path, tmp_path: Path) -> None:
     out = shutil.copytree(keyed / "out", tmp_path / "home" / "out")
-    layout, settings = Layout(out), SequenceSettings()
+    layout, settings, limit = Layout(out), SequenceSettings(), GATES.label_error_max
     finished = files(layout.sequences)
     shutil.rmtree(layout.sequences / "train")  # so that the clips are written once more
     crashes = Crashes(tmp_path / "home")
     with crashes.recorded():
-        assert hand_over(out, "videos", settings)
+        assert hand_over(out, "videos", settings, limit)
     assert files(layout.sequences) == finished
     for state in crashes.states("out/.tmp"):
         lay_out(state, tmp_path / "home")
         shutil.rmtree(layout.scratch, ignore_errors=True)  # as every run does
-        hand_over(out, "videos", settings)
+        hand_over(out, "videos", settings, limit)
         assert files(layout.sequences) == finished
-        assert not hand_over(out, "videos", settings)
+        assert not hand_over(out, "videos", settings, limit)
     assert tree_of(layout.sequences)
 
 

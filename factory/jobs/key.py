@@ -131,11 +131,12 @@ def _as_begun(recipe: KeyRecipe) -> KeyRecipe:
 def _of_whole_clips(recipe: KeyRecipe) -> KeyRecipe:
     """The same with gates that judge no frame by how much of it its object fills: objects enter, pass close by, leave.
 
+    Whether mattes are to be trusted is asked of the clip as a whole: it is not worth what its worst frame is.
     Raises UsageError where frames would be framed one by one.
     """
     if recipe.size:
         raise UsageError(f"size is {recipe.size}, but frames of whole clips stay as they were filmed: leave it at 0.")
-    gates = replace(recipe.gates, coverage_min=None, coverage_max=None, flush_max=None)
+    gates = replace(recipe.gates, coverage_min=None, coverage_max=None, flush_max=None, label_error_max=None)
     return recipe.model_copy(update={"gates": gates})
 
 
@@ -157,7 +158,8 @@ def line(plan: Plan, root: Path) -> Line:
 
 
 def _hand_over(recipe: KeyRecipe) -> bool:
-    return recipe.sequences is not None and hand_over(recipe.out, CLIPS, recipe.sequences)
+    own = recipe.sequences
+    return own is not None and hand_over(recipe.out, CLIPS, own, recipe.gates.label_error_max)
 
 
 def _tell(recipe: KeyRecipe) -> Sequence[str]:

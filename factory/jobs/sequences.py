@@ -39,7 +39,7 @@ from factory.shards.sequence import (
     sequence,
 )
 
-COLUMNS = ("key", "shard", "split", "status", "reason", "detail", "item")
+COLUMNS = ("key", "shard", "split", "status", "reason", "detail", "item", "coverage", "label_error")
 HASHES = ("alpha_sha256", "fg_sha256")
 PLACES = tuple((column(f"{name}.png", "offset"), column(f"{name}.png", "size")) for name in ("fg", "alpha"))
 SHOWN = 5  # frames of a clip, for the report
@@ -76,15 +76,16 @@ class SequenceSettings:
             raise UsageError(f"sequences.test is {self.test}: give a share of the clips, 0 to 0.5")
 
 
-def hand_over(out: Path, source: str, settings: SequenceSettings) -> bool:
+def hand_over(out: Path, source: str, settings: SequenceSettings, label_error_max: float | None) -> bool:
     """Write the clips that are not there yet, and their table; returns whether there was anything to write.
 
     out: a set of which all shards are there, locked.  source: the name of its clips in the plan.
+    label_error_max: what a clip's mattes are expected to be off by at most; None writes all.
     Raises MachineError where the set is damaged or cannot be written to.
     """
     try:
         with pinned(1):  # or flicker would depend on the machine
-            return _handed_over(out, source, settings)
+            return _handed_over(out, source, settings, label_error_max)
     except DataError as error:
         raise MachineError(f"{error}: `factory verify {quoted(out)}` names all that is broken.") from error
     except OSError as error:
@@ -92,13 +93,13 @@ def hand_over(out: Path, source: str, settings: SequenceSettings) -> bool:
         raise MachineError(f"clips cannot be written to {out} ({failed}): mend that, then run it again.") from error
 
 
-def _handed_over(out: Path, source: str, settings: SequenceSettings) -> bool:
+def _handed_over(out: Path, source: str, settings: SequenceSettings, label_error_max: float | None) -> bool:
     layout = Layout(out)
     paths = [str(row["path"]) for row in InputTable(layout.inputs / f"{source}-clips.arrow").table.to_pylist()]
     names = clip_names(paths)
     rows = _rows_by_clip(layout, set(paths))
     have = clip_records(layout)
-    asked = {path: _asked(path, names[path], rows.get(path, []), settings) for path in paths}
+    asked = {path: _asked(path, names[path], rows.get(path, []), settings, label_error_max) for path in paths}
     remove_others(layout, list(names.values()))
 
     def is_made(record: ClipRecord) -> bool:
@@ -153,9 +154,11 @@ def _rows_by_clip(layout: Layout, paths: set[str]) -> dict[str, list[Row]]:
     return found
 
 
-def _asked(path: str, name: str, rows: Sequence[Row], settings: SequenceSettings) -> ClipRecord:
+def _asked(
+    path: str, name: str, rows: Sequence[Row], settings: SequenceSettings, label_error_max: float | None
+) -> ClipRecord:
     """The record of a clip as far as it can be told before it is written: refused, or to be written."""
-    digest = hashlib.sha256(repr((settings.form, settings.flicker_max)).encode())
+    digest = hashlib.sha256(repr((settings.form, settings.flicker_max, label_error_max)).encode())
     for row in rows:
         digest.update("|".join(str(row[name] or "") for name in ("key", "status", "reason", *HASHES)).encode())
     record = ClipRecord(
@@ -174,7 +177,16 @@ def _asked(path: str, name: str, rows: Sequence[Row], settings: SequenceSettings
         share = f"{len(lost)} of its {count_of(len(rows), 'frame', 'frames')}: " if len(rows) > 1 else ""
         first = f"{lost[0]['item']}: " if len(rows) > 1 else ""
         return replace(record, status="refused", reason=lost[0]["reason"], detail=f"{share}{first}{lost[0]['detail']}")
+    if label_error_max is not None and (error := expected_error(rows)) > label_error_max:
+        detail = f"the error that its mattes are expected to have is {error:.3f}, asked is at most {label_error_max:g}"
+        return replace(record, status="refused", reason="untrusted", detail=detail)
     return record
+
+
+def expected_error(rows: Sequence[Row]) -> float:
+    """The mean `label_error` of a clip's frames, each counted by how much it shows: an empty one says nothing."""
+    shown = sum(row["coverage"] for row in rows)
+    return float(sum(row["coverage"] * row["label_error"] for row in rows) / shown) if shown else 0.0
 
 
 def _shown(keys: Sequence[str]) -> tuple[str, ...]:

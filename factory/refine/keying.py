@@ -131,7 +131,8 @@ def keyed(sample: Sample, shot: Shot, sources: Mapping[str, KeyingSettings], mat
             steady = steadied(Frame(picture, found.alpha), beside, screen, halved=halved)
     layers, opacity = {TRUST: as_trust(found.deviation)}, steady
     if own.shadows:
-        shadow, opacity = shadow_apart(picture, behind, opacity, screen.noise / 255)
+        shadow, left = shadow_apart(picture, behind, found.alpha, screen.noise / 255)
+        opacity = np.where(left < found.alpha, left, steady)  # or the little that α was moved by may decide
         layers[SHADOW.name] = as_levels(shadow)
     alpha, foreground = as_levels(opacity), as_levels(found.foreground)
     if not alpha.any() and not own.whole:
