@@ -31,7 +31,7 @@ ALL_OF_IT = 0.999  # of a pixel's surroundings that must be so
 NOTHING = (0.04, 0.1)  # distance from the plate (0..1) up to which a picture shows none but it, and from which it does
 # By how much α by colour and by shape may differ; chosen with the groups *develop*.
 SLACK = 0.15  # wherever it is
-DEVIATIONS = 0.5  # multiples of the deviation that the network expects
+DEVIATIONS = 1.5  # multiples of the deviation that the network expects; 0.5: photographs before a floor MSE × 3.5
 RIMS = 0.5  # multiples of how much α changes from one of its pixels to the next
 
 
