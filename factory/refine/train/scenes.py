@@ -103,7 +103,7 @@ def _placed(cutout: Cutout, side: int, random: Generator) -> tuple[Floats, Float
     if random.random() < 0.15:  # out of focus
         there = cv2.GaussianBlur(there, (0, 0), side * float(random.uniform(0.004, 0.02)))
     if random.random() < MOVED:
-        there = _moved(there, random)
+        there = _moved(np.asarray(there, np.float32), random)
     alpha = np.ascontiguousarray(there[..., 3])
     foreground = there[..., :3] / np.maximum(alpha, 1e-3)[..., None]
     return np.asarray(np.clip(foreground, 0, 1), np.float32), np.asarray(np.clip(alpha, 0, 1), np.float32)
