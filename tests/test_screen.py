@@ -136,6 +136,13 @@ def test_photographs_are_refused(shared_data: Path) -> None:
     assert taken in ([], ["23.png"])  # parrots before leaves that are far out of focus
 
 
+def test_a_muted_cloth_in_a_telephones_white_balance_is_a_screen() -> None:
+    """(71, 123, 83) of GreenBench: once called too grey, and an empty matte."""
+    truth = disc()
+    picture = noisy(composite(flat((200, 90, 60)), truth, flat((71, 123, 83))), 2)
+    assert error(key(picture).alpha, truth) < 1
+
+
 def test_the_screens_noise_is_measured_in_levels() -> None:
     assert find_screen([exact(flat(GREEN))]).noise == 0
     assert find_screen([noisy(uneven(MUTED), 3)]).noise == pytest.approx(3, rel=0.15)
