@@ -573,8 +573,8 @@ def test_a_set_without_a_quarantined_shard_is_finished_once(root: Path) -> None:
     layout = Layout(root)
     layout.commit(2).unlink()
     records, said = list(records_of(PLAN, layout)), list[str]()
-    assert finish(layout, PLAN, records, said.append)
-    assert not finish(layout, PLAN, records, said.append)
+    assert finish(layout, PLAN, records, said.append, lambda: False)
+    assert not finish(layout, PLAN, records, said.append, lambda: False)
     assert said == ["finalising 3 shards"]
 
 

@@ -11,7 +11,7 @@ from factory.quality.gates import GateSettings, check_limits, judge
 from factory.sample import Matte, Origin, Rejection, Request, Sample
 from factory.settings import said, settings
 
-SHAPE = {"pinholes_max", "detached_max", "bodies_max", "top_max", "rim_share_max", "rim_depth_max"}
+SHAPE = {"label_error_max", "pinholes_max", "detached_max", "bodies_max", "top_max", "rim_share_max", "rim_depth_max"}
 
 
 def matte(*boxes: tuple[int, int, int, int, int]) -> Matte:
