@@ -35,7 +35,7 @@ def test_objects_with_green_of_their_own_lose_little_of_it(shared_data: Path, na
     bgra = np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), np.float32)[:H] / 255
     foreground, truth = np.ascontiguousarray(bgra[..., 2::-1]), np.ascontiguousarray(bgra[..., 3])
     alpha, *_ = key(noisy(composite(foreground, truth, uneven(SCREEN)[:, : truth.shape[1]]), 1.5))
-    assert error(alpha, truth) < 0.4 * colour_alone
+    assert error(alpha, truth) < 0.55 * colour_alone
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 257), (512, 20), (90, 160)])
