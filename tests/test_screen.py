@@ -92,6 +92,23 @@ def test_nature_is_no_screen_however_much_of_the_picture_it_fills(picture: Float
     assert refused.value.kind == "no_screen"
 
 
+def test_a_blue_thing_before_a_blue_screen_makes_no_sky_of_it() -> None:
+    """Its hues drift as a sky's do, but not those along the picture's border."""
+    across = np.linspace(0, 1, W, dtype=np.float32)[None, :, None]
+    thing = colour((13, 40, 204)) + across * colour((0, 80, 0)) + np.zeros((H, 1, 1), np.float32)
+    found = find_screen([noisy(composite(thing, disc(radius=0.42), flat((10, 40, 230))), 1)])
+    assert found.colour[2] > 200
+
+
+@pytest.mark.parametrize("horizon", [(60, 150, 235), (20, 130, 200)])
+def test_a_sky_that_fills_the_border_is_no_screen(horizon: tuple[int, int, int]) -> None:
+    down = np.linspace(0, 1, H, dtype=np.float32)[:, None, None]
+    sky = (1 - down) * flat((20, 60, 200)) + down * flat(horizon)
+    with pytest.raises(DataError, match="as a sky") as refused:
+        find_screen([noisy(composite(flat((120, 90, 70)), disc(), sky), 1)])
+    assert refused.value.kind == "no_screen"
+
+
 def hair_before(screen: Floats) -> Floats:
     """Brown hair that fills the frame but for a corner."""
     hair = noisy(flat((95, 62, 30)) * textured(1.2, 0.25)[..., None], 2)

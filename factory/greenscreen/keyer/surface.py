@@ -16,6 +16,7 @@ INSIDE = 2  # pixels from the rim at which a surface is looked at
 FINE, COARSE = 1.0, 5.0  # σ in pixels between which texture lies: finer is noise, coarser is light
 WIDE = 0.1  # σ, as a share of the long side, of what changes as lamps and a moving camera change it
 MOST_OF_IT = 0.8  # of a surface, which must keep to its colour
+BOUNDED = 0.9  # of the frame's border, from which it tells the drift of the whole
 RIM = 3  # pixels within which colours have changed from the screen's to an object's
 FAR = 4.0  # deviation beyond which a colour is simply another one
 ENOUGH = 64  # pixels from which a surface can be judged
@@ -27,6 +28,7 @@ class Surface(NamedTuple):
 
     texture: how light changes within a few pixels, the median, as a share of the light.
     drift: deviation from the colour, whatever the light, that most of it keeps to; 1 is the most a screen's pixel may.
+    If it holds nearly all of the picture's border, no more than what most of that keeps to.
     rim: by how much the deviation rises within a few pixels at its edge, the median.
     unrest: how its light changes from frame to frame, other than by a wide gradient; a share of the light. 0 of one
     picture. Waves run; a screen hangs, whatever the camera and the lamps do.
@@ -56,12 +58,16 @@ def _in_frame(deviation: Floats, light: Floats) -> Surface | None:
     if np.count_nonzero(inside) < ENOUGH:
         return None
     texture = np.abs(_smoothed(light, inside, FINE) - _smoothed(light, inside, COARSE))[inside]
+    drift = float(np.quantile(deviation[inside], MOST_OF_IT))
+    border = np.concatenate([deviation[[0, -1]].ravel(), deviation[:, [0, -1]].ravel()])
+    if np.mean(border <= 1) > BOUNDED:  # there a sky's hue changes, too, but no object stands
+        drift = min(drift, float(np.quantile(border[border <= 1], MOST_OF_IT)))
     edge = (on_it > 0) & (cv2.erode(on_it, square(1), borderValue=1) == 0)
     bounded = np.minimum(deviation, FAR)
     rise = cv2.dilate(bounded, square(RIM)) - cv2.erode(bounded, square(RIM))
     return Surface(
         texture=float(np.median(texture)),
-        drift=float(np.quantile(deviation[inside], MOST_OF_IT)),
+        drift=drift,
         rim=float(np.median(rise[edge])) if edge.any() else FAR,
     )
 
