@@ -31,11 +31,12 @@ from factory.errors import DataError
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.filling import fill
 from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
-from factory.greenscreen.keyer.edges import REACH, features, tile_of
+from factory.greenscreen.keyer.edges import REACH, features
 from factory.greenscreen.keyer.evidence import evidence
 from factory.greenscreen.keyer.screen import find_screen
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.greenscreen.keyer.subsampling import LUMA
+from factory.greenscreen.keyer.tiles import tile_of
 from factory.sources.clips.colour import LUMA_WEIGHTS, Siting, colours_of, to_rgb
 from factory.sources.procedural.registry import REGISTRY
 from factory.sources.procedural.render import CLASSES, render
@@ -117,7 +118,7 @@ def squares(random: np.random.Generator, *, half: bool) -> Iterator[Example]:
         part = (slice(top, top + SIDE), slice(left, left + SIDE))
         if fractional[part].mean() < EDGES or error[part].max() > MISTAKEN[half]:
             continue
-        yield Example(tile_of(known, top, left, SIDE).astype(np.float16), alpha[part].astype(np.float16))
+        yield Example(tile_of(known, top, left, SIDE, REACH).astype(np.float16), alpha[part].astype(np.float16))
 
 
 def an_object(random: np.random.Generator) -> tuple[Floats, Floats]:

@@ -6,7 +6,7 @@
 To be run after learn_deviation.py, whenever the keyer has changed. Every scene is keyed as the job `key` does it; those
 on drawn screens also go through GreenPost, behind a mask such as a small head gives. The true error is the root of
 Σ (α − α*)² over the whole picture ÷ the pixels of the true matte's unknown region. Its logarithm is fitted by the
-logarithms of the signs (factory/quality/label_error.py), with weights that cannot be negative.
+logarithms of the signs (factory/quality/label_error.py), with weights that cannot be less than a little.
 
 What is said of a set, with the figures to reach: Spearman's correlation with the true MSE, of all scenes and inside
 each type of screen; at the limit of the job `key`, the share of the worst tenth that is turned down, and of the better
@@ -51,6 +51,9 @@ HALVED, PAINTED = ("h264", "phone"), ("pure", "generated")
 ORIGIN, REQUEST = Origin(kind="keyed"), Request(key="0000000000", slot=0, attempt=0, seed=0)
 SMALL = 64  # pixels across of the head that makes a coarse mask
 LEAST = 1e-3  # an error that is none
+LEAST_WEIGHT = (
+    0.005  # of each sign: no flaw goes unseen, even if scenes of this kind show no more of it where α is wrong
+)
 ALL, INSIDE, WORST, BETTER = 0.85, 0.7, 0.85, 0.05  # to reach
 
 
@@ -152,7 +155,8 @@ def fitted(seen: Sequence[Case]) -> dict[str, float]:
     y = np.log([case.error + LEAST for case in seen])
     lowest = np.log(label_error.LEAST)
     known = np.column_stack([x - lowest, np.ones(len(x)), -np.ones(len(x))])  # a bias of either sign
-    *weights, above, below = nnls(known, y)[0]
+    *more, above, below = nnls(known, y - LEAST_WEIGHT * (x - lowest).sum(axis=1))[0]
+    weights = [LEAST_WEIGHT + own for own in more]
     bias = above - below - lowest * sum(weights)
     return {**{name: round(float(w), 4) for name, w in zip(names, weights, strict=True)}, "bias": round(float(bias), 4)}
 

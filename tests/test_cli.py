@@ -121,7 +121,11 @@ def test_help_has_a_default_for_every_flag_and_it_is_the_recipes() -> None:
                 continue
             assert isinstance(flag.show_default, str), f"{command} --{flag.name}"
             shown = flag.show_default.rpartition("else ")[2]
-            if flag.name in known and known[flag.name] != "" and flag.name not in {"out", "negative_prompt", "include"}:
+            if (
+                flag.name in known
+                and known[flag.name] not in {"", None}
+                and flag.name not in {"out", "negative_prompt", "include"}
+            ):
                 assert shown == str(known[flag.name]), f"{command} --{flag.name}"
                 compared.add(flag.name)
     assert compared >= {

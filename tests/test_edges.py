@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from factory.greenscreen.compositing import as_levels, as_unit, composite
 from factory.greenscreen.keyer import edge_network
 from factory.greenscreen.keyer.clean_plate import clean_plate, plate_at
-from factory.greenscreen.keyer.edges import TILE, corrected, features
+from factory.greenscreen.keyer.edges import corrected, features
 from factory.greenscreen.keyer.evidence import Evidence, evidence
 from factory.greenscreen.keyer.screen import find_screen
 from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.greenscreen.keyer.tiles import TILE
 from factory.quality.metrics import gradient_error, mse, whole
 from factory.sources.clips.colour import colours_of, to_rgb
 from factory.sources.procedural.render import render

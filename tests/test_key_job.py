@@ -7,12 +7,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from program import LOCAL, Ended, commits, factory_here, hashes, start, wait_for
+from safetensors.torch import save_file
 from small_sources import coded, fates, film, made, manifest, put, recipe, rgba, shape
 
 from factory.greenscreen.colours import KEY_COLOURS, KeyName, nearest_key
+from factory.greenscreen.keyer.shape_network import ShapeNetwork
 from factory.review.verify import verify_set
 from factory.sample import EDITED, GENERATED
 from factory.shards.data_set import DataSet
@@ -310,3 +313,53 @@ def test_a_shadow_is_a_picture_of_its_own_where_it_is_asked_for(tmp_path: Path, 
         y, x = np.nonzero(found.alpha > 128)
         assert rows.mean() > y.mean() + 2
         assert abs(columns.mean() - x.mean()) > 6
+
+
+def shapes_of_all(path: Path, bias: float) -> Path:
+    """Weights of a shape network that takes everything for object, or nothing."""
+    network = ShapeNetwork()
+    with torch.no_grad():
+        network.out.bias.copy_(torch.tensor([bias, -6.0, 0.0]))
+    save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, path)
+    return path
+
+
+def test_shapes_that_the_user_trained_are_believed(tmp_path: Path) -> None:
+    thin = np.linspace(0.1, 0.6, 96)[:, None, None]
+    veil = np.rint(thin * before(GREEN, 8) + (1 - thin) * np.array(GREEN)).astype(np.uint8)
+    noise = np.random.default_rng(0).normal(0, 2, veil.shape)  # else the screen is a drawn one, and no shape is asked
+    put(tmp_path / "in/veil.png", coded(np.clip(veil + noise, 0, 255).astype(np.uint8)))
+    weights = shapes_of_all(tmp_path / "own.safetensors", 12.0)
+    off = ("label_error_max", "residual_max", "key_distance_min", "green_residue_max")
+    flags = [word for gate in off for word in ("--set", f"gates.{gate}=null")]
+    for name, more in (("shipped", ()), ("own", ("--shape-weights", str(weights)))):
+        assert keyed(tmp_path / "in", tmp_path / name, *flags, *more) == 0
+    shipped, own = (next(iter(DataSet(tmp_path / name))).alpha for name in ("shipped", "own"))
+    assert np.count_nonzero(own > 200) > np.count_nonzero(shipped > 200) + 500
+    resumed = ran(tmp_path / "in", tmp_path / "own", *flags, "--shape-weights", str(weights))
+    assert resumed.code == 0
+    shapes_of_all(weights, -12.0)
+    refused = factory_here(
+        "key", tmp_path / "in", "--out", tmp_path / "own", *flags, "--shape-weights", weights, *LOCAL
+    )
+    assert refused.code == 2, "the plan knows the weights by their hash"
+    assert keyed(tmp_path / "in", tmp_path / "other", *flags, "--shape-weights", str(weights)) == 0
+    other = next(iter(DataSet(tmp_path / "other"))).alpha
+    assert np.count_nonzero(other > 200) < np.count_nonzero(own > 200), "the same path, other weights, one process"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mend"),
+    [
+        ("absent.safetensors", None, "no such file"),
+        ("cut.safetensors", b"\x10", "copy it again"),
+        ("w.pth", b"", "convert"),
+    ],
+)
+def test_weights_that_are_none_are_one_sentence(tmp_path: Path, name: str, content: bytes | None, mend: str) -> None:
+    put(tmp_path / "in/a.png", coded(before(GREEN, 1)))
+    if content is not None:
+        put(tmp_path / name, content)
+    ended = factory_here("key", tmp_path / "in", "--out", tmp_path / "out", "--shape-weights", tmp_path / name, *LOCAL)
+    assert ended.code == 2
+    assert mend in ended.sentence

@@ -17,7 +17,7 @@ from factory.greenscreen.keyer.shape_network import MULTIPLE, ShapeNetwork
 from factory.refine.train.objects import read_objects
 from factory.refine.train.scenes import Cutout, scene
 from factory.refine.train.settings import KeyerTraining
-from factory.refine.train.trainer import STATE_FILE, draw_batch, train
+from factory.refine.train.trainer import FINISHED_FILE, STATE_FILE, draw_batch, train
 from factory.training.progress import TrainingProgress
 
 SIDE = 32
@@ -41,7 +41,7 @@ def test_a_scene_follows_from_its_seed_and_keeps_to_its_ranges(objects: Path) ->
     known = read_objects([str(objects)])
     for seed in range(40):
         one, again = (scene(known, SIDE, np.random.default_rng(seed)) for _ in range(2))
-        for field in ("picture", "plate", "colour", "alpha"):
+        for field in ("picture", "plate", "colour", "alpha", "foreground"):
             values = getattr(one, field)
             assert values.dtype == np.float32
             assert float(values.min()) >= 0 and float(values.max()) <= 1
@@ -69,8 +69,8 @@ def test_clues_do_not_depend_on_which_colour_the_screen_has() -> None:
 def test_an_untrained_network_answers_what_colour_tells() -> None:
     seen = torch.zeros(1, CLUES, MULTIPLE, 2 * MULTIPLE)
     seen[:, 1] = 0.75
-    logits, spread = ShapeNetwork()(seen)
-    assert logits.shape == spread.shape == (1, MULTIPLE, 2 * MULTIPLE)
+    logits, spread, own = ShapeNetwork()(seen)
+    assert logits.shape == spread.shape == own.shape == (1, MULTIPLE, 2 * MULTIPLE)
     torch.testing.assert_close(torch.sigmoid(logits), torch.full_like(logits, 0.75))
 
 
@@ -112,6 +112,22 @@ def test_interrupted_trainings_end_in_the_same_weights(objects: Path, tmp_path: 
         torch.testing.assert_close(value, load_file(cut)[name], msg=name)
     with pytest.raises(UsageError, match="other settings"):
         train(settings(objects, 7), tmp_path / "cut", lambda _: None)
+
+
+def test_what_an_earlier_versions_network_left_is_refused(objects: Path, tmp_path: Path) -> None:
+    """Its folder goes on with no network of today's, and its weights are none."""
+    own, out = settings(objects, 2), tmp_path / "run"
+    weights = train(own, out, lambda _: None)
+    today = load_file(weights)
+    save_file({**today, "out.weight": today["out.weight"][:2].contiguous()}, weights)
+    with pytest.raises(UsageError, match="no shape network"):
+        train(own, out, lambda _: None)
+    (out / FINISHED_FILE).unlink()
+    state = torch.load(out / STATE_FILE, weights_only=True)
+    state["weights"]["out.weight"] = state["weights"]["out.weight"][:2]
+    torch.save(state, out / STATE_FILE)
+    with pytest.raises(UsageError, match="another --out"):
+        train(own, out, lambda _: None)
 
 
 def test_batches_are_of_many_formats_and_none_comes_twice(objects: Path) -> None:

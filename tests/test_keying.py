@@ -122,9 +122,9 @@ def test_colours_that_were_averaged_are_not_taken_for_blurred_ones(
     told: list[bool] = []
     real = keying_module.key_frame
 
-    def spying(*own: object, halved: bool) -> object:
+    def spying(*own: object, halved: bool, shapes: bytes | None) -> object:
         told.append(halved)
-        return real(*own, halved=halved)
+        return real(*own, halved=halved, shapes=shapes)
 
     monkeypatch.setattr(keying_module, "key_frame", spying)
     (shoot / "a.png").unlink()

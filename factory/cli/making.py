@@ -201,6 +201,13 @@ def key(
     shadows: Annotated[
         bool, typer.Option("--shadows", help="Also store the shadow on the screen, `KEY.shadow.png`.")
     ] = False,
+    shape_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="What `factory train-keyer` learned of your own objects' shapes.",
+            show_default="the network that ships",
+        ),
+    ] = None,
     keep_rejected: KeepRejected = False,
     trust: Trust = False,
     out: Out = None,
@@ -233,6 +240,7 @@ def key(
     put(fields, size=size, key=key, include=include, class_name=class_name, caption_from=caption_from)
     put(fields, painted_by=painted_by, licence=licence, attribution=attribution)
     put(fields, keep_rejected=keep_rejected, trust=trust, shadows=shadows or None)
+    put(fields, shape_weights=None if shape_weights is None else str(shape_weights))
     put(fields, select=None if every is None else {"every": every})
     if sequences or sequences_as is not None:
         fields["sequences"] = {} if sequences_as is None else {"form": sequences_as}

@@ -23,6 +23,8 @@ from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
 from factory.quality.gates import GateSettings, check_limits
 from factory.refine.keying import keying
+from factory.refine.planned_file import bytes_as_planned, plan_file
+from factory.refine.shape_weights import shape_weights
 from factory.settings import Place
 from factory.shards.layout import Layout
 from factory.shards.members import MATTING, SHADOW, with_trust
@@ -40,6 +42,7 @@ FRAMES = ClipSettings(every=1, keyed_at=0)
 
 
 CLIPS = "videos"  # what the source of clips is named in the plan
+SHAPES = "shapes"  # … and the weights of the user's own shape network
 
 
 def _over(own: Any, value: Any) -> Any:
@@ -66,6 +69,7 @@ class KeyRecipe(NewSet):
     class_name: str = ""  # of all; "" takes the names of files, or of their folders
     caption_from: Literal["file", "folder"] = "file"
     keyer: KeyerSettings = KeyerSettings()
+    shape_weights: Place | None = None  # what `factory train-keyer` made of your own objects; none: what ships
     shadows: bool = False  # store the shadow on the screen beside each matte, as a picture of its own
     trust: bool = False  # store beside each matte how far it may be trusted, pixel by pixel
     name: str = ""  # what it goes by in every sample; "" is the folder's name
@@ -86,6 +90,8 @@ def plan(recipe: KeyRecipe, memory: Memory) -> Draft:
     if recipe.sequences is not None:
         recipe = _of_whole_clips(recipe)
     planning = begun(recipe, memory, size=recipe.size, key=recipe.key)
+    if recipe.shape_weights is not None:
+        plan_file(SHAPES, shape_weights(recipe.shape_weights, "shape_weights"), planning.draft)
     members = (*MATTING, SHADOW) if recipe.shadows else MATTING
     planning.draft.members = with_trust(members) if recipe.trust else members
     name = recipe.name or folder.resolve().name
@@ -154,7 +160,8 @@ def _folder_of(recipe: KeyRecipe) -> tuple[Path, tuple[str, ...]]:
 
 def line(plan: Plan, root: Path) -> Line:
     """Keyed, scored, gated."""
-    return matting_line(plan, opened(plan, root), first=keying(plan.settings["sources"], plan.members))
+    shapes = bytes_as_planned(plan, SHAPES) if SHAPES in plan.weights else None
+    return matting_line(plan, opened(plan, root), first=keying(plan.settings["sources"], plan.members, shapes))
 
 
 def _hand_over(recipe: KeyRecipe) -> bool:

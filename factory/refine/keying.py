@@ -33,7 +33,7 @@ from factory.trust import TRUST, as_trust
 Floats = NDArray[np.float32]
 
 LONG_SIDE = 1920  # pixels of what screen and plate are found in
-LARGE = 8_000_000  # pixels from which pictures are keyed one at a time in a worker: keying takes 100 bytes a pixel
+LARGE = 8_000_000  # pixels from which pictures are keyed one at a time in a worker: keying takes 300 bytes a pixel
 _LARGE_IN_WORK = Lock()
 KEPT = 8  # mattes of frames that their neighbours will ask for
 
@@ -45,6 +45,7 @@ class KeyingSettings:
     keyed_at: pictures whose shorter side is larger are averaged by the whole factor that comes nearest to it; 0: none.
     shadows: whether the shadow on the screen is told apart from the object, as a layer.
     whole: they are all frames of clips, of which those that show nothing but the screen are wanted too.
+    shapes: a safetensors file with weights of the user's own shape network; None: what ships.
     """
 
     keyer: KeyerSettings
@@ -52,6 +53,7 @@ class KeyingSettings:
     keyed_at: int = 0
     shadows: bool = False
     whole: bool = False
+    shapes: bytes | None = None
 
 
 class Mattes:
@@ -77,13 +79,16 @@ class Mattes:
                 self._kept.popitem(last=False)
 
 
-def keying(sources: Mapping[str, Mapping[str, Any]], members: Sequence[Member] = ()) -> dict[str, Stage]:
+def keying(
+    sources: Mapping[str, Mapping[str, Any]], members: Sequence[Member] = (), shapes: bytes | None = None
+) -> dict[str, Stage]:
     """The stage by its name; {} where no source has pictures to be keyed.
 
     sources: a plan's settings of each.  members: of a sample; with that of a shadow it is told apart from the object.
+    shapes: see `KeyingSettings`.
     """
     shadows = any(member.name == SHADOW.name for member in members)  # a plan may describe it otherwise
-    own = {name: _in_plan(source, shadows) for name, source in sources.items() if "keyer" in source}
+    own = {name: _in_plan(source, shadows, shapes) for name, source in sources.items() if "keyer" in source}
     mattes = Mattes()
 
     def stage(sample: Sample) -> Sample:
@@ -92,7 +97,7 @@ def keying(sources: Mapping[str, Mapping[str, Any]], members: Sequence[Member] =
     return {"keying": stage} if own else {}
 
 
-def _in_plan(source: Mapping[str, Any], shadows: bool) -> KeyingSettings:
+def _in_plan(source: Mapping[str, Any], shadows: bool, shapes: bytes | None) -> KeyingSettings:
     framing = source["settings"]
     return KeyingSettings(
         settings(KeyerSettings, source["keyer"]),
@@ -100,6 +105,7 @@ def _in_plan(source: Mapping[str, Any], shadows: bool) -> KeyingSettings:
         framing.get("keyed_at", 0),
         shadows,
         whole="steady" in source,
+        shapes=shapes,
     )
 
 
@@ -118,14 +124,14 @@ def keyed(sample: Sample, shot: Shot, sources: Mapping[str, KeyingSettings], mat
         screen, plate = _screen_of(picture, shot)
         behind = plate_at(plate, *picture.shape[:2])
         halved = shot.halved and picture is taken  # averaged colours may be as sharp as light
-        found = key_frame(picture, behind, screen, own.keyer, halved=halved)
+        found = key_frame(picture, behind, screen, own.keyer, halved=halved, shapes=own.shapes)
         steady = found.alpha
         if shot.name is not None:
             kept = Mattes() if mattes is None else mattes
             kept.keep(shot.source, shot.name, found.alpha)
 
             def alone(picture: Floats) -> Floats:
-                return key_frame(picture, behind, screen, own.keyer, halved=halved).alpha
+                return key_frame(picture, behind, screen, own.keyer, halved=halved, shapes=own.shapes).alpha
 
             beside = [_neighbour(other, shot.source, own.keyed_at, alone, kept) for other in shot.beside]
             steady = steadied(Frame(picture, found.alpha), beside, screen, halved=halved)

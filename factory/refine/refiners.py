@@ -14,9 +14,9 @@ from factory.errors import InputChanged
 from factory.models.device import Device
 from factory.refine.connectivity import ConnectivitySettings
 from factory.refine.greenpost import GreenPostSettings
+from factory.refine.planned_file import file_as_planned, plan_file
 from factory.sample import BatchStage, Stage
 from factory.settings import Strict, said, settings
-from factory.shards.commit import sha256_of
 
 
 class RefinerSettings(Protocol):
@@ -73,8 +73,7 @@ def plan_weights(recipe: Refiners, draft: Draft) -> None:
     for name, own in _wanted(recipe).items():
         if not isinstance(own, WithWeights) or (weights := own.asked_weights()) is None:
             continue
-        draft.weights[name] = sha256_of(weights)
-        draft.places[name] = str(weights.resolve())
+        plan_file(name, weights, draft)
         if code := own.code():
             draft.weights[f"{name}_code"] = code
 
@@ -107,9 +106,7 @@ def _wanted(recipe: Refiners) -> dict[str, RefinerSettings]:
 
 
 def _weights_as_planned(plan: Plan, name: str, own: WithWeights) -> Path:
-    path, code = Path(plan.places[name]), plan.weights.get(f"{name}_code", "")
-    if not path.is_file() or sha256_of(path) != plan.weights[name]:
-        raise InputChanged(f"{path} is not the file the run was planned with: restore it, or use a new --out.")
+    path, code = file_as_planned(plan, name), plan.weights.get(f"{name}_code", "")
     if own.code() != code:
         raise InputChanged(f"{name}: the run was planned with {code}, here is {own.code()}: install the former.")
     return path

@@ -43,3 +43,12 @@ def clues(picture: Floats, plate: Floats, colour: Floats) -> Floats:
         strength,
     ]
     return np.asarray(np.clip(np.stack(fields), -FARTHEST, FARTHEST), np.float32)
+
+
+def own_share(foreground: Floats, plate: Floats, colour: Floats) -> Floats:
+    """(H, W) in 0..1 how much of the screen's dominance an object's colours have of their own.
+
+    foreground, plate: (H, W, 3) in 0..1.  colour: (3,) the screen's.
+    """
+    strength = np.maximum(dominance(plate, colour), WEAKEST)
+    return np.asarray(np.clip(dominance(foreground, colour) / strength, 0, 1), np.float32)

@@ -8,6 +8,8 @@ learned, for either case by a network of its own (edge_network.py). They see col
 so they serve screens of every colour.
 """
 
+from functools import partial
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +18,13 @@ from factory.greenscreen.keyer.evidence import Evidence
 from factory.greenscreen.keyer.separation import deviation
 from factory.greenscreen.keyer.solid import shrunk_by
 from factory.greenscreen.keyer.subsampling import LUMA
+from factory.greenscreen.keyer.tiles import TILE, over_tiles, tiles
 from factory.greenscreen.keying import screen_axis
 from factory.greenscreen.resizing import enlarged
 
 Floats = NDArray[np.float32]
 
 LAYERS = 5  # convolutions of 3 × 3 at half the picture's size: each takes one pixel off every side
-TILE = 64  # pixels of the squares that the picture is cut into; only those that hold an edge are looked at
 REACH = 2 * LAYERS  # pixels about a tile that its result depends on, beside what the features tell of farther ones
 OVERSHOOT = (-0.5, 1.5)  # range of an α that is not yet clipped
 GAIN = 4.0  # of the features that are not an α, to be of its size
@@ -32,7 +34,6 @@ DEEP = 48.0  # pixels from the outside at which a pixel is as deep inside an obj
 EXACT = (0.004, 0.012)  # distance of α from 0 or 1 up to which colour alone has told it, and from which it has not
 RAISED = 0.5  # of a greater α at a rim, the share that is taken; 1: MSE × 1.05, pure
 RIM = (8.0, 32.0)  # pixels from the outside up to which that is so, and from which all of it is taken
-AT_ONCE = 16  # tiles: what the network makes of them fits into a processor's cache
 CLEAR = (0.005, 0.05)  # (drawn, half) distance of α from 0, or from 1, within which a whole tile holds no edge
 
 
@@ -57,29 +58,10 @@ def corrected(seen: Evidence, picture: Floats) -> Floats:
 
     known = features(seen, picture)
     alpha = 1 - known[0]
-    change = np.zeros_like(alpha)
     settled = seen.solid if seen.half else np.zeros_like(seen.solid)  # on a drawn screen what is solid may have gaps
     corners = _corners(alpha, enlarged(shrunk_by(settled, 3), picture), CLEAR[seen.half])
-    for first in range(0, len(corners), AT_ONCE):
-        some = corners[first : first + AT_ONCE]
-        tiles = np.stack([tile_of(known, *corner, TILE) for corner in some])
-        for (top, left), tile in zip(some, corrections(tiles, half=seen.half), strict=True):
-            part = change[top : top + TILE, left : left + TILE]
-            part[:] = tile[: part.shape[0], : part.shape[1]]
+    change = over_tiles(known, corners, REACH, partial(corrections, half=seen.half))
     return alpha + (_measured(change, alpha, _depth(seen)) if seen.drawn else change)
-
-
-def tile_of(fields: list[Floats], top: int, left: int, side: int) -> Floats:
-    """A square of each field and what lies REACH about it, (…, side + 2·REACH, …); beyond the frame its rim goes on."""
-    height, width = fields[0].shape
-    ends = (top - REACH, top + side + REACH, left - REACH, left + side + REACH)
-    inside = (max(ends[0], 0), min(ends[1], height), max(ends[2], 0), min(ends[3], width))
-    parts = [field[inside[0] : inside[1], inside[2] : inside[3]] for field in fields]
-    missing = [abs(a - b) for a, b in zip(ends, inside, strict=True)]
-    if any(missing):
-        beyond = (missing[:2], missing[2:])
-        return np.stack([np.pad(part, beyond, mode="edge") for part in parts])
-    return np.stack(parts)
 
 
 def _measured(change: Floats, alpha: Floats, depth: Floats) -> Floats:
@@ -126,10 +108,9 @@ def _beside_screen(seen: Evidence, picture: Floats, functional: Floats) -> tuple
 def _corners(alpha: Floats, solid: Floats, clear: float) -> list[tuple[int, int]]:
     """The tiles that hold an edge: neither all screen nor all solid."""
     corners = []
-    for top in range(0, alpha.shape[0], TILE):
-        for left in range(0, alpha.shape[1], TILE):
-            part = (slice(top, top + TILE), slice(left, left + TILE))
-            settled = float(solid[part].min()) == 1 or float(alpha[part].min()) >= 1 - clear
-            if float(alpha[part].max()) > clear and not settled:
-                corners.append((top, left))
+    for top, left in tiles(*alpha.shape):
+        part = (slice(top, top + TILE), slice(left, left + TILE))
+        settled = float(solid[part].min()) == 1 or float(alpha[part].min()) >= 1 - clear
+        if float(alpha[part].max()) > clear and not settled:
+            corners.append((top, left))
     return corners

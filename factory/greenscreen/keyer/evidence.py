@@ -65,16 +65,27 @@ class Evidence(NamedTuple):
     clouds: Clouds  # the object's colours about each place
     field: Floats  # (h, w, 4) the functional that separates them from the screen's
     alpha: Floats  # (H, W) what the functional says, not clipped
-    shape: Shape | None  # what the object's shape says, before a surely filmed screen
+    shape: Shape  # what the object's shape says
 
     @property
     def drawn(self) -> bool:
         """Whether every level of the screen is exact."""
         return self.behind.filmed == 0
 
+    @property
+    def surely_filmed(self) -> bool:
+        """Whether a camera saw it beyond doubt, so that colours are not exact."""
+        return self.behind.filmed == 1
+
 
 def evidence(
-    picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings, *, halved: bool = False
+    picture: Floats,
+    plate: Floats,
+    screen: Screen,
+    settings: KeyerSettings,
+    *,
+    halved: bool = False,
+    shapes: bytes | None = None,
 ) -> Evidence:
     """All that `key_frame` makes α of, from its arguments. Raises DataError("no_screen")."""
     small = resized(picture, size_within(picture.shape, settings.work_size))
@@ -86,8 +97,8 @@ def evidence(
     solid = solid_parts(_apparent_opacity(small, behind, screen), filmed_of(settings.solid, behind), least_clear)
     apparent = _apparent(picture, behind)
     own = _own_colours(apparent, noise, behind, settings)
-    shape = shape_of(small, behind.plate, screen.unit) if behind.filmed == 1 else None
-    if shape is not None:
+    shape = shape_of(small, behind.plate, screen.unit, shapes)
+    if behind.filmed == 1:
         solid |= shrunk_by(whole(shape, small), 2) > 0
     half = behind.filmed > 0 and (halved or is_subsampled(picture))
     opaque = sampled(picture, np.maximum(own, enlarged(shrunk_by(solid, 2), picture)), small.shape[1::-1])

@@ -3,8 +3,9 @@
 What the frame shows is gathered first (evidence.py). α is the functional that separates object and screen, applied at
 full resolution. There a network corrects it by what neighbours tell (edges.py); for pictures with noise and chroma of
 full resolution there is none, and noise is smoothed. Solid parts are held out; where the object's shape contradicts
-what colours say, it is believed (shape.py). Garbage goes (garbage.py), and the foreground's colours follow from α
-(recovery.py), and so does how far α may be off (deviation.py).
+what colours say, it is believed (shape.py). Garbage goes (garbage.py). A network that knows all this has the last word
+on what is still open (refinement.py). The foreground's colours follow from α (recovery.py), and so does how far α may
+be off (deviation.py).
 """
 
 from typing import NamedTuple
@@ -13,20 +14,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.greenscreen.keyer.deviation import expected_error
+from factory.greenscreen.compositing import composite
+from factory.greenscreen.keyer.deviation import clues_of_error, expected_error
 from factory.greenscreen.keyer.edges import corrected
 from factory.greenscreen.keyer.evidence import QUIET, Evidence, dirt_on, evidence, filmed_of
 from factory.greenscreen.keyer.garbage import wanted
 from factory.greenscreen.keyer.recovery import recovered_colours
+from factory.greenscreen.keyer.refinement import clues_of, refined, what_is_open
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
-from factory.greenscreen.keyer.shape import agreed
+from factory.greenscreen.keyer.shape import agreed, own_share_about
 from factory.greenscreen.keyer.solid import shrunk_by
 from factory.greenscreen.keying import clip_ends
 from factory.greenscreen.morphology import square
 from factory.greenscreen.resizing import enlarged, resized
 
 Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 EXACT = 0.4 / 255  # α that rounding to 8 bit makes of nothing: not yet half a level
 BLOCKS = 0.06  # α that a codec's blocks make of a clean screen, if nothing denser is near: seen on docs/keyer.png
@@ -47,27 +51,77 @@ class Keyed(NamedTuple):
     deviation: Floats  # (H, W) the |error| that α is expected to have; 0 on sure screen and inside sure object
 
 
+class ByRules(NamedTuple):
+    """(H, W) each: α in 0..1 before the fine pass, and all but garbage."""
+
+    alpha: Floats
+    kept: Mask
+
+
+class Looked(NamedTuple):
+    """One frame before it is said how far α may be off."""
+
+    alpha: Floats
+    foreground: Floats
+    clues: list[Floats]  # of the error
+    open: Mask  # (H, W) where there may be one
+
+
 def key_frame(
-    picture: Floats, plate: Floats, screen: Screen, settings: KeyerSettings, *, halved: bool = False
+    picture: Floats,
+    plate: Floats,
+    screen: Screen,
+    settings: KeyerSettings,
+    *,
+    halved: bool = False,
+    shapes: bytes | None = None,
 ) -> Keyed:
     """Key one frame.
 
     picture: (H, W, 3) in 0..1, gamma-encoded.  plate: (h, w, 3) in 0..1, the clean plate at any size.
     halved: whether rows are known to have fewer chroma samples than luma ones (4:2:0, 4:2:2); else looks decide.
+    shapes: a safetensors file with weights of another shape network than the one that ships.
     Raises DataError("no_screen") where the screen is too grey to key against.
     """
-    seen = evidence(picture, plate, screen, settings, halved=halved)
+    found = looked_at(picture, plate, screen, settings, halved=halved, shapes=shapes)
+    return Keyed(found.alpha, found.foreground, expected_error(found.clues, found.open))
+
+
+def looked_at(
+    picture: Floats,
+    plate: Floats,
+    screen: Screen,
+    settings: KeyerSettings,
+    *,
+    halved: bool,
+    shapes: bytes | None = None,
+) -> Looked:
+    """Key one frame, but for the deviation; with what that is told from. Arguments as of `key_frame`."""
+    seen = evidence(picture, plate, screen, settings, halved=halved, shapes=shapes)
+    before, kept = by_rules(seen, picture, settings)
+    where = what_is_open(seen, picture, before, kept)
+    known = clues_of(seen, picture, before)
+    alpha = refined(known, where, before)
+    behind = seen.behind
+    doubt, typical = filmed_of(settings.doubt, behind), seen.clouds.mean
+    own, spill = own_share_about(seen.shape, seen.small), settings.spill
+    colours = recovered_colours(picture, alpha, seen.small, behind, typical, own=own, spill=spill, doubt=doubt)
+    missed = np.abs(picture - composite(colours, alpha, enlarged(behind.plate, picture))).max(axis=-1)
+    return Looked(alpha, colours, clues_of_error(known, before, alpha, missed), where.doubt)
+
+
+def by_rules(seen: Evidence, picture: Floats, settings: KeyerSettings) -> ByRules:
+    """What the fine pass begins with.  picture: (H, W, 3) in 0..1."""
     behind, filmed = seen.behind, seen.behind.filmed
     alpha = _alpha(seen, picture, settings)
     coding = settings.coding[seen.half] * filmed
     clean = max(settings.black_point * seen.noise, coding, settings.haze * behind.haze, EXACT)
     alpha = clip_ends(alpha, min(clean, MOST_CLEAN))
-    if filmed > 0:  # a drawn screen has no marks, no dirt and no edge
-        coarse = resized(alpha, seen.small.shape[1::-1])
-        alpha *= enlarged(wanted(coarse, max(dirt_on(behind), BLOCKS)), picture)
-    doubt, typical = filmed_of(settings.doubt, behind), seen.clouds.mean
-    colours = recovered_colours(picture, alpha, seen.small, behind, typical, spill=settings.spill, doubt=doubt)
-    return Keyed(alpha, colours, expected_error(seen, picture, alpha, colours))
+    if filmed == 0:  # a drawn screen has no marks, no dirt and no edge
+        return ByRules(alpha, np.ones(alpha.shape, np.bool_))
+    coarse = resized(alpha, seen.small.shape[1::-1])
+    kept = enlarged(wanted(coarse, max(dirt_on(behind), BLOCKS)), picture)
+    return ByRules(alpha * kept, kept > 0)
 
 
 def denoised(alpha: Floats, noise: float) -> Floats:
@@ -91,7 +145,7 @@ def _alpha(seen: Evidence, picture: Floats, settings: KeyerSettings) -> Floats:
     alpha = np.asarray(np.clip(alpha, 0, 1), np.float32)
     alpha = np.maximum(alpha, cv2.erode(seen.own, square(1)))
     alpha = _held_out(alpha, seen)
-    return alpha if seen.shape is None else agreed(alpha, seen.shape)
+    return agreed(alpha, seen.shape) if seen.surely_filmed else alpha
 
 
 def _held_out(alpha: Floats, seen: Evidence) -> Floats:

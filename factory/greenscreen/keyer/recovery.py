@@ -28,27 +28,35 @@ def recovered_colours(
     behind: Backdrop,
     typical: Floats,
     *,
+    own: Floats,
     spill: tuple[float, float],
     doubt: float,
 ) -> Floats:
     """F = (I − (1 − α)B) / α without spill, drawn to the colours around it the less α there is. Returns (H, W, 3).
 
     picture, alpha: (H, W, 3), (H, W).  small: (h, w, 3) the picture at low resolution.
-    typical: (h, w, 3) the object's own mean colour about each place.  spill: screen colour in the object, up to which
-    it is spill and from which it is the object's own.  doubt: α under which neighbours count more than the pixel.
+    typical: (h, w, 3) the object's own mean colour about each place.  own: (h, w) how much of the screen's dominance it
+    has of its own by its shape.  spill: share of the screen's colour up to which it is else spill, and from which it
+    is the object's own.  doubt: α under which neighbours count more than the pixel.
     """
     coarse = np.asarray(cv2.resize(alpha, small.shape[1::-1], interpolation=cv2.INTER_AREA), np.float32)
-    around = _unspilled(unmixed(small, coarse, behind.plate), behind.plate, behind.strength, behind.colour, spill)
+    limits = np.asarray(spill, np.float32) * np.float32(WARM if behind.colour[0] > behind.colour.mean() else 1)
+    around = unmixed(small, coarse, behind.plate)
+    around -= _spill(around, behind.strength, behind.colour, own, limits)[..., None] * behind.plate
+    around = np.maximum(around, 0)
     around = fill(around, visible(coarse))
     everywhere = enlarged(around, alpha)
     plate, strength, typical = (enlarged(field, alpha) for field in (behind.plate, behind.strength, typical))
+    own = enlarged(own, alpha).ravel()
     # From here on only what is seen of the object: most of a frame is screen, and most of an object is opaque.
     seen = np.flatnonzero(alpha > 0)
     a, plate, strength, around = alpha.ravel()[seen], _at(plate, seen), strength.ravel()[seen], _at(everywhere, seen)
     exact = _at(picture, seen)
     mixed = np.flatnonzero(a < 1)
     exact[mixed] = unmixed(exact[mixed], a[mixed], plate[mixed])
-    exact = _unspilled(exact, plate, strength, behind.colour, spill)
+    share = _spill(exact, strength, behind.colour, own[seen], limits)
+    spilled = share > 0
+    exact[spilled] = np.maximum(exact[spilled] - share[spilled, None] * plate[spilled], 0)
     certain = np.square(a[mixed])
     belief = certain / (certain + np.square(np.float32(doubt) * (1 - a[mixed])) + np.float32(NO_DOUBT))
     exact[mixed] = around[mixed] + belief[:, None] * (exact[mixed] - around[mixed])
@@ -77,17 +85,11 @@ def _at(field: Floats, where: NDArray[np.intp]) -> Floats:
     return np.asarray(field.reshape(-1, 3).take(where, axis=0), np.float32)
 
 
-def _unspilled(
-    foreground: Floats, plate: Floats, strength: Floats, colour: Floats, limits: tuple[float, float]
-) -> Floats:
-    """Less the light that the screen throws on the object; what has much of the screen's colour has it of its own.
+def _spill(foreground: Floats, strength: Floats, colour: Floats, own: Floats, limits: Floats) -> Floats:
+    """(…) the share of the screen's colour that is light which the screen throws on the object.
 
-    Changes `foreground`.
+    What has much of that colour has it of its own, and so has what its shape says to have it.
     """
-    low, high = np.asarray(limits) * (WARM if colour[0] > colour.mean() else 1)
     share = np.maximum(dominance(foreground, colour) / strength, 0)
-    own = np.clip((share - np.float32(low)) / np.float32(high - low), 0, 1)
-    share *= 1 - own * own * (3 - 2 * own)
-    spilled = share > 0
-    foreground[spilled] = np.maximum(foreground[spilled] - share[spilled, None] * plate[spilled], 0)
-    return foreground
+    much = np.clip((share - limits[0]) / (limits[1] - limits[0]), 0, 1)
+    return np.asarray(share - np.maximum(np.minimum(share, own), share * much * much * (3 - 2 * much)), np.float32)

@@ -12,7 +12,7 @@ class KeyerSettings:
 
     These numbers, and those of this folder for which nothing else is said, were chosen on the 14 scenes of
     benchmarks/keyer.py and on the real material of docs/keyer.png. "0: MSE × 1.4, h264" is what the scenes on that
-    screen lose by another number: benchmarks/keyer_numbers.py prints it.
+    screen lose by another number: benchmarks/keyer_numbers.py prints it. They were chosen before there was a fine pass.
 
     Pairs marked (drawn, filmed) are for a screen of exact levels and for one with noise, spill or coding; those marked
     (full, half) are for chroma of luma's resolution and of half of it.

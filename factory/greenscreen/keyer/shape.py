@@ -1,12 +1,12 @@
 """What of a picture is object, by its shape: the answers of shape_network.py, and what they have to say to the physics.
 
-Colour and shape know different things. Colour is exact to the level and to the hair, but an object's own green, a
-mirrored screen it takes for what they are not. A shape is known only coarsely, but
-whole. So colour tells α unless the shape contradicts it by more than a shape can be wrong. Before a drawn screen colour
-is exact; there no shape is asked.
+Colour and shape know different things. Colour is exact to the level and to the hair, but it takes an object's own
+green, or a mirrored screen, for what they are not. A shape is known only coarsely, but whole. So colour tells α unless
+the shape contradicts it by more than a shape can be wrong. Where a screen may be drawn, colour is exact: there a shape
+tells only how much of the screen's colour is the object's own, and what is in doubt.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.greenscreen.filling import fill
 from factory.greenscreen.keyer.clues import clues
 from factory.greenscreen.morphology import square
 from factory.greenscreen.resizing import enlarged, resized, size_within
+from factory.greenscreen.unmixing import visible
 
 if TYPE_CHECKING:
     from factory.greenscreen.keyer.shape_network import ShapeNetwork
@@ -30,8 +32,9 @@ WHOLE = 0.8  # α less its deviation, from which all is object: its colours are 
 ALL_OF_IT = 0.999  # of a pixel's surroundings that must be so
 NOTHING = (0.04, 0.1)  # distance from the plate (0..1) up to which a picture shows none but it, and from which it does
 # By how much α by colour and by shape may differ; chosen with the groups *develop*.
-SLACK = 0.15  # wherever it is
-DEVIATIONS = 1.5  # multiples of the deviation that the network expects; 0.5: photographs before a floor MSE × 3.5
+SLACK = 0.15  # wherever it is; 0.1: fire MSE × 1.2, hair × 1.1, mirrors × 0.94
+DEVIATIONS = 0.3  # multiples of the deviation that the network expects; 0.6: own green MSE × 1.05, mirrors × 1.07
+UNSURE = 0.2  # mean deviation of what reaches the picture's border, from which it is floor or wall; 1: photographs × 4
 RIMS = 0.5  # multiples of how much α changes from one of its pixels to the next
 
 
@@ -40,13 +43,16 @@ class Shape(NamedTuple):
 
     alpha: Floats
     deviation: Floats  # that it expects α to have
+    own: Floats  # the object's own dominance of the screen's channels ÷ the plate's: what it mirrors counts, no spill
     seen: Floats  # how surely anything but the plate is seen; it must not invent objects
 
 
-def shape_of(picture: Floats, plate: Floats, colour: Floats) -> Shape:
+def shape_of(picture: Floats, plate: Floats, colour: Floats, weights: bytes | None = None) -> Shape:
     """Look at a whole picture. It says nothing of what is finer than a pixel of its own.
 
-    picture, plate: (H, W, 3) in 0..1.  colour: (3,) the screen's.  Raises DataError("no_screen") for a grey screen.
+    picture, plate: (H, W, 3) in 0..1.  colour: (3,) the screen's.
+    weights: a safetensors file that `factory train-keyer` made; None: what ships.
+    Raises DataError("no_screen") for a grey screen.
     """
     import torch  # noqa: PLC0415  (a second, and only here)
 
@@ -58,17 +64,26 @@ def shape_of(picture: Floats, plate: Floats, colour: Floats) -> Shape:
     width, height = size
     padded = np.pad(known, ((0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)), mode="edge")
     with torch.inference_mode():
-        logits, spread = _network()(torch.from_numpy(padded[None]))
-        both = torch.stack([torch.sigmoid(logits[0]), torch.exp(spread[0])])[:, :height, :width].numpy()
+        logits, spread, own = (
+            field[0, :height, :width] for field in _network(weights or _shipped())(torch.from_numpy(padded[None]))
+        )
+        alpha, deviation, own = (
+            field.numpy().copy() for field in (torch.sigmoid(logits), torch.exp(spread), torch.sigmoid(own))
+        )
     away = np.abs(small - behind).max(axis=-1)
     seen = np.clip((away - NOTHING[0]) / (NOTHING[1] - NOTHING[0]), 0, 1)
-    return Shape(np.ascontiguousarray(both[0]), np.ascontiguousarray(both[1]), np.asarray(seen, np.float32))
+    return Shape(alpha, deviation, own, np.asarray(seen, np.float32))
 
 
 def whole(shape: Shape, field: Floats) -> Mask:
     """Where the shape says that all is object, at the size of a field (h, w, …)."""
     mask = (shape.alpha - shape.deviation > WHOLE) & (shape.seen == 1)
     return np.asarray(enlarged(mask.astype(np.float32), field) > ALL_OF_IT)
+
+
+def contradicted(alpha: Floats, shape: Shape) -> Floats:
+    """(h, w) by how much the shape says more than α (H, W), as far as anything but the plate is seen."""
+    return np.asarray((shape.alpha - resized(alpha, shape.alpha.shape[::-1])) * shape.seen, np.float32)
 
 
 def agreed(alpha: Floats, shape: Shape) -> Floats:
@@ -79,17 +94,45 @@ def agreed(alpha: Floats, shape: Shape) -> Floats:
     They are compared at the shape's resolution, where a strand of hair is a share of a pixel to both.
     """
     rim = cv2.dilate(shape.alpha, square(1)) - cv2.erode(shape.alpha, square(1))
-    apart = shape.alpha - resized(alpha, shape.alpha.shape[::-1])
-    wrong = shape.seen * np.clip(apart / (SLACK + DEVIATIONS * shape.deviation + RIMS * rim) - 1, 0, 1)
+    apart = contradicted(alpha, shape)
+    may_differ = np.float32(SLACK) + DEVIATIONS * shape.deviation + RIMS * rim
+    wrong = _without_floors(np.asarray(np.clip(apart / may_differ - 1, 0, 1), np.float32), shape.deviation)
     return np.asarray(alpha + enlarged(wrong, alpha) * (enlarged(shape.alpha, alpha) - alpha), np.float32)
 
 
-@cache
-def _network() -> "ShapeNetwork":
-    from safetensors.torch import load_file  # noqa: PLC0415
+def _without_floors(wrong: Floats, deviation: Floats) -> Floats:
+    """(h, w) less the parts that reach the picture's border and of which the network is unsure: floors and walls.
+
+    wrong: (h, w) how far α by colour is to give way.
+    """
+    number, label = cv2.connectedComponents((wrong > 0).view(np.uint8), connectivity=4)
+    area = np.maximum(np.bincount(label.ravel(), minlength=number), 1)
+    mean = np.bincount(label.ravel(), deviation.ravel(), number) / area
+    floors = np.zeros(number, np.bool_)
+    floors[np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])] = True
+    floors &= mean > UNSURE
+    return np.where(floors[label], np.float32(0), wrong)
+
+
+def own_share_about(shape: Shape, field: Floats) -> Floats:
+    """(h, w) how much of the screen's dominance the object has of its own, at the size of a field (h, w, …).
+
+    Beside the object it is what the object has near by.
+    """
+    return enlarged(fill(shape.own[..., None], visible(shape.alpha))[..., 0], field)
+
+
+@lru_cache(maxsize=2)
+def _network(weights: bytes) -> "ShapeNetwork":
+    from safetensors.torch import load  # noqa: PLC0415
 
     from factory.greenscreen.keyer.shape_network import ShapeNetwork  # noqa: PLC0415
 
     network = ShapeNetwork()
-    network.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
+    network.load_state_dict({name: value.float() for name, value in load(weights).items()})
     return network.eval()
+
+
+@cache
+def _shipped() -> bytes:
+    return WEIGHTS.read_bytes()

@@ -19,9 +19,11 @@ from factory.sample import Matte, Picture
 Floats = NDArray[np.float32]
 
 OPAQUE = 0.98  # α from which a part may mirror the screen
-TRANSLUCENT = 0.25  # of scenes: that often an object is made so
-MIRRORING = 0.3  # that often it is glossy
+TRANSLUCENT = 0.15  # of scenes: that often an object is made so
+MIRRORING = 0.45  # that often it is glossy
+METALS = 0.4  # of what is glossy: mirrors tinted as copper and gold do
 MOVED = 0.1  # … or moves
+RINGING = 0.15  # of pictures: that often their edges are sharpened, as decoders and cameras do it
 SEEN = 0.02  # α from which an object is seen
 
 
@@ -39,10 +41,14 @@ class Scene(NamedTuple):
     plate: Floats  # (side, side, 3) in 0..1
     colour: Floats  # (3,) the screen's
     alpha: Floats  # (side, side)
+    foreground: Floats  # (side, side, 3) in 0..1, straight: with what it mirrors, without spill; black where α is 0
 
 
-def scene(objects: Sequence[Cutout], side: int, random: Generator) -> Scene:
-    """One or two of the objects in a picture of this side; all that is drawn comes from `random`."""
+def scene(objects: Sequence[Cutout], side: int, random: Generator, *, tricky: bool = True) -> Scene:
+    """One or two of the objects in a picture of this side; all that is drawn comes from `random`.
+
+    tricky: whether objects often take on the screen's own colours, or mirror it.
+    """
     placed = [_placed(objects[int(random.integers(len(objects)))], side, random)]
     if random.random() < TRANSLUCENT:
         placed[0] = (placed[0][0], thinned(*placed[0], random))
@@ -54,11 +60,15 @@ def scene(objects: Sequence[Cutout], side: int, random: Generator) -> Scene:
     screen = screen_look(alpha, random)
     while chroma_length(screen.colour) < MIN_CHROMA:  # so dim that it is no screen
         screen = screen_look(alpha, random)
-    picture = screen.seen
+    picture, premultiplied = screen.seen, np.zeros_like(screen.seen)
     for foreground, own in placed:
-        painted = recoloured(foreground, own, screen.colour, random)
+        painted = recoloured(foreground, own, screen.colour, random) if tricky else foreground
+        if tricky and random.random() < MIRRORING:
+            painted = _mirroring(painted, own, screen, random)
         picture = composite(_lit(painted, own, screen, random), own, picture)
-    return Scene(_filmed(picture, random), screen.plate, screen.colour, alpha)
+        premultiplied = composite(painted, own, premultiplied)
+    straight = np.asarray(np.clip(premultiplied / np.maximum(alpha, SEEN)[..., None], 0, 1), np.float32)
+    return Scene(_filmed(picture, random), screen.plate, screen.colour, alpha, straight)
 
 
 def thinned(foreground: Floats, alpha: Floats, random: Generator) -> Floats:
@@ -79,7 +89,7 @@ def thinned(foreground: Floats, alpha: Floats, random: Generator) -> Floats:
         share = 1 - random.uniform(0.4, 0.97) * inside
     else:  # a veil
         share = np.full_like(alpha, random.uniform(0.1, 0.9))
-    if random.random() < 0.25:  # only a part of it
+    if random.random() < 0.15:  # only a part of it
         share = np.where(blotches(side, float(random.uniform(0.2, 0.8)), random) > 0, share, 1)
     return np.asarray(alpha * share, np.float32)
 
@@ -110,15 +120,22 @@ def _placed(cutout: Cutout, side: int, random: Generator) -> tuple[Floats, Float
 
 
 def _lit(foreground: Floats, alpha: Floats, screen: ScreenLook, random: Generator) -> Floats:
-    """The object with the screen's light on it: spill, stronger at its rim, and reflections in what mirrors it."""
-    side = len(alpha)
-    rim = 1 - cv2.GaussianBlur(alpha, (0, 0), side * float(random.uniform(0.01, 0.04)))
+    """The object with the screen's light on it: spill, stronger at its rim."""
+    rim = 1 - cv2.GaussianBlur(alpha, (0, 0), len(alpha) * float(random.uniform(0.01, 0.04)))
     spill = random.uniform(0, 0.12) + random.uniform(0, 0.3) * rim
     lit = foreground + (spill * (0.4 + 0.6 * foreground.mean(axis=-1)))[..., None] * screen.colour
-    if random.random() < MIRRORING:
-        shown = random.uniform(0.3, 1) * _mirrored(alpha, random) * (alpha > OPAQUE)
-        lit = lit + shown[..., None] * (random.uniform(0.6, 1.1) * screen.colour - lit)
     return np.asarray(np.clip(lit, 0, 1), np.float32)
+
+
+def _mirroring(foreground: Floats, alpha: Floats, screen: ScreenLook, random: Generator) -> Floats:
+    """The object with a surface that mirrors the screen where it is opaque, in the mirror's own tint."""
+    shown = random.uniform(0.3, 1) * _mirrored(alpha, random) * (alpha > OPAQUE)
+    mirrored = random.uniform(0.4, 1.1) * screen.colour
+    if random.random() < METALS:
+        mirrored = mirrored * (1, *np.cumprod(random.uniform(0.6, 1, 2)))
+    if random.random() < 0.5:  # what else is mirrored is dark
+        foreground = foreground * np.float32(random.uniform(0.2, 1))
+    return np.asarray(foreground + shown[..., None] * (mirrored.astype(np.float32) - foreground), np.float32)
 
 
 def _mirrored(alpha: Floats, random: Generator) -> Floats:
@@ -135,9 +152,9 @@ def _mirrored(alpha: Floats, random: Generator) -> Floats:
     slopes = [cv2.Sobel(height, cv2.CV_32F, 1 - i, i, scale=side / 64) for i in (0, 1)]
     angle = random.uniform(0, 2 * np.pi)
     towards = np.cos(angle) * slopes[0] + np.sin(angle) * slopes[1]
-    bands = np.sin(random.uniform(2, 9) * towards / (1 + np.hypot(*slopes)) + random.uniform(0, 2 * np.pi))
-    sharp = random.uniform(1, 6)
-    return np.asarray(np.clip(0.5 + sharp * (bands - random.uniform(-0.5, 0.6)), 0, 1), np.float32)
+    bands = np.sin(random.uniform(1, 9) * towards / (1 + np.hypot(*slopes)) + random.uniform(0, 2 * np.pi))
+    sharp = random.uniform(0.6, 6)
+    return np.asarray(np.clip(0.5 + sharp * (bands - random.uniform(-0.8, 0.6)), 0, 1), np.float32)
 
 
 def _moved(rgba: Floats, random: Generator) -> Floats:
@@ -156,7 +173,10 @@ def _moved(rgba: Floats, random: Generator) -> Floats:
 
 
 def _filmed(picture: Floats, random: Generator) -> Floats:
-    """Noise, chroma that is blurred, and rounding; a third of the pictures have none of the first two."""
+    """Ringing, blurred chroma, noise, and rounding; a third of the pictures have neither of the two in the middle."""
+    if random.random() < RINGING:
+        fine = picture - cv2.GaussianBlur(picture, (0, 0), float(random.uniform(0.6, 2)))
+        picture = picture + random.uniform(0.1, 0.7) * fine
     if random.random() < 0.67:
         if random.random() < 0.5:
             light = picture.mean(axis=-1, keepdims=True)

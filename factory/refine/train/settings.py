@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factory.errors import UsageError
-from factory.models.weights import shapes_in, weights_file
+from factory.refine.shape_weights import shape_weights
 from factory.shards.layout import Layout
 
 
@@ -26,6 +26,7 @@ class KeyerTraining:
     weight_decay: float = 1e-3
     square_weight: float = 2.0  # of the squared error, beside the absolute one
     edge_weight: float = 0.5  # of the absolute error of differences between neighbours
+    own_weight: float = 0.3  # of the absolute error of the object's own share of the screen's colour
     deviation_weight: float = 0.05  # of the negative logarithm of a Laplace density with the deviation as its width
     ema: float = 0.998
     threads: int = 1
@@ -52,13 +53,8 @@ FREE = frozenset({"log_every", "save_every", "threads"})
 def check_inputs(settings: KeyerTraining) -> None:
     """A set that still grows would train another network at the next run. Raises UsageError; for lost weights, too."""
     check_sets(settings.data)
-    if settings.begin in ("", AS_SHIPPED):
-        return
-    from factory.greenscreen.keyer.shape_network import ShapeNetwork  # noqa: PLC0415  (torch takes seconds)
-
-    file = weights_file(Path(settings.begin), "train.begin")
-    if shapes_in(file) != {name: tuple(value.shape) for name, value in ShapeNetwork().state_dict().items()}:
-        raise UsageError(f"train.begin {file} is no shape network of the keyer: give what `factory train-keyer` made")
+    if settings.begin not in ("", AS_SHIPPED):
+        shape_weights(Path(settings.begin), "train.begin")
 
 
 def check_sets(folders: Sequence[str]) -> None:

@@ -17,12 +17,13 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from factory.engine.software import software
-from factory.errors import Interrupted, MachineError
-from factory.greenscreen.keyer.clues import clues
+from factory.errors import Interrupted, MachineError, UsageError
+from factory.greenscreen.keyer.clues import clues, own_share
 from factory.greenscreen.keyer.shape import WEIGHTS as SHIPPED
-from factory.greenscreen.keyer.shape_network import MULTIPLE, ShapeNetwork
+from factory.greenscreen.keyer.shape_network import MULTIPLE, Answers, ShapeNetwork
 from factory.models.precision import device_name, uses_bf16
 from factory.models.weights import weights_file
+from factory.refine.shape_weights import shape_weights
 from factory.refine.train.objects import read_objects
 from factory.refine.train.scenes import Cutout, scene
 from factory.refine.train.settings import AS_SHIPPED, FREE, KeyerTraining, check_inputs
@@ -43,10 +44,11 @@ FORMATS = (1.0, 1.0, 0.75, 0.6)  # of a batch: its shorter side over the longer
 
 
 class Batch(NamedTuple):
-    """clues: (N, CLUES, H, W).  alpha: (N, H, W)."""
+    """clues: (N, CLUES, H, W).  alpha, own: (N, H, W) in 0..1, own as in `shape_network.Answers`, but no logit."""
 
     clues: Tensor
     alpha: Tensor
+    own: Tensor
 
 
 def train(settings: KeyerTraining, out: Path, progress: Callable[[TrainingProgress], None]) -> Path:
@@ -57,7 +59,9 @@ def train(settings: KeyerTraining, out: Path, progress: Callable[[TrainingProgre
     check_inputs(settings)
     pin_settings(settings, out, free=FREE)
     weights, finished = out / WEIGHTS_FILE, out / FINISHED_FILE
-    if not finished.is_file():
+    if finished.is_file():
+        shape_weights(weights, "the training's")
+    else:
         torch.set_num_threads(settings.threads)
         run = Run(settings, out, progress)
         run.train()
@@ -76,26 +80,29 @@ def draw_batch(objects: Sequence[Cutout], settings: KeyerTraining, step: int) ->
     drawn = [scene(objects, settings.side, own) for own in random]
     seen = np.stack([clues(one.picture, one.plate, one.colour) for one in drawn])
     alpha = np.stack([one.alpha for one in drawn])
+    own = np.stack([own_share(one.foreground, one.plate, one.colour) for one in drawn])
     narrow = round(float(random[0].choice(FORMATS)) * settings.side / MULTIPLE) * MULTIPLE
     begin = (settings.side - narrow) // 2
     part = [slice(None), slice(begin, begin + narrow)]
     rows, columns = part if random[0].random() < 0.5 else part[::-1]
-    return Batch(torch.from_numpy(seen[..., rows, columns].copy()), torch.from_numpy(alpha[:, rows, columns].copy()))
+    return Batch(*(torch.from_numpy(field[..., rows, columns].copy()) for field in (seen, alpha, own)))
 
 
-def losses(logits: Tensor, spread: Tensor, truth: Tensor, settings: KeyerTraining) -> dict[str, Tensor]:
-    """The parts of the loss, weighted. logits, spread, truth: (N, H, W).
+def losses(answers: Answers, truth: Batch, settings: KeyerTraining) -> dict[str, Tensor]:
+    """The parts of the loss, weighted.
 
-    The deviation has a loss of its own, which does not move α: it learns the error that is left.
+    The deviation has a loss of its own, which does not move α: it learns the error that is left. An object's own share
+    of the screen's colour counts as far as the object is there.
     """
-    alpha = torch.sigmoid(logits)
-    error = alpha - truth
+    spread = answers.spread
+    error = torch.sigmoid(answers.logits) - truth.alpha
     away = error.detach().abs()
     edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
     return {
         "absolute": error.abs().mean(),
         "square": settings.square_weight * error.square().mean(),
         "edges": settings.edge_weight * edges,
+        "own": settings.own_weight * (truth.alpha * (torch.sigmoid(answers.own) - truth.own).abs()).mean(),
         "deviation": settings.deviation_weight * (away * torch.exp(-spread) + spread).mean(),
     }
 
@@ -115,6 +122,10 @@ class Run:
         self.ema = MovingAverage(settings.ema)
         self.step, self.seconds = 0, 0.0
         if (state := load_state(out / STATE_FILE)) is not None:
+            if {name: value.shape for name, value in state["weights"].items()} != {
+                name: value.shape for name, value in self.network.state_dict().items()
+            }:
+                raise UsageError(f"{out} was begun with an earlier version's network: train into another --out.")
             self.network.load_state_dict(state["weights"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.ema.restore(state["ema"], self.device)
@@ -156,8 +167,8 @@ class Run:
             group["lr"] = learning_rate(s.lr, self.step, steps=s.steps, warmup=s.warmup, decay="cosine")
         seen = batch.clues.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=uses_bf16("auto", self.device)):
-            logits, spread = self.network(seen)
-        terms = losses(logits, spread, batch.alpha.to(self.device), s)
+            answers = self.network(seen)
+        terms = losses(answers, Batch(*(field.to(self.device) for field in batch)), s)
         self.optimizer.zero_grad()
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
