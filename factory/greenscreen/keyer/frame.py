@@ -20,7 +20,7 @@ from factory.greenscreen.keyer.edges import corrected
 from factory.greenscreen.keyer.evidence import QUIET, Evidence, dirt_on, evidence, filmed_of
 from factory.greenscreen.keyer.garbage import wanted
 from factory.greenscreen.keyer.recovery import recovered_colours
-from factory.greenscreen.keyer.refinement import clues_of, refined, what_is_open
+from factory.greenscreen.keyer.refinement import clues_of, largest_difference, refined, what_is_open
 from factory.greenscreen.keyer.screen import Screen
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.greenscreen.keyer.shape import agreed, own_share_about
@@ -106,7 +106,7 @@ def looked_at(
     doubt, typical = filmed_of(settings.doubt, behind), seen.clouds.mean
     own, spill = own_share_about(seen.shape, seen.small), settings.spill
     colours = recovered_colours(picture, alpha, seen.small, behind, typical, own=own, spill=spill, doubt=doubt)
-    missed = np.abs(picture - composite(colours, alpha, enlarged(behind.plate, picture))).max(axis=-1)
+    missed = largest_difference(picture, composite(colours, alpha, enlarged(behind.plate, picture)))
     return Looked(alpha, colours, clues_of_error(known, before, alpha, missed), where.doubt)
 
 
