@@ -118,11 +118,6 @@ def refined(known: list[Floats], where: Open, alpha: Floats) -> Floats:
         (top, left) for top, left in tiles(*alpha.shape) if where.rise[top : top + TILE, left : left + TILE].any()
     ]
     change = over_tiles(known, corners, REACH, changes)
-    return taken(change, where, alpha)
-
-
-def taken(change: Floats, where: Open, alpha: Floats) -> Floats:
-    """α (…) in 0..1 with as much of a change as may be taken."""
     change = np.sign(change) * np.maximum(np.abs(change) - LEAST, 0)
     change[(change > 0) & ~where.rise | (change < 0) & ~where.fall] = 0
     return np.asarray(np.clip(np.maximum(alpha + change, where.least), 0, 1), np.float32)
