@@ -3,18 +3,17 @@
 The published network's outputs on seeded weights lie among the test pictures (FACTORY_DATA).
 """
 
-import importlib.util
 import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from seeded_networks import oracle_folder, seeded
 
 from factory.refine.bgmv2.network import BACKBONES, BackgroundMatting, scale_for
 from factory.refine.bgmv2.refiner import Choice, Kernel, above, everywhere, worst
@@ -34,21 +33,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def oracles(shared_data: Path) -> Path:
-    folder = shared_data / "oracles"
-    if not folder.is_dir():
-        pytest.skip(f"no outputs of public networks at {folder}")
-    return folder
-
-
-@cache
-def seeded(folder: Path) -> ModuleType:
-    """The rule by which weights follow from their names."""
-    spec = importlib.util.spec_from_file_location("seeded_weights", folder / "seeded_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return oracle_folder(shared_data)
 
 
 @cache

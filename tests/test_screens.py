@@ -20,6 +20,7 @@ from torch import Tensor
 
 from factory.diffusion.colour_words import NAMES, THINGS
 from factory.diffusion.routing import Routing, screens_for
+from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.settings import KEYS, SamplerSettings, default_settings, known_keys
 from factory.diffusion.sample.source import DiffuMattingSource
 from factory.diffusion.vocabulary import Vocabulary, write_vocabulary
@@ -231,7 +232,8 @@ def test_an_attempt_takes_the_next_screen_after_reasons_of_the_key_alone() -> No
 @pytest.fixture(scope="module")
 def source(model: Path) -> DiffuMattingSource:
     settings = SamplerSettings(steps=2, guidance=2.0)
-    return DiffuMattingSource(model, settings, batch_size=4, routing=Routing(keys=ALL, moves_on=OF_THE_KEY))
+    pipeline = DiffuMattingPipeline.from_folder(model)
+    return DiffuMattingSource(pipeline, settings, batch_size=4, routing=Routing(keys=ALL, moves_on=OF_THE_KEY))
 
 
 def test_each_sample_of_a_batch_has_its_own_screen_and_depends_on_no_other(source: DiffuMattingSource) -> None:

@@ -51,6 +51,17 @@ def generate(
         typer.Option("--n", help="Accepted samples to make; more than before extend the set.", show_default="32"),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model folder.", show_default="the embedded one")] = None,
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Adapter to lay over the model, `FILE` or `FILE=WEIGHT` (LoRA, LoCon, LoHa, LoKr, DoRA); may be given "
+            "several times.",
+            show_default="none",
+        ),
+    ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Take of an adapter what fits, and leave its other keys unused.")
+    ] = False,
     template: Annotated[
         str | None,
         typer.Option(help="Caption of a class name, with `{class}`, `{a}`, `{colour}`.", show_default="the model's"),
@@ -99,6 +110,8 @@ def generate(
 
     `factory generate --prompts classes.txt --n 10000 --out runs/objects`
 
+    `factory generate --model MODEL --lora style.safetensors=0.7 --prompts classes.txt --out runs/styled`
+
     `echo "a red feather" | factory generate --prompts - --n 8 --out runs/feathers --executor local`
     """
     own: dict[str, Any] = {}
@@ -112,6 +125,7 @@ def generate(
         strict_words=strict_words,
         n=n,
         model=model,
+        allow_partial=allow_partial,
         template=template,
         max_attempts=max_attempts,
         keep_rejected=keep_rejected,
@@ -120,6 +134,11 @@ def generate(
     put(fields, batch=batch, gpus=gpus, wait_for_gpus=wait_for_gpus, out=out, seed=seed, workers=workers)
     put(fields, executor=executor, shard_size=shard_size, threads=threads)
     put(fields, allow_short=allow_short, accept_software=accept_software)
+    if lora:
+        from factory.diffusion.lora.settings import said_in_a_flag
+
+        laid = [said_in_a_flag(text) for text in lora]
+        fields["loras"] = [{"file": str(own.file), "weight": own.weight} for own in laid]
     run_recipe(fields, assignments, dry_run)
 
 

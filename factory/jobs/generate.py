@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from factory.diffusion import model_files
+from factory.diffusion.lora.laying import lay_planned, plan_loras, with_loras
+from factory.diffusion.lora.settings import Lora
 from factory.diffusion.prompt_remarks import cut_off, never_taught, refusal, unknown, unused
 from factory.diffusion.routing import Routing, routed, shares
 from factory.diffusion.sample.settings import DEFAULTS_FILE, KEYS, SamplerSettings, default_settings, known_keys
@@ -48,6 +50,8 @@ class GenerateRecipe(Refiners, NewSet):
     template: str = ""  # for class names: "{a} {class}", "{a} {colour} {class}"; "" takes the model's
     n: Annotated[int, Field(ge=1)] = 32
     model: str = ""  # a model folder; "" is the embedded one
+    loras: tuple[Lora, ...] = ()  # adapters that are laid over it, in any order
+    allow_partial: bool = False  # take of an adapter what fits, though some of its keys go unused
     sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
     trust: bool = False  # store beside each matte how far it may be trusted, pixel by pixel
 
@@ -97,23 +101,33 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
         draft.remarks.append(shares(rows))
     draft.weights[SOURCE] = model_files.fingerprint(folder)
     draft.places[SOURCE] = str(folder.resolve())
+    plan_loras(recipe.loras, folder, draft, partial=recipe.allow_partial)
     return draft
 
 
 def line(plan: Plan, _root: Path) -> Line:
     """The sampler on this worker's device, then the stages of every line."""
-    from factory.diffusion.sample.source import DiffuMattingSource  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion import model_folder  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion.sample.pipeline import DiffuMattingPipeline, working_type  # noqa: PLC0415
+    from factory.diffusion.sample.source import DiffuMattingSource  # noqa: PLC0415
 
     device = best_device()
+    folder = Path(plan.places[SOURCE])
+    if model_files.fingerprint(folder) != plan.weights[SOURCE]:
+        raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
+    components = model_folder.load(folder, working_type(device.torch), device.torch)
+    lay_planned(plan, components)
     sampler = settings(SamplerSettings, plan.settings["sampler"])
     routing = settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None
-    folder = Path(plan.places[SOURCE])
-    model = DiffuMattingSource(
-        folder, sampler, plan.batch_size, device.torch, licence=plan.settings["licence"], routing=routing
+    source = DiffuMattingSource(
+        DiffuMattingPipeline(components),
+        sampler,
+        plan.batch_size,
+        licence=plan.settings["licence"],
+        routing=routing,
+        model=with_loras(plan.weights[SOURCE], plan),
     )
-    if model.model != plan.weights[SOURCE]:
-        raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
-    return matting_line(plan, {SOURCE: model}, device)
+    return matting_line(plan, {SOURCE: source}, device)
 
 
 def _runs_a_model(_recipe: GenerateRecipe) -> bool:

@@ -19,11 +19,11 @@ from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
 from factory.jobs.planned_sources import begun, opened
 from factory.jobs.sequences import SequenceSettings, hand_over, tell
+from factory.models.planned_file import bytes_as_planned, plan_file
 from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
 from factory.quality.gates import GateSettings, check_limits
 from factory.refine.keying import keying
-from factory.refine.planned_file import bytes_as_planned, plan_file
 from factory.refine.shape_weights import shape_weights
 from factory.settings import Place
 from factory.shards.layout import Layout

@@ -12,9 +12,9 @@ from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import InputChanged
 from factory.models.device import Device
+from factory.models.planned_file import file_as_planned, plan_file
 from factory.refine.connectivity import ConnectivitySettings
 from factory.refine.greenpost import GreenPostSettings
-from factory.refine.planned_file import file_as_planned, plan_file
 from factory.sample import BatchStage, Stage
 from factory.settings import Strict, said, settings
 

@@ -51,10 +51,8 @@ class DiffuMattingPipeline:
     def from_folder(
         cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
     ) -> "DiffuMattingPipeline":
-        """Load a model folder; without a type bfloat16 on CUDA and float32 elsewhere."""
-        if dtype is None:
-            dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
-        return cls(model_folder.load(folder, dtype, device))
+        """Load a model folder; without a type as `working_type`."""
+        return cls(model_folder.load(folder, dtype or working_type(device), device))
 
     def __call__(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings
@@ -161,6 +159,11 @@ class DiffuMattingPipeline:
         # Not max-autotune: it picks kernels by timing them, so two workers could paint different bytes.
         denoise = torch.compile(self._denoise, dynamic=False)
         return Recorded(denoise), torch.compile(self._decode, dynamic=False)
+
+
+def working_type(device: torch.device | str) -> torch.dtype:
+    """What a model paints in: bfloat16 on CUDA and float32 elsewhere."""
+    return torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
 
 
 def to_bytes(values: Tensor) -> Tensor:

@@ -1,9 +1,7 @@
 """DiffuMatting as a source of samples: requests with prompts in, pictures with coarse masks out."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from factory.diffusion.model_files import fingerprint
 from factory.diffusion.routing import Routing
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.settings import SamplerSettings
@@ -14,28 +12,28 @@ from factory.sample import GENERATED, Origin, Request, Sample
 
 
 class DiffuMattingSource:
-    """A `factory.sample.Source` that holds one model on one device.
+    """A `factory.sample.Source` that paints with one model on one device.
 
     A request's item has "prompt" (with or without the screen's prefix), "class" and "caption" ("" or absent if none).
-    licence: the model's, for every sample's metadata.
+    licence, model: the model's, and the fingerprint of all that paints; for every sample's metadata.
     routing: chooses each attempt's screen among those of its item; without it all are painted on that of the settings.
     """
 
     def __init__(
         self,
-        folder: Path,
+        pipeline: DiffuMattingPipeline,
         settings: SamplerSettings,
         batch_size: int,
-        device: str = "cpu",
         *,
         licence: str = "",
         routing: Routing | None = None,
+        model: str = "",
     ) -> None:
         self.settings = settings
         self.routing = routing
         self.batch_size = batch_size
-        self.pipeline = DiffuMattingPipeline.from_folder(folder, device)
-        self.model = fingerprint(folder)
+        self.pipeline = pipeline
+        self.model = model
         self.licence = licence
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:

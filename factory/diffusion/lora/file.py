@@ -1,0 +1,79 @@
+"""A file of adapters: read whole, with a ledger of every key."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from factory.diffusion.lora.changes import parts_of
+from factory.diffusion.lora.names import Known, Layer
+from factory.errors import UsageError
+
+PEFT = "lora_adapter_metadata"  # diffusers' key for what PEFT's files leave out
+WORD = "<embed>"  # what cloneofsimo's files say of a key that is a word's embedding
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One file, sorted by the layers of one model."""
+
+    file: Path
+    metadata: Mapping[str, str]
+    layers: dict[Layer, dict[str, Tensor]] = field(default_factory=dict)  # the factors of each
+    words: dict[str, Tensor] = field(default_factory=dict)  # (D,) embeddings of such as come with it, "<s1>" for one
+    unused: list[str] = field(default_factory=list)  # keys that name nothing of this model
+
+
+def read_adapter(file: Path, content: bytes, known: Known) -> Adapter:
+    """What a safetensors file holds for a model whose layers are known.  file: for what is said of it.
+
+    Raises UsageError for one that is cut short, holds a layer twice, or numbers that are not finite.
+    """
+    try:
+        tensors = load(content)
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+    except (SafetensorError, ValueError) as error:
+        raise UsageError(f"{file} is cut short or not a safetensors file ({error}): copy it again") from error
+    adapter, keys = Adapter(file, metadata), dict[tuple[Layer, str], str]()
+    for key, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor.float()).all()):
+            raise UsageError(f"{file}: {key} has numbers that are not finite: the file is spoilt, take another.")
+        if metadata.get(key) == WORD:
+            adapter.words[key] = tensor
+        elif (named := known.split(key)) is None:
+            adapter.unused.append(key)
+        elif named in keys:
+            raise UsageError(f"{file}: {keys[named]} and {key} are the same factor of one layer: give a whole file.")
+        else:
+            keys[named] = key
+            layer, part = named
+            adapter.layers.setdefault(layer, {})[part] = tensor
+    for layer, parts in adapter.layers.items():
+        for stranger in sorted(parts.keys() - parts_of(parts)):
+            adapter.unused.append(keys[layer, stranger])
+            del parts[stranger]
+        parts.update(_said_apart(layer, parts, metadata))
+    return adapter
+
+
+def _said_apart(layer: Layer, parts: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, Tensor]:
+    """α, and whether it is rank-stabilised, of a PEFT file, which says both beside its factors."""
+    if "alpha" in parts or PEFT not in metadata:
+        return {}
+    try:
+        said: dict[str, Any] = json.loads(metadata[PEFT])
+        start = f"{layer.part}."
+        own = {key.removeprefix(start): value for key, value in said.items() if key.startswith(start)}
+        of_layers: dict[str, Any] = own.get("alpha_pattern") or {}
+        of_it = (value for name, value in of_layers.items() if f".{layer.name}".endswith(f".{name}"))
+        alpha = next(of_it, own.get("lora_alpha"))
+        told = {"alpha": torch.tensor(float(alpha))} if alpha is not None else {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"its {PEFT} cannot be read ({error}): take another file.") from error
+    return told | ({"rescaled": torch.tensor(1.0)} if told and own.get("use_rslora") is True else {})

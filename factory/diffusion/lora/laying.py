@@ -1,0 +1,104 @@
+"""Adapters of a plan: looked at while it is made, laid over the model in a worker."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from factory.diffusion.lora.settings import Lora
+from factory.engine.draft import Draft
+from factory.engine.plan import Plan
+from factory.errors import UsageError
+from factory.models.folder import read_json
+from factory.models.planned_file import bytes_as_planned, plan_file
+from factory.models.weights import weights_file
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from factory.diffusion.model_folder import Components
+
+SETTINGS = "loras"  # of a plan: the weights, in their order, and whether keys may go unused
+
+
+def plan_loras(loras: Sequence[Lora], folder: Path, draft: Draft, *, partial: bool) -> None:
+    """Freeze the adapters, by their content. Raises UsageError for one that does not fit the model in the folder."""
+    if not loras:
+        if partial:
+            raise UsageError("--allow-partial is about the keys of adapters: name one with --lora, or leave it out.")
+        return
+    files = [weights_file(lora.file, "--lora") for lora in loras]
+    parts = _without_numbers(folder)
+    for index, file in enumerate(files):
+        if file.resolve() in {other.resolve() for other in files[:index]}:
+            raise UsageError(f"--lora {file} is named twice: name it once, with the sum of the weights.")
+        plan_file(_name(index), file, draft)
+    _check(parts, {file: file.read_bytes() for file in files}, partial=partial)
+    draft.remarks += [
+        f"laid over the model: {file.name}" + (f", at {lora.weight:g} of its weight" if lora.weight != 1 else "")
+        for file, lora in zip(files, loras, strict=True)
+    ]
+    draft.settings[SETTINGS] = {"weights": [float(lora.weight) for lora in loras], "partial": partial}
+
+
+def lay_planned(plan: Plan, components: "Components") -> None:
+    """Merge a plan's adapters into a model's weights. Raises InputChanged where a file is not the planned one."""
+    from factory.diffusion.lora.file import read_adapter  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion.lora.merging import Weighted, merge  # noqa: PLC0415
+    from factory.diffusion.lora.names import Known  # noqa: PLC0415
+    from factory.diffusion.new_words import add_words  # noqa: PLC0415
+
+    if SETTINGS not in plan.settings:
+        return
+    parts: Mapping[str, nn.Module] = {"unet": components.unet, "text_encoder": components.text_encoder}
+    known = Known(parts)
+    laid = [
+        Weighted(read_adapter(Path(plan.places[_name(i)]), bytes_as_planned(plan, _name(i)), known), float(weight))
+        for i, weight in enumerate(plan.settings[SETTINGS]["weights"])
+    ]
+    merge(parts, laid, partial=plan.settings[SETTINGS]["partial"])
+    for adapter, _ in laid:
+        add_words(components.tokenizer, components.text_encoder, adapter.words)
+
+
+def with_loras(model: str, plan: Plan) -> str:
+    """The fingerprint of what paints: of the model alone where a plan has no adapters, else of all together."""
+    if SETTINGS not in plan.settings:
+        return model
+    total = hashlib.sha256(f"{model}\n".encode())
+    for i, weight in enumerate(plan.settings[SETTINGS]["weights"]):
+        total.update(f"{plan.weights[_name(i)]} {weight!r}\n".encode())
+    return total.hexdigest()
+
+
+def _name(index: int) -> str:
+    return f"lora_{index}"
+
+
+def _check(parts: Mapping[str, "nn.Module"], contents: Mapping[Path, bytes], *, partial: bool) -> None:
+    from factory.diffusion.lora.file import read_adapter  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion.lora.merging import check  # noqa: PLC0415
+    from factory.diffusion.lora.names import Known  # noqa: PLC0415
+
+    known, words = Known(parts), dict[str, Path]()
+    for file, content in contents.items():
+        adapter = read_adapter(file, content, known)
+        check(adapter, parts, partial=partial)
+        for word in adapter.words:
+            if word in words:
+                raise UsageError(f"{words[word]} and {file} both bring the word {word}: take one of them.")
+            words[word] = file
+
+
+def _without_numbers(folder: Path) -> Mapping[str, "nn.Module"]:
+    """The networks that adapters change, as their configurations say, without memory for their weights."""
+    import torch  # noqa: PLC0415  (seconds; only where there is an adapter)
+    from diffusers import UNet2DConditionModel  # noqa: PLC0415
+    from transformers import CLIPTextConfig, CLIPTextModel  # noqa: PLC0415
+
+    configs: dict[str, Any] = {part: read_json(folder / part / "config.json") for part in ("unet", "text_encoder")}
+    with torch.device("meta"):
+        return {
+            "unet": UNet2DConditionModel.from_config(configs["unet"]),
+            "text_encoder": CLIPTextModel(CLIPTextConfig(**configs["text_encoder"])),
+        }

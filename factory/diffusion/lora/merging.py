@@ -1,0 +1,90 @@
+"""Adapters merged into a model's weights: nothing hangs about its layers afterwards, and no key goes unseen.
+
+So attention processors stay free, for the probe of a training or another add-on. Each change is computed from the
+base's weight, and all are added: their order does not count.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from factory.diffusion.lora.bases import family_of_unet, family_said
+from factory.diffusion.lora.changes import merged
+from factory.diffusion.lora.file import Adapter
+from factory.diffusion.lora.names import Layer
+from factory.errors import UsageError, count_of
+
+NAMED = 3  # keys that an error names
+SCALARS = ("alpha", "rescaled")
+
+
+class Weighted(NamedTuple):
+    """An adapter, and by how much its change counts: 1 as it was trained, 0 not at all."""
+
+    adapter: Adapter
+    weight: float
+
+
+@torch.no_grad()
+def merge(parts: Mapping[str, nn.Module], adapters: Sequence[Weighted], *, partial: bool = False) -> None:
+    """Change the weights of a model's parts in place. DoRA's change at weight w is w of the way from base to merged.
+
+    parts: by diffusers' names for them, those from which the adapters' layers are known.
+    partial: whether keys may go unused that the model has no layers for.
+    Raises UsageError for an adapter of another base, an unused key, or factors that do not fit a layer; then no weight
+    has changed.
+    """
+    for adapter, _ in adapters:
+        check(adapter, parts, partial=partial)
+    for layer in dict.fromkeys(layer for adapter, _ in adapters for layer in adapter.layers):
+        weight = _weight(parts, layer)
+        base = weight.float()
+        total = base.clone()
+        for adapter, share in adapters:
+            if own := adapter.layers.get(layer):
+                total += share * (merged(base, {name: value.to(base.device) for name, value in own.items()}) - base)
+        weight.copy_(total)
+
+
+def check(adapter: Adapter, parts: Mapping[str, nn.Module], *, partial: bool) -> None:
+    """Raises UsageError for an adapter of another base, of no use, with unused keys or with factors that do not fit."""
+    said = family_said(adapter.metadata)
+    config: Any = parts["unet"].config if "unet" in parts else {}
+    own = family_of_unet(config)
+    if said and own and said != own:
+        raise UsageError(f"{adapter.file} was made for {said}, the model is {own}: take an adapter of that.")
+    if not adapter.layers:
+        raise UsageError(f"{adapter.file} fits no layer of the model ({_some(adapter.unused)}): it is for another one.")
+    if adapter.unused and not partial:
+        keys = count_of(len(adapter.unused), "key", "keys")
+        raise UsageError(
+            f"{adapter.file}: {keys} would go unused ({_some(adapter.unused)}): it may be for another base; "
+            "--allow-partial takes the rest of it."
+        )
+    _check_shapes(adapter, parts)
+
+
+def _check_shapes(adapter: Adapter, parts: Mapping[str, nn.Module]) -> None:
+    """Merge without numbers."""
+    for layer, own in adapter.layers.items():
+        shapes = {name: value if name in SCALARS else value.to("meta") for name, value in own.items()}
+        try:
+            merged(_weight(parts, layer).to("meta"), shapes)
+        except (ValueError, RuntimeError) as error:
+            raise UsageError(f"{adapter.file} does not fit {layer.part}.{layer.name}: {error}") from error
+        except KeyError as error:
+            lack = f"lacks {error.args[0]} for {layer.part}.{layer.name}"
+            raise UsageError(f"{adapter.file} {lack}: copy it again, whole.") from error
+
+
+def _weight(parts: Mapping[str, nn.Module], layer: Layer) -> Tensor:
+    weight = parts[layer.part].get_submodule(layer.name).weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = len(keys) - NAMED
+    return ", ".join(keys[:NAMED]) + (f" and {more} more" if more > 0 else "")
