@@ -25,7 +25,7 @@ from factory.shards.layout import Layout
 
 COMMANDS = (
     *("generate", "build-green100k", "key", "refine", "filter", "run", "train", "plan", "status", "show", "verify"),
-    *("report", "export", "doctor", "evaluate", "greenbench", "identify", "hash-images"),
+    *("report", "export", "doctor", "evaluate", "greenbench", "identify", "hash-images", "models", "convert"),
 )
 COMMON = {
     *("--out", "--seed", "--workers", "--executor", "--shard-size", "--threads", "--set", "--debug", "--dry-run"),
@@ -258,8 +258,8 @@ def test_models_that_are_not_whole_are_refused(refused: Callable[..., str], mode
     assert "is pickled and could run code" in refused(*generate)
     weights.with_suffix(".bin").unlink()
     weights.write_bytes(content)
-    shutil.rmtree(model / "matting_head")
-    assert "has no matting_head/" in refused(*generate)
+    shutil.rmtree(model / "tokenizer")
+    assert "has no tokenizer/" in refused(*generate)
     (model / "model_index.json").unlink()
     assert "no model_index.json" in refused(*generate)
     assert "hf download" in refused("generate", "--model", "someone/some-model", "--prompts", "p.txt")

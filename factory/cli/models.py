@@ -1,4 +1,4 @@
-"""Commands for models that were made elsewhere."""
+"""Commands for models that were made elsewhere. Everything heavy is imported inside its command."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,3 +25,24 @@ def convert(
     from factory.models.convert import convert as convert_weights
 
     typer.echo(f"{convert_weights(weights, to)} has the weights of {weights}.")
+
+
+@models_app.command()
+def models(
+    folder: Annotated[str, typer.Argument(help="A model folder.")],
+    debug: Debug = False,
+) -> None:
+    """Say what a model folder is: which generator paints with it, its parts, its screens, its licence.
+
+    Nothing is loaded. `factory models runs/train/model`
+    """
+    from factory.diffusion import model_files
+    from factory.diffusion.generators.kinds import kind_of
+
+    place = model_files.resolve(folder)
+    kind = kind_of(place)
+    facts = [("generator", f"{kind.name}: {kind.says}"), *kind.facts(place)]
+    facts.append(("licence", model_files.licence(place) or "not said"))
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        typer.echo(f"{name:{width}}  {value}")

@@ -1,6 +1,6 @@
 """What a model will make of a list of prompts, in sentences: what it leaves out, does not read, was never taught."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import TypeAlias
@@ -34,14 +34,12 @@ def unused(rows: Rows, n: int) -> list[str]:
     return [f"only the first {n:,} of {lines:,} prompts will be painted: --n {lines} paints each once."]
 
 
-def cut_off(rows: Rows, key: KeyName, folder: Path) -> list[str]:
-    """A remark about prompts whose end the model does not read."""
+def cut_off(rows: Rows, written: Callable[[str], str], folder: Path) -> list[str]:
+    """A remark about prompts whose end the model does not read.  written: a prompt as it is given to the model."""
     length = text_length(folder)
     if length is None:
         return []
-    long = list(
-        dict.fromkeys(line_of(row) for row in rows if length.of(screen_prompt(row["prompt"], key)) > length.most)
-    )
+    long = list(dict.fromkeys(line_of(row) for row in rows if length.of(written(row["prompt"])) > length.most))
     if not long:
         return []
     of_all = f"{len(long):,} of {len({line_of(row) for row in rows}):,} prompts {'is' if len(long) == 1 else 'are'}"

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from factory.diffusion import model_files
-from factory.diffusion.lora.laying import lay_planned, plan_loras, with_loras
+from factory.diffusion.generators.kind import GeneratorKind
+from factory.diffusion.generators.kinds import BY_NAME, kind_of
+from factory.diffusion.lora.laying import plan_loras
 from factory.diffusion.lora.settings import Lora
 from factory.diffusion.prompt_remarks import cut_off, never_taught, refusal, unknown, unused
 from factory.diffusion.routing import Routing, routed, shares
-from factory.diffusion.sample.settings import DEFAULTS_FILE, KEYS, SamplerSettings, default_settings, known_keys
 from factory.diffusion.vocabulary import Vocabulary, read_vocabulary
 from factory.engine.draft import Draft
 from factory.engine.inputs import make_table, read_frozen
@@ -20,25 +21,28 @@ from factory.engine.line import Line
 from factory.engine.plan import Plan, Segment
 from factory.engine.survey import Memory
 from factory.errors import InputChanged, UsageError
-from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.greenscreen.keyer.settings import KeyerSettings
+from factory.greenscreen.on_screen import FramingSettings
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
+from factory.jobs.no_screens import NO_SCREEN, tell, watched
 from factory.models.device import best_device
-from factory.models.folder import read_json
-from factory.quality.gates import OF_THE_KEY, check_limits
+from factory.quality.gates import OF_THE_KEY, TRUSTED, GateSettings, check_limits
 from factory.quality.scores import ScoreSettings
+from factory.refine.greenpost import GreenPostSettings
+from factory.refine.keying import keying
 from factory.refine.refiners import Refiners, plan_weights, planned
-from factory.settings import changed, said, settings
+from factory.settings import said
 from factory.shards.layout import Layout
 from factory.shards.members import MATTING, with_trust
 from factory.shipped_files import choose
 from factory.sources.prompts import Gone, PromptList, check_template, expand, read_prompts
 
 SMALL_MODEL_TEMPLATE = "{a} {colour} {class}"  # how the embedded model's training captions are formed
-SOURCE = "diffumatting"
+KEYING = "keying"  # of a plan: how pictures without masks are keyed
+GREENPOST = "greenpost"
 TABLE = "prompts"
 BIG_MODEL_TEMPLATE = "a photo of {a} {class}"
-AUTO = "auto"  # as the sampler's key: each prompt's own
 
 
 class GenerateRecipe(Refiners, NewSet):
@@ -53,6 +57,7 @@ class GenerateRecipe(Refiners, NewSet):
     loras: tuple[Lora, ...] = ()  # adapters that are laid over it, in any order
     allow_partial: bool = False  # take of an adapter what fits, though some of its keys go unused
     sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
+    keyer: KeyerSettings = KeyerSettings()  # of pictures that a model paints without a mask
     trust: bool = False  # store beside each matte how far it may be trusted, pixel by pixel
 
 
@@ -65,21 +70,24 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
         draft.members = with_trust(MATTING)
     folder = model_files.resolve(recipe.model) if recipe.model else model_files.EMBEDDED
     known = read_vocabulary(folder)
-    model_files.check(folder)
-    sampler, routing = _sampler(recipe, folder)
-    _check_size(folder, sampler)
+    kind = kind_of(folder)
+    _check_refiners(recipe, kind)
+    if kind.keyed:
+        draft.remarks.append(f"{folder} has no matting head: its pictures are keyed (docs/models.md).")
+    sampler, keys = kind.sampling(recipe.sampler, folder)
     prompts = _prompts(recipe, known)
-    rows = routed(prompts.rows, routing.keys) if routing else prompts.rows
-    draft.remarks += [*prompts.remarks, *cut_off(rows, sampler.key, folder)]
+    rows = routed(prompts.rows, keys) if keys else prompts.rows
+    draft.remarks += prompts.remarks
+    draft.remarks += cut_off(rows, lambda prompt: kind.written(prompt, sampler, folder), folder)
     if known is not None and (strangers := never_taught(rows, sampler.key, known)):
         if recipe.strict_words:
             raise UsageError(refusal(strangers))
         draft.remarks += unknown(strangers, rows, known)
-        draft.census[SOURCE] = {"unknown_words": list(strangers)}
+        draft.census[kind.name] = {"unknown_words": list(strangers)}
     draft.tables[TABLE] = make_table(rows)
     draft.segments.append(
         Segment(
-            source=SOURCE,
+            source=kind.name,
             split="train",
             slots=recipe.n,
             attempts=recipe.max_attempts,
@@ -90,79 +98,68 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     draft.settings = {
         "licence": model_files.licence(folder),
         "sampler": asdict(sampler),
-        **planned(recipe),
+        **_refining(recipe, kind),
         "scores": asdict(ScoreSettings()),
-        "gates": said(recipe.gates),
+        "gates": said(_gates(recipe, kind)),
         "marking": asdict(recipe.marking),
     }
     plan_weights(recipe, draft)
-    if routing:
-        draft.settings["routing"] = asdict(routing)
+    if keys:
+        moves_on = (*OF_THE_KEY, NO_SCREEN) if kind.keyed else OF_THE_KEY
+        draft.settings["routing"] = asdict(Routing(keys=keys, moves_on=moves_on))
         draft.remarks.append(shares(rows))
-    draft.weights[SOURCE] = model_files.fingerprint(folder)
-    draft.places[SOURCE] = str(folder.resolve())
+    draft.weights[kind.name] = kind.fingerprint(folder)
+    draft.places[kind.name] = str(folder.resolve())
     plan_loras(recipe.loras, folder, draft, partial=recipe.allow_partial)
     return draft
 
 
 def line(plan: Plan, _root: Path) -> Line:
-    """The sampler on this worker's device, then the stages of every line."""
-    from factory.diffusion import model_folder  # noqa: PLC0415  (torch takes seconds)
-    from factory.diffusion.sample.pipeline import DiffuMattingPipeline, working_type  # noqa: PLC0415
-    from factory.diffusion.sample.source import DiffuMattingSource  # noqa: PLC0415
-
+    """The generator on this worker's device, then the stages of every line."""
     device = best_device()
-    folder = Path(plan.places[SOURCE])
-    if model_files.fingerprint(folder) != plan.weights[SOURCE]:
+    (segment,) = plan.segments
+    kind = BY_NAME[segment.source]
+    folder = Path(plan.places[kind.name])
+    if kind.fingerprint(folder) != plan.weights[kind.name]:
         raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
-    components = model_folder.load(folder, working_type(device.torch), device.torch)
-    lay_planned(plan, components)
-    sampler = settings(SamplerSettings, plan.settings["sampler"])
-    routing = settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None
-    source = DiffuMattingSource(
-        DiffuMattingPipeline(components),
-        sampler,
-        plan.batch_size,
-        licence=plan.settings["licence"],
-        routing=routing,
-        model=with_loras(plan.weights[SOURCE], plan),
-    )
-    return matting_line(plan, {SOURCE: source}, device)
+    first = keying({kind.name: plan.settings[KEYING]}, plan.members) if kind.keyed else {}
+    watching = {name: watched(stage) for name, stage in first.items()}
+    return matting_line(plan, {kind.name: kind.open(plan, device)}, device, first=watching)
+
+
+def _gates(recipe: GenerateRecipe, kind: GeneratorKind) -> GateSettings:
+    """What is keyed is judged by how far its matte may be trusted, too; 1 in a recipe lets all pass."""
+    if not kind.keyed or recipe.gates.label_error_max is not None:
+        return recipe.gates
+    return replace(recipe.gates, label_error_max=TRUSTED)
+
+
+def _check_refiners(recipe: GenerateRecipe, kind: GeneratorKind) -> None:
+    if kind.keyed and recipe.greenpost != GreenPostSettings():
+        raise UsageError(
+            "greenpost refines coarse masks, and this model paints none: set `keyer`, which keys its pictures."
+        )
+
+
+def _refining(recipe: GenerateRecipe, kind: GeneratorKind) -> dict[str, Any]:
+    """The refiners in the plan. What comes without a mask is keyed instead, at its own size, onto a pure screen."""
+    refiners = planned(recipe)
+    if not kind.keyed:
+        return refiners
+    framing = FramingSettings(size=0, key="nearest")
+    others = {name: own for name, own in refiners.items() if name != GREENPOST}
+    return {KEYING: {"keyer": asdict(recipe.keyer), "settings": asdict(framing)}, **others}
 
 
 def _runs_a_model(_recipe: GenerateRecipe) -> bool:
     return True
 
 
-JOB = Job(GenerateRecipe, plan, line, runs_a_model=_runs_a_model)
+def _tell(recipe: GenerateRecipe) -> Sequence[str]:
+    return tell(recipe.out)
 
 
-def _sampler(recipe: GenerateRecipe, folder: Path) -> tuple[SamplerSettings, Routing | None]:
-    """How to sample, and where each prompt gets its own screen, among which. Raises UsageError for one it knows not."""
-    own, keys = default_settings(folder), known_keys(folder)
-    asked = recipe.sampler.get("key", own.key)
-    if asked not in [*KEY_COLOURS, AUTO]:
-        raise UsageError(f"--key {asked} is unknown: take one of {', '.join([*KEY_COLOURS, AUTO])}.")
-    if asked != AUTO:
-        sampler = changed("sampler", own, recipe.sampler)
-        if keys and sampler.key not in keys:
-            raise UsageError(
-                f"--key {sampler.key}: the model knows {_screens(keys)} only: leave --key out, or name one with "
-                f"--model that was trained on {_screens([sampler.key])}."
-            )
-        return sampler, None
-    if len(keys) < 2:
-        found = f"the model knows {_screens(keys)} only" if keys else "the model does not say which screens it knows"
-        raise UsageError(
-            f"--key {AUTO}: {found}, so there is no choice: leave --key out, or name one with --model whose "
-            f"{DEFAULTS_FILE} lists several under `{KEYS}`."
-        )
-    sampler = changed("sampler", own, {name: value for name, value in recipe.sampler.items() if name != "key"})
-    return sampler, Routing(keys=keys, moves_on=OF_THE_KEY)
-
-
-def _screens(keys: Sequence[KeyName]) -> str:
-    return f"{' and '.join(keys)} screens"
+JOB = Job(GenerateRecipe, plan, line, runs_a_model=_runs_a_model, tell=_tell)
 
 
 def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
@@ -192,16 +189,3 @@ def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
         )
     told = [f"--prompts {recipe.prompts}: {remark}" for remark in told]
     return replace(listed, remarks=[*told, *listed.remarks, *unused(listed.rows, recipe.n)])
-
-
-def _check_size(folder: Path, sampler: SamplerSettings) -> None:
-    """Refuse a size that the networks cannot halve evenly, before a worker loads them. 0 is the model's own size."""
-    configs = {part: read_json(folder / part / "config.json") for part in ("vae", "unet")}
-    try:
-        halvings = sum(len(config["block_out_channels"]) - 1 for config in configs.values())
-    except (KeyError, TypeError) as error:
-        raise UsageError(
-            f"{folder}: the config.json of vae and unet must list block_out_channels: copy the model again, whole."
-        ) from error
-    if sampler.size % 2**halvings:
-        raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {2**halvings}.")

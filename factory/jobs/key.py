@@ -22,7 +22,7 @@ from factory.jobs.sequences import SequenceSettings, hand_over, tell
 from factory.models.planned_file import bytes_as_planned, plan_file
 from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
-from factory.quality.gates import GateSettings, check_limits
+from factory.quality.gates import TRUSTED, GateSettings, check_limits
 from factory.refine.keying import keying
 from factory.refine.shape_weights import shape_weights
 from factory.settings import Place
@@ -37,7 +37,7 @@ from factory.sources.files.planning import note_passed_over
 # Pictures stay whole and where they were taken, so an object may fill them and lie along most of their border: not all,
 # for then it is the room about a screen. And somebody who has a sequence keyed wants each of its frames.
 # Mattes that are expected to be spoilt are turned down: no mask vouches for them, as it does for what is painted.
-GATES = GateSettings(coverage_max=0.98, flush_max=0.94, label_error_max=0.1, duplicate_distance=-1)
+GATES = GateSettings(coverage_max=0.98, flush_max=0.94, label_error_max=TRUSTED, duplicate_distance=-1)
 FRAMES = ClipSettings(every=1, keyed_at=0)
 
 

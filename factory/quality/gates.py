@@ -32,6 +32,7 @@ def _another_screen(sample: Sample, gates: "GateSettings") -> str:
     return f"; {share:.0%} of it lies within {least:g} levels of the key; {other}"
 
 
+TRUSTED = 0.1  # the most label_error that what is keyed may have, where a recipe says nothing else
 FARTHEST = 255 * 3**0.5  # between two colours, in levels
 _COVERED = "the share of the picture that the object covers"
 _CUT = "the share of the picture's border that the object covers"

@@ -85,6 +85,8 @@ def _side(plan: Plan) -> int:
         return int(plan.settings.get("size", 0))
     if side := int(plan.settings["sampler"]["size"]):
         return side
+    if "diffumatting" not in plan.places:  # a pipeline's own size stands in none of its files
+        return 0
     model = Path(plan.places["diffumatting"])
     latent = read_json(model / "unet" / "config.json")["sample_size"]
     levels = len(read_json(model / "vae" / "config.json")["block_out_channels"])

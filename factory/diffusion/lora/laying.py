@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory.diffusion.lora.settings import Lora
+from factory.diffusion.plain.folder import read_index
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import UsageError
@@ -16,8 +17,7 @@ from factory.models.weights import weights_file
 if TYPE_CHECKING:
     from torch import nn
 
-    from factory.diffusion.model_folder import Components
-
+ADAPTED = ("unet", "transformer", "text_encoder", "text_encoder_2")  # the parts of a model that adapters are for
 SETTINGS = "loras"  # of a plan: the weights, in their order, and whether keys may go unused
 
 
@@ -41,8 +41,11 @@ def plan_loras(loras: Sequence[Lora], folder: Path, draft: Draft, *, partial: bo
     draft.settings[SETTINGS] = {"weights": [float(lora.weight) for lora in loras], "partial": partial}
 
 
-def lay_planned(plan: Plan, components: "Components") -> None:
-    """Merge a plan's adapters into a model's weights. Raises InputChanged where a file is not the planned one."""
+def lay_planned(plan: Plan, parts: Mapping[str, "nn.Module"], tokenizers: Mapping[str, Any]) -> None:
+    """Merge a plan's adapters into a model's weights. Raises InputChanged where a file is not the planned one.
+
+    parts: of the model, those of ADAPTED that it has.  tokenizers: by the text encoder that reads their tokens.
+    """
     from factory.diffusion.lora.file import read_adapter  # noqa: PLC0415  (torch takes seconds)
     from factory.diffusion.lora.merging import Weighted, merge  # noqa: PLC0415
     from factory.diffusion.lora.names import Known  # noqa: PLC0415
@@ -50,7 +53,6 @@ def lay_planned(plan: Plan, components: "Components") -> None:
 
     if SETTINGS not in plan.settings:
         return
-    parts: Mapping[str, nn.Module] = {"unet": components.unet, "text_encoder": components.text_encoder}
     known = Known(parts)
     laid = [
         Weighted(read_adapter(Path(plan.places[_name(i)]), bytes_as_planned(plan, _name(i)), known), float(weight))
@@ -58,7 +60,8 @@ def lay_planned(plan: Plan, components: "Components") -> None:
     ]
     merge(parts, laid, partial=plan.settings[SETTINGS]["partial"])
     for adapter, _ in laid:
-        add_words(components.tokenizer, components.text_encoder, adapter.words)
+        if adapter.words:
+            add_words(tokenizers["text_encoder"], parts["text_encoder"], adapter.words)
 
 
 def with_loras(model: str, plan: Plan) -> str:
@@ -92,13 +95,18 @@ def _check(parts: Mapping[str, "nn.Module"], contents: Mapping[Path, bytes], *, 
 
 def _without_numbers(folder: Path) -> Mapping[str, "nn.Module"]:
     """The networks that adapters change, as their configurations say, without memory for their weights."""
-    import torch  # noqa: PLC0415  (seconds; only where there is an adapter)
-    from diffusers import UNet2DConditionModel  # noqa: PLC0415
-    from transformers import CLIPTextConfig, CLIPTextModel  # noqa: PLC0415
+    import diffusers  # noqa: PLC0415  (seconds; only where there is an adapter)
+    import torch  # noqa: PLC0415
+    import transformers  # noqa: PLC0415
 
-    configs: dict[str, Any] = {part: read_json(folder / part / "config.json") for part in ("unet", "text_encoder")}
+    parts = dict[str, Any]()
     with torch.device("meta"):
-        return {
-            "unet": UNet2DConditionModel.from_config(configs["unet"]),
-            "text_encoder": CLIPTextModel(CLIPTextConfig(**configs["text_encoder"])),
-        }
+        for part, (library, kind) in read_index(folder).parts.items():
+            if part in ADAPTED:
+                config = read_json(folder / part / "config.json")
+                if library == "diffusers":
+                    parts[part] = getattr(diffusers, kind).from_config(config)
+                else:
+                    network = getattr(transformers, kind)
+                    parts[part] = network(network.config_class(**config))
+    return parts

@@ -1,0 +1,113 @@
+"""DiffuMatting: Stable Diffusion taught to paint on a screen, whose decoder tells a coarse mask."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from factory.diffusion import model_files
+from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
+from factory.diffusion.lora.laying import lay_planned, with_loras
+from factory.diffusion.routing import Routing
+from factory.diffusion.sample.settings import DEFAULTS_FILE, KEYS, SamplerSettings, default_settings, known_keys
+from factory.diffusion.vocabulary import screen_prompt
+from factory.engine.plan import Plan
+from factory.errors import UsageError
+from factory.models.device import Device
+from factory.models.folder import read_json
+from factory.sample import Source
+from factory.settings import changed, settings
+
+NAME = "diffumatting"
+
+
+def _fits(folder: Path) -> bool:
+    return (folder / "matting_head").is_dir()
+
+
+def _facts(folder: Path) -> Sequence[tuple[str, str]]:
+    unet = read_json(folder / "unet" / "config.json")
+    keys = known_keys(folder)
+    return [
+        ("size", f"{_own_size(folder)} pixels"),
+        ("text", f"{unet.get('cross_attention_dim')} numbers a token"),
+        ("screens", screens(keys) if keys else "not said"),
+    ]
+
+
+def _own_size(folder: Path) -> int:
+    levels = len(read_json(folder / "vae" / "config.json")["block_out_channels"])
+    return int(read_json(folder / "unet" / "config.json")["sample_size"]) << (levels - 1)  # each but the first halves
+
+
+def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
+    """How to sample, and where each prompt gets its own screen, among which. Raises UsageError for one it knows not."""
+    own, keys = default_settings(folder), known_keys(folder)
+    key = asked.get("key", own.key)
+    check_key(key)
+    if key != AUTO:
+        sampler = changed("sampler", own, asked)
+        if keys and sampler.key not in keys:
+            raise UsageError(
+                f"--key {sampler.key}: the model knows {screens(keys)} only: leave --key out, or name one with "
+                f"--model that was trained on {screens([sampler.key])}."
+            )
+        return Sampling(_fitting(folder, sampler), ())
+    if len(keys) < 2:
+        found = f"the model knows {screens(keys)} only" if keys else "the model does not say which screens it knows"
+        raise UsageError(
+            f"--key {AUTO}: {found}, so there is no choice: leave --key out, or name one with --model whose "
+            f"{DEFAULTS_FILE} lists several under `{KEYS}`."
+        )
+    sampler = changed("sampler", own, {name: value for name, value in asked.items() if name != "key"})
+    return Sampling(_fitting(folder, sampler), keys)
+
+
+def _fitting(folder: Path, sampler: SamplerSettings) -> SamplerSettings:
+    """Refuse a size that the networks cannot halve evenly, before a worker loads them. 0 is the model's own size."""
+    configs = {part: read_json(folder / part / "config.json") for part in ("vae", "unet")}
+    try:
+        halvings = sum(len(config["block_out_channels"]) - 1 for config in configs.values())
+    except (KeyError, TypeError) as error:
+        raise UsageError(
+            f"{folder}: the config.json of vae and unet must list block_out_channels: copy the model again, whole."
+        ) from error
+    if sampler.size % 2**halvings:
+        raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {2**halvings}.")
+    return sampler
+
+
+def _written(prompt: str, sampler: SamplerSettings, _folder: Path) -> str:
+    return screen_prompt(prompt, sampler.key)
+
+
+def _open(plan: Plan, device: Device) -> Source:
+    from factory.diffusion import model_folder  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion.sample.pipeline import DiffuMattingPipeline, working_type  # noqa: PLC0415
+    from factory.diffusion.sample.source import DiffuMattingSource  # noqa: PLC0415
+
+    components = model_folder.load(Path(plan.places[NAME]), working_type(device.torch), device.torch)
+    lay_planned(
+        plan, {"unet": components.unet, "text_encoder": components.text_encoder}, {"text_encoder": components.tokenizer}
+    )
+    return DiffuMattingSource(
+        DiffuMattingPipeline(components),
+        settings(SamplerSettings, plan.settings["sampler"]),
+        plan.batch_size,
+        licence=plan.settings["licence"],
+        routing=settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None,
+        model=with_loras(plan.weights[NAME], plan),
+    )
+
+
+DIFFUMATTING = GeneratorKind(
+    name=NAME,
+    says="DiffuMatting: paints on a screen, and tells a coarse mask",
+    fits=_fits,
+    check=model_files.check,
+    facts=_facts,
+    sampling=_sampling,
+    written=_written,
+    fingerprint=model_files.fingerprint,
+    open=_open,
+    keyed=False,
+)

@@ -1,0 +1,21 @@
+"""The kinds of generators there are; the first that fits a folder paints with it."""
+
+from pathlib import Path
+
+from factory.diffusion.generators.diffumatting import DIFFUMATTING
+from factory.diffusion.generators.kind import GeneratorKind
+from factory.diffusion.generators.plain import PLAIN
+from factory.diffusion.model_files import INDEX
+from factory.errors import UsageError
+
+KINDS = (DIFFUMATTING, PLAIN)
+BY_NAME = {kind.name: kind for kind in KINDS}
+
+
+def kind_of(folder: Path) -> GeneratorKind:
+    """The kind of a model folder, checked. Raises UsageError for one of none."""
+    for kind in KINDS:
+        if kind.fits(folder):
+            kind.check(folder)
+            return kind
+    raise UsageError(f"{folder} is not a model folder: there is no {INDEX} in it; give one that diffusers saved")

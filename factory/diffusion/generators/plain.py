@@ -1,0 +1,99 @@
+"""Plain models: any text-to-image pipeline of diffusers, asked for a screen in words; the keyer tells α."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
+from factory.diffusion.lora.laying import ADAPTED, lay_planned, with_loras
+from factory.diffusion.model_files import INDEX
+from factory.diffusion.plain import folder as plain_folder
+from factory.diffusion.plain.families import family_of
+from factory.diffusion.plain.settings import PlainSettings, asked
+from factory.diffusion.routing import Routing
+from factory.engine.plan import Plan
+from factory.errors import UsageError
+from factory.greenscreen.colours import KEY_COLOURS
+from factory.models.device import Device
+from factory.sample import Source
+from factory.settings import changed, settings
+
+NAME = "plain"
+TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
+
+
+def _fits(folder: Path) -> bool:
+    return (folder / INDEX).is_file()
+
+
+def _check(folder: Path) -> None:
+    plain_folder.check(folder)
+
+
+def _facts(folder: Path) -> Sequence[tuple[str, str]]:
+    index = plain_folder.read_index(folder)
+    start = "a screen, or noise" if family_of(index.pipeline).from_screen else "noise"
+    parts = ", ".join(f"{part} ({kind})" for part, (_, kind) in index.parts.items())
+    weights = f"{plain_folder.bytes_of_weights(folder, index) / 1e9:.2f} GB"
+    return [
+        ("pipeline", index.pipeline),
+        ("saved by", f"diffusers {index.version}" if index.version else "not said"),
+        ("parts", parts),
+        ("weights", weights),
+        ("screens", f"{screens(list(KEY_COLOURS))}, asked for in words"),
+        ("starts from", start),
+    ]
+
+
+def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
+    """Screens are asked for in words, so each prompt gets one of its own unless a recipe names one."""
+    family = family_of(plain_folder.read_index(folder).pipeline)
+    key = asked.get("key", AUTO)
+    check_key(key)
+    own = PlainSettings(start="screen" if family.from_screen else "noise")
+    changes = {name: value for name, value in asked.items() if not (name == "key" and value == AUTO)}
+    sampler = changed("sampler", own, changes)
+    if sampler.start == "screen" and not family.from_screen:
+        raise UsageError("sampler.start: this pipeline's noise cannot be drawn toward a screen: leave it at noise.")
+    if sampler.sampler and not family.from_screen:
+        raise UsageError("sampler.sampler: this pipeline steps by a scheduler of its own kind: leave it out.")
+    return Sampling(sampler, tuple(KEY_COLOURS) if key == AUTO else ())
+
+
+def _written(prompt: str, sampler: PlainSettings, folder: Path) -> str:
+    template = sampler.template or family_of(plain_folder.read_index(folder).pipeline).template
+    return asked(prompt, sampler.key, template)
+
+
+def _open(plan: Plan, device: Device) -> Source:
+    from factory.diffusion.plain.pipeline import PlainPipeline, load_pipeline, placed  # noqa: PLC0415  (torch: seconds)
+    from factory.diffusion.plain.source import PlainSource  # noqa: PLC0415
+    from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
+
+    folder = Path(plan.places[NAME])
+    pipeline = load_pipeline(folder, working_type(device.torch))
+    parts = {name: part for name, part in pipeline.components.items() if part is not None}
+    tokenizers = {name: parts[reads] for name, reads in TOKENIZERS.items() if reads in parts}
+    lay_planned(plan, {name: parts[name] for name in ADAPTED if name in parts}, tokenizers)
+    return PlainSource(
+        PlainPipeline(placed(pipeline, folder, device.torch)),
+        settings(PlainSettings, plan.settings["sampler"]),
+        plan.batch_size,
+        licence=plan.settings["licence"],
+        routing=settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None,
+        model=with_loras(plan.weights[NAME], plan),
+    )
+
+
+PLAIN = GeneratorKind(
+    name=NAME,
+    says="a text-to-image pipeline: asked for a screen in words, its pictures are keyed",
+    fits=_fits,
+    check=_check,
+    facts=_facts,
+    sampling=_sampling,
+    written=_written,
+    fingerprint=plain_folder.fingerprint,
+    open=_open,
+    keyed=True,
+)

@@ -1,0 +1,44 @@
+"""What differs between the text-to-image pipelines of diffusers, as far as a screen is asked for."""
+
+from typing import NamedTuple
+
+TAGS = "{prompt}, isolated, centered, full view, solid pure {key} background, {key} screen, chroma key, even light"
+"""For CLIP, which reads 77 tokens and knows the captions of pictures."""
+
+SENTENCE = (
+    "{prompt}. It stands alone and whole in the middle of the picture. Everything behind and around it is one flat, "
+    "evenly lit, pure {key} chroma key screen without shadow, floor, gradient or texture."
+)
+"""For text encoders that read sentences."""
+
+
+class Family(NamedTuple):
+    """template: how the screen is asked for.  guidance: the pipeline's argument.
+
+    from_screen: whether sampling may begin at a screen: its latents are an `AutoencoderKL`'s, with the noise of a
+    diffusion schedule added, and it takes them as `latents`.
+    """
+
+    template: str = SENTENCE
+    guidance: str = "guidance_scale"
+    from_screen: bool = False
+
+
+OTHERS = Family()
+FAMILIES = {
+    "StableDiffusionPipeline": Family(TAGS, from_screen=True),
+    "StableDiffusionXLPipeline": Family(TAGS, from_screen=True),
+    "StableDiffusionPAGPipeline": Family(TAGS, from_screen=True),
+    "StableDiffusionXLPAGPipeline": Family(TAGS, from_screen=True),
+    "LatentConsistencyModelPipeline": Family(TAGS, from_screen=True),
+    "KandinskyCombinedPipeline": Family(TAGS),
+    "KandinskyV22CombinedPipeline": Family(TAGS),
+    "WuerstchenCombinedPipeline": Family(TAGS, guidance="prior_guidance_scale"),
+    "StableCascadeCombinedPipeline": Family(TAGS, guidance="prior_guidance_scale"),
+    "QwenImagePipeline": Family(guidance="true_cfg_scale"),
+}
+
+
+def family_of(pipeline: str) -> Family:
+    """By the name of a pipeline's class."""
+    return FAMILIES.get(pipeline, OTHERS)

@@ -1,0 +1,113 @@
+"""A folder that any pipeline of diffusers was saved in: looked at without loading it.
+
+Nothing in it is run: neither pickles nor code that a model brings with it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from factory.diffusion.model_files import INDEX
+from factory.errors import UsageError
+from factory.models.folder import check_weights, files_fingerprint, read_json
+
+LIBRARIES = frozenset({"diffusers", "transformers"})  # whose classes a folder may ask for, and pipelines' own modules
+NAME = re.compile(r"[A-Za-z0-9_]+")
+DECIDING = frozenset({".safetensors", ".json", ".txt", ".model", ".jinja"})  # suffixes of what decides a pixel
+WITHOUT_WEIGHTS = re.compile(r"scheduler|tokenizer|feature_extractor|image_processor|processor|guider")
+
+
+@dataclass(frozen=True)
+class Index:
+    """What model_index.json says.  parts: by name the library and class of each that is there."""
+
+    pipeline: str
+    version: str  # of diffusers, that saved it
+    parts: dict[str, tuple[str, str]]
+
+
+def read_index(folder: Path) -> Index:
+    """Raises UsageError for an index that is broken, or asks for code of its own."""
+    content: Any = read_json(folder / INDEX)
+    name = content.get("_class_name") if isinstance(content, dict) else None
+    if isinstance(name, list):
+        raise UsageError(f"{folder} brings a pipeline as code of its own ({name[-1]}), which is never run.")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UsageError(f"{folder / INDEX} names no pipeline: copy the model again, whole")
+    parts = dict[str, tuple[str, str]]()
+    for part, said in content.items():
+        if not part.startswith("_") and isinstance(said, list) and len(said) == 2 and all(map(_is_text, said)):
+            if not NAME.fullmatch(part):
+                raise UsageError(f"{folder / INDEX} names a part {part!r}: that is no folder of a model")
+            parts[part] = (said[0], said[1])
+    return Index(name, str(content.get("_diffusers_version", "")), parts)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def check(folder: Path) -> Index:
+    """Refuse what would fail later in someone else's words, or run someone else's code. Raises UsageError."""
+    if not (folder / INDEX).is_file():
+        raise UsageError(f"{folder} is not a model folder: there is no {INDEX} in it; give one that diffusers saved")
+    index = read_index(folder)
+    if index.pipeline not in _classes():
+        newer = f"; it was saved by diffusers {index.version}: install that or a newer one" if index.version else ""
+        raise UsageError(f"{folder} is for the pipeline {index.pipeline}, which the installed diffusers lacks{newer}.")
+    for part, (library, kind) in index.parts.items():
+        if library not in LIBRARIES and library not in _modules():
+            raise UsageError(f"{folder} asks for {library}.{kind} as its {part}: code from elsewhere is never run.")
+        if not (folder / part).is_dir():
+            raise UsageError(f"{folder} has no {part}/: copy the model again, whole")
+        if not WITHOUT_WEIGHTS.search(part):
+            check_weights(folder / part)
+    return index
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over (relative path, SHA-256) of every file that decides a pixel."""
+    return files_fingerprint(folder, _deciding_files(folder, read_index(folder)))
+
+
+def variant_of(folder: Path, index: Index) -> str | None:
+    """The word under which alone a folder has its weights ("fp16"); None where they have plain names."""
+    weighty = [folder / part for part in index.parts if not WITHOUT_WEIGHTS.search(part)]
+    named = [[path.name for path in part.glob("*.safetensors")] for part in weighty]
+    only_half = [bool(names) and all(".fp16" in name for name in names) for names in named]
+    return "fp16" if any(only_half) else None
+
+
+def bytes_of_weights(folder: Path, index: Index) -> int:
+    """What the weights take on disk."""
+    return sum(path.stat().st_size for part in index.parts for path in (folder / part).glob("*.safetensors"))
+
+
+def _deciding_files(folder: Path, index: Index) -> Iterator[Path]:
+    yield folder / INDEX
+    for part in sorted(index.parts):
+        yield from sorted(path for path in (folder / part).rglob("*") if path.suffix in DECIDING and path.is_file())
+
+
+@cache
+def _package() -> Path:
+    spec = find_spec("diffusers")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+@cache
+def _classes() -> frozenset[str]:
+    """The names that diffusers has, read and not imported: that takes seconds."""
+    return frozenset(re.findall(r'"([A-Za-z0-9_]+)"', (_package() / "__init__.py").read_text(encoding="utf-8")))
+
+
+@cache
+def _modules() -> frozenset[str]:
+    """The modules of its pipelines, whose classes an index names by them: a safety checker."""
+    return frozenset(path.name for path in (_package() / "pipelines").iterdir() if path.is_dir())

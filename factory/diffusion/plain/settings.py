@@ -1,0 +1,58 @@
+"""How to paint with a model that nobody taught about screens: one frozen record that recipes and flags fill."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from factory.errors import UsageError
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
+
+PlainSampler: TypeAlias = Literal["", "ddim", "dpm++2m"]
+PlainStart: TypeAlias = Literal["screen", "noise"]
+FIELDS = ("{prompt}", "{key}")  # of a template: the prompt, and the name of the screen's colour
+OWN = -1.0  # of guidance: what the pipeline does by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainSettings:
+    """What a pipeline of diffusers is called with; 0 and "" leave it what it does by itself.
+
+    sampler: "dpm++2m" or "ddim" in the place of the pipeline's scheduler, for pipelines that work with such noise.
+    steps: of sampling.  guidance: of the text, under whatever name the pipeline has for it; -1 is the pipeline's own.
+    negative_prompt: given where the pipeline takes one and guidance is above 1.
+    start: "screen" begins where a picture that is all screen would be, as far as the pipeline lets itself be told;
+        "noise" as the pipeline does it.
+    size: side of the picture in pixels.
+    key: the screen's colour, unless samples have each their own (diffusion/routing.py).
+    template: how the screen is asked for, with {prompt} and {key} in it.
+    """
+
+    sampler: PlainSampler = ""
+    steps: int = 0
+    guidance: float = OWN
+    negative_prompt: str = "shadow, gradient background, vignette, text, watermark, cropped"
+    start: PlainStart = "noise"
+    size: int = 0
+    key: KeyName = "green"
+    template: str = ""
+
+    def __post_init__(self) -> None:
+        if self.key not in KEY_COLOURS:
+            raise UsageError(f"key {self.key!r} is unknown: take one of {', '.join(KEY_COLOURS)}")
+        if self.sampler not in get_args(PlainSampler):
+            raise UsageError(f"sampler {self.sampler!r} is unknown: take ddim or dpm++2m, or leave it out")
+        if self.start not in ("screen", "noise"):
+            raise UsageError(f"start {self.start!r} is unknown: take screen or noise")
+        if not 0 <= self.steps <= 1000:
+            raise UsageError(f"steps {self.steps} is out of range: take 1 to 1000, or 0 for the pipeline's own")
+        if self.guidance != OWN and not 0 <= self.guidance <= 100:
+            raise UsageError(f"guidance {self.guidance} is out of range: take 0 to 100, or -1 for the pipeline's own")
+        if not 0 <= self.size <= 8192:
+            raise UsageError(f"size {self.size} is out of range: take pixels, or 0 for the pipeline's own size")
+        for field in FIELDS if self.template else ():
+            if field not in self.template:
+                raise UsageError(f"sampler.template {self.template!r} does not say where {field} goes: write it there.")
+
+
+def asked(prompt: str, key: KeyName, template: str) -> str:
+    """The prompt with the screen in it."""
+    return template.replace("{key}", key).replace("{prompt}", prompt.strip())

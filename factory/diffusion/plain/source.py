@@ -1,0 +1,85 @@
+"""A plain pipeline as a source of samples: requests with prompts in, pictures that are still to be keyed out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factory.diffusion.plain.pipeline import PlainPipeline
+from factory.diffusion.plain.settings import PlainSettings, asked
+from factory.diffusion.routing import Routing
+from factory.diffusion.vocabulary import without_screen
+from factory.errors import DataError
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.greenscreen.compositing import as_levels
+from factory.sample import GENERATED, Origin, Request, Sample, Shot
+
+NAME = "plain"  # of the source, in plans
+
+
+class PlainSource:
+    """A `factory.sample.Source` that paints with one pipeline on one device.
+
+    A request's item has "prompt", "class" and "caption" ("" or absent if none).
+    licence, model: the model's, and the fingerprint of all that paints; for every sample's metadata.
+    routing: chooses each attempt's screen among those of its item; without it all are painted on that of the settings.
+    """
+
+    def __init__(
+        self,
+        pipeline: PlainPipeline,
+        settings: PlainSettings,
+        batch_size: int,
+        *,
+        licence: str = "",
+        routing: Routing | None = None,
+        model: str = "",
+    ) -> None:
+        self.pipeline, self.settings, self.batch_size = pipeline, settings, batch_size
+        self.licence, self.routing, self.model = licence, routing, model
+
+    def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
+        """One batch, in the order asked; shorter than `batch_size` it is padded: the networks see one shape."""
+        results: list[Sample | DataError] = []
+        for start in range(0, len(requests), self.batch_size):
+            batch = requests[start : start + self.batch_size]
+            padded = [*batch, *[batch[-1]] * (self.batch_size - len(batch))]
+            keys = [self._key(request) for request in padded]
+            prompts = [self._prompt(request, key) for request, key in zip(padded, keys, strict=True)]
+            painted = self.pipeline.paint(prompts, [request.seed for request in padded], self.settings, keys)
+            results += map(self._sample, batch, prompts, keys, painted)
+        return results
+
+    def _key(self, request: Request) -> KeyName:
+        return self.settings.key if self.routing is None else self.routing.key(request.item, request.reasons)
+
+    def _prompt(self, request: Request, key: KeyName) -> str:
+        template = self.settings.template or self.pipeline.family.template
+        return asked(without_screen(request.item["prompt"]), key, template)
+
+    def _sample(self, request: Request, prompt: str, key: KeyName, picture: NDArray[np.float32]) -> Sample | DataError:
+        if not np.isfinite(picture).all():
+            return DataError("nan", "the model's numbers overflowed for this prompt and seed: there is no picture")
+        levels = as_levels(picture[..., :3])
+        if not levels.any():
+            return DataError(
+                "black", "the picture is all black: the model's safety checker made it so, or its precision"
+            )
+        facts = self.pipeline.facts(self.settings)
+        origin = Origin(
+            kind="generated",
+            class_name=request.item.get("class", ""),
+            caption=request.item.get("caption", ""),
+            prompt=prompt,
+            negative_prompt=self.settings.negative_prompt if self.pipeline.guided(self.settings) else "",
+            source=self.pipeline.name,
+            licence=self.licence,
+            foreground="unmixed",
+            model=self.model,
+            start=self.settings.start,
+            key_rgb=KEY_COLOURS[key],
+            ai_generated=True,
+            digital_source_type=GENERATED,
+            **facts,
+        )
+        return Sample(request=request, origin=origin, rgb=np.ascontiguousarray(levels), shot=Shot(source=NAME))
