@@ -2,7 +2,8 @@
 
     python benchmarks/pipelines.py [--only FluxPipeline] [--table docs/pipelines.md]
 
-The list is read from diffusers itself (its automatic text-to-image pipelines). Of each: a folder is written as the
+The list is read from diffusers itself (its automatic text-to-image pipelines, less those that need a control picture
+beside the text, or make videos, which the product refuses and the table names). Of each: a folder is written as the
 pipeline saves itself; `factory generate` makes a set of it, gates open, which is verified; and what it painted is
 compared with the pipeline's own call with the same prompts, seeds and arguments, in 8-bit levels. What does not work is
 named with its reason. Peer: 90 % of the classes.
@@ -28,6 +29,7 @@ from tiny_pipelines import BUILDERS, build
 from factory import open as open_set
 from factory.cli.app import main as factory
 from factory.diffusion.generators.kinds import BY_NAME
+from factory.diffusion.plain.pipeline import check_arguments
 from factory.diffusion.plain.source import NAME, PlainSource
 from factory.engine.plan import read_plan
 from factory.errors import UsageError
@@ -54,6 +56,11 @@ class Outcome(NamedTuple):
     fault: str = ""
 
     @property
+    def is_none(self) -> bool:
+        """Whether it is not what is meant: one that needs a picture beside the text, or makes videos."""
+        return "needs more than a prompt" in self.fault or "something else than still pictures" in self.fault
+
+    @property
     def works(self) -> bool:
         return not self.fault and self.accepted > 0 and 0 <= self.apart <= 1
 
@@ -76,6 +83,8 @@ def main() -> int:
     if arguments.table:
         arguments.table.write_text(table(outcomes))
     works = sum(outcome.works for outcome in outcomes)
+    outcomes = [outcome for outcome in outcomes if not outcome.is_none]
+    names = [outcome.pipeline for outcome in outcomes]
     return exit_code(shown("pipelines", f"{works} of {len(names)}", f"{MUST:.0%}", works / len(names) / MUST, 1))
 
 
@@ -84,7 +93,10 @@ def tried(name: str) -> Outcome:
     with tempfile.TemporaryDirectory() as place:
         model, out, prompts = Path(place) / "model", Path(place) / "out", Path(place) / "prompts.txt"
         try:
+            check_arguments(Path(name), getattr(diffusers, name))
             build(name).save_pretrained(model)
+        except UsageError as refused:
+            return Outcome(name, fault=str(refused).removeprefix(f"{name} is for "))
         except KeyError:
             return Outcome(name, fault="no tiny one was written" if name not in BUILDERS else "it cannot be built")
         prompts.write_text("\n".join(PROMPTS))
@@ -136,7 +148,11 @@ def own_call(model: Path, source: PlainSource) -> Any:
         from factory.diffusion.plain.screen_start import screen_start
 
         call["latents"] = screen_start(pipeline, generators, ["green"] * len(PROMPTS), call)
-    pictures = pipeline(**call, generator=generators).images
+    groups = [slice(i, i + 1) for i in range(len(PROMPTS))] if source.pipeline.family.alone else [slice(None)]
+    pictures: list[Any] = []
+    for group in groups:
+        own = {name: value[group] if isinstance(value, list) else value for name, value in call.items()}
+        pictures += list(pipeline(**own, generator=generators[group]).images)
     return as_levels(np.stack([np.asarray(picture) for picture in pictures])[..., :3]).astype(int)
 
 

@@ -173,7 +173,9 @@ def index_with(**changes: Any) -> Change:
     [
         (index_with(_class_name="NoSuchPipeline", _diffusers_version="9.1.0"), "saved by diffusers 9.1.0"),
         (index_with(_class_name=["pipeline", "Mine"]), "code of its own"),
-        (index_with(_class_name="StableDiffusionInpaintPipeline"), "needs a picture"),
+        (index_with(_class_name="StableDiffusionInpaintPipeline"), "needs more than a prompt"),
+        (index_with(_class_name="AnimateDiffPipeline"), "something else than still pictures"),
+        (index_with(_class_name="StableDiffusionControlNetPipeline"), "needs more than a prompt"),
         (index_with(unet=["os", "system"]), "code from elsewhere is never run"),
         (index_with(**{"../unet": ["diffusers", "UNet2DConditionModel"]}), "no folder of a model"),
         (lambda model: shutil.rmtree(model / "vae"), "has no vae/"),

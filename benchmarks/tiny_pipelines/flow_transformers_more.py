@@ -298,7 +298,7 @@ def ideogram4() -> Ideogram4Pipeline:
             intermediate_size=64,
             adaln_dim=16,
             llm_features_dim=13 * WIDTH,
-            mrope_section=(2, 3, 3),
+            mrope_section=(2, 2, 2),
         )
 
     return Ideogram4Pipeline(

@@ -66,7 +66,7 @@ def _written(prompt: str, sampler: PlainSettings, folder: Path) -> str:
 
 
 def _open(plan: Plan, device: Device) -> Source:
-    from factory.diffusion.plain.pipeline import PlainPipeline, load_pipeline, placed  # noqa: PLC0415  (torch: seconds)
+    from factory.diffusion.plain.pipeline import PlainPipeline, check_settings, load_pipeline, placed  # noqa: PLC0415
     from factory.diffusion.plain.source import PlainSource  # noqa: PLC0415
     from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
 
@@ -75,9 +75,12 @@ def _open(plan: Plan, device: Device) -> Source:
     parts = {name: part for name, part in pipeline.components.items() if part is not None}
     tokenizers = {name: parts[reads] for name, reads in TOKENIZERS.items() if reads in parts}
     lay_planned(plan, {name: parts[name] for name in ADAPTED if name in parts}, tokenizers)
+    painter = PlainPipeline(placed(pipeline, folder, device.torch))
+    sampler = settings(PlainSettings, plan.settings["sampler"])
+    check_settings(painter, sampler)
     return PlainSource(
-        PlainPipeline(placed(pipeline, folder, device.torch)),
-        settings(PlainSettings, plan.settings["sampler"]),
+        painter,
+        sampler,
         plan.batch_size,
         licence=plan.settings["licence"],
         routing=settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None,

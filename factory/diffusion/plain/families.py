@@ -15,12 +15,16 @@ SENTENCE = (
 class Family(NamedTuple):
     """template: how the screen is asked for.  guidance: the pipeline's argument.
 
+    negative: whether it takes a negative prompt beside generators for each picture.
+    alone: whether it is given one prompt at a time: of several it would make none, or such as depend on each other.
     from_screen: whether sampling may begin at a screen: its latents are an `AutoencoderKL`'s, with the noise of a
     diffusion schedule added, and it takes them as `latents`.
     """
 
     template: str = SENTENCE
     guidance: str = "guidance_scale"
+    negative: bool = True
+    alone: bool = False
     from_screen: bool = False
 
 
@@ -31,11 +35,15 @@ FAMILIES = {
     "StableDiffusionPAGPipeline": Family(TAGS, from_screen=True),
     "StableDiffusionXLPAGPipeline": Family(TAGS, from_screen=True),
     "LatentConsistencyModelPipeline": Family(TAGS, from_screen=True),
-    "KandinskyCombinedPipeline": Family(TAGS),
-    "KandinskyV22CombinedPipeline": Family(TAGS),
-    "WuerstchenCombinedPipeline": Family(TAGS, guidance="prior_guidance_scale"),
+    "KandinskyCombinedPipeline": Family(TAGS, negative=False),
+    "KandinskyV22CombinedPipeline": Family(TAGS, negative=False),
+    "WuerstchenCombinedPipeline": Family(TAGS, guidance="prior_guidance_scale", alone=True),
     "StableCascadeCombinedPipeline": Family(TAGS, guidance="prior_guidance_scale"),
+    "GlmImagePipeline": Family(alone=True),
+    "PRXPipeline": Family(alone=True),
     "QwenImagePipeline": Family(guidance="true_cfg_scale"),
+    "QwenImage21Pipeline": Family(guidance="true_cfg_scale"),
+    "HunyuanImagePipeline": Family(guidance="distilled_guidance_scale"),
 }
 
 

@@ -1,6 +1,7 @@
 """Any text-to-image pipeline of diffusers on one device: prompts and seeds in, pictures out."""
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,15 @@ from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
 
 ROOM = 0.8  # of a GPU's free memory, that weights may take before parts wait on the CPU for their turn
-STEPS = "num_inference_steps"
+STEPS, BINNING = "num_inference_steps", "use_resolution_binning"
+SCHEDULE, SCHEDULED = "guidance_schedule", 7.0  # Ideogram's, and what it is on nearly all steps
+PICTURES = ("image", "control_image", "mask_image", "reference_image", "images")  # arguments that are some
+NEED_ONE = re.compile(
+    "Control|Inpaint|Img2Img|Pix2Pix|Upscale|SuperResolution|Depth2Img|Adapter|Fill|Refiner|Layered|DiffEdit|EditPlus|"
+    "QwenImageEdit|LongCatImageEdit"
+)  # the names of pipelines that cannot do without, though the argument may be left out
+OF_VIDEOS = ("num_frames", "num_videos_per_prompt", "frames", "video", "video_length")
+OF_OTHERS = re.compile("Audio|Music|AceStep|Latte|ShapE|LLaDA|DiffusionGemma|Prior|SanaVideo|Helios")
 
 
 class PlainPipeline:
@@ -42,13 +51,17 @@ class PlainPipeline:
 
         keys: of each picture, the screen that sampling starts from if the settings say so.
         """
+        if self.family.alone and len(prompts) > 1:
+            each = zip(prompts, seeds, keys, strict=True)
+            return np.concatenate([self.paint([prompt], [seed], settings, [key]) for prompt, seed, key in each])
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         call = self.call_with(prompts, settings) | {"generator": generators}
         if settings.sampler:
             self.pipeline.scheduler = make_scheduler(self.own_scheduler, settings.sampler)
         if settings.start == "screen":
             call["latents"] = screen_start(self.pipeline, generators, keys, call)
-        pictures = self.pipeline(**call).images
+        told = self.pipeline(**call)
+        pictures = told.images if hasattr(told, "images") else told.image  # as Kandinsky 5 calls them
         return np.asarray(np.stack([np.asarray(picture) for picture in pictures]), np.float32)
 
     def call_with(self, prompts: Sequence[str], settings: PlainSettings) -> dict[str, Any]:
@@ -58,14 +71,20 @@ class PlainPipeline:
             call[STEPS] = settings.steps
         if settings.guidance != OWN:
             call[self.family.guidance] = settings.guidance
+        if SCHEDULE in self.arguments and (settings.steps or settings.guidance != OWN):  # it is for its own steps only
+            call |= {SCHEDULE: None, self.family.guidance: settings.guidance if settings.guidance != OWN else SCHEDULED}
         if settings.size:
             call |= {"height": settings.size, "width": settings.size}
-        if "negative_prompt" in self.arguments and settings.negative_prompt and self.guided(settings):
+            if BINNING in self.arguments:  # else some paint at the nearest size that they know
+                call[BINNING] = False
+        if settings.negative_prompt and self.guided(settings):
             call["negative_prompt"] = [settings.negative_prompt] * len(prompts)
         return call
 
     def guided(self, settings: PlainSettings) -> bool:
-        """Whether guidance has a negative side."""
+        """Whether there is a use for a negative prompt."""
+        if "negative_prompt" not in self.arguments or not self.family.negative:
+            return False
         own = self.arguments.get(self.family.guidance)
         strength = settings.guidance if settings.guidance != OWN else getattr(own, "default", None)
         return isinstance(strength, float | int) and strength > 1
@@ -118,17 +137,38 @@ def placed(pipeline: Any, folder: Path, device: str) -> Any:
 
 
 def check_arguments(folder: Path, kind: Any) -> None:
-    """Raises UsageError for a pipeline that paints from more than a text."""
+    """Raises UsageError for a pipeline that does not make pictures of a text alone, or cannot be had here."""
+    name = kind.__name__
+    if backends := getattr(kind, "_backends", None):  # what diffusers puts in the place of what it cannot import
+        raise UsageError(
+            f"{folder} is for {name}, which needs {' and '.join(backends)}: install what of it is missing."
+        )
     arguments = inspect.signature(kind.__call__).parameters
+    if any(argument in arguments for argument in OF_VIDEOS) or OF_OTHERS.search(name):
+        raise UsageError(f"{folder} is for {name}, which makes something else than still pictures.")
     if "prompt" not in arguments or "generator" not in arguments:
-        raise UsageError(f"{folder} is for {kind.__name__}, which does not paint from a text and a seed.")
-    more = [name for name in ("image", "control_image", "mask_image", "video") if name in arguments]
-    if more and not _may_be_left_out(kind, arguments[more[0]]):
-        raise UsageError(f"{folder} is for {kind.__name__}, which needs a picture ({more[0]}) beside the prompt.")
+        raise UsageError(f"{folder} is for {name}, which does not paint from a text and a seed.")
+    needed = [
+        each.name
+        for each in arguments.values()
+        if each.default is inspect.Parameter.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    more = [argument for argument in needed if argument not in ("self", "prompt")]
+    if NEED_ONE.search(name):
+        more += [argument for argument in PICTURES if argument in arguments]
+    if more:
+        raise UsageError(
+            f"{folder} is for {name}, which needs more than a prompt ({more[0]}): take a text-to-image model."
+        )
 
 
-def _may_be_left_out(kind: Any, argument: inspect.Parameter) -> bool:
-    return argument.default is None and not any(word in kind.__name__ for word in ("Control", "Inpaint", "Img2Img"))
+def check_settings(pipeline: PlainPipeline, settings: PlainSettings) -> None:
+    """Raises UsageError for a setting that the pipeline has no argument for."""
+    asked = {"guidance": settings.guidance != OWN, "steps": bool(settings.steps), "size": bool(settings.size)}
+    names = {"guidance": pipeline.family.guidance, "steps": STEPS, "size": "height"}
+    for setting, name in names.items():
+        if asked[setting] and name not in pipeline.arguments:
+            raise UsageError(f"sampler.{setting}: {pipeline.name} has no {name}: leave it out.")
 
 
 def _number(argument: inspect.Parameter | None) -> float:
