@@ -51,6 +51,13 @@ def generate(
         typer.Option("--n", help="Accepted samples to make; more than before extend the set.", show_default="32"),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model folder.", show_default="the embedded one")] = None,
+    painter: Annotated[
+        str | None,
+        typer.Option(
+            help="Code of your own that paints pictures with alpha, `module:function`, in the place of a model.",
+            show_default="none",
+        ),
+    ] = None,
     lora: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,6 +132,7 @@ def generate(
         strict_words=strict_words,
         n=n,
         model=model,
+        painter=painter,
         allow_partial=allow_partial,
         template=template,
         max_attempts=max_attempts,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from factory.diffusion import model_files
+from factory.diffusion.generators.callables import CALLABLE
 from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.generators.kinds import BY_NAME, kind_of
 from factory.diffusion.lora.laying import plan_loras
@@ -27,7 +28,7 @@ from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
 from factory.jobs.no_screens import NO_SCREEN, tell, watched
 from factory.models.device import best_device
-from factory.quality.gates import OF_THE_KEY, TRUSTED, GateSettings, check_limits
+from factory.quality.gates import CHECKERED, OF_THE_KEY, TRUSTED, GateSettings, check_limits
 from factory.quality.scores import ScoreSettings
 from factory.refine.greenpost import GreenPostSettings
 from factory.refine.keying import keying
@@ -54,6 +55,7 @@ class GenerateRecipe(Refiners, NewSet):
     template: str = ""  # for class names: "{a} {class}", "{a} {colour} {class}"; "" takes the model's
     n: Annotated[int, Field(ge=1)] = 32
     model: str = ""  # a model folder; "" is the embedded one
+    painter: str = ""  # "module:function", code of your own that paints pictures with alpha, in the place of a model
     loras: tuple[Lora, ...] = ()  # adapters that are laid over it, in any order
     allow_partial: bool = False  # take of an adapter what fits, though some of its keys go unused
     sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
@@ -68,11 +70,10 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     draft = Draft(keep_rejected=recipe.keep_rejected)
     if recipe.trust:
         draft.members = with_trust(MATTING)
-    folder = model_files.resolve(recipe.model) if recipe.model else model_files.EMBEDDED
+    folder, kind = _generator(recipe)
     known = read_vocabulary(folder)
-    kind = kind_of(folder)
     _check_refiners(recipe, kind)
-    if kind.keyed:
+    if kind.gives == "picture":
         draft.remarks.append(f"{folder} has no matting head: its pictures are keyed (docs/models.md).")
     sampler, keys = kind.sampling(recipe.sampler, folder)
     prompts = _prompts(recipe, known)
@@ -105,11 +106,11 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     }
     plan_weights(recipe, draft)
     if keys:
-        moves_on = (*OF_THE_KEY, NO_SCREEN) if kind.keyed else OF_THE_KEY
+        moves_on = (*OF_THE_KEY, NO_SCREEN) if kind.gives == "picture" else OF_THE_KEY
         draft.settings["routing"] = asdict(Routing(keys=keys, moves_on=moves_on))
         draft.remarks.append(shares(rows))
     draft.weights[kind.name] = kind.fingerprint(folder)
-    draft.places[kind.name] = str(folder.resolve())
+    draft.places[kind.name] = str(folder if recipe.painter else folder.resolve())
     plan_loras(recipe.loras, folder, draft, partial=recipe.allow_partial)
     return draft
 
@@ -122,32 +123,50 @@ def line(plan: Plan, _root: Path) -> Line:
     folder = Path(plan.places[kind.name])
     if kind.fingerprint(folder) != plan.weights[kind.name]:
         raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
-    first = keying({kind.name: plan.settings[KEYING]}, plan.members) if kind.keyed else {}
+    first = keying({kind.name: plan.settings[KEYING]}, plan.members) if kind.gives == "picture" else {}
     watching = {name: watched(stage) for name, stage in first.items()}
     return matting_line(plan, {kind.name: kind.open(plan, device)}, device, first=watching)
 
 
+def _generator(recipe: GenerateRecipe) -> tuple[Path, GeneratorKind]:
+    """What paints, and where it lies. Raises UsageError."""
+    if recipe.painter:
+        if recipe.model:
+            raise UsageError("--painter and --model both say what paints: leave one of them out.")
+        CALLABLE.check(Path(recipe.painter))
+        return Path(recipe.painter), CALLABLE
+    folder = model_files.resolve(recipe.model) if recipe.model else model_files.EMBEDDED
+    return folder, kind_of(folder)
+
+
 def _gates(recipe: GenerateRecipe, kind: GeneratorKind) -> GateSettings:
-    """What is keyed is judged by how far its matte may be trusted, too; 1 in a recipe lets all pass."""
-    if not kind.keyed or recipe.gates.label_error_max is not None:
-        return recipe.gates
-    return replace(recipe.gates, label_error_max=TRUSTED)
+    """What is keyed is judged by how far its matte may be trusted, too, and what is told by how real it is.
+
+    A recipe that says something else is followed; 1 lets all pass.
+    """
+    own = recipe.gates
+    if kind.gives == "picture" and own.label_error_max is None:
+        return replace(own, label_error_max=TRUSTED)
+    if kind.gives == "matte" and own.checkerboard_max is None:
+        return replace(own, checkerboard_max=CHECKERED)
+    return own
 
 
 def _check_refiners(recipe: GenerateRecipe, kind: GeneratorKind) -> None:
-    if kind.keyed and recipe.greenpost != GreenPostSettings():
-        raise UsageError(
-            "greenpost refines coarse masks, and this model paints none: set `keyer`, which keys its pictures."
-        )
+    if kind.gives != "mask" and recipe.greenpost != GreenPostSettings():
+        mend = "set `keyer`, which keys its pictures" if kind.gives == "picture" else "leave it out"
+        raise UsageError(f"greenpost refines coarse masks, and this model paints none: {mend}.")
 
 
 def _refining(recipe: GenerateRecipe, kind: GeneratorKind) -> dict[str, Any]:
     """The refiners in the plan. What comes without a mask is keyed instead, at its own size, onto a pure screen."""
     refiners = planned(recipe)
-    if not kind.keyed:
+    if kind.gives == "mask":
         return refiners
-    framing = FramingSettings(size=0, key="nearest")
     others = {name: own for name, own in refiners.items() if name != GREENPOST}
+    if kind.gives == "matte":
+        return others
+    framing = FramingSettings(size=0, key="nearest")
     return {KEYING: {"keyer": asdict(recipe.keyer), "settings": asdict(framing)}, **others}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import UsageError
+from factory.quality.checkerboard import CHECKERBOARD
 from factory.quality.gate import PAINTED, SET_ON_A_SCREEN, Side, at_least, at_most, limits, number, on_score
 from factory.quality.gsg import GSG_K
 from factory.quality.key_distance import NEAREST, proposal, share_within
@@ -32,6 +33,7 @@ def _another_screen(sample: Sample, gates: "GateSettings") -> str:
     return f"; {share:.0%} of it lies within {least:g} levels of the key; {other}"
 
 
+CHECKERED = 0.3  # the most of a picture that told its own alpha may be a checkerboard, where a recipe says nothing else
 TRUSTED = 0.1  # the most label_error that what is keyed may have, where a recipe says nothing else
 FARTHEST = 255 * 3**0.5  # between two colours, in levels
 _COVERED = "the share of the picture that the object covers"
@@ -90,6 +92,7 @@ class GateSettings:
     pinholes_max: int | None = at_most(None, PINHOLES)
     detached_max: float | None = at_most(None, DETACHED)
     label_error_max: float | None = at_most(None, UNTRUSTED)
+    checkerboard_max: float | None = at_most(None, CHECKERBOARD)
     bodies_max: int | None = at_most(None, BODIES)
     top_max: float | None = at_most(None, TOP)
     rim_share_max: float | None = at_most(None, RIM_SHARE)

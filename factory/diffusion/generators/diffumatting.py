@@ -109,5 +109,5 @@ DIFFUMATTING = GeneratorKind(
     written=_written,
     fingerprint=model_files.fingerprint,
     open=_open,
-    keyed=False,
+    gives="mask",
 )

@@ -6,7 +6,7 @@ A new one is such a file with a `GeneratorKind`, and a line in kinds.py.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from factory.engine.plan import Plan
 from factory.errors import UsageError
@@ -14,6 +14,7 @@ from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.models.device import Device
 from factory.sample import Source
 
+Gives: TypeAlias = Literal["mask", "picture", "matte"]
 AUTO = "auto"  # as the sampler's key: each prompt's own screen
 
 
@@ -32,14 +33,15 @@ class GeneratorKind:
     """A kind of generator. All but `open` only look at files: planning needs no network's weights.
 
     name: of its source in plans.  says: what it is, for people.
-    fits: whether a folder is of this kind, told from the names in it.
+    fits: whether a folder is of this kind, told from the names in it. A kind may go by something else than a folder,
+    which then stands in its place (callables.py).
     check: raises UsageError for a folder that is not whole, or not safe to read.
     facts: what is known of the folder, as name and value.
     sampling: from what a recipe changes (`sampler`) and the folder.  Raises UsageError.
     written: a prompt as the model reads it; from the prompt, the settings and the folder.
     fingerprint: SHA-256 of all that decides a pixel.
     open: the source, in a worker.
-    keyed: whether its pictures are only pictures, to be keyed; else they come with coarse masks.
+    gives: a coarse "mask" with each picture, only the "picture", which is to be keyed, or the "matte" itself.
     """
 
     name: str
@@ -51,7 +53,7 @@ class GeneratorKind:
     written: Callable[[str, Any, Path], str]
     fingerprint: Callable[[Path], str]
     open: Callable[[Plan, Device], Source]
-    keyed: bool
+    gives: Gives
 
 
 def check_key(asked: str) -> None:

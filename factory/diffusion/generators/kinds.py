@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+from factory.diffusion.generators.callables import CALLABLE
 from factory.diffusion.generators.diffumatting import DIFFUMATTING
 from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.generators.plain import PLAIN
+from factory.diffusion.generators.rgba import RGBA
 from factory.diffusion.model_files import INDEX
 from factory.errors import UsageError
 
-KINDS = (DIFFUMATTING, PLAIN)
-BY_NAME = {kind.name: kind for kind in KINDS}
+KINDS = (DIFFUMATTING, RGBA, PLAIN)
+BY_NAME = {kind.name: kind for kind in (*KINDS, CALLABLE)}
 
 
 def kind_of(folder: Path) -> GeneratorKind:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
 from factory.diffusion.lora.laying import ADAPTED, lay_planned, with_loras
@@ -18,6 +18,9 @@ from factory.models.device import Device
 from factory.sample import Source
 from factory.settings import changed, settings
 
+if TYPE_CHECKING:
+    from factory.diffusion.plain.pipeline import PlainPipeline
+
 NAME = "plain"
 TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
 
@@ -26,11 +29,11 @@ def _fits(folder: Path) -> bool:
     return (folder / INDEX).is_file()
 
 
-def _check(folder: Path) -> None:
+def check(folder: Path) -> None:
     plain_folder.check(folder)
 
 
-def _facts(folder: Path) -> Sequence[tuple[str, str]]:
+def facts(folder: Path) -> Sequence[tuple[str, str]]:
     index = plain_folder.read_index(folder)
     start = "a screen, or noise" if family_of(index.pipeline).from_screen else "noise"
     parts = ", ".join(f"{part} ({kind})" for part, (_, kind) in index.parts.items())
@@ -55,22 +58,23 @@ def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
     sampler = changed("sampler", own, changes)
     if sampler.start == "screen" and not family.from_screen:
         raise UsageError("sampler.start: this pipeline's noise cannot be drawn toward a screen: leave it at noise.")
+    if sampler.template and "{key}" not in sampler.template:
+        raise UsageError(f"sampler.template {sampler.template!r} does not say where {{key}} goes: write it there.")
     if sampler.sampler and not family.from_screen:
         raise UsageError("sampler.sampler: this pipeline steps by a scheduler of its own kind: leave it out.")
     return Sampling(sampler, tuple(KEY_COLOURS) if key == AUTO else ())
 
 
-def _written(prompt: str, sampler: PlainSettings, folder: Path) -> str:
+def written(prompt: str, sampler: PlainSettings, folder: Path) -> str:
     template = sampler.template or family_of(plain_folder.read_index(folder).pipeline).template
     return asked(prompt, sampler.key, template)
 
 
-def _open(plan: Plan, device: Device) -> Source:
+def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, PlainSettings]":
+    """The pipeline on its device, adapters laid over it. Raises UsageError for settings that it has no use for."""
     from factory.diffusion.plain.pipeline import PlainPipeline, check_settings, load_pipeline, placed  # noqa: PLC0415
-    from factory.diffusion.plain.source import PlainSource  # noqa: PLC0415
     from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
 
-    folder = Path(plan.places[NAME])
     pipeline = load_pipeline(folder, working_type(device.torch))
     parts = {name: part for name, part in pipeline.components.items() if part is not None}
     tokenizers = {name: parts[reads] for name, reads in TOKENIZERS.items() if reads in parts}
@@ -78,6 +82,13 @@ def _open(plan: Plan, device: Device) -> Source:
     painter = PlainPipeline(placed(pipeline, folder, device.torch))
     sampler = settings(PlainSettings, plan.settings["sampler"])
     check_settings(painter, sampler)
+    return painter, sampler
+
+
+def _open(plan: Plan, device: Device) -> Source:
+    from factory.diffusion.plain.source import PlainSource  # noqa: PLC0415  (torch takes seconds)
+
+    painter, sampler = opened(plan, Path(plan.places[NAME]), device)
     return PlainSource(
         painter,
         sampler,
@@ -92,11 +103,11 @@ PLAIN = GeneratorKind(
     name=NAME,
     says="a text-to-image pipeline: asked for a screen in words, its pictures are keyed",
     fits=_fits,
-    check=_check,
-    facts=_facts,
+    check=check,
+    facts=facts,
     sampling=_sampling,
-    written=_written,
+    written=written,
     fingerprint=plain_folder.fingerprint,
     open=_open,
-    keyed=True,
+    gives="picture",
 )

@@ -12,9 +12,16 @@ SENTENCE = (
 """For text encoders that read sentences."""
 
 
+RGBA = (
+    "This is an RGBA image with transparency. {prompt}. The image has alpha channel and the background is transparent."
+)
+"""What Qwen-Image-2.1 was taught to answer with a transparent background."""
+
+
 class Family(NamedTuple):
     """template: how the screen is asked for.  guidance: the pipeline's argument.
 
+    rgba: whether its pictures come with α, if asked so.
     negative: whether it takes a negative prompt beside generators for each picture.
     alone: whether it is given one prompt at a time: of several it would make none, or such as depend on each other.
     from_screen: whether sampling may begin at a screen: its latents are an `AutoencoderKL`'s, with the noise of a
@@ -23,6 +30,7 @@ class Family(NamedTuple):
 
     template: str = SENTENCE
     guidance: str = "guidance_scale"
+    rgba: bool = False
     negative: bool = True
     alone: bool = False
     from_screen: bool = False
@@ -42,7 +50,7 @@ FAMILIES = {
     "GlmImagePipeline": Family(alone=True),
     "PRXPipeline": Family(alone=True),
     "QwenImagePipeline": Family(guidance="true_cfg_scale"),
-    "QwenImage21Pipeline": Family(guidance="true_cfg_scale"),
+    "QwenImage21Pipeline": Family(RGBA, guidance="true_cfg_scale", rgba=True),
     "HunyuanImagePipeline": Family(guidance="distilled_guidance_scale"),
 }
 

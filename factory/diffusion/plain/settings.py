@@ -8,7 +8,6 @@ from factory.greenscreen.colours import KEY_COLOURS, KeyName
 
 PlainSampler: TypeAlias = Literal["", "ddim", "dpm++2m"]
 PlainStart: TypeAlias = Literal["screen", "noise"]
-FIELDS = ("{prompt}", "{key}")  # of a template: the prompt, and the name of the screen's colour
 OWN = -1.0  # of guidance: what the pipeline does by itself
 
 
@@ -48,9 +47,8 @@ class PlainSettings:
             raise UsageError(f"guidance {self.guidance} is out of range: take 0 to 100, or -1 for the pipeline's own")
         if not 0 <= self.size <= 8192:
             raise UsageError(f"size {self.size} is out of range: take pixels, or 0 for the pipeline's own size")
-        for field in FIELDS if self.template else ():
-            if field not in self.template:
-                raise UsageError(f"sampler.template {self.template!r} does not say where {field} goes: write it there.")
+        if self.template and "{prompt}" not in self.template:
+            raise UsageError(f"sampler.template {self.template!r} does not say where {{prompt}} goes: write it there.")
 
 
 def asked(prompt: str, key: KeyName, template: str) -> str:

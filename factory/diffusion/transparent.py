@@ -1,0 +1,96 @@
+"""Pictures that come with α as a source of samples: checked, padded, set on a pure screen."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from factory.diffusion.layerdiffuse.padding import padded
+from factory.diffusion.routing import Routing
+from factory.diffusion.vocabulary import without_screen
+from factory.errors import DataError, UsageError
+from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.greenscreen.compositing import as_levels
+from factory.greenscreen.on_screen import FramingSettings, painted
+from factory.sample import GENERATED, Origin, Request, Sample
+
+SURE = 2  # levels beside 0 and 255 that a decoder's 0 and 1 may miss
+OPAQUE = 0.99  # share of opaque pixels from which there is no transparent background
+
+
+class TransparentSource:
+    """A `factory.sample.Source` of pictures with α.
+
+    paint: prompts and seeds to pictures (H, W, 4) of straight colour and α: floats in 0..1, or levels.
+    key: the screen that objects are set on, unless the routing chooses each one's.  template: with {prompt} in it.
+    about: what each sample's origin says of what painted it.
+    """
+
+    def __init__(
+        self,
+        paint: Callable[[list[str], list[int]], Any],
+        batch_size: int,
+        *,
+        key: KeyName,
+        template: str,
+        routing: Routing | None,
+        about: Mapping[str, Any],
+    ) -> None:
+        self.paint, self.batch_size, self.template = paint, batch_size, template
+        self.key, self.routing, self.about = key, routing, about
+
+    def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
+        """One batch, in the order asked; shorter than `batch_size` it is padded: networks see one shape."""
+        results: list[Sample | DataError] = []
+        for start in range(0, len(requests), self.batch_size):
+            batch = requests[start : start + self.batch_size]
+            filled = [*batch, *[batch[-1]] * (self.batch_size - len(batch))]
+            prompts = [self.template.replace("{prompt}", without_screen(one.item["prompt"])) for one in filled]
+            pictures = list(self.paint(prompts, [request.seed for request in filled]))
+            if len(pictures) != len(filled):
+                raise UsageError(f"{self.about['source']} gave {len(pictures)} pictures for {len(filled)} prompts.")
+            results += [self._sample(*one) for one in zip(batch, prompts, pictures, strict=False)]
+        return results
+
+    def _sample(self, request: Request, prompt: str, picture: Any) -> Sample | DataError:
+        key = self.key if self.routing is None else self.routing.key(request.item, request.reasons)
+        origin = Origin(
+            kind="generated",
+            class_name=request.item.get("class", ""),
+            caption=request.item.get("caption", ""),
+            prompt=prompt,
+            key_rgb=KEY_COLOURS[key],
+            ai_generated=True,
+            digital_source_type=GENERATED,
+            **self.about,
+        )
+        try:
+            rgba = levels_of(picture)
+            colours = as_levels(padded(rgba))
+            return painted(request, origin, colours, rgba[..., 3], FramingSettings(size=0, key=key))
+        except DataError as fault:
+            return fault
+
+
+def levels_of(picture: Any) -> Any:
+    """(H, W, 4) uint8 of a picture with α; next to 0 and 255 its α is exactly that.
+
+    Raises DataError: nan, no_alpha (three channels), opaque (no transparent background), empty.
+    """
+    pixels = np.asarray(picture)
+    if pixels.ndim != 3 or pixels.shape[2] != 4:
+        raise DataError("no_alpha", f"the picture comes as {pixels.shape}, without alpha: (height, width, 4) is asked")
+    if pixels.dtype != np.uint8:
+        unit = np.asarray(pixels, np.float32)
+        if not np.isfinite(unit).all():
+            raise DataError("nan", "the model's numbers overflowed for this prompt and seed: there is no picture")
+        pixels = as_levels(unit)
+    rgba = np.array(pixels, np.uint8)
+    alpha = rgba[..., 3]
+    alpha[alpha <= SURE] = 0
+    alpha[alpha >= 255 - SURE] = 255
+    if not alpha.any():
+        raise DataError("empty", "the picture is transparent all over")
+    if float(np.mean(alpha == 255)) >= OPAQUE:
+        raise DataError("opaque", "the picture is opaque all over: the model painted a background")
+    return rgba
