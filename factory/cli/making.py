@@ -51,6 +51,12 @@ def generate(
         typer.Option("--n", help="Accepted samples to make; more than before extend the set.", show_default="32"),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model folder.", show_default="the embedded one")] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder with LayerDiffuse's files for the model: its pictures come with alpha.", show_default="none"
+        ),
+    ] = None,
     painter: Annotated[
         str | None,
         typer.Option(
@@ -132,6 +138,7 @@ def generate(
         strict_words=strict_words,
         n=n,
         model=model,
+        layers=layers,
         painter=painter,
         allow_partial=allow_partial,
         template=template,

@@ -11,6 +11,7 @@ from factory.diffusion import model_files
 from factory.diffusion.generators.callables import CALLABLE
 from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.generators.kinds import BY_NAME, kind_of
+from factory.diffusion.generators.layers import LAYERS, plan_layers
 from factory.diffusion.lora.laying import plan_loras
 from factory.diffusion.lora.settings import Lora
 from factory.diffusion.prompt_remarks import cut_off, never_taught, refusal, unknown, unused
@@ -55,6 +56,7 @@ class GenerateRecipe(Refiners, NewSet):
     template: str = ""  # for class names: "{a} {class}", "{a} {colour} {class}"; "" takes the model's
     n: Annotated[int, Field(ge=1)] = 32
     model: str = ""  # a model folder; "" is the embedded one
+    layers: str = ""  # a folder with LayerDiffuse's files, for the model: pictures come with alpha
     painter: str = ""  # "module:function", code of your own that paints pictures with alpha, in the place of a model
     loras: tuple[Lora, ...] = ()  # adapters that are laid over it, in any order
     allow_partial: bool = False  # take of an adapter what fits, though some of its keys go unused
@@ -111,6 +113,8 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
         draft.remarks.append(shares(rows))
     draft.weights[kind.name] = kind.fingerprint(folder)
     draft.places[kind.name] = str(folder if recipe.painter else folder.resolve())
+    if recipe.layers:
+        plan_layers(Path(recipe.layers), folder, draft)
     plan_loras(recipe.loras, folder, draft, partial=recipe.allow_partial)
     return draft
 
@@ -136,6 +140,9 @@ def _generator(recipe: GenerateRecipe) -> tuple[Path, GeneratorKind]:
         CALLABLE.check(Path(recipe.painter))
         return Path(recipe.painter), CALLABLE
     folder = model_files.resolve(recipe.model) if recipe.model else model_files.EMBEDDED
+    if recipe.layers:
+        LAYERS.check(folder)
+        return folder, LAYERS
     return folder, kind_of(folder)
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 from factory.diffusion.generators.callables import CALLABLE
 from factory.diffusion.generators.diffumatting import DIFFUMATTING
 from factory.diffusion.generators.kind import GeneratorKind
+from factory.diffusion.generators.layers import LAYERS
 from factory.diffusion.generators.plain import PLAIN
 from factory.diffusion.generators.rgba import RGBA
 from factory.diffusion.model_files import INDEX
 from factory.errors import UsageError
 
 KINDS = (DIFFUMATTING, RGBA, PLAIN)
-BY_NAME = {kind.name: kind for kind in (*KINDS, CALLABLE)}
+BY_NAME = {kind.name: kind for kind in (*KINDS, CALLABLE, LAYERS)}
 
 
 def kind_of(folder: Path) -> GeneratorKind:
