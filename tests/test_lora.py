@@ -25,8 +25,6 @@ from factory.diffusion.lora.changes import merged
 from factory.diffusion.lora.file import Adapter, read_adapter
 from factory.diffusion.lora.merging import Weighted, merge
 from factory.diffusion.lora.names import Known
-from factory.diffusion.model_folder import load
-from factory.diffusion.new_words import add_words
 from factory.errors import UsageError
 
 FILES = (
@@ -414,16 +412,3 @@ def test_an_adapter_of_no_use_is_refused_before_anything_is_written(
     assert refused.code == 2
     assert said in refused.sentence
     assert not (tmp_path / "out").exists()
-
-
-def test_words_that_come_with_an_adapter_are_one_token_each(model: Path) -> None:
-    components = load(model)
-    word = torch.full((16,), 0.25)
-    add_words(components.tokenizer, components.text_encoder, {"<s1>": word})
-    tokens = components.tokenizer("green screen, a <s1> feather").input_ids
-    (place,) = [i for i, token in enumerate(tokens) if token == components.tokenizer.convert_tokens_to_ids("<s1>")]
-    embedded = components.text_encoder.get_input_embeddings()(torch.tensor(tokens))
-    assert torch.equal(embedded[place], word)
-    for words, said in (({"<s1>": word}, "already"), ({"<s2>": torch.zeros(3)}, r"the model needs \(16,\)")):
-        with pytest.raises(UsageError, match=said):
-            add_words(components.tokenizer, components.text_encoder, words)

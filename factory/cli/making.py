@@ -72,6 +72,14 @@ def generate(
             show_default="none",
         ),
     ] = None,
+    word: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Textual inversion: a word that the model learns from a file, `FILE` or `FILE=<word>`; may be given "
+            "several times.",
+            show_default="none",
+        ),
+    ] = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Take of an adapter what fits, and leave its other keys unused.")
     ] = False,
@@ -154,6 +162,11 @@ def generate(
 
         laid = [said_in_a_flag(text) for text in lora]
         fields["loras"] = [{"file": str(own.file), "weight": own.weight} for own in laid]
+    if word:
+        from factory.diffusion import new_words
+
+        learnt = [new_words.said_in_a_flag(text) for text in word]
+        fields["words"] = [{"file": str(own.file), "word": own.word} for own in learnt]
     run_recipe(fields, assignments, dry_run)
 
 

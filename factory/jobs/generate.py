@@ -14,6 +14,7 @@ from factory.diffusion.generators.kinds import BY_NAME, kind_of
 from factory.diffusion.generators.layers import LAYERS, plan_layers
 from factory.diffusion.lora.laying import plan_loras
 from factory.diffusion.lora.settings import Lora
+from factory.diffusion.new_words import Word, plan_words
 from factory.diffusion.prompt_remarks import cut_off, never_taught, refusal, unknown, unused
 from factory.diffusion.routing import Routing, routed, shares
 from factory.diffusion.vocabulary import Vocabulary, read_vocabulary
@@ -59,6 +60,7 @@ class GenerateRecipe(Refiners, NewSet):
     layers: str = ""  # a folder with LayerDiffuse's files, for the model: pictures come with alpha
     painter: str = ""  # "module:function", code of your own that paints pictures with alpha, in the place of a model
     loras: tuple[Lora, ...] = ()  # adapters that are laid over it, in any order
+    words: tuple[Word, ...] = ()  # that it learns from files of vectors
     allow_partial: bool = False  # take of an adapter what fits, though some of its keys go unused
     sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
     keyer: KeyerSettings = KeyerSettings()  # of pictures that a model paints without a mask
@@ -115,6 +117,7 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     draft.places[kind.name] = str(folder if recipe.painter else folder.resolve())
     if recipe.layers:
         plan_layers(Path(recipe.layers), folder, draft)
+    plan_words(recipe.words, folder, draft)
     plan_loras(recipe.loras, folder, draft, partial=recipe.allow_partial)
     return draft
 

@@ -11,7 +11,7 @@ from typing import Any
 from factory.diffusion.generators import plain, rgba
 from factory.diffusion.generators.kind import GeneratorKind, Sampling
 from factory.diffusion.layerdiffuse.files import find
-from factory.diffusion.lora.laying import with_loras
+from factory.diffusion.lora.laying import with_additions
 from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.settings import PlainSettings
 from factory.diffusion.routing import Routing
@@ -71,7 +71,7 @@ def _open(plan: Plan, device: Device) -> Source:
     files = {name: (Path(plan.places[name]), bytes_as_planned(plan, name)) for name in (PATCH, DECODER)}
     painter, sampler = plain.opened(plan, Path(plan.places[NAME]), device)
     layers = LayerPainter(painter, sampler, files[PATCH], files[DECODER])
-    whole = "\n".join([with_loras(plan.weights[NAME], plan), plan.weights[PATCH], plan.weights[DECODER]])
+    whole = "\n".join([with_additions(plan.weights[NAME], plan), plan.weights[PATCH], plan.weights[DECODER]])
     return TransparentSource(
         layers.paint,
         plan.batch_size,

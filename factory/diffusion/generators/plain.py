@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
-from factory.diffusion.lora.laying import ADAPTED, lay_planned, with_loras
+from factory.diffusion.lora.laying import ADAPTED, lay_planned, with_additions
 from factory.diffusion.model_files import INDEX
 from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import family_of
@@ -95,7 +95,7 @@ def _open(plan: Plan, device: Device) -> Source:
         plan.batch_size,
         licence=plan.settings["licence"],
         routing=settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None,
-        model=with_loras(plan.weights[NAME], plan),
+        model=with_additions(plan.weights[NAME], plan),
     )
 
 

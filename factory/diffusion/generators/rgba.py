@@ -6,7 +6,7 @@ from typing import Any
 
 from factory.diffusion.generators import plain
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key
-from factory.diffusion.lora.laying import with_loras
+from factory.diffusion.lora.laying import with_additions
 from factory.diffusion.model_files import INDEX
 from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import family_of
@@ -51,7 +51,7 @@ def _open(plan: Plan, device: Device) -> Source:
         about={
             "source": painter.name,
             "licence": plan.settings["licence"],
-            "model": with_loras(plan.weights[NAME], plan),
+            "model": with_additions(plan.weights[NAME], plan),
             **painter.facts(sampler),
         },
     )

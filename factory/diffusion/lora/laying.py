@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory.diffusion.lora.settings import Lora
+from factory.diffusion.new_words import add_planned, add_words, said_of
 from factory.diffusion.plain.folder import read_index
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
@@ -42,15 +43,16 @@ def plan_loras(loras: Sequence[Lora], folder: Path, draft: Draft, *, partial: bo
 
 
 def lay_planned(plan: Plan, parts: Mapping[str, "nn.Module"], tokenizers: Mapping[str, Any]) -> None:
-    """Merge a plan's adapters into a model's weights. Raises InputChanged where a file is not the planned one.
+    """Merge a plan's adapters into a model's weights, and teach it the plan's words.
 
+    Raises InputChanged where a file is not the planned one.
     parts: of the model, those of ADAPTED that it has.  tokenizers: by the text encoder that reads their tokens.
     """
     from factory.diffusion.lora.file import read_adapter  # noqa: PLC0415  (torch takes seconds)
     from factory.diffusion.lora.merging import Weighted, merge  # noqa: PLC0415
     from factory.diffusion.lora.names import Known  # noqa: PLC0415
-    from factory.diffusion.new_words import add_words  # noqa: PLC0415
 
+    add_planned(plan, parts, tokenizers)
     if SETTINGS not in plan.settings:
         return
     known = Known(parts)
@@ -64,12 +66,13 @@ def lay_planned(plan: Plan, parts: Mapping[str, "nn.Module"], tokenizers: Mappin
             add_words(tokenizers["text_encoder"], parts["text_encoder"], adapter.words)
 
 
-def with_loras(model: str, plan: Plan) -> str:
-    """The fingerprint of what paints: of the model alone where a plan has no adapters, else of all together."""
-    if SETTINGS not in plan.settings:
+def with_additions(model: str, plan: Plan) -> str:
+    """The fingerprint of what paints: of the model alone, or with a plan's adapters and words."""
+    words = said_of(plan)
+    if SETTINGS not in plan.settings and not words:
         return model
-    total = hashlib.sha256(f"{model}\n".encode())
-    for i, weight in enumerate(plan.settings[SETTINGS]["weights"]):
+    total = hashlib.sha256(f"{model}\n{words}".encode())
+    for i, weight in enumerate(plan.settings.get(SETTINGS, {"weights": ()})["weights"]):
         total.update(f"{plan.weights[_name(i)]} {weight!r}\n".encode())
     return total.hexdigest()
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from factory.diffusion import model_folder
 from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
+from factory.diffusion.new_words import in_full
 from factory.diffusion.sample.pointwise import use_pointwise_convolutions
 from factory.diffusion.sample.recording import Recorded
 from factory.diffusion.sample.samplers import draw_noise, sample_latents, screen_latent
@@ -132,8 +133,9 @@ class DiffuMattingPipeline:
 
     def _encode(self, texts: list[str]) -> Tensor:
         tokenizer = self.components.tokenizer
+        whole = [in_full(text, tokenizer) for text in texts]
         tokens = tokenizer(
-            texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+            whole, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
         )
         hidden: Tensor = self.components.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state
         return hidden
