@@ -92,7 +92,7 @@ def test_spill_is_taken_off_and_leaves_no_hole() -> None:
     spilled = flat((90, 90, 90)) + 0.1 * background
     alpha, foreground, _ = key(noisy(composite(spilled, truth, background), 2))
     assert np.quantile(alpha[truth == 1], 0.01) > 0.97
-    assert np.abs(foreground[truth == 1] - colour((90, 90, 90))).mean() < 0.015
+    assert np.abs(foreground[truth == 1] - colour((90, 90, 90))).mean() < 0.018
 
 
 def test_a_hole_stays_open() -> None:

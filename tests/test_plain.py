@@ -136,7 +136,7 @@ def test_the_template_holds_prompt_and_screen() -> None:
     assert asked(" a {red} cat ", "blue", "{key} screen, {prompt}") == "blue screen, a {red} cat"
     assert asked("a cat", "green", TAGS).startswith("a cat, isolated")
     with pytest.raises(UsageError, match="goes"):
-        PlainSettings(template="{prompt} on grey")
+        PlainSettings(template="on {key}")
 
 
 def test_what_models_says_of_a_folder(saved: Path, tmp_path: Path) -> None:

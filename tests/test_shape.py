@@ -16,7 +16,7 @@ from factory.greenscreen.keyer.evidence import evidence
 from factory.greenscreen.keyer.recovery import recovered_colours
 from factory.greenscreen.keyer.screen import find_screen
 from factory.greenscreen.keyer.shape import WEIGHTS, Shape, agreed, own_share_about, shape_of, whole
-from factory.greenscreen.resizing import resized
+from factory.greenscreen.resizing import enlarged, resized
 from factory.refine.shape_weights import shape_weights
 from factory.sources.groups import group_of
 
@@ -55,29 +55,48 @@ def test_pictures_of_any_size_are_looked_at(height: int, width: int) -> None:
     assert not whole(found, plate).any(), "where there is only the screen nothing is whole"
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.5), st.floats(0, 1))
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.5), st.floats(0, 1), st.booleans())
 def test_alpha_stays_between_what_colour_and_shape_say(
-    colour: float, by_shape: float, deviation: float, seen: float
+    colour: float, by_shape: float, deviation: float, seen: float, filmed: bool
 ) -> None:
-    alpha = agreed(fields(colour), shape(by_shape, deviation, seen))
+    alpha = agreed(fields(colour), shape(by_shape, deviation, seen), filmed=filmed)
     assert colour - 1e-6 <= float(alpha.min()) <= float(alpha.max()) <= max(colour, by_shape) + 1e-6
 
 
 def test_colour_has_it_where_the_two_differ_little_and_nothing_is_invented() -> None:
-    assert np.array_equal(agreed(fields(0.4), shape(0.5)), fields(0.4))
-    assert np.allclose(agreed(fields(0.0), shape(1.0)), 1)
-    assert np.array_equal(agreed(fields(0.0), shape(1.0, seen=0.0)), fields(0.0)), "only the plate is seen"
-    assert np.array_equal(agreed(fields(0.9), shape(0.0)), fields(0.9)), "a set around its screen stays"
+    assert np.array_equal(agreed(fields(0.4), shape(0.5), filmed=True), fields(0.4))
+    assert np.allclose(agreed(fields(0.0), shape(1.0), filmed=True), 1)
+    assert np.array_equal(agreed(fields(0.0), shape(1.0, seen=0.0), filmed=True), fields(0.0)), "only the plate is seen"
+    assert np.array_equal(agreed(fields(0.9), shape(0.0), filmed=True), fields(0.9)), "a set around its screen stays"
 
 
-@pytest.mark.parametrize(("deviation", "believed"), [(0.3, False), (0.1, True)])
+@pytest.mark.parametrize(("deviation", "believed"), [(0.3, False), (0.18, False), (0.1, True)])
 def test_what_reaches_the_border_is_object_only_where_the_network_is_sure(deviation: float, believed: bool) -> None:
     alpha = np.zeros((16, 16), np.float32)
     alpha[4:8] = 1
     told = shape(0.0, deviation)._replace(alpha=alpha)
-    assert (float(agreed(fields(0.0), told).max()) > 0.9) == believed
+    assert (float(agreed(fields(0.0), told, filmed=True).max()) > 0.9) == believed
     alpha[:, [0, -1]] = 0
-    assert float(agreed(fields(0.0), told).max()) > 0.9, "what does not reach it is"
+    within = float(agreed(fields(0.0), told, filmed=True).max()) > 0.9
+    assert within == (deviation < 0.2), "what does not reach it may be less sure"
+    by_colour = np.where(enlarged(alpha, fields(0.0)) > 0.5, np.float32(0.3), np.float32(0))
+    assert float(agreed(by_colour, told, filmed=True).max()) > 0.9, "and what is no mere screen"
+
+
+def test_exact_colours_give_way_only_in_breadth() -> None:
+    told = shape(0.0)
+    told.alpha[4:10, 4:10] = 1  # a mirror
+    told.alpha[12, 2:14] = 1  # a hair
+    by_colour = np.where(cv2.resize(told.alpha, (64, 64), interpolation=cv2.INTER_NEAREST) > 0, np.float32(0.5), 0)
+    by_colour[48:] = 0
+    by_colour *= np.where(np.arange(64) % 8 < 4, np.float32(0.5), np.float32(1))  # what it mirrors has edges
+    filmed, drawn = (agreed(by_colour, told, filmed=filmed) for filmed in (True, False))
+    assert filmed[50].max() > 0.3
+    assert drawn[50].max() == 0
+    smoke = np.asarray(cv2.GaussianBlur(told.alpha, (0, 0), 5), np.float32)
+    soft = np.clip(4 * cv2.resize(smoke, (64, 64)), 0, 1) / 2
+    assert np.array_equal(agreed(soft, told, filmed=False), soft), "smoke has no edge"
+    assert filmed[28, 28] == drawn[28, 28] == 1
 
 
 def test_beside_the_object_its_own_share_of_the_screens_colour_is_that_near_by() -> None:

@@ -117,6 +117,17 @@ def test_code_that_is_not_there_is_named(painter: Callable[[str], str], tmp_path
     assert said in refused.sentence
 
 
+@pytest.mark.parametrize(
+    ("more", "said"), [(("--trust",), "--trust"), (("--model", "m"), "--painter is all that paints")]
+)
+def test_what_does_not_go_with_it_is_refused(
+    painter: Callable[[str], str], tmp_path: Path, more: tuple[str, ...], said: str
+) -> None:
+    refused = generated(tmp_path / "out", "--painter", painter(PAINTER), *more)
+    assert refused.code == 2
+    assert said in refused.sentence
+
+
 def test_too_few_pictures_end_the_run(painter: Callable[[str], str], tmp_path: Path) -> None:
     ended = generated(tmp_path / "out", "--painter", painter("def paint(prompts, seeds):\n    return []\n"))
     assert ended.code == 2

@@ -138,8 +138,8 @@ def line(plan: Plan, _root: Path) -> Line:
 def _generator(recipe: GenerateRecipe) -> tuple[Path, GeneratorKind]:
     """What paints, and where it lies. Raises UsageError."""
     if recipe.painter:
-        if recipe.model:
-            raise UsageError("--painter and --model both say what paints: leave one of them out.")
+        if recipe.model or recipe.layers or recipe.loras or recipe.words:
+            raise UsageError("--painter is all that paints: leave --model, --layers, --lora and --word out.")
         CALLABLE.check(Path(recipe.painter))
         return Path(recipe.painter), CALLABLE
     folder = model_files.resolve(recipe.model) if recipe.model else model_files.EMBEDDED
@@ -163,6 +163,8 @@ def _gates(recipe: GenerateRecipe, kind: GeneratorKind) -> GateSettings:
 
 
 def _check_refiners(recipe: GenerateRecipe, kind: GeneratorKind) -> None:
+    if kind.gives == "matte" and recipe.trust:
+        raise UsageError("--trust: what paints tells its own alpha, and not how far it may be trusted: leave it out.")
     if kind.gives != "mask" and recipe.greenpost != GreenPostSettings():
         mend = "set `keyer`, which keys its pictures" if kind.gives == "picture" else "leave it out"
         raise UsageError(f"greenpost refines coarse masks, and this model paints none: {mend}.")

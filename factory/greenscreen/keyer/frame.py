@@ -145,7 +145,7 @@ def _alpha(seen: Evidence, picture: Floats, settings: KeyerSettings) -> Floats:
     alpha = np.asarray(np.clip(alpha, 0, 1), np.float32)
     alpha = np.maximum(alpha, cv2.erode(seen.own, square(1)))
     alpha = _held_out(alpha, seen)
-    return agreed(alpha, seen.shape) if seen.surely_filmed else alpha
+    return agreed(alpha, seen.shape, filmed=seen.surely_filmed)
 
 
 def _held_out(alpha: Floats, seen: Evidence) -> Floats:

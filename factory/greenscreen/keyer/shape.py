@@ -3,7 +3,7 @@
 Colour and shape know different things. Colour is exact to the level and to the hair, but it takes an object's own
 green, or a mirrored screen, for what they are not. A shape is known only coarsely, but whole. So colour tells α unless
 the shape contradicts it by more than a shape can be wrong. Where a screen may be drawn, colour is exact: there a shape
-tells only how much of the screen's colour is the object's own, and what is in doubt.
+is believed only in breadth.
 """
 
 from functools import cache, lru_cache
@@ -34,8 +34,14 @@ NOTHING = (0.04, 0.1)  # distance from the plate (0..1) up to which a picture sh
 # By how much α by colour and by shape may differ; chosen with the groups *develop*.
 SLACK = 0.15  # wherever it is; 0.1: fire MSE × 1.2, hair × 1.1, mirrors × 0.94
 DEVIATIONS = 0.3  # multiples of the deviation that the network expects; 0.6: own green MSE × 1.05, mirrors × 1.07
-UNSURE = 0.2  # mean deviation of what reaches the picture's border, from which it is floor or wall; 1: photographs × 4
 RIMS = 0.5  # multiples of how much α changes from one of its pixels to the next
+# A part may be floor or wall that is the screen in another light to colours, and unsure to the network: from this mean
+# deviation anywhere, and where it reaches the picture's border; up to this mean α by colour. Else photographs × 4.
+UNSURE = (0.22, 0.15)
+BARE = 0.2
+SHARP = 0.2  # root mean square of the step of α across three pixels, under which a part has no edge
+BROAD = 1  # of its pixels about one: what is contradicted there, too, is contradicted in breadth; 0: hair × 14, pure
+IN_BREADTH = 2 / 3  # of all this by which they may differ there, before a camera; 1: reflections × 1.26, motion × 0.76
 
 
 class Shape(NamedTuple):
@@ -86,8 +92,11 @@ def contradicted(alpha: Floats, shape: Shape) -> Floats:
     return np.asarray((shape.alpha - resized(alpha, shape.alpha.shape[::-1])) * shape.seen, np.float32)
 
 
-def agreed(alpha: Floats, shape: Shape) -> Floats:
+def agreed(alpha: Floats, shape: Shape, *, filmed: bool) -> Floats:
     """α by colour, raised to that by shape where the shape contradicts it. (H, W) in 0..1.
+
+    filmed: whether a camera surely saw it. Where colours may be exact only what is contradicted in breadth gives way: a
+    mirror does, hair and nets know better. Before a camera what is so gives way sooner.
 
     It is never lowered: what stands beside a screen, a set around it for one, may be garbage or the subject.
 
@@ -96,22 +105,58 @@ def agreed(alpha: Floats, shape: Shape) -> Floats:
     rim = cv2.dilate(shape.alpha, square(1)) - cv2.erode(shape.alpha, square(1))
     apart = contradicted(alpha, shape)
     may_differ = np.float32(SLACK) + DEVIATIONS * shape.deviation + RIMS * rim
-    wrong = _without_floors(np.asarray(np.clip(apart / may_differ - 1, 0, 1), np.float32), shape.deviation)
+    colour = np.asarray(np.clip(resized(alpha, apart.shape[::-1]), 0, 1), np.float32)
+
+    def beyond(limit: NDArray[np.floating]) -> Floats:
+        return np.asarray(np.clip(apart / limit - 1, 0, 1), np.float32)
+
+    if filmed:
+        wrong = np.maximum(beyond(may_differ), _in_breadth(beyond(IN_BREADTH * may_differ)))
+        wrong = _without_floors(wrong, colour, shape.deviation)
+    else:
+        wrong = _without_smoke(_in_breadth(beyond(may_differ)), colour)
     return np.asarray(alpha + enlarged(wrong, alpha) * (enlarged(shape.alpha, alpha) - alpha), np.float32)
 
 
-def _without_floors(wrong: Floats, deviation: Floats) -> Floats:
-    """(h, w) less the parts that reach the picture's border and of which the network is unsure: floors and walls.
+def _in_breadth(wrong: Floats) -> Floats:
+    return np.asarray(cv2.morphologyEx(wrong, cv2.MORPH_OPEN, square(BROAD)), np.float32)
 
-    wrong: (h, w) how far α by colour is to give way.
+
+def _without_floors(wrong: Floats, colour: Floats, deviation: Floats) -> Floats:
+    """(h, w) less floors and walls: they are nearly the screen, and the network is unsure of them.
+
+    wrong: how far α by colour is to give way.  colour: that α.  All (h, w).
     """
-    number, label = cv2.connectedComponents((wrong > 0).view(np.uint8), connectivity=4)
-    area = np.maximum(np.bincount(label.ravel(), minlength=number), 1)
-    mean = np.bincount(label.ravel(), deviation.ravel(), number) / area
-    floors = np.zeros(number, np.bool_)
-    floors[np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])] = True
-    floors &= mean > UNSURE
+    parts = _Parts.of(wrong)
+    label = parts.label
+    unsure = np.full(len(parts.area), UNSURE[0])
+    unsure[np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])] = UNSURE[1]
+    floors = (parts.mean(deviation) > unsure) & (parts.mean(colour) < BARE)
     return np.where(floors[label], np.float32(0), wrong)
+
+
+def _without_smoke(wrong: Floats, colour: Floats) -> Floats:
+    """(h, w) less what has no edge, by colour: smoke and what moved are as thin as they look, mirrors have edges."""
+    parts = _Parts.of(wrong)
+    edge = cv2.blur(cv2.dilate(colour, square(1)) - cv2.erode(colour, square(1)), (3, 3))
+    return np.where((np.sqrt(parts.mean(edge * edge)) < SHARP)[parts.label], np.float32(0), wrong)
+
+
+class _Parts(NamedTuple):
+    """The connected parts of a field.  label: (h, w) which part, 0 where it is 0.  area: (n,) pixels of each."""
+
+    label: NDArray[np.int32]
+    area: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, field: Floats) -> "_Parts":
+        number, label = cv2.connectedComponents((field > 0).view(np.uint8), connectivity=4)
+        area = np.maximum(np.bincount(label.ravel(), minlength=number), 1)
+        return cls(np.asarray(label, np.int32), np.asarray(area, np.float64))
+
+    def mean(self, values: Floats) -> NDArray[np.float64]:
+        """(n,) of a field (h, w) over each part."""
+        return np.asarray(np.bincount(self.label.ravel(), values.ravel(), len(self.area)) / self.area, np.float64)
 
 
 def own_share_about(shape: Shape, field: Floats) -> Floats:

@@ -44,6 +44,9 @@ class ShapeNetwork(nn.Module):
         self.up = nn.ModuleList(
             _block(below + own, own) for below, own in zip(CHANNELS[:0:-1], CHANNELS[-2::-1], strict=True)
         )
+        self.whole = nn.Linear(2 * CHANNELS[-1], CHANNELS[-1])
+        nn.init.zeros_(self.whole.weight)
+        nn.init.zeros_(self.whole.bias)
         self.out = nn.Conv2d(CHANNELS[0], len(Answers._fields), 1)
         nn.init.zeros_(self.out.weight)
         self.out.bias = nn.Parameter(torch.tensor([0.0, EXPECTED, RARELY]))
@@ -55,6 +58,8 @@ class ShapeNetwork(nn.Module):
         for level, block in enumerate(self.down):
             x = block(functional.avg_pool2d(x, 2) if level else x)
             skips.append(x)
+        # what kind of thing it is, metal or smoke, is told to every cell
+        x = x + self.whole(torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1))[..., None, None]
         for block, skip in zip(self.up, skips[-2::-1], strict=True):
             x = block(torch.cat([functional.interpolate(x, scale_factor=2.0, mode="nearest"), skip], dim=1))
         correction, spread, own = self.out(x).float().unbind(dim=1)

@@ -129,7 +129,7 @@ def _lit(foreground: Floats, alpha: Floats, screen: ScreenLook, random: Generato
 
 def _mirroring(foreground: Floats, alpha: Floats, screen: ScreenLook, random: Generator) -> Floats:
     """The object with a surface that mirrors the screen where it is opaque, in the mirror's own tint."""
-    shown = random.uniform(0.3, 1) * _mirrored(alpha, random) * (alpha > OPAQUE)
+    shown = random.uniform(0.3, 1) * _mirrored(foreground, alpha, random) * (alpha > OPAQUE)
     mirrored = random.uniform(0.4, 1.1) * screen.colour
     if random.random() < METALS:
         mirrored = mirrored * (1, *np.cumprod(random.uniform(0.6, 1, 2)))
@@ -138,10 +138,11 @@ def _mirroring(foreground: Floats, alpha: Floats, screen: ScreenLook, random: Ge
     return np.asarray(foreground + shown[..., None] * (mirrored.astype(np.float32) - foreground), np.float32)
 
 
-def _mirrored(alpha: Floats, random: Generator) -> Floats:
+def _mirrored(foreground: Floats, alpha: Floats, random: Generator) -> Floats:
     """(side, side) 0..1, where a glossy object shows the screen: by which way its surface looks, or in patches.
 
-    Its relief is that of its outline, blown up, with some bumps.
+    Its relief is that of its outline, blown up, with some bumps, and of what is painted on it. At its outline it looks
+    aside, and mirrors what is behind it.
     """
     side = len(alpha)
     if random.random() < 0.3:
@@ -149,12 +150,19 @@ def _mirrored(alpha: Floats, random: Generator) -> Floats:
         return np.asarray(np.clip(2 * (patches - 1), 0, 1), np.float32)
     height = cv2.GaussianBlur(alpha, (0, 0), side * float(random.uniform(0.02, 0.1)))
     height = height + random.uniform(0, 0.08) * blotches(side, float(random.uniform(0.1, 0.4)), random)
+    if random.random() < 0.4:
+        light = cv2.GaussianBlur(foreground.mean(axis=-1) * alpha, (0, 0), side * float(random.uniform(0.01, 0.03)))
+        height = height + random.uniform(0, 0.5) * light
     slopes = [cv2.Sobel(height, cv2.CV_32F, 1 - i, i, scale=side / 64) for i in (0, 1)]
     angle = random.uniform(0, 2 * np.pi)
     towards = np.cos(angle) * slopes[0] + np.sin(angle) * slopes[1]
     bands = np.sin(random.uniform(1, 9) * towards / (1 + np.hypot(*slopes)) + random.uniform(0, 2 * np.pi))
     sharp = random.uniform(0.6, 6)
-    return np.asarray(np.clip(0.5 + sharp * (bands - random.uniform(-0.8, 0.6)), 0, 1), np.float32)
+    shown = np.clip(0.5 + sharp * (bands - random.uniform(-0.8, 0.6)), 0, 1)
+    if random.random() < 0.5:
+        within = cv2.GaussianBlur(alpha, (0, 0), side * float(random.uniform(0.01, 0.06)))
+        shown = np.maximum(shown, np.clip(2 - 2 * within, 0, 1) ** random.uniform(0.5, 3))
+    return np.asarray(shown, np.float32)
 
 
 def _moved(rgba: Floats, random: Generator) -> Floats:
