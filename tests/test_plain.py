@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,11 +17,12 @@ from factory.diffusion.generators.kinds import kind_of
 from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import TAGS
 from factory.diffusion.plain.pipeline import PlainPipeline, load_pipeline
-from factory.diffusion.plain.settings import PlainSettings, asked
+from factory.diffusion.plain.settings import PlainSettings, PlainStart, asked
 from factory.diffusion.plain.source import PlainSource
 from factory.errors import DataError, UsageError
+from factory.greenscreen.compositing import as_levels
 from factory.sample import Request, Sample
-from pipelines import OPEN, own_call
+from pipelines import OPEN, SEEDS, own_call
 
 Change = Callable[[Path], Any]
 
@@ -92,10 +93,11 @@ def test_each_prompt_is_asked_for_on_a_screen_that_it_differs_from(saved: Path, 
 
 
 def test_pictures_are_those_of_the_pipelines_own_call(saved: Path, pipeline: PlainPipeline) -> None:
-    for start in ("noise", "screen"):
-        own = source(pipeline, start=start)
-        painted = [sample.rgb for sample in own([request(0), request(1, "a blue leaf")]) if isinstance(sample, Sample)]
-        assert np.abs(np.stack(painted).astype(int) - own_call(saved, own)).max() <= 1
+    prompts = ["green screen, a red feather", "green screen, a blue leaf"]
+    for start in get_args(PlainStart):
+        settings = PlainSettings(steps=2, size=64, start=start)
+        painted = as_levels(pipeline.paint(prompts, SEEDS, settings, ["green", "green"])).astype(int)
+        assert np.abs(painted - own_call(saved, pipeline, settings, prompts)).max() <= 1
 
 
 def test_a_short_batch_gives_the_pixels_of_a_full_one(pipeline: PlainPipeline) -> None:
