@@ -182,8 +182,7 @@ def test_files_that_count_their_layers_fit_stable_diffusion(shared_data: Path, n
         (FLAT, ".lora_down.weight", ".lora_up.weight"),
         (FLAT.replace("lora_unet", "lycoris"), ".lora_down.weight", ".lora_up.weight"),
         (f"unet.{LAYER}", ".lora_A.weight", ".lora_B.weight"),
-        (f"base_model.model.{LAYER}", ".lora_A.weight", ".lora_B.weight"),
-        (f"base_model.model.{LAYER}", ".lora_A.default.weight", ".lora_B.default.weight"),
+        (f"unet.{LAYER}", ".lora_A.default.weight", ".lora_B.default.weight"),
         (f"unet.{LAYER}", ".lora.down.weight", ".lora.up.weight"),
         (LAYER.replace("to_q", "processor.to_q_lora"), ".down.weight", ".up.weight"),
         (f"unet.{LAYER}".replace("to_q", "processor.to_q_lora"), ".down.weight", ".up.weight"),
@@ -245,6 +244,12 @@ def test_peft_says_alpha_beside_its_factors(unet: UNet2DConditionModel, write: W
     change = taken(write(own, lora_adapter_metadata=told), unet) - before
     expected = 4 * own[f"unet.{LAYER}.lora_B.weight"] @ own[f"unet.{LAYER}.lora_A.weight"]
     assert np.allclose(change.numpy(), expected, atol=1e-5)
+
+
+def test_a_file_without_its_alpha_is_refused(unet: UNet2DConditionModel, write: Write) -> None:
+    own = factors(2, ".lora_A.weight", ".lora_B.weight", f"base_model.model.{LAYER}")
+    with pytest.raises(UsageError, match="with its α in a file beside it"):
+        taken(write(own), unet)
 
 
 def test_a_key_that_fits_nothing_is_named_and_nothing_changes(unet: UNet2DConditionModel, write: Write) -> None:

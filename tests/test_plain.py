@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, PNDMScheduler
 from program import Ended, factory_here, hashes
 from tiny_pipelines import build
 
@@ -98,6 +99,15 @@ def test_pictures_are_those_of_the_pipelines_own_call(saved: Path, pipeline: Pla
         settings = PlainSettings(steps=2, size=64, start=start)
         painted = as_levels(pipeline.paint(prompts, SEEDS, settings, ["green", "green"])).astype(int)
         assert np.abs(painted - own_call(saved, pipeline, settings, prompts)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", [PNDMScheduler, EulerDiscreteScheduler, DDIMScheduler])
+def test_a_picture_does_not_depend_on_what_was_painted_before(saved: Path, kind: Any) -> None:
+    loaded = load_pipeline(saved, torch.float32)
+    loaded.scheduler = kind.from_config(loaded.scheduler.config)
+    painter, settings = PlainPipeline(loaded), PlainSettings(size=32, start="screen", guidance=1.0)
+    first, again = (painter.paint(["a feather"], [3], settings, ["green"]) for _ in range(2))
+    assert np.array_equal(first, again)
 
 
 def test_a_short_batch_gives_the_pixels_of_a_full_one(pipeline: PlainPipeline) -> None:

@@ -175,6 +175,8 @@ def test_the_next_screen_after_an_object_of_its_colour() -> None:
         (np.zeros((8, 8, 4), np.uint8), "empty"),
         (np.full((8, 8, 4), 254, np.uint8), "opaque"),
         (np.full((8, 8, 4), np.nan, np.float32), "nan"),
+        (np.full((8, 8, 4), 200.0, np.float32), "levels"),
+        (np.full((8, 8, 4), 300, np.int64), "levels"),
     ],
 )
 def test_what_is_no_transparent_picture_costs_only_itself(picture: NDArray[Any], kind: str) -> None:

@@ -18,10 +18,13 @@ class TextLength:
     of: Callable[[str], int]
 
 
+OTHERS = ("tokenizer_2", "tokenizer_3")  # a model that has one of these reads more than CLIP does
+
+
 def text_length(folder: Path) -> TextLength | None:
-    """Of a model folder whose tokenizer has CLIP's files; None for another kind."""
+    """Of a model folder whose only tokenizer has CLIP's files; None for another kind."""
     files = [folder / "tokenizer" / name for name in ("vocab.json", "merges.txt", "tokenizer_config.json")]
-    if not all(file.is_file() for file in files):
+    if not all(file.is_file() for file in files) or any((folder / part).is_dir() for part in OTHERS):
         return None
     from tokenizers import Tokenizer  # noqa: PLC0415  (planning alone needs it)
     from tokenizers.models import BPE  # noqa: PLC0415
@@ -29,6 +32,8 @@ def text_length(folder: Path) -> TextLength | None:
     from factory.diffusion.tokenizer import END, END_OF_WORD, NORMALISER, SPLITTER  # noqa: PLC0415
 
     vocabulary, merges, config = files
+    if END not in read_json(vocabulary) or "model_max_length" not in read_json(config):  # another kind of tokenizer
+        return None
     tokenizer = Tokenizer(BPE.from_file(str(vocabulary), str(merges), unk_token=END, end_of_word_suffix=END_OF_WORD))
     tokenizer.normalizer, tokenizer.pre_tokenizer = NORMALISER, SPLITTER
     return TextLength(int(read_json(config)["model_max_length"]), lambda text: len(tokenizer.encode(text).ids) + 2)

@@ -15,6 +15,7 @@ from factory.greenscreen.on_screen import FramingSettings, painted
 from factory.sample import GENERATED, Origin, Request, Sample
 
 SURE = 2  # levels beside 0 and 255 that a decoder's 0 and 1 may miss
+FARTHEST = 1.5  # that floats which mean 0..1 may overshoot to
 OPAQUE = 0.99  # share of opaque pixels from which there is no transparent background
 
 
@@ -75,15 +76,20 @@ class TransparentSource:
 def levels_of(picture: Any) -> Any:
     """(H, W, 4) uint8 of a picture with α; next to 0 and 255 its α is exactly that.
 
-    Raises DataError: nan, no_alpha (three channels), opaque (no transparent background), empty.
+    Raises DataError: nan, levels (out of range), no_alpha (three channels), opaque (no transparent background), empty.
     """
     pixels = np.asarray(picture)
     if pixels.ndim != 3 or pixels.shape[2] != 4:
         raise DataError("no_alpha", f"the picture comes as {pixels.shape}, without alpha: (height, width, 4) is asked")
-    if pixels.dtype != np.uint8:
+    if np.issubdtype(pixels.dtype, np.integer):
+        if pixels.min() < 0 or pixels.max() > 255:
+            raise DataError("levels", f"its numbers go from {pixels.min()} to {pixels.max()}: levels are 0 to 255")
+    else:
         unit = np.asarray(pixels, np.float32)
         if not np.isfinite(unit).all():
             raise DataError("nan", "the model's numbers overflowed for this prompt and seed: there is no picture")
+        if unit.max() > FARTHEST:
+            raise DataError("levels", f"its numbers go up to {unit.max():.4g}: floats are 0 to 1, levels whole numbers")
         pixels = as_levels(unit)
     rgba = np.array(pixels, np.uint8)
     alpha = rgba[..., 3]

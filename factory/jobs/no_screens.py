@@ -33,7 +33,8 @@ def watched(stage: Callable[[Sample], Sample | Rejection]) -> Callable[[Sample],
                 if seen["without"] >= FEW and not seen["with"]:
                     raise UsageError(f"none of the first {FEW} pictures shows a screen ({fault}): {MEND}") from fault
             raise
-        seen["with"] += 1
+        with lock:
+            seen["with"] += 1
         return result
 
     return keyed

@@ -28,6 +28,7 @@ PATCH, DECODER = "layers_patch", "layers_decoder"  # of a plan
 BASES = {"StableDiffusionPipeline": "sd15", "StableDiffusionXLPipeline": "xl"}
 OWN = PlainSettings(sampler="dpm++2m", steps=20, guidance=7.0, negative_prompt="bad, ugly", template="{prompt}")
 MULTIPLE = 64
+OF_XL = "vae_transparent_decoder"  # its name does not say for what it is
 
 
 def plan_layers(files: Path, base: Path, draft: Draft) -> None:
@@ -40,6 +41,8 @@ def plan_layers(files: Path, base: Path, draft: Draft) -> None:
         for family in BASES.values():
             if f"_{family}_" in f"_{file.stem}_" and family != BASES[pipeline]:
                 raise UsageError(f"--layers: {file.name} is for another base than {base}, which is for {pipeline}.")
+    if BASES[pipeline] == "sd15" and found.decoder.stem == OF_XL:
+        raise UsageError(f"--layers: {found.decoder.name} is XL's, and {base} is for {pipeline}.")
     plan_file(PATCH, found.patch, draft)
     plan_file(DECODER, found.decoder, draft)
 

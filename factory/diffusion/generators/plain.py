@@ -79,7 +79,7 @@ def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, Pl
     parts = {name: part for name, part in pipeline.components.items() if part is not None}
     tokenizers = {name: parts[reads] for name, reads in TOKENIZERS.items() if reads in parts}
     lay_planned(plan, {name: parts[name] for name in ADAPTED if name in parts}, tokenizers)
-    painter = PlainPipeline(placed(pipeline, folder, device.torch))
+    painter = PlainPipeline(placed(pipeline, device.torch))
     sampler = settings(PlainSettings, plan.settings["sampler"])
     check_settings(painter, sampler)
     return painter, sampler

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,11 +39,11 @@ class LayerPainter:
             self.decoder.load_state_dict(weights)
         except RuntimeError as error:
             raise UsageError(f"{decoder_file[0]} is no decoder of LayerDiffuse's: copy it again, whole.") from error
-        self.decoder.to(self.pipeline.unet.device)
+        self.decoder.to(self.pipeline._execution_device)
 
     @torch.inference_mode()
-    def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
-        """(B, H, W, 4) straight colours and α, in levels."""
+    def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[NDArray[Any]]:
+        """Of each (H, W, 4) straight colours and α, in levels; NaN where its numbers overflowed."""
         pipeline, vae = self.pipeline, self.pipeline.vae
         pipeline.scheduler = make_scheduler(self.painter.own_scheduler, self.settings.sampler or "dpm++2m")
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
@@ -50,9 +51,9 @@ class LayerPainter:
         latents = pipeline(**call | {"output_type": "latent"}, generator=generators).images / vae.config.scaling_factor
         picture = (vae.decode(latents.to(vae.dtype), return_dict=False)[0].float() / 2 + 0.5).clamp(0, 1)
         told = transparent(self.decoder, picture, latents.float())
-        levels = (told * 255).to(torch.uint8)  # truncated, as the published code does it
-        rgba = torch.cat([levels[:, 1:], levels[:, :1]], dim=1)
-        return np.asarray(rgba.permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
+        rgba = torch.cat([told[:, 1:], told[:, :1]], dim=1).permute(0, 2, 3, 1).cpu().numpy()
+        # Truncated, as the published code does it.
+        return [(one * 255).astype(np.uint8) if np.isfinite(one).all() else one for one in rgba]
 
 
 def _tensors(file: Path, content: bytes) -> dict[str, Tensor]:

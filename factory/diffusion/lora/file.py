@@ -16,6 +16,7 @@ from factory.diffusion.lora.names import Known, Layer
 from factory.errors import UsageError
 
 PEFT = "lora_adapter_metadata"  # diffusers' key for what PEFT's files leave out
+OF_PEFT = "base_model.model."  # PEFT's own names
 WORD = "<embed>"  # what cloneofsimo's files say of a key that is a word's embedding
 
 
@@ -59,6 +60,15 @@ def read_adapter(file: Path, content: bytes, known: Known) -> Adapter:
             adapter.unused.append(keys[layer, stranger])
             del parts[stranger]
         parts.update(_said_apart(layer, parts, metadata))
+    for layer in [layer for layer, parts in adapter.layers.items() if not parts]:
+        del adapter.layers[layer]
+    if PEFT not in metadata and any(key.startswith(OF_PEFT) for key in keys.values()):
+        without = [layer for layer, parts in adapter.layers.items() if "alpha" not in parts]
+        if without:
+            raise UsageError(
+                f"{file} is as PEFT saves it, with its α in a file beside it: save it with diffusers' "
+                "`save_lora_weights`, which keeps α inside."
+            )
     return adapter
 
 

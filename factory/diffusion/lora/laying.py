@@ -106,10 +106,14 @@ def _without_numbers(folder: Path) -> Mapping[str, "nn.Module"]:
     with torch.device("meta"):
         for part, (library, kind) in read_index(folder).parts.items():
             if part in ADAPTED:
-                config = read_json(folder / part / "config.json")
-                if library == "diffusers":
-                    parts[part] = getattr(diffusers, kind).from_config(config)
-                else:
-                    network = getattr(transformers, kind)
-                    parts[part] = network(network.config_class(**config))
+                place = folder / part / "config.json"
+                try:
+                    config = read_json(place)
+                    if library == "diffusers":
+                        parts[part] = getattr(diffusers, kind).from_config(config)
+                    elif library == "transformers":
+                        network = getattr(transformers, kind)
+                        parts[part] = network(network.config_class(**config))
+                except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+                    raise UsageError(f"{place} makes no {kind} ({error}): copy the model again, whole.") from error
     return parts

@@ -47,6 +47,8 @@ FAMILIES = {
     "KandinskyV22CombinedPipeline": Family(TAGS, negative=False),
     "WuerstchenCombinedPipeline": Family(TAGS, guidance="prior_guidance_scale", alone=True),
     "StableCascadeCombinedPipeline": Family(TAGS, guidance="prior_guidance_scale"),
+    "FluxPipeline": Family(negative=False),
+    "FluxKontextPipeline": Family(negative=False),
     "GlmImagePipeline": Family(alone=True),
     "PRXPipeline": Family(alone=True),
     "QwenImagePipeline": Family(guidance="true_cfg_scale"),

@@ -62,6 +62,10 @@ def check(folder: Path) -> Index:
     for part, (library, kind) in index.parts.items():
         if library not in LIBRARIES and library not in _modules():
             raise UsageError(f"{folder} asks for {library}.{kind} as its {part}: code from elsewhere is never run.")
+        if library == "transformers" and kind.startswith("Auto"):
+            raise UsageError(
+                f"{folder} leaves open what its {part} is ({kind}), which could be code of its own: refused."
+            )
         if not (folder / part).is_dir():
             raise UsageError(f"{folder} has no {part}/: copy the model again, whole")
         if not WITHOUT_WEIGHTS.search(part):

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from factory.diffusion.plain.families import family_of
-from factory.diffusion.plain.folder import bytes_of_weights, check, variant_of
-from factory.diffusion.plain.screen_start import screen_start
+from factory.diffusion.plain.folder import check, variant_of
+from factory.diffusion.plain.screen_start import has_known_noise, screen_start
 from factory.diffusion.plain.settings import OWN, PlainSettings
 from factory.diffusion.sample.samplers import make_scheduler
 from factory.errors import UsageError
@@ -23,6 +24,10 @@ from factory.greenscreen.colours import KeyName
 ROOM = 0.8  # of a GPU's free memory, that weights may take before parts wait on the CPU for their turn
 STEPS, BINNING = "num_inference_steps", "use_resolution_binning"
 SCHEDULE, SCHEDULED = "guidance_schedule", 7.0  # Ideogram's, and what it is on nearly all steps
+UNREADABLE = (
+    *(OSError, ValueError, TypeError, RuntimeError, AttributeError, ImportError, LookupError),
+    SafetensorError,
+)  # what diffusers and transformers raise of folders that they cannot read
 PICTURES = ("image", "control_image", "mask_image", "reference_image", "images")  # arguments that are some
 NEED_ONE = re.compile(
     "Control|Inpaint|Img2Img|Pix2Pix|Upscale|SuperResolution|Depth2Img|Adapter|Fill|Refiner|Layered|DiffEdit|EditPlus|"
@@ -116,7 +121,16 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
             use_safetensors=True,
             **no_watermark,
         )
-    except (OSError, ValueError, TypeError, RuntimeError, AttributeError, ImportError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        AttributeError,
+        ImportError,
+        LookupError,
+        SafetensorError,
+    ) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(f"{folder} cannot be loaded as {index.pipeline}: {reason}") from error
 
@@ -128,9 +142,11 @@ def _keep_quiet() -> None:
         library.set_verbosity_error()
 
 
-def placed(pipeline: Any, folder: Path, device: str) -> Any:
+def placed(pipeline: Any, device: str) -> Any:
     """On its device; where a GPU is too small for all of it, its parts take turns."""
-    if device == "cuda" and bytes_of_weights(folder, check(folder)) > ROOM * torch.cuda.mem_get_info()[0]:
+    parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    needed = sum(weight.numel() * weight.element_size() for part in parts for weight in part.parameters())
+    if device == "cuda" and needed > ROOM * torch.cuda.mem_get_info()[0]:
         pipeline.enable_model_cpu_offload()
         return pipeline
     return pipeline.to(device)
@@ -166,6 +182,9 @@ def check_settings(pipeline: PlainPipeline, settings: PlainSettings) -> None:
     """Raises UsageError for a setting that the pipeline has no argument for."""
     asked = {"guidance": settings.guidance != OWN, "steps": bool(settings.steps), "size": bool(settings.size)}
     names = {"guidance": pipeline.family.guidance, "steps": STEPS, "size": "height"}
+    if settings.start == "screen" and not has_known_noise(pipeline.own_scheduler):
+        kind = type(pipeline.own_scheduler).__name__
+        raise UsageError(f"sampler.start: {kind} does not say how much noise it begins with: set it to noise.")
     for setting, name in names.items():
         if asked[setting] and name not in pipeline.arguments:
             raise UsageError(f"sampler.{setting}: {pipeline.name} has no {name}: leave it out.")

@@ -4,6 +4,7 @@ Training showed a network the picture's mean even at the last timestep, where St
 it; plain sampling begins at mean 0, and the network has to invent what it was always told. For a screen it need not.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,16 +26,15 @@ def screen_start(
     those that work with σ at z + σ·ε.
     keys: the screen of each picture.  call: the arguments; `height` among them only where a size is asked.
     """
-    vae, scheduler = pipeline.vae, pipeline.scheduler
+    vae, scheduler, device = pipeline.vae, pipeline.scheduler, pipeline._execution_device
     side = int(call.get("height", pipeline.unet.config.sample_size * pipeline.vae_scale_factor))
     latent = side // pipeline.vae_scale_factor
     shape = (len(generators), pipeline.unet.config.in_channels, latent, latent)
-    device = pipeline._execution_device
     noise = randn_tensor(shape, generator=list(generators), device=device, dtype=pipeline.unet.dtype).float()
-    codes = {key: screen_latent(vae, KEY_COLOURS[key], side) * vae.config.scaling_factor for key in set(keys)}
-    screen = torch.cat([codes[key] for key in keys]).to(noise)
-    if steps := call.get("num_inference_steps"):
-        scheduler.set_timesteps(steps, device=device)
+    codes = {key: screen_latent(vae, KEY_COLOURS[key], side, device) for key in set(keys)}
+    screen = _as_the_network_sees(torch.cat([codes[key] for key in keys]).to(noise), vae.config)
+    own = inspect.signature(pipeline.__call__).parameters["num_inference_steps"].default
+    scheduler.set_timesteps(call.get("num_inference_steps", own), device=device)  # else it is as the last call left it
     first = float(scheduler.init_noise_sigma)
     if first == 1:  # variances
         kept = scheduler.alphas_cumprod[int(scheduler.timesteps[0])].to(noise)
@@ -43,3 +43,19 @@ def screen_start(
         begin = (screen + scheduler.sigmas[0].to(noise) * noise) / first
     latents: Tensor = begin.to(pipeline.unet.dtype)
     return latents
+
+
+def has_known_noise(scheduler: Any) -> bool:
+    """Whether a scheduler says by how much noise it begins: flow matching does not."""
+    return hasattr(scheduler, "init_noise_sigma") and (
+        hasattr(scheduler, "alphas_cumprod") or hasattr(scheduler, "sigmas")
+    )
+
+
+def _as_the_network_sees(code: Tensor, config: Any) -> Tensor:
+    """A latent scaled as training did it; some autoencoders have a mean and a deviation beside the factor."""
+    mean, deviation = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    if mean is not None and deviation is not None:
+        shape = (1, -1, 1, 1)
+        code = (code - code.new_tensor(mean).view(shape)) / code.new_tensor(deviation).view(shape)
+    return code * float(config.scaling_factor)

@@ -61,9 +61,12 @@ def sample_latents(
     return latents
 
 
-def screen_latent(vae: AutoencoderKL, colour: Colour, size: int) -> Tensor:
-    """(1, 4, h, w) float32, unscaled: the code of a bare screen of size × size pixels."""
-    screen = torch.tensor(colour, device=vae.device, dtype=vae.dtype).view(1, 3, 1, 1) / 127.5 - 1
+def screen_latent(vae: AutoencoderKL, colour: Colour, size: int, device: torch.device | None = None) -> Tensor:
+    """(1, 4, h, w) float32, unscaled: the code of a bare screen of size × size pixels.
+
+    device: where the autoencoder works, if its weights wait elsewhere for their turn.
+    """
+    screen = torch.tensor(colour, device=device or vae.device, dtype=vae.dtype).view(1, 3, 1, 1) / 127.5 - 1
     with torch.no_grad():
         code: Tensor = vae.encode(screen.expand(1, 3, size, size)).latent_dist.mode().float()
     return code
