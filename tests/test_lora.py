@@ -186,6 +186,8 @@ def test_files_that_count_their_layers_fit_stable_diffusion(shared_data: Path, n
         (f"unet.{LAYER}", ".lora.down.weight", ".lora.up.weight"),
         (LAYER.replace("to_q", "processor.to_q_lora"), ".down.weight", ".up.weight"),
         (f"unet.{LAYER}".replace("to_q", "processor.to_q_lora"), ".down.weight", ".up.weight"),
+        (f"diffusion_model.{LAYER}", ".lora_A.weight", ".lora_B.weight"),
+        ("diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q", ".lora_A.weight", ".lora_B.weight"),
         ("lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q", ".lora_down.weight", ".lora_up.weight"),
     ],
 )

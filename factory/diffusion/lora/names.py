@@ -97,7 +97,7 @@ class Known:
         return None
 
     def _layer(self, name: str) -> Layer | None:
-        name = name.removeprefix("base_model.model.")
+        name = name.removeprefix("base_model.model.").removeprefix("diffusion_model.")
         for prefix, parts in PREFIXES.items():
             if name.startswith(prefix):
                 flat = _bare(name.removeprefix(prefix), "_")
