@@ -1,10 +1,10 @@
 """Pipelines with perturbed-attention guidance."""
 
+from typing import Any
+
 from diffusers import (
     AutoencoderDC,
-    DDIMScheduler,
     DPMSolverMultistepScheduler,
-    EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     HunyuanDiTPAGPipeline,
     PixArtSigmaPAGPipeline,
@@ -21,42 +21,17 @@ from transformers import Gemma2Config, Gemma2Model, GemmaTokenizerFast
 from tiny_pipelines import paints_green, tiny
 from tiny_pipelines.more_diffusion import deep_autoencoder, hunyuan_parts
 from tiny_pipelines.parts import byte_tokenizer, clip_text, clip_tokenizer, t5_text, t5_tokenizer
-from tiny_pipelines.stable_diffusion import SCHEDULE, autoencoder, unet
+from tiny_pipelines.stable_diffusion import autoencoder, stable_diffusion, stable_diffusion_xl
 
 
 @tiny("StableDiffusionPAGPipeline")
-def stable_diffusion_pag() -> StableDiffusionPAGPipeline:
-    return StableDiffusionPAGPipeline(
-        vae=autoencoder(),
-        text_encoder=clip_text(),
-        tokenizer=clip_tokenizer(),
-        unet=unet(32),
-        scheduler=DDIMScheduler(**SCHEDULE, clip_sample=False, steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+def stable_diffusion_pag() -> Any:
+    return stable_diffusion(StableDiffusionPAGPipeline)
 
 
 @tiny("StableDiffusionXLPAGPipeline")
-def stable_diffusion_xl_pag() -> StableDiffusionXLPAGPipeline:
-    return StableDiffusionXLPAGPipeline(
-        vae=autoencoder(),
-        text_encoder=clip_text(),
-        text_encoder_2=clip_text(projection=32),
-        tokenizer=clip_tokenizer(),
-        tokenizer_2=clip_tokenizer(),
-        unet=unet(
-            64,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=6 * 8 + 32,
-            transformer_layers_per_block=1,
-            use_linear_projection=True,
-        ),
-        scheduler=EulerDiscreteScheduler(**SCHEDULE, steps_offset=1, timestep_spacing="leading"),
-        add_watermarker=False,
-    )
+def stable_diffusion_xl_pag() -> Any:
+    return stable_diffusion_xl(StableDiffusionXLPAGPipeline)
 
 
 @tiny("StableDiffusion3PAGPipeline")

@@ -51,8 +51,8 @@ def unet(text: int, **more: Any) -> UNet2DConditionModel:
 
 
 @tiny("StableDiffusionPipeline")
-def stable_diffusion() -> StableDiffusionPipeline:
-    return StableDiffusionPipeline(
+def stable_diffusion(kind: Any = StableDiffusionPipeline) -> Any:
+    return kind(
         vae=autoencoder(),
         text_encoder=clip_text(),
         tokenizer=clip_tokenizer(),
@@ -65,8 +65,8 @@ def stable_diffusion() -> StableDiffusionPipeline:
 
 
 @tiny("StableDiffusionXLPipeline")
-def stable_diffusion_xl() -> StableDiffusionXLPipeline:
-    return StableDiffusionXLPipeline(
+def stable_diffusion_xl(kind: Any = StableDiffusionXLPipeline) -> Any:
+    return kind(
         vae=autoencoder(),
         text_encoder=clip_text(),
         text_encoder_2=clip_text(projection=32),

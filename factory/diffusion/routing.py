@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 from factory.diffusion.colour_words import speaking_against
 from factory.diffusion.prompt_remarks import NAMED, SHOWN
 from factory.diffusion.vocabulary import without_screen
+from factory.engine.plan import Plan
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.settings import settings
 
 SCREENS = "screens"  # the column of a row's screens, in the order in which they are tried
 
@@ -33,6 +35,11 @@ class Routing:
         """
         screens: Sequence[KeyName] = item[SCREENS]
         return screens[sum(reason in self.moves_on for reason in reasons) % len(screens)]
+
+
+def planned_routing(plan: Plan) -> Routing | None:
+    """How a plan chooses screens; None where all samples have that of its settings."""
+    return settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None
 
 
 def screens_for(prompt: str, keys: Sequence[KeyName]) -> list[KeyName]:

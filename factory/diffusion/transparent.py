@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from factory.diffusion.batches import in_batches
 from factory.diffusion.layerdiffuse.padding import padded
 from factory.diffusion.routing import Routing
 from factory.diffusion.vocabulary import without_screen
@@ -42,16 +43,14 @@ class TransparentSource:
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
         """One batch, in the order asked; shorter than `batch_size` it is padded: networks see one shape."""
-        results: list[Sample | DataError] = []
-        for start in range(0, len(requests), self.batch_size):
-            batch = requests[start : start + self.batch_size]
-            filled = [*batch, *[batch[-1]] * (self.batch_size - len(batch))]
-            prompts = [self.template.replace("{prompt}", without_screen(one.item["prompt"])) for one in filled]
-            pictures = list(self.paint(prompts, [request.seed for request in filled]))
-            if len(pictures) != len(filled):
-                raise UsageError(f"{self.about['source']} gave {len(pictures)} pictures for {len(filled)} prompts.")
-            results += [self._sample(*one) for one in zip(batch, prompts, pictures, strict=False)]
-        return results
+        return in_batches(requests, self.batch_size, self._paint)
+
+    def _paint(self, requests: Sequence[Request]) -> list[Sample | DataError]:
+        prompts = [self.template.replace("{prompt}", without_screen(one.item["prompt"])) for one in requests]
+        pictures = list(self.paint(prompts, [request.seed for request in requests]))
+        if len(pictures) != len(requests):
+            raise UsageError(f"{self.about['source']} gave {len(pictures)} pictures for {len(requests)} prompts.")
+        return [self._sample(*one) for one in zip(requests, prompts, pictures, strict=True)]
 
     def _sample(self, request: Request, prompt: str, picture: Any) -> Sample | DataError:
         key = self.key if self.routing is None else self.routing.key(request.item, request.reasons)

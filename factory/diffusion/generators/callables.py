@@ -16,7 +16,7 @@ from typing import Any
 from factory.diffusion.generators.kind import GeneratorKind, Sampling
 from factory.diffusion.generators.rgba import sampling as of_rgba
 from factory.diffusion.plain.settings import PlainSettings
-from factory.diffusion.routing import Routing
+from factory.diffusion.routing import planned_routing
 from factory.engine.plan import Plan
 from factory.errors import UsageError
 from factory.models.device import Device
@@ -84,7 +84,7 @@ def _open(plan: Plan, _device: Device) -> Source:
         plan.batch_size,
         key=sampler.key,
         template=sampler.template or AS_IT_IS,
-        routing=settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None,
+        routing=planned_routing(plan),
         about={"source": place, "licence": plan.settings["licence"], "model": plan.weights[NAME]},
     )
 

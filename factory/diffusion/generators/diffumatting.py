@@ -7,7 +7,7 @@ from typing import Any
 from factory.diffusion import model_files
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
 from factory.diffusion.lora.laying import lay_planned, with_additions
-from factory.diffusion.routing import Routing
+from factory.diffusion.routing import planned_routing
 from factory.diffusion.sample.settings import DEFAULTS_FILE, KEYS, SamplerSettings, default_settings, known_keys
 from factory.diffusion.vocabulary import screen_prompt
 from factory.engine.plan import Plan
@@ -94,7 +94,7 @@ def _open(plan: Plan, device: Device) -> Source:
         settings(SamplerSettings, plan.settings["sampler"]),
         plan.batch_size,
         licence=plan.settings["licence"],
-        routing=settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None,
+        routing=planned_routing(plan),
         model=with_additions(plan.weights[NAME], plan),
     )
 

@@ -14,14 +14,14 @@ from factory.diffusion.layerdiffuse.files import find
 from factory.diffusion.lora.laying import with_additions
 from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.settings import PlainSettings
-from factory.diffusion.routing import Routing
+from factory.diffusion.routing import planned_routing
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import UsageError
 from factory.models.device import Device
 from factory.models.planned_file import bytes_as_planned, plan_file
 from factory.sample import Source
-from factory.settings import changed, settings
+from factory.settings import changed
 
 NAME = "layers"
 PATCH, DECODER = "layers_patch", "layers_decoder"  # of a plan
@@ -80,7 +80,7 @@ def _open(plan: Plan, device: Device) -> Source:
         plan.batch_size,
         key=sampler.key,
         template=sampler.template,
-        routing=settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None,
+        routing=planned_routing(plan),
         about={
             "source": f"LayerDiffuse on {painter.name}",
             "licence": plan.settings["licence"],

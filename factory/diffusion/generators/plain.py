@@ -10,7 +10,7 @@ from factory.diffusion.model_files import INDEX
 from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import family_of
 from factory.diffusion.plain.settings import PlainSettings, asked
-from factory.diffusion.routing import Routing
+from factory.diffusion.routing import planned_routing
 from factory.engine.plan import Plan
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS
@@ -94,7 +94,7 @@ def _open(plan: Plan, device: Device) -> Source:
         sampler,
         plan.batch_size,
         licence=plan.settings["licence"],
-        routing=settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None,
+        routing=planned_routing(plan),
         model=with_additions(plan.weights[NAME], plan),
     )
 

@@ -11,12 +11,12 @@ from factory.diffusion.model_files import INDEX
 from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import family_of
 from factory.diffusion.plain.settings import PlainSettings
-from factory.diffusion.routing import Routing
+from factory.diffusion.routing import planned_routing
 from factory.engine.plan import Plan
 from factory.greenscreen.colours import KEY_COLOURS
 from factory.models.device import Device
 from factory.sample import Source
-from factory.settings import changed, settings
+from factory.settings import changed
 
 NAME = "rgba"
 
@@ -47,7 +47,7 @@ def _open(plan: Plan, device: Device) -> Source:
         plan.batch_size,
         key=sampler.key,
         template=sampler.template or painter.family.template,
-        routing=settings(Routing, plan.settings["routing"]) if "routing" in plan.settings else None,
+        routing=planned_routing(plan),
         about={
             "source": painter.name,
             "licence": plan.settings["licence"],

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.diffusion.batches import in_batches
 from factory.diffusion.plain.pipeline import PlainPipeline
 from factory.diffusion.plain.settings import PlainSettings, asked
 from factory.diffusion.routing import Routing
@@ -40,15 +41,13 @@ class PlainSource:
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
         """One batch, in the order asked; shorter than `batch_size` it is padded: the networks see one shape."""
-        results: list[Sample | DataError] = []
-        for start in range(0, len(requests), self.batch_size):
-            batch = requests[start : start + self.batch_size]
-            padded = [*batch, *[batch[-1]] * (self.batch_size - len(batch))]
-            keys = [self._key(request) for request in padded]
-            prompts = [self._prompt(request, key) for request, key in zip(padded, keys, strict=True)]
-            painted = self.pipeline.paint(prompts, [request.seed for request in padded], self.settings, keys)
-            results += map(self._sample, batch, prompts, keys, painted)
-        return results
+        return in_batches(requests, self.batch_size, self._paint)
+
+    def _paint(self, requests: Sequence[Request]) -> list[Sample | DataError]:
+        keys = [self._key(request) for request in requests]
+        prompts = [self._prompt(request, key) for request, key in zip(requests, keys, strict=True)]
+        painted = self.pipeline.paint(prompts, [request.seed for request in requests], self.settings, keys)
+        return list(map(self._sample, requests, prompts, keys, painted))
 
     def _key(self, request: Request) -> KeyName:
         return self.settings.key if self.routing is None else self.routing.key(request.item, request.reasons)

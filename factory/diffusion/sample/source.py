@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from factory.diffusion.batches import in_batches
 from factory.diffusion.routing import Routing
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.settings import SamplerSettings
@@ -38,27 +39,17 @@ class DiffuMattingSource:
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
         """One batch, in the order asked; shorter than `batch_size` it is padded: the networks see one shape."""
-        results: dict[str, Sample | DataError] = {
-            request.key: DataError("prompt", "the item has no prompt: give it one line of text")
-            for request in requests
-            if not request.item.get("prompt", "").strip()
-        }
-        drawable = [request for request in requests if request.key not in results]
-        for start in range(0, len(drawable), self.batch_size):
-            batch = drawable[start : start + self.batch_size]
-            results |= zip((request.key for request in batch), self._sample(batch), strict=True)
-        return [results[request.key] for request in requests]
+        return in_batches(requests, self.batch_size, self._sample)
 
     def _sample(self, requests: Sequence[Request]) -> list[Sample | DataError]:
-        padded = [*requests, *[requests[-1]] * (self.batch_size - len(requests))]
-        keys = [self._key(request) for request in padded]
-        prompts = [screen_prompt(request.item["prompt"], key) for request, key in zip(padded, keys, strict=True)]
-        painted = self.pipeline.paint(prompts, [request.seed for request in padded], self.settings, keys)
+        keys = [self._key(request) for request in requests]
+        prompts = [screen_prompt(request.item["prompt"], key) for request, key in zip(requests, keys, strict=True)]
+        painted = self.pipeline.paint(prompts, [request.seed for request in requests], self.settings, keys)
         return [
             Sample(request=request, origin=self._origin(request, prompt, key), rgb=rgb, coarse=coarse)
             if finite
             else DataError("nan", "the model's numbers overflowed for this prompt and seed: there is no picture")
-            for request, prompt, key, rgb, coarse, finite in zip(requests, prompts, keys, *painted, strict=False)
+            for request, prompt, key, rgb, coarse, finite in zip(requests, prompts, keys, *painted, strict=True)
         ]
 
     def _key(self, request: Request) -> KeyName:
