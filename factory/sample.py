@@ -87,10 +87,18 @@ class Scores:
     pinholes: float = -1.0
     detached: float = -1.0
     label_error: float = -1.0
+    aesthetic: float = -1.0
+    aesthetic_screen: float = -1.0
+    text_agreement: float = -1.0
+    text_agreement_screen: float = -1.0
+    unsafe: float = -1.0
+    unsafe_screen: float = -1.0
 
 
+# Told by the user's own networks: a set has those that it asked for, in JSON and manifest (`Plan.asked_scores`).
+ASKED_SCORES = ("aesthetic", "aesthetic_screen", "text_agreement", "text_agreement_screen", "unsafe", "unsafe_screen")
 # Sets made before there were these lack them, in JSON and manifest.
-ADDED_SCORES = frozenset({"gsg_screen", "pinholes", "detached", "label_error"})
+ADDED_SCORES = frozenset({"gsg_screen", "pinholes", "detached", "label_error", *ASKED_SCORES})
 
 
 class SeenScreen(NamedTuple):

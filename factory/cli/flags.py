@@ -5,6 +5,8 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from factory.errors import UsageError
+
 # What --help shows as defaults: the recipe's own stand in classes that take a while to import; the tests compare them.
 OF_RECIPE = "the recipe's, else "
 OF_MODEL = "the model's, else "
@@ -83,6 +85,21 @@ CoverageMax: TypeAlias = Annotated[
     float | None,
     typer.Option(help="Gate: largest share of the picture the object covers (0–1).", show_default=f"{OF_SET}0.85"),
 ]
+Clip: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with a CLIP model: scores how far pictures show what their texts say.", show_default="none"
+    ),
+]
+AestheticHead: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Head of an aesthetic score (.safetensors, .npz), over the model of --clip.", show_default="none"
+    ),
+]
+SafetyChecker: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder with Stable Diffusion's safety checker.", show_default="none")
+]
 DataSet: TypeAlias = Annotated[Path, typer.Argument(help="A data set folder.")]
 
 
@@ -91,3 +108,18 @@ def put(fields: dict[str, Any], **given: Any) -> None:
     for name, value in given.items():
         if value is not None and value is not False:
             fields[name] = str(value) if isinstance(value, Path) else value
+
+
+def put_scorers(fields: dict[str, Any], clip: Path | None, head: Path | None, checker: Path | None) -> None:
+    """The scorers that the flags name. Raises UsageError for a head without its CLIP."""
+    scorers: dict[str, dict[str, str]] = {}
+    if clip is not None:
+        scorers["agreement"] = {"clip": str(clip)}
+    if head is not None:
+        if clip is None:
+            raise UsageError("--aesthetic-head reads what a CLIP tells: name its folder with --clip.")
+        scorers["aesthetic"] = {"clip": str(clip), "head": str(head)}
+    if checker is not None:
+        scorers["safety"] = {"model": str(checker)}
+    if scorers:
+        fields["scorers"] = scorers

@@ -8,8 +8,10 @@ import typer
 from factory.cli.flags import (
     OF_MODEL,
     AcceptSoftware,
+    AestheticHead,
     AllowShort,
     Batch,
+    Clip,
     CoverageMax,
     CoverageMin,
     Debug,
@@ -19,6 +21,7 @@ from factory.cli.flags import (
     GsgMax,
     KeepRejected,
     Out,
+    SafetyChecker,
     Seed,
     Set,
     ShardSize,
@@ -27,6 +30,7 @@ from factory.cli.flags import (
     WaitForGpus,
     Workers,
     put,
+    put_scorers,
 )
 from factory.cli.running import recipe_fields, run_recipe
 
@@ -111,6 +115,9 @@ def generate(
     coverage_max: CoverageMax = None,
     keep_rejected: KeepRejected = False,
     trust: Trust = False,
+    clip: Clip = None,
+    aesthetic_head: AestheticHead = None,
+    safety_checker: SafetyChecker = None,
     gpus: Gpus = None,
     wait_for_gpus: WaitForGpus = None,
     out: Out = None,
@@ -167,6 +174,7 @@ def generate(
 
         learnt = [new_words.said_in_a_flag(text) for text in word]
         fields["words"] = [{"file": str(own.file), "word": own.word} for own in learnt]
+    put_scorers(fields, clip, aesthetic_head, safety_checker)
     run_recipe(fields, assignments, dry_run)
 
 
@@ -312,6 +320,9 @@ def refine(
     ] = None,
     gsg_max: GsgMax = None,
     trust: Trust = False,
+    clip: Clip = None,
+    aesthetic_head: AestheticHead = None,
+    safety_checker: SafetyChecker = None,
     out: Out = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -339,6 +350,7 @@ def refine(
     fields["greenpost"] = own
     put(fields, out=out, seed=seed, workers=workers, executor=executor, threads=threads)
     put(fields, trust=trust, allow_short=allow_short, accept_software=accept_software)
+    put_scorers(fields, clip, aesthetic_head, safety_checker)
     run_recipe(fields, assignments, dry_run)
 
 
@@ -351,6 +363,9 @@ def filter_set(
     gsg_max: GsgMax = None,
     coverage_min: CoverageMin = None,
     coverage_max: CoverageMax = None,
+    clip: Clip = None,
+    aesthetic_head: AestheticHead = None,
+    safety_checker: SafetyChecker = None,
     out: Out = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -370,12 +385,15 @@ def filter_set(
     `factory filter runs/objects --gsg-max 3 --out runs/objects-strict`
 
     `factory filter runs/objects --drop-duplicates --set gates.coverage_min=0.1`
+
+    `factory filter runs/objects --clip clip-l --set gates.text_agreement_min=0.2` · scores first what the set lacks
     """
     gates: dict[str, Any] = {}
     put(gates, gsg_max=gsg_max, coverage_min=coverage_min, coverage_max=coverage_max)
     fields: dict[str, Any] = {"job": "filter", "data": str(data), "out": f"{data}-filtered", "gates": gates}
     put(fields, drop_duplicates=drop_duplicates, out=out, seed=seed, workers=workers, executor=executor)
     put(fields, threads=threads, allow_short=allow_short, accept_software=accept_software)
+    put_scorers(fields, clip, aesthetic_head, safety_checker)
     run_recipe(fields, assignments, dry_run)
 
 

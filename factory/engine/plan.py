@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from factory.errors import UsageError, quoted, some
 from factory.recipe_faults import faults_in
+from factory.sample import ASKED_SCORES
 from factory.shards.foreign_text import parse_json
 from factory.shards.keys import MAX_SHARD_SIZE, MAX_SHARDS, SPLIT_PATTERN
 from factory.shards.layout import Layout
@@ -104,6 +105,11 @@ class Plan:
     @cached_property
     def _slot_ends(self) -> list[int]:
         return list(accumulate(segment.slots for segment in self.segments))
+
+    @property
+    def asked_scores(self) -> tuple[str, ...]:
+        """Which of ASKED_SCORES its samples have."""
+        return tuple(name for name in ASKED_SCORES if name in self.settings.get("asked_scores", ()))
 
     @property
     def shards(self) -> int:

@@ -352,7 +352,8 @@ class ShardWorker:
                 extents = writer.add(request.key, state.members(places))
                 state.rows[slot, request.attempt] |= extent_columns(extents)
         attempts_record = self._write_kept(state, kept)
-        write_table([state.rows[place] for place in sorted(state.rows)], self._plan.members, part)
+        rows = [state.rows[place] for place in sorted(state.rows)]
+        write_table(rows, self._plan.members, part, self._plan.asked_scores)
         with ShardWriter(rejected) as thumbnails:
             for name, picture in sorted(state.thumbnails.values()):
                 thumbnails.add(name, {"png": picture})

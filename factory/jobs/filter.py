@@ -15,6 +15,7 @@ from factory.jobs.base import DerivedSet, Job
 from factory.jobs.input_set import NO_KEYS, STORED, derive, duplicates, hand_on_changes, open_stored, read_set
 from factory.jobs.kept_attempts import taken_back, with_kept_attempts
 from factory.jobs.line import matting_line
+from factory.quality.scorers.scorers import Scorers, plan_scorers
 
 
 class FilterRecipe(DerivedSet):
@@ -23,6 +24,7 @@ class FilterRecipe(DerivedSet):
     job: Literal["filter"] = "filter"
     gates: dict[str, Any] = Field(default_factory=dict)  # what differs from the set's own gates
     drop_duplicates: bool = False  # also those the manifest marks as duplicate_of another shard's sample
+    scorers: Scorers = Scorers()  # what is to be measured anew, or for the first time
 
 
 def plan(recipe: FilterRecipe, _memory: Memory) -> Draft:
@@ -33,6 +35,7 @@ def plan(recipe: FilterRecipe, _memory: Memory) -> Draft:
     without = duplicates(recipe.data) if recipe.drop_duplicates else NO_KEYS
     given = with_kept_attempts(recipe.data, read_set(recipe.data, without), without)
     draft = derive(recipe, given, recipe.gates)
+    plan_scorers(recipe.scorers, draft, kept=given.plan.asked_scores)
     if given.attempts > 1:  # it ends all the same: a slot that none of them fills is not missing
         filled = sum(table.num_rows - holes(table) for table in given.samples)
         draft.census[STORED] = {"title": recipe.data.resolve().name, "found": filled}
@@ -49,4 +52,8 @@ def tell(recipe: FilterRecipe) -> Sequence[str]:
     return taken_back(recipe.data, recipe.out)
 
 
-JOB = Job(FilterRecipe, plan, line, lay_beside=hand_on_changes, tell=tell)
+def _runs_a_model(recipe: FilterRecipe) -> bool:
+    return bool(recipe.scorers.named())
+
+
+JOB = Job(FilterRecipe, plan, line, runs_a_model=_runs_a_model, lay_beside=hand_on_changes, tell=tell)

@@ -31,6 +31,7 @@ from factory.jobs.line import matting_line
 from factory.jobs.no_screens import NO_SCREEN, tell, watched
 from factory.models.device import best_device
 from factory.quality.gates import CHECKERED, OF_THE_KEY, TRUSTED, GateSettings, check_limits
+from factory.quality.scorers.scorers import Scorers, plan_scorers
 from factory.quality.scores import ScoreSettings
 from factory.refine.greenpost import GreenPostSettings
 from factory.refine.keying import keying
@@ -65,6 +66,7 @@ class GenerateRecipe(Refiners, NewSet):
     sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
     keyer: KeyerSettings = KeyerSettings()  # of pictures that a model paints without a mask
     trust: bool = False  # store beside each matte how far it may be trusted, pixel by pixel
+    scorers: Scorers = Scorers()  # networks of your own that tell how good a picture is; see docs/models.md
 
 
 def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
@@ -109,6 +111,7 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
         "marking": asdict(recipe.marking),
     }
     plan_weights(recipe, draft)
+    plan_scorers(recipe.scorers, draft)
     if keys:
         moves_on = (*OF_THE_KEY, NO_SCREEN) if kind.gives == "picture" else OF_THE_KEY
         draft.settings["routing"] = asdict(Routing(keys=keys, moves_on=moves_on))

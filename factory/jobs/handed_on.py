@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from factory.engine.plan import SCHEMA_VERSION, Plan, read_plan
 from factory.errors import DataError, UsageError, some
+from factory.sample import ASKED_SCORES
 from factory.shards.commit import sha256_of
 from factory.shards.keys import MAX_SHARD_SIZE, SHARD_DIGITS
 from factory.shards.layout import Layout
@@ -38,12 +39,14 @@ def read_handed_on(data: Path) -> tuple[Plan, pa.Table, pa.Table]:
 
 def _plan(data: Path, files: Sequence[Path], rows: pa.Table, key: str) -> Plan:
     """As far as the manifest tells.  key: of any sample."""
+    columns = columns_of(files[0])
     content = {
         "schema_version": SCHEMA_VERSION,
         "job": "handed on",
-        **{"seed": 0, "batch_size": 1, "threads": 1, "settings": {}},
+        **{"seed": 0, "batch_size": 1, "threads": 1},
+        "settings": {"asked_scores": asked} if (asked := sorted(set(columns).intersection(ASKED_SCORES))) else {},
         **_shape(data, rows),
-        "members": [asdict(member) for member in _members(data, columns_of(files[0]), key)],
+        "members": [asdict(member) for member in _members(data, columns, key)],
         "inputs": {"manifest": hashlib.sha256(b"".join(bytes.fromhex(sha256_of(file)) for file in files)).hexdigest()},
     }
     try:

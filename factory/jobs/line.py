@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from factory.engine.line import Line
 from factory.engine.plan import Plan
-from factory.models.device import CPU, Device
+from factory.models.device import CPU, Device, best_device
 from factory.quality.gates import GateSettings, NearDuplicates, judge
+from factory.quality.scorers.scorers import SCORERS, opened
 from factory.quality.scores import ScoreSettings, completed, score
 from factory.refine.refiners import stages as refining
 from factory.sample import BatchStage, Source, Stage
@@ -36,11 +37,13 @@ def matting_line(
         stages["score"] = lambda sample: score(sample, scores)
     else:  # a filter judges by those that are recorded
         stages["score"] = completed
+    if SCORERS in plan.settings:
+        stages["scorers"] = opened(plan, best_device())
     stages["gates"] = lambda sample: judge(sample, gates)
     return Line(
         sources=sources,
         stages=stages,
         admission=lambda: NearDuplicates(gates),
-        encode=lambda sample: encode(sample, marking, plan.members),
+        encode=lambda sample: encode(sample, marking, plan.members, plan.asked_scores),
         device=device.name,
     )

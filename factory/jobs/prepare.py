@@ -12,6 +12,8 @@ from factory.engine.survey import Memory
 from factory.errors import UsageError
 from factory.jobs.base import RunSettings
 from factory.jobs.registry import job_of
+from factory.quality.gates import check_asked
+from factory.quality.scorers.scorers import ASKED
 
 NAMED_REASONS = 3  # for an empty run
 NO_MEMORY = Memory(None)
@@ -30,6 +32,7 @@ def prepare(recipe: RunSettings, memory: Memory = NO_MEMORY) -> Prepared:
             "put files where the recipe says, or correct its paths (`factory recipes copy NAME` copies one that ships)"
         )
         raise UsageError(" ".join([f"there is nothing to make, for every source is empty: {mend}.", *reasons]))
+    check_asked(draft.settings.get("gates", {}), draft.settings.get(ASKED, ()))
     shard_size = draft.shard_size or recipe.shard_size
     fullest = min(shard_size, max(segment.slots for segment in draft.segments))
     plan = Plan(

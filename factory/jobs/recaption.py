@@ -13,6 +13,7 @@ from factory.errors import UsageError
 from factory.jobs.base import DerivedSet, Job
 from factory.jobs.input_set import SAMPLES, derive, hand_on_changes, open_stored, read_set
 from factory.jobs.line import matting_line
+from factory.quality.scorers.scorers import Scorers, plan_scorers
 from factory.settings import Place
 from factory.sources.captioning.captioned import Recaptioned
 from factory.sources.captioning.corrections import CHANGES, corrected, read_corrections
@@ -28,7 +29,9 @@ class CaptionsRecipe(DerivedSet):
 
 def plan(recipe: CaptionsRecipe, _memory: Memory) -> Draft:
     """Raises UsageError where the set or the table cannot be used, or nothing changes."""
-    draft = derive(recipe, read_set(recipe.data), {})
+    given = read_set(recipe.data)
+    draft = derive(recipe, given, {})
+    plan_scorers(Scorers(), draft, kept=given.plan.asked_scores)
     corrections = read_corrections(recipe.data, recipe.table)
     if not corrections:
         raise UsageError(f"{recipe.table} changes no caption of {recipe.data}: there is nothing to make.")

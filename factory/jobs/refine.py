@@ -14,6 +14,7 @@ from factory.jobs.base import DerivedSet, Job
 from factory.jobs.input_set import derive, hand_on_changes, open_stored, read_set
 from factory.jobs.line import matting_line
 from factory.models.device import CPU, best_device
+from factory.quality.scorers.scorers import Scorers, plan_scorers
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, in_plan, plan_weights, planned, want_a_device
 from factory.shards.members import with_trust
@@ -25,6 +26,7 @@ class RefineRecipe(Refiners, DerivedSet):
     job: Literal["refine"] = "refine"
     gates: dict[str, Any] = Field(default_factory=dict)  # what differs from the set's own gates
     trust: bool = False  # store beside each matte how far it may be trusted, pixel by pixel, as the set may do already
+    scorers: Scorers = Scorers()  # those of the set itself judged other mattes: they are not handed on
 
 
 def plan(recipe: RefineRecipe, _memory: Memory) -> Draft:
@@ -34,6 +36,7 @@ def plan(recipe: RefineRecipe, _memory: Memory) -> Draft:
         draft.members = with_trust(draft.members)
     plan_weights(recipe, draft)
     draft.settings |= {**planned(recipe), "scores": asdict(ScoreSettings())}
+    plan_scorers(recipe.scorers, draft)
     return draft
 
 
@@ -44,4 +47,8 @@ def line(plan: Plan, root: Path) -> Line:
     return matting_line(plan, sources, best_device() if wants_device else CPU)
 
 
-JOB = Job(RefineRecipe, plan, line, runs_a_model=want_a_device, lay_beside=hand_on_changes)
+def _runs_a_model(recipe: RefineRecipe) -> bool:
+    return want_a_device(recipe) or bool(recipe.scorers.named())
+
+
+JOB = Job(RefineRecipe, plan, line, runs_a_model=_runs_a_model, lay_beside=hand_on_changes)

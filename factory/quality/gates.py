@@ -4,7 +4,7 @@ A new gate is a file with a `Gate` (see gate.py) and a line in `GateSettings`. O
 record is a score first: a field of `sample.Scores` and its measure in scores.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 from itertools import permutations
@@ -19,7 +19,7 @@ from factory.quality.gate import PAINTED, SET_ON_A_SCREEN, Side, at_least, at_mo
 from factory.quality.gsg import GSG_K
 from factory.quality.key_distance import NEAREST, proposal, share_within
 from factory.quality.shape import BODIES, RIM_DEPTH, RIM_SHARE, TOP
-from factory.sample import HASH_BITS, Rejection, Sample
+from factory.sample import ASKED_SCORES, HASH_BITS, Rejection, Sample
 from factory.settings import settings
 
 
@@ -62,6 +62,9 @@ UNTRUSTED = on_score("untrusted", "label_error", "the error that alpha is expect
 RESIDUAL = on_score("residual", "residual", "the compositing equation's error in levels", most=255)
 PINHOLES = on_score("pinholes", "pinholes", "the number of see-through spots deep inside the object")
 DETACHED = on_score("detached", "detached", "the share of the object that is apart from its largest piece", most=1)
+UNAPPEALING = on_score("unappealing", "aesthetic", "the object's aesthetic score on grey")
+OFF_TEXT = on_score("off_text", "text_agreement", "the agreement of the object on grey with its text", most=1)
+UNSAFE = on_score("unsafe", "unsafe", "the safety checker's score of the object on grey")
 TOO_FULL = on_score("too_full", "coverage", _COVERED, most=1)
 CUT = on_score("cut", "border", _CUT, most=1, kinds=PAINTED)
 CUT_AND_SET = on_score(
@@ -97,6 +100,9 @@ class GateSettings:
     top_max: float | None = at_most(None, TOP)
     rim_share_max: float | None = at_most(None, RIM_SHARE)
     rim_depth_max: float | None = at_most(None, RIM_DEPTH)
+    aesthetic_min: float | None = at_least(None, UNAPPEALING)
+    text_agreement_min: float | None = at_least(None, OFF_TEXT)
+    unsafe_max: float | None = at_most(None, UNSAFE)
     duplicate_distance: int = 4  # bits in which the hashes of two samples of a shard may differ; −1 lets all in
 
 
@@ -121,6 +127,19 @@ def check_limits(gates: GateSettings) -> None:
             f"gates.duplicate_distance is {gates.duplicate_distance}, but hashes have {HASH_BITS} bits, so one "
             "sample a shard could pass: take less, or -1 to let all in."
         )
+
+
+def check_asked(planned: Mapping[str, Any], asked: Collection[str]) -> None:
+    """Refuse gates on scores that nobody tells, which would let all pass.
+
+    planned: the gates in a plan.  asked: which of ASKED_SCORES its samples have.  Raises UsageError.
+    """
+    for name, limit in limits(settings(GateSettings, planned)).items():
+        if limit.gate.score in ASKED_SCORES and limit.gate.score not in asked:
+            raise UsageError(
+                f"gates.{name} asks for a score that is not measured: name its model among the `scorers` "
+                f"(docs/models.md), or say gates.{name}=null."
+            )
 
 
 def judge(sample: Sample, gates: GateSettings) -> Sample | Rejection:

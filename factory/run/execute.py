@@ -162,7 +162,7 @@ def finish(layout: Layout, plan: Plan, records: list[CommitRecord], say: Say, ha
     is_new = not is_finished(layout, records, settings)
     if is_new:
         say(f"finalising {count_of(len(records), 'shard', 'shards')}")
-        finalise(layout, records, settings, plan.members)
+        finalise(layout, records, settings, plan.members, plan.asked_scores)
     handed_over = len(records) == plan.shards and hand_over()
     if is_new or handed_over:
         write_report(layout.root)

@@ -43,9 +43,10 @@ class SplitCount:
 
 @dataclass
 class Contents:
-    """Counts of the accepted samples, taken shard by shard."""
+    """Counts of the accepted samples, taken shard by shard.  asked: which of ASKED_SCORES they have."""
 
     members: Members = MATTING
+    asked: tuple[str, ...] = ()
     splits: dict[str, SplitCount] = field(default_factory=dict)
     origins: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (kind, source, licence)
     source_types: Counter[str] = field(default_factory=Counter)  # IPTC's terms
@@ -156,7 +157,10 @@ def _front_matter(contents: Contents, splits: list[str], title: str) -> str:
         size_categories=[next((name for bound, name in _SIZES if contents.samples < bound), "n>10M")],
         configs=[{"config_name": "default", "data_files": data_files}] if data_files else None,
         # `datasets` knows a copy that it keeps by what is said here, so the content is said.
-        dataset_info={"features": features(contents.members), "description": f"content sha256:{contents.digest}"},
+        dataset_info={
+            "features": features(contents.members, contents.asked),
+            "description": f"content sha256:{contents.digest}",
+        },
     )
     return str(data.to_yaml())
 

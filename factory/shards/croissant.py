@@ -15,7 +15,7 @@ from factory.shards.card import Contents
 from factory.shards.commit import CommitRecord, FileRecord
 from factory.shards.keys import KEY_DIGITS
 from factory.shards.manifest import final_schema
-from factory.shards.members import JSON, Members, extensions
+from factory.shards.members import JSON, extensions
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 TARS_LISTED = 10_000  # about 6 MB; above that a reader takes the tars' names from the wids indexes
@@ -89,7 +89,7 @@ def croissant(
             *(_file_set(split, name, group) for split, group in tars.items() for name in told),
         ],
         "recordSet": [
-            *(_manifest(name, contents.members) for name in manifests),
+            *(_manifest(name, contents) for name in manifests),
             *(_record_set(split, name, description) for split in tars for name, description in told.items()),
         ],
     }
@@ -170,7 +170,7 @@ def _record_set(split: str, member: str, description: str) -> dict[str, Any]:
     }
 
 
-def _manifest(file: str, members: Members) -> dict[str, Any]:
+def _manifest(file: str, contents: Contents) -> dict[str, Any]:
     """A record per attempt, of all splits, with every field of the JSON that can be filtered by."""
     name = "manifest"
     return {
@@ -184,7 +184,7 @@ def _manifest(file: str, members: Members) -> dict[str, Any]:
                 _TYPES[column.type],
                 {"fileObject": {"@id": file}, "extract": {"column": column.name}},
             )
-            for column in final_schema(members)
+            for column in final_schema(contents.members, contents.asked)
         ],
     }
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from factory.errors import DataError
 from factory.pictures.muting import muted
-from factory.sample import Sample
+from factory.sample import ASKED_SCORES, Sample
 from factory.shards.marking import MarkingSettings, mark_members
 from factory.shards.members import JSON, MATTING, Members
 
@@ -73,8 +73,12 @@ def pixel_hash(picture: NDArray[np.uint8]) -> str:
     return hashlib.sha256(picture.tobytes()).hexdigest()
 
 
-def metadata(sample: Sample, pictures: Mapping[str, NDArray[np.uint8]]) -> dict[str, Any]:
-    """The sample's JSON: one fixed schema, every field always present and typed, never null.  pictures: by member."""
+def metadata(sample: Sample, pictures: Mapping[str, NDArray[np.uint8]], asked: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The sample's JSON: one fixed schema, every field always present and typed, never null.
+
+    pictures: by member.  asked: which of ASKED_SCORES its set has.
+    """
+    scores = {name: value for name, value in asdict(sample.scores).items() if name in asked or name not in ASKED_SCORES}
     origin = sample.origin
     height, width = sample.rgb.shape[:2]
     return {
@@ -105,7 +109,7 @@ def metadata(sample: Sample, pictures: Mapping[str, NDArray[np.uint8]]) -> dict[
             "start": origin.start,
             "steps": origin.steps,
         },
-        "scores": {name: round(float(value), 4) for name, value in asdict(sample.scores).items()},
+        "scores": {name: round(float(value), 4) for name, value in scores.items()},
         "seed": str(sample.request.seed),
         "slot": sample.request.slot,
         "soft_alpha": origin.soft_alpha,
@@ -115,10 +119,14 @@ def metadata(sample: Sample, pictures: Mapping[str, NDArray[np.uint8]]) -> dict[
 
 
 def encode(
-    sample: Sample, marking: MarkingSettings = PLAIN_MARKS, members: Members = MATTING
+    sample: Sample,
+    marking: MarkingSettings = PLAIN_MARKS,
+    members: Members = MATTING,
+    asked: tuple[str, ...] = (),
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The members of a finished sample, each picture with its mark, and its metadata.
 
+    asked: as in `metadata`.
     Raises DataError where a picture is missing or odd-sized.
     """
     pictures: dict[str, NDArray[np.uint8]] = {}
@@ -131,7 +139,7 @@ def encode(
     if len({picture.shape[:2] for picture in pictures.values()}) > 1:
         shapes = (f"{IN_WORDS.get(name, name)} {picture.shape[:2]}" for name, picture in pictures.items())
         raise DataError("size", f"sizes differ: {', '.join(shapes)}")
-    meta = metadata(sample, pictures)
+    meta = metadata(sample, pictures, asked)
     bodies = {member.extension: encode_png(pictures[member.name]) for member in members}
     bodies[JSON] = json.dumps(meta, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
     return mark_members(bodies, meta, marking), meta

@@ -131,8 +131,11 @@ def finalise(
     records: Sequence[CommitRecord],
     settings: FinishSettings = DEFAULTS,
     members: Members = MATTING,
+    asked: tuple[str, ...] = (),
 ) -> None:
-    """Make the finished set of these committed shards (valid ones, in shard order).  members: of their samples.
+    """Make the finished set of these committed shards (valid ones, in shard order).
+
+    members: of their samples.  asked: which of ASKED_SCORES they have.
 
     Call it under the folder's lock and with no worker alive: files that no record names are removed.
     `mark_finished` follows, when whatever else belongs to a finished set is written too.
@@ -142,9 +145,10 @@ def finalise(
     scratch = layout.scratch / "finalise"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    contents = Contents(members)
+    contents = Contents(members, asked)
+    columns = schema(members, asked).names
     search = DuplicateSearch(scratch)
-    for record, part in zip(records, _parts(layout, records, members), strict=True):
+    for record, part in zip(records, _parts(layout, records, columns), strict=True):
         accepted = part.filter(pc.equal(part["status"], "accepted"))
         contents.count(record, accepted)
         search.take(accepted["key"], accepted["phash"])
@@ -154,8 +158,8 @@ def finalise(
         _replace(layout, layout.root / name, data, scratch)
     duplicates = search.found(settings.duplicate_distance)
     if rows_of(records) <= ROWS_IN_ONE_FILE:
-        rows = merged(_parts(layout, records, members), duplicates)
-        _write_table(layout, layout.manifest, final_schema(members), rows, scratch)
+        rows = merged(_parts(layout, records, columns), duplicates)
+        _write_table(layout, layout.manifest, final_schema(members, asked), rows, scratch)
         layout.duplicates.unlink(missing_ok=True)
     else:
         _write_table(layout, layout.duplicates, DUPLICATES, _listed(duplicates), scratch)
@@ -202,9 +206,8 @@ def index_names(layout: Layout, records: Sequence[CommitRecord]) -> set[str]:
     return {layout.idx(record.shard, record.split).name for record in records if record.tar.name}
 
 
-def _parts(layout: Layout, records: Sequence[CommitRecord], members: Members) -> Iterator[pa.Table]:
+def _parts(layout: Layout, records: Sequence[CommitRecord], columns: Sequence[str]) -> Iterator[pa.Table]:
     """In today's columns, whenever they were made."""
-    columns = schema(members).names
     for record in records:
         try:
             with pq.ParquetFile(layout.parts / record.part.name) as file:

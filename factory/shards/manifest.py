@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.errors import DataError, UsageError, nearest, some
-from factory.sample import ADDED_SCORES, Request, Sample, Scores
+from factory.sample import ADDED_SCORES, ASKED_SCORES, Request, Sample, Scores
 from factory.shards.keys import KEY_PATTERN, shard_of
 from factory.shards.layout import Layout
 from factory.shards.members import Members, column, extensions, is_place
@@ -67,16 +67,20 @@ def extents(members: Members) -> tuple[str, ...]:
 
 
 @cache
-def schema(members: Members) -> pa.Schema:
-    """The columns of a part: the same for all sets, then for each member a hash of its pixels and its place."""
+def schema(members: Members, asked: tuple[str, ...] = ()) -> pa.Schema:
+    """The columns of a part: the same for all sets, then for each member a hash of its pixels and its place.
+
+    asked: which of ASKED_SCORES the set has.
+    """
+    columns = [field for field in _COLUMNS if field.name in asked or field.name not in ASKED_SCORES]
     hashes = [pa.field(f"{member.name}_sha256", pa.string()) for member in members]
     places = [pa.field(name, pa.int64()) for name in extents(members)]
-    return pa.schema([*_COLUMNS, *hashes, *places])
+    return pa.schema([*columns, *hashes, *places])
 
 
-def final_schema(members: Members) -> pa.Schema:
-    """The columns of a finished set's manifest."""
-    return schema(members).append(DUPLICATE_OF)
+def final_schema(members: Members, asked: tuple[str, ...] = ()) -> pa.Schema:
+    """The columns of a finished set's manifest.  asked: as in `schema`."""
+    return schema(members, asked).append(DUPLICATE_OF)
 
 
 def is_as(found: pa.Schema, wanted: pa.Schema) -> bool:
@@ -99,9 +103,9 @@ def unknown(kind: pa.DataType) -> str | bool | int:
 
 
 @cache
-def _nothing(members: Members) -> dict[str, Any]:
+def _nothing(members: Members, asked: tuple[str, ...]) -> dict[str, Any]:
     """A row in which nothing is known."""
-    return {field.name: unknown(field.type) for field in schema(members)}
+    return {field.name: unknown(field.type) for field in schema(members, asked)}
 
 
 def _request_columns(request: Request, split: str) -> dict[str, Any]:
@@ -180,10 +184,10 @@ def failed_row(request: Request, split: str, error: DataError) -> dict[str, Any]
     return columns | {"status": "failed", "reason": error.kind, "detail": str(error)}
 
 
-def write_table(rows: Sequence[Mapping[str, Any]], members: Members, path: Path) -> None:
-    """Write one part; the bytes depend on the rows and pyarrow's version alone."""
-    whole = [{**_nothing(members), **row} for row in rows]
-    pq.write_table(pa.Table.from_pylist(whole, schema=schema(members)), path, compression="zstd")
+def write_table(rows: Sequence[Mapping[str, Any]], members: Members, path: Path, asked: tuple[str, ...] = ()) -> None:
+    """Write one part; the bytes depend on the rows and pyarrow's version alone.  asked: as in `schema`."""
+    whole = [{**_nothing(members, asked), **row} for row in rows]
+    pq.write_table(pa.Table.from_pylist(whole, schema=schema(members, asked)), path, compression="zstd")
 
 
 def manifest_files(layout: Layout) -> list[Path]:

@@ -7,11 +7,11 @@ and text later would break them. verify.py checks each sample against it, card.p
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any, TypeAlias
 
 from factory.equation import TERMS
-from factory.sample import ADDED_SCORES, EARLIER_HASH_BITS, HASH_BITS, Scores
+from factory.sample import ADDED_SCORES, ASKED_SCORES, EARLIER_HASH_BITS, HASH_BITS
+from factory.shards.manifest import SCORES
 from factory.shards.members import JSON, Members, extensions
 
 Kind: TypeAlias = type | list[Any] | Mapping[str, Any]  # a list's one element is the kind of its items
@@ -40,7 +40,7 @@ _METADATA: Mapping[str, Kind] = {
     "plate": [[float]],
     "prompt": str,
     "sampler": _SAMPLER,
-    "scores": {field.name: float for field in fields(Scores)},
+    "scores": dict.fromkeys(SCORES, float),
     "seed": str,
     "slot": int,
     "soft_alpha": bool,
@@ -61,9 +61,11 @@ LARGEST_TERM = 1e6  # of a plate's polynomial; a screen's are some hundreds
 _ARROW_NAMES: Mapping[type, str] = {bool: "bool", int: "int64", float: "float64", str: "string"}
 
 
-def metadata_schema(members: Members) -> Mapping[str, Kind]:
-    """Field → kind of value, for samples with these members."""
-    return {**_METADATA, "hashes": dict.fromkeys(sorted(member.name for member in members), str)}
+def metadata_schema(members: Members, asked: tuple[str, ...] = ASKED_SCORES) -> Mapping[str, Kind]:
+    """Field → kind of value, for samples with these members.  asked: which of ASKED_SCORES they may have."""
+    scores = {name: float for name in SCORES if name in asked or name not in ASKED_SCORES}
+    hashes = dict.fromkeys(sorted(member.name for member in members), str)
+    return {**_METADATA, "scores": scores, "hashes": hashes}
 
 
 def misfits(value: Any, kind: Kind, name: str = "") -> Iterator[str]:
@@ -153,12 +155,15 @@ def _named(name: str, kind: Kind) -> dict[str, Any]:
     return {"name": name, **(feature if isinstance(feature, dict) else {"dtype": feature})}
 
 
-def features(members: Members) -> list[dict[str, Any]]:
-    """The columns of a shard as Hugging Face's webdataset loader names them, for the card's dataset_info."""
+def features(members: Members, asked: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """The columns of a shard as Hugging Face's webdataset loader names them, for the card's dataset_info.
+
+    asked: as in `metadata_schema`.
+    """
     pictures = [{"name": name, "dtype": "image"} for name in extensions(members) if name != JSON]
     return [
         {"name": "__key__", "dtype": "string"},
         {"name": "__url__", "dtype": "string"},
         *pictures,
-        _named(JSON, metadata_schema(members)),
+        _named(JSON, metadata_schema(members, asked)),
     ]

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from factory.errors import MachineError, some
+from factory.sample import ASKED_SCORES
 from factory.shards.commit import CommitRecord, read_commit, sha256_of
 from factory.shards.counting import Counting, silent
 from factory.shards.duplicates import DuplicateSearch
@@ -46,7 +47,7 @@ def verify(
     faults += _check_finished(layout, records)
     manifest = None
     if layout.manifest.exists():
-        unusable = list(_check_schema(layout.manifest, final_schema(members)))
+        unusable = list(_check_schema(layout.manifest, final_schema(members, ASKED_SCORES)))
         faults += unusable or _check_manifest(layout, records)
         manifest = None if unusable else layout.manifest
     elif layout.duplicates.exists():

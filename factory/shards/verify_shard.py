@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from factory.equation import TERMS, residual
 from factory.errors import DataError, some
+from factory.sample import ASKED_SCORES
 from factory.shards.commit import CommitRecord, FileRecord, sha256_of
 from factory.shards.encoding import pixel_hash
 from factory.shards.indexes import dali_index
@@ -226,7 +227,7 @@ def _read_part(path: Path, members: Members, faults: list[Fault]) -> pa.Table | 
     except UNREADABLE as error:
         faults.append(Fault(f"manifest/{path.name}", "unreadable", f"it is not a readable Parquet file ({error})"))
         return None
-    if not is_as(part.schema, schema(members)):
+    if not is_as(part.schema, schema(members, ASKED_SCORES)):
         faults.append(Fault(f"manifest/{path.name}", "columns", "its columns are not those of a manifest"))
         return None
     return part

@@ -59,8 +59,11 @@ class Recaptioned:
 
 
 def captioned(sample: Sample, caption: str) -> Sample:
-    """The sample with another caption; an empty one leaves it as it is."""
-    return replace(sample, origin=replace(sample.origin, caption=caption)) if caption else sample
+    """The sample with another caption, of which no agreement was told; an empty one leaves it as it is."""
+    if not caption:
+        return sample
+    scores = replace(sample.scores, text_agreement=-1.0, text_agreement_screen=-1.0)
+    return replace(sample, origin=replace(sample.origin, caption=caption), scores=scores)
 
 
 def tidy(caption: str) -> str:
