@@ -40,7 +40,6 @@ class Aesthetic:
         clip, head = clip_of(self.clip), read_head(self.head, "scorers.aesthetic.head")
 
         def judge(view: View) -> Sequence[float]:
-            told = np.maximum(clip.pictures(view).numpy() @ head.weight + head.bias, 0)
-            return [float(value) for value in told]
+            return [float(np.maximum(seen @ head.weight + head.bias, 0)) for seen in clip.pictures(view).numpy()]
 
         return judge

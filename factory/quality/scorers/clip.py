@@ -4,8 +4,7 @@ Pictures are prepared as CLIP's were: the shorter side to the network's own (bic
 CLIP's mean and deviation. So a square stays whole, and of others the ends are not seen.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.nn.functional import normalize
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from factory.errors import UsageError
-from factory.models.device import Device
+from factory.models.device import CPU, Device
 from factory.quality.scorers.scorer import View
 from factory.sample import Picture
 
@@ -33,20 +33,27 @@ class Clip:
 
     def _pictures(self, view: View) -> Tensor:
         """(B, D) float32 on the CPU, of length 1."""
-        side = self._model.config.vision_config.image_size
-        with exact():
-            seen = self._model.vision_model(prepared(view.pictures, side).to(self._device.torch)).pooler_output
-            return _directions(self._model.visual_projection(seen))
+        model = self._model
+        pixels = prepared(view.pictures, model.config.vision_config.image_size)
+        return through(
+            lambda inputs: normalize(model.visual_projection(model.vision_model(inputs).pooler_output)),
+            pixels,
+            self._device,
+        )
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         """(B, D) float32 on the CPU, of length 1. What is longer than the encoder reads (77 tokens) is cut off."""
-        positions = self._model.config.text_config.max_position_embeddings
+        model = self._model
+        positions = model.config.text_config.max_position_embeddings
+        # No mask is needed: what a token is told comes from those before it, and the first end tells the whole.
         tokens = self._tokenizer()(
             list(texts), padding="max_length", truncation=True, max_length=positions, return_tensors="pt"
-        ).to(self._device.torch)
-        with exact():
-            read = self._model.text_model(**tokens).pooler_output
-            return _directions(self._model.text_projection(read))
+        ).input_ids
+        return through(
+            lambda inputs: normalize(model.text_projection(model.text_model(inputs).pooler_output)),
+            tokens,
+            self._device,
+        )
 
 
 def prepared(pictures: Sequence[Picture | None], side: int) -> Tensor:
@@ -59,11 +66,17 @@ def prepared(pictures: Sequence[Picture | None], side: int) -> Tensor:
     return pixels
 
 
-@contextmanager
-def exact() -> Iterator[None]:
-    """Nothing is learnt; on GPUs the same algorithms each time, and products of all bits."""
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-        yield
+def through(network: Callable[[Tensor], Tensor], inputs: Tensor, device: Device) -> Tensor:
+    """What a network makes of a batch, (B, …) on the CPU.
+
+    Whole on a GPU, with the same algorithms each time and products of all bits. One by one on a CPU: there a batch is
+    no quicker, and the last bits of a sum would depend on the place in it.
+    """
+    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with torch.inference_mode(), exact:
+        if device.torch == CPU.torch:
+            return torch.cat([network(one) for one in torch.split(inputs, 1)])
+        return network(inputs.to(device.torch)).cpu()
 
 
 def whole(kind: Any, folder: Path) -> Any:
@@ -79,7 +92,3 @@ def whole(kind: Any, folder: Path) -> Any:
     if missing := sorted(report["missing_keys"]):
         raise UsageError(f"{folder} lacks {len(missing)} weights, {missing[0]} among them: copy it again, whole.")
     return model.eval().requires_grad_(False)
-
-
-def _directions(embeddings: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(embeddings, dim=-1).cpu()

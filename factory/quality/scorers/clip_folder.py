@@ -8,19 +8,19 @@ from factory.errors import UsageError
 from factory.models.folder import check_weights, read_json
 from factory.models.weights import shapes_in
 
-PROJECTION = "visual_projection.weight"
+PROJECTIONS = ("visual_projection.weight", "text_projection.weight")  # of pictures and of texts
 END = "<|endoftext|>"  # of every text, in every CLIP's vocabulary
 
 
 def check_clip(folder: Path, setting: str) -> int:
     """How wide the embeddings of a whole and safe CLIP are.  setting: that names the folder.  Raises UsageError."""
-    projection = shapes_of(folder, setting).get(PROJECTION, ())
-    if _config(folder).get("model_type") != "clip" or len(projection) != 2 or not _has_both(folder):
+    shapes = shapes_of(folder, setting)
+    if _config(folder).get("model_type") != "clip" or not all(len(shapes.get(name, ())) == 2 for name in PROJECTIONS):
         raise UsageError(
             f"{setting} {folder} is no CLIP with both of its encoders: give a folder as transformers saves a CLIPModel "
             "(openai/clip-vit-large-patch14)."
         )
-    return projection[0]
+    return shapes[PROJECTIONS[0]][0]
 
 
 def shapes_of(folder: Path, setting: str) -> Mapping[str, tuple[int, ...]]:
@@ -59,10 +59,6 @@ def files_of(folder: Path) -> list[Path]:
 def _config(folder: Path) -> dict[str, Any]:
     config = read_json(folder / "config.json")
     return config if isinstance(config, dict) else {}
-
-
-def _has_both(folder: Path) -> bool:
-    return {"text_config", "vision_config"} <= _config(folder).keys()
 
 
 def _inner(content: Any, name: str) -> Any:

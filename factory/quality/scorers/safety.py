@@ -42,7 +42,7 @@ class Safety:
             cosine_distance,
         )
 
-        from factory.quality.scorers.clip import exact, prepared, whole  # noqa: PLC0415
+        from factory.quality.scorers.clip import prepared, through, whole  # noqa: PLC0415
 
         checker = whole(StableDiffusionSafetyChecker, self.model).to(device.torch)
         side = checker.config.vision_config.image_size
@@ -53,12 +53,14 @@ class Safety:
             thresholds: torch.Tensor = getattr(checker, f"{kind}_weights")
             return cosines - thresholds
 
+        def nearest(pixels: torch.Tensor) -> torch.Tensor:
+            """(B,), before it is rounded."""
+            directions = checker.visual_projection(checker.vision_model(pixels).pooler_output)
+            careful = (above(directions, "special_care_embeds").round(decimals=3) > 0).any(dim=1, keepdim=True)
+            return (above(directions, "concept_embeds") + CARE * careful).amax(dim=1)
+
         def judge(view: View) -> Sequence[float]:
-            with exact():
-                seen = checker.vision_model(prepared(view.pictures, side).to(device.torch)).pooler_output
-                directions = checker.visual_projection(seen)
-                careful = (above(directions, "special_care_embeds").round(decimals=3) > 0).any(dim=1, keepdim=True)
-                nearest = (above(directions, "concept_embeds") + CARE * careful).amax(dim=1)
-            return [FLAGGED + round(max(value, -FLAGGED), 3) for value in nearest.tolist()]
+            margins = through(nearest, prepared(view.pictures, side), device)
+            return [FLAGGED + round(max(margin, -FLAGGED), 3) for margin in margins.tolist()]  # NaN stays
 
         return judge

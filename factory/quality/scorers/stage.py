@@ -10,6 +10,7 @@ from factory.quality.scorers.scorer import SCREEN, UNTOLD, Judge, View
 from factory.sample import BatchStep, Picture, Sample
 
 GREY = (128, 128, 128)
+DECIMALS = 4  # of scores as they are stored: a gate judges the same number now and whenever `filter` does
 
 
 class ScorerStage:
@@ -40,7 +41,8 @@ class ScorerStage:
 def _with(sample: Sample, told: Mapping[str, float]) -> Sample | DataError:
     if strange := [score for score, value in told.items() if not math.isfinite(value)]:
         return DataError("nan", f"{strange[0]} came out as no number: its scorer's weights may be damaged")
-    return replace(sample, scores=replace(sample.scores, **told))
+    stored = {score: round(value, DECIMALS) for score, value in told.items()}
+    return replace(sample, scores=replace(sample.scores, **stored))
 
 
 def _on_grey(sample: Sample) -> Picture | None:
