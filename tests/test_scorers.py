@@ -227,6 +227,13 @@ def test_a_linear_head_is_read_too(tmp_path: Path) -> None:
     assert head.bias == linear.bias.item()
 
 
+def test_laions_collapsed_heads_are_read(shared_data: Path) -> None:
+    head = read_head(shared_data / "aesthetic" / "sac+logos+ava1-l14-linearMSE.collapsed.npz", "head")
+    assert head.weight.shape == (768,)
+    assert np.linalg.norm(head.weight) == pytest.approx(18.0, abs=0.05)
+    assert head.bias == pytest.approx(5.2366, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
@@ -282,6 +289,8 @@ def test_filter_scores_a_set_that_nobody_has_scored(files: Files, plain_set: Pat
     for name in ASKED_SCORES:
         assert min(table[name].to_pylist()) >= 0
     middle = sorted(table["aesthetic"].to_pylist())[3]
+    assert "aesthetic score on the screen" in (tmp_path / "scored" / "report" / "index.html").read_text()
+    assert "aesthetic score" not in (plain_set / "report" / "index.html").read_text()
     # What is told once stays with the set.
     best = filtered(tmp_path / "scored", tmp_path / "best", "--set", f"gates.aesthetic_min={middle}")
     assert best.code == 0, best.err

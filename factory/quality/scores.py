@@ -15,6 +15,14 @@
 | detached | share of the object that is apart from its largest piece (see there) | 0..1 |
 | label_error | the error of α that is to be expected: a root mean square (quality/label_error.py) | 0..1 |
 
+ASKED_SCORES are told by the user's networks (scorers/): of the object on grey, and of the picture on its screen.
+
+| score | what it says | unit |
+|---|---|---|
+| aesthetic | LAION's aesthetic score (scorers/aesthetic.py) | about 1..10 |
+| text_agreement | cosine of picture and text in CLIP's space (scorers/text_agreement.py) | 0..1 |
+| unsafe | nearness to what a safety checker flags, which it does above 0.5 (scorers/safety.py) | 0..2.5 |
+
 −1 stands where a score cannot be told: no coarse mask, no plate, no screen in sight; for key_distance where the
 object's colours are a generator's, for label_error where α was given with the object. All work for any key colour.
 """

@@ -15,6 +15,12 @@ NAMES = {  # where the field's name won't do
     "gsg_screen": "GSG of the screen",
     "pinholes": "see-through spots inside",
     "detached": "share apart from the largest piece",
+    "aesthetic": "aesthetic score on grey",
+    "aesthetic_screen": "aesthetic score on the screen",
+    "text_agreement": "agreement with the text, on grey",
+    "text_agreement_screen": "agreement with the text, on the screen",
+    "unsafe": "safety checker's score on grey",
+    "unsafe_screen": "safety checker's score on the screen",
     "colour": "colours read as",
     "ai_generated": "AI-generated",
 }

@@ -23,16 +23,20 @@ from factory.sample import Picture
 
 
 class Clip:
-    """One CLIP on one device, in float32."""
+    """One CLIP on one device, in float32.
+
+    pictures: of a View.  texts: of a tuple of them; what is longer than the encoder reads (77 tokens) is cut off.
+    Both give (B, D) float32 on the CPU, of length 1, and remember the last: scorers ask for the same one in turn.
+    """
 
     def __init__(self, folder: Path, device: Device) -> None:
         self._device = device
         self._tokenizer = cache(lambda: CLIPTokenizer.from_pretrained(folder, local_files_only=True))
         self._model = whole(CLIPModel, folder).to(device.torch)
-        self.pictures = lru_cache(maxsize=1)(self._pictures)  # scorers that share it see the same view in turn
+        self.pictures = lru_cache(maxsize=1)(self._pictures)
+        self.texts = lru_cache(maxsize=1)(self._texts)
 
     def _pictures(self, view: View) -> Tensor:
-        """(B, D) float32 on the CPU, of length 1."""
         model = self._model
         pixels = prepared(view.pictures, model.config.vision_config.image_size)
         return through(
@@ -41,8 +45,7 @@ class Clip:
             self._device,
         )
 
-    def texts(self, texts: Sequence[str]) -> Tensor:
-        """(B, D) float32 on the CPU, of length 1. What is longer than the encoder reads (77 tokens) is cut off."""
+    def _texts(self, texts: tuple[str, ...]) -> Tensor:
         model = self._model
         positions = model.config.text_config.max_position_embeddings
         # No mask is needed: what a token is told comes from those before it, and the first end tells the whole.

@@ -21,7 +21,7 @@ SCREEN = "_screen"  # behind the name of a score: of the picture on its own scre
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A full batch as scorers see it, filled up with nothing: networks see one shape, whoever is in the batch.
+    """A batch as scorers see it. It may be filled up with nothing, so that it is a full one whoever is in it.
 
     pictures: None where there is none.  texts: what each shows, in words; "" where nobody said.
     """

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
-from factory.models.device import Device
+from factory.models.device import CPU, Device
 from factory.models.folder import files_fingerprint
 from factory.models.planned_file import changed
 from factory.quality.scorers.aesthetic import Aesthetic
@@ -78,7 +78,8 @@ def opened(plan: Plan, device: Device) -> ScorerStage:
             if not path.exists() or hashed(path) != plan.weights[f"{name}_{part}"]:
                 raise changed(path)
         judges[kind.score] = kind(**files).open(clip_of, device)
-    return ScorerStage(judges, plan.batch_size, device.name)
+    least = 1 if device.torch == CPU.torch else plan.batch_size  # on a GPU networks see one shape
+    return ScorerStage(judges, least, device.name)
 
 
 def _kind(name: str) -> Any:

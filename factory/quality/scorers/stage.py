@@ -14,12 +14,12 @@ DECIMALS = 4  # of scores as they are stored: a gate judges the same number now 
 
 
 class ScorerStage:
-    """A batch stage.  judges: by the score that each tells.  batch: samples of a full one."""
+    """A batch stage.  judges: by the score that each tells.  least: pictures that they are shown at once."""
 
-    def __init__(self, judges: Mapping[str, Judge], batch: int, device: str) -> None:
+    def __init__(self, judges: Mapping[str, Judge], least: int, device: str) -> None:
         self.device = device
         self._judges = judges
-        self._batch = batch
+        self._least = least
 
     def begin(self) -> BatchStep:
         """It remembers nothing."""
@@ -30,7 +30,7 @@ class ScorerStage:
         told: list[dict[str, float]] = [{} for _ in samples]
         grey, screen = [_on_grey(sample) for sample in samples], [sample.rgb for sample in samples]
         for behind, pictures in (("", grey), (SCREEN, screen)):
-            missing = self._batch - len(samples)
+            missing = max(0, self._least - len(samples))
             view = View((*pictures, *[None] * missing), (*texts, *[""] * missing))
             for score, judge in self._judges.items():
                 for own, picture, value in zip(told, pictures, judge(view), strict=False):
