@@ -364,6 +364,15 @@ def test_weights_that_are_missing_are_not_made_up(files: Files, tmp_path: Path) 
         Clip(clip, CPU)
 
 
+def test_words_that_the_encoder_does_not_know_are_refused(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip")
+    words = CLIPTokenizer.from_pretrained(clip)
+    words.add_tokens(["<cat-toy>"])
+    words.save_pretrained(clip)
+    with pytest.raises(UsageError, match="its text encoder knows"):
+        Clip(clip, CPU).texts(("a cat",))
+
+
 def test_generated_samples_are_scored_and_gated(files: Files, tmp_path: Path) -> None:
     made = factory_here(
         *("generate", "--n", "2", "--batch", "2", "--steps", "4", "--max-attempts", "2", "--out", tmp_path / "out"),

@@ -31,8 +31,8 @@ class Clip:
 
     def __init__(self, folder: Path, device: Device) -> None:
         self._device = device
-        self._tokenizer = cache(lambda: CLIPTokenizer.from_pretrained(folder, local_files_only=True))
         self._model = whole(CLIPModel, folder).to(device.torch)
+        self._tokenizer = cache(lambda: _tokenizer(folder, self._model.config.text_config.vocab_size))
         self.pictures = lru_cache(maxsize=1)(self._pictures)
         self.texts = lru_cache(maxsize=1)(self._texts)
 
@@ -95,3 +95,17 @@ def whole(kind: Any, folder: Path) -> Any:
     if missing := sorted(report["missing_keys"]):
         raise UsageError(f"{folder} lacks {len(missing)} weights, {missing[0]} among them: copy it again, whole.")
     return model.eval().requires_grad_(False)
+
+
+def _tokenizer(folder: Path, most: int) -> Any:
+    """The words of an encoder that knows so many tokens."""
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # transformers and tokenizers raise anything for damaged files
+        raise UsageError(f"{folder}: its tokenizer cannot be loaded ({error}): copy the model again, whole.") from error
+    if len(tokenizer) > most:
+        raise UsageError(
+            f"{folder}: its tokenizer has {len(tokenizer):,} tokens, and its text encoder knows {most:,}: copy the "
+            "model again, whole."
+        )
+    return tokenizer
