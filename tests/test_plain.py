@@ -9,20 +9,23 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, EulerDiscreteScheduler, PNDMScheduler
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, LCMScheduler, PNDMScheduler, TCDScheduler
 from program import Ended, factory_here, hashes
 from tiny_pipelines import build
 
 import factory
 from factory.diffusion.generators.kinds import kind_of
+from factory.diffusion.generators.plain import PLAIN
 from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import TAGS
 from factory.diffusion.plain.pipeline import PlainPipeline, load_pipeline
 from factory.diffusion.plain.settings import PlainSettings, PlainStart, asked
 from factory.diffusion.plain.source import PlainSource
+from factory.engine.plan import read_plan
 from factory.errors import DataError, UsageError
 from factory.greenscreen.compositing import as_levels
 from factory.sample import Request, Sample
+from factory.shards.layout import Layout
 from pipelines import OPEN, SEEDS, own_call
 
 Change = Callable[[Path], Any]
@@ -99,6 +102,38 @@ def test_pictures_are_those_of_the_pipelines_own_call(saved: Path, pipeline: Pla
         settings = PlainSettings(steps=2, size=64, start=start)
         painted = as_levels(pipeline.paint(prompts, SEEDS, settings, ["green", "green"])).astype(int)
         assert np.abs(painted - own_call(saved, pipeline, settings, prompts)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("sampler", "scheduler", "own", "call"),
+    [
+        ("lcm", LCMScheduler, {}, {"num_inference_steps": 4}),
+        ("tcd", TCDScheduler, {}, {"num_inference_steps": 4, "eta": 0.3}),
+        ("euler", EulerDiscreteScheduler, {"timestep_spacing": "trailing"}, {"num_inference_steps": 4}),
+        ("dmd2", LCMScheduler, {}, {"timesteps": [999, 749, 499, 249]}),
+    ],
+)
+def test_a_sampler_of_few_steps_paints_what_diffusers_does_with_its_scheduler(
+    saved: Path, sampler: str, scheduler: Any, own: dict[str, Any], call: dict[str, Any]
+) -> None:
+    prompts = ["a red feather", "a blue leaf", "a glass"]
+    settings = PLAIN.sampling({"sampler": sampler, "start": "noise", "size": 32}, saved).settings
+    painter = PlainPipeline(load_pipeline(saved, torch.float32))
+    ours = painter.paint(prompts, [3, 4, 5], settings, ["green"] * 3)
+    stock = load_pipeline(saved, torch.float32)
+    stock.set_progress_bar_config(disable=True)
+    stock.scheduler = scheduler.from_config(stock.scheduler.config, **own)
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in (3, 4, 5)]
+    theirs = stock(prompts, guidance_scale=1.0, height=32, width=32, generator=generators, output_type="np", **call)
+    assert np.abs(ours - theirs.images).max() < 1e-4
+    among_others = painter.paint(["a", *prompts[1:2], "b"], [8, 4, 9], settings, ["green"] * 3)
+    assert np.array_equal(among_others[1], ours[1])
+
+
+def test_what_a_sampler_of_few_steps_is_called_with_stands_in_the_plan(saved: Path, tmp_path: Path) -> None:
+    generated(saved, tmp_path / "out", "--sampler", "tcd")
+    sampler = read_plan(Layout(tmp_path / "out").plan).settings["sampler"]
+    assert (sampler["sampler"], sampler["steps"], sampler["guidance"], sampler["eta"]) == ("tcd", 2, 1.0, 0.3)
 
 
 @pytest.mark.parametrize("kind", [PNDMScheduler, EulerDiscreteScheduler, DDIMScheduler])
@@ -210,7 +245,9 @@ def test_a_folder_that_is_not_whole_or_not_safe_is_refused(model: Path, change: 
         (("--set", "sampler.template=grey, {prompt}"), "goes"),
         (("--set", "greenpost.outside=0.1"), "greenpost refines coarse masks"),
         (("--key", "red"), "--key red is unknown"),
-        (("--set", "sampler.eta=1"), "sampler has no field eta"),
+        (("--set", "sampler.guide=1"), "sampler has no field guide"),
+        (("--set", "sampler.eta=1"), "eta 1.0 is of no use"),
+        (("--sampler", "dmd2"), "steps 2 is out of range for dmd2: take 4"),
     ],
 )
 def test_settings_of_no_use_are_refused_before_anything_is_written(

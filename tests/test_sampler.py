@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -14,18 +14,28 @@ from diffusers import (
     DDPMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    LCMScheduler,
     PNDMScheduler,
     SchedulerMixin,
     StableDiffusionPipeline,
+    TCDScheduler,
     UniPCMultistepScheduler,
 )
 from torch import Tensor, nn
 
 from factory.diffusion import model_folder
 from factory.diffusion.model_files import Prediction
+from factory.diffusion.sample.few_steps import with_few_steps
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.pointwise import PointwiseLinear, use_pointwise_convolutions
-from factory.diffusion.sample.samplers import Denoiser, draw_noise, sample_latents, training_marginal
+from factory.diffusion.sample.samplers import (
+    Denoiser,
+    draw_noise,
+    noise_from,
+    sample_latents,
+    seeded,
+    training_marginal,
+)
 from factory.diffusion.sample.settings import Sampler, SamplerSettings, Start, default_settings
 from factory.diffusion.sample.source import DiffuMattingSource
 from factory.diffusion.train.networks import build, build_scheduler
@@ -62,13 +72,13 @@ def request(slot: int, prompt: str = "a red feather") -> Request:
 
 def knows_the_answer(latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
     """The exact denoiser of a world whose only picture is the text's constant: ε = (z − √ᾱ·z₀)/√(1−ᾱ)."""
-    alpha_bar: Tensor = build_scheduler().alphas_cumprod.double()[t]
+    alpha_bar: Tensor = build_scheduler().alphas_cumprod.double()[t.long()]
     return (latents - alpha_bar.sqrt() * text[:, :, :, None]) / (1 - alpha_bar).sqrt()
 
 
 def knows_the_velocity(latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
     """The same in terms of v = √ᾱ·ε − √(1−ᾱ)·z₀."""
-    alpha_bar: Tensor = build_scheduler().alphas_cumprod.double()[t]
+    alpha_bar: Tensor = build_scheduler().alphas_cumprod.double()[t.long()]
     epsilon = knows_the_answer(latents, t, text)
     return alpha_bar.sqrt() * epsilon - (1 - alpha_bar).sqrt() * text[:, :, :, None]
 
@@ -91,10 +101,11 @@ def led_by(
         negative_embeds=torch.full((1, 1, 1), negative, dtype=torch.float64),
         key_latent=torch.zeros(1, 4, 1, 1),
         settings=settings,
+        generators=seeded(range(len(noise))),
     )
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpm++2m"])
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++2m", "euler"])
 @pytest.mark.parametrize("start", ["marginal", "noise"])
 @pytest.mark.parametrize("steps", [7, 25])
 def test_an_exact_denoiser_is_led_to_its_picture(sampler: Sampler, start: Start, steps: int) -> None:
@@ -126,6 +137,9 @@ def test_without_guidance_the_negative_prompt_is_not_evaluated() -> None:
         settings = SamplerSettings(steps=2, guidance=guidance)
         led_by(count, draw_noise([1], (4, 8, 8)), settings, prompt=0)
     assert batches == [1, 1, 2, 2]
+    batches.clear()
+    led_by(count, draw_noise([1], (4, 8, 8)), SamplerSettings(steps=5, guidance_until=0.6), prompt=0)
+    assert batches == [2, 2, 2, 1, 1]
 
 
 def test_the_training_marginal_keeps_the_screen_in_the_mean_of_the_noise() -> None:
@@ -141,6 +155,32 @@ def test_noise_depends_on_the_seed_alone() -> None:
     together, alone = draw_noise([7, 8, 2**63 - 1], (4, 8, 8)), draw_noise([2**63 - 1], (4, 8, 8))
     assert torch.equal(together[2:], alone)
     assert not torch.equal(together[0], together[1])
+
+
+@pytest.mark.parametrize("sampler", ["lcm", "dmd2", "tcd", "ddim"])
+def test_noise_of_each_step_is_the_samples_own(pipeline: DiffuMattingPipeline, sampler: Sampler) -> None:
+    eta = 0.3 if sampler in ("tcd", "ddim") else 0.0
+    settings = SamplerSettings(sampler=sampler, steps=4, guidance=1.0, eta=eta)
+    rgb, _ = pipeline(PROMPTS, [11, 22, 33, 44], settings)
+    other, _ = pipeline([PROMPTS[2]] * 4, [5, 33, 7, 33], settings)
+    assert np.array_equal(other[1], rgb[2])
+    assert np.array_equal(other[3], rgb[2])
+    assert len({picture.tobytes() for picture in (*rgb, *other)}) == 6
+
+
+def test_a_sampler_of_few_steps_is_called_as_it_was_published_unless_told() -> None:
+    assert with_few_steps({"sampler": "lcm", "steps": 6}) == {"sampler": "lcm", "steps": 6, "guidance": 1.0}
+    assert with_few_steps({"sampler": "tcd"}) == {"sampler": "tcd", "steps": 4, "guidance": 1.0, "eta": 0.3}
+    assert with_few_steps({"sampler": "lcm"}, "lcm") == {"sampler": "lcm"}
+    assert with_few_steps({"sampler": "ddim"}) == {"sampler": "ddim"}
+
+
+@pytest.mark.parametrize(
+    ("sampler", "steps", "take"), [("lcm", 51, "1 to 50"), ("tcd", 51, "1 to 50"), ("dmd2", 8, "4")]
+)
+def test_steps_that_a_sampler_cannot_do_are_refused(sampler: Sampler, steps: int, take: str) -> None:
+    with pytest.raises(UsageError, match=f"steps {steps} is out of range for {sampler}: take {take}"):
+        SamplerSettings(sampler=sampler, steps=steps)
 
 
 @pytest.mark.parametrize("start", ["marginal", "noise"])
@@ -190,19 +230,29 @@ BASES: dict[str, SchedulerMixin] = {
 }
 
 
+STOCK: dict[Sampler, tuple[Any, dict[str, Any]]] = {
+    "ddim": (DDIMScheduler, {}),
+    "dpm++2m": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    "lcm": (LCMScheduler, {}),
+    "tcd": (TCDScheduler, {}),
+    "euler": (EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
+    "dmd2": (LCMScheduler, {}),
+}
+DMD2 = [999, 749, 499, 249]
+
+
 @pytest.mark.parametrize("prediction", get_args(Prediction))
 @pytest.mark.parametrize("sampler", get_args(Sampler))
 @pytest.mark.parametrize("base", BASES)
 def test_a_base_with_any_scheduler_is_sampled_as_by_stock_diffusers(
     folder: Path, tmp_path: Path, base: str, sampler: Sampler, prediction: Prediction
 ) -> None:
-    """Stock: StableDiffusionPipeline with Stable Diffusion's own DDIM, or DPM-Solver made of that."""
+    """Stock: StableDiffusionPipeline with Stable Diffusion's own DDIM, or the scheduler in question made of that."""
     model_scheduler = type(BASES[base]).from_config(BASES[base].config, prediction_type=prediction)
     model_scheduler.save_pretrained(tmp_path)  # which writes its class's defaults as if the model had chosen them
     stored = type(model_scheduler).from_pretrained(tmp_path)
-    of_stock = build_scheduler(prediction)
-    if sampler == "dpm++2m":
-        of_stock = DPMSolverMultistepScheduler.from_config(of_stock.config, use_karras_sigmas=True)
+    kind, own_fields = STOCK[sampler]
+    of_stock = kind.from_config(build_scheduler(prediction).config, **own_fields)
     for own in (model_scheduler, stored):
         assert_painted_alike(folder, own, sampler, of_stock)
 
@@ -226,23 +276,28 @@ def assert_painted_alike(
     """The latents of a model with this scheduler are those of stock diffusers with the other."""
     stock = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, scheduler=of_stock)
     stock.set_progress_bar_config(disable=True)
+    steps, eta = (4, 0.0) if sampler == "dmd2" else (6, 0.3 if sampler == "tcd" else 0.0)
     expected = stock(
         PROMPTS[:2],
-        num_inference_steps=6,
+        num_inference_steps=steps,
+        timesteps=DMD2 if sampler == "dmd2" else None,
+        eta=eta,
         guidance_scale=4.0,
         negative_prompt=["shadow"] * 2,
         generator=[torch.Generator("cpu").manual_seed(seed) for seed in range(2)],
         output_type="latent",
     ).images
+    generators = seeded(range(2))
     with torch.no_grad():
         ours = sample_latents(
             lambda z, t, text: stock.unet(z, t, text).sample,
             model_scheduler,
-            draw_noise(range(2), (4, 16, 16)),
+            noise_from(generators, (4, 16, 16)),
             prompt_embeds=embedded(stock, PROMPTS[:2]),
             negative_embeds=embedded(stock, ["shadow"]),
             key_latent=torch.zeros(1, 4, 1, 1),
-            settings=SamplerSettings(sampler=sampler, steps=6, guidance=4.0, start="noise"),
+            settings=SamplerSettings(sampler=sampler, steps=steps, guidance=4.0, start="noise", eta=eta),
+            generators=generators,
         )
     assert expected.abs().max() > 1.5  # latents that a clip would change
     assert torch.allclose(ours, expected, atol=1e-4)
@@ -350,7 +405,10 @@ def test_a_model_scheduler_defaults_are_read_and_checked(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("sampler", "euler"), ("start", "end"), ("key", "red"), ("steps", 0), ("guidance", -1.0), ("size", -8)],
+    [
+        *[("sampler", "heun"), ("start", "end"), ("key", "red"), ("steps", 0), ("guidance", -1.0), ("size", -8)],
+        *[("guidance_until", 1.5), ("eta", 2.0), ("eta", 0.3)],
+    ],
 )
 def test_settings_out_of_range_are_refused(field: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"{field} .* take"):

@@ -95,7 +95,14 @@ def generate(
     guidance: Annotated[
         float | None, typer.Option(help="Classifier-free guidance scale.", show_default=f"{OF_MODEL}7.5")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="`dpm++2m` or `ddim`.", show_default=f"{OF_MODEL}dpm++2m")] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            help="`dpm++2m` or `ddim`; for models and adapters of few steps `lcm`, `tcd`, `euler` (Lightning), `dmd2`: "
+            "4 steps without guidance unless --steps and --guidance say otherwise.",
+            show_default=f"{OF_MODEL}dpm++2m",
+        ),
+    ] = None,
     negative_prompt: Annotated[
         str | None, typer.Option(help="What not to paint.", show_default=f"{OF_MODEL}shadows and the like")
     ] = None,

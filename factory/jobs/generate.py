@@ -104,7 +104,7 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     )
     draft.settings = {
         "licence": model_files.licence(folder),
-        "sampler": asdict(sampler),
+        "sampler": said(sampler),
         **_refining(recipe, kind),
         "scores": asdict(ScoreSettings()),
         "gates": said(_gates(recipe, kind)),

@@ -8,6 +8,7 @@ from factory.diffusion import model_files
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
 from factory.diffusion.lora.laying import lay_planned, with_additions
 from factory.diffusion.routing import planned_routing
+from factory.diffusion.sample.few_steps import with_few_steps
 from factory.diffusion.sample.settings import DEFAULTS_FILE, KEYS, SamplerSettings, default_settings, known_keys
 from factory.diffusion.vocabulary import screen_prompt
 from factory.engine.plan import Plan
@@ -42,6 +43,7 @@ def _own_size(folder: Path) -> int:
 def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
     """How to sample, and where each prompt gets its own screen, among which. Raises UsageError for one it knows not."""
     own, keys = default_settings(folder), known_keys(folder)
+    asked = with_few_steps(asked, own.sampler)
     key = asked.get("key", own.key)
     check_key(key)
     if key != AUTO:
@@ -71,6 +73,8 @@ def _fitting(folder: Path, sampler: SamplerSettings) -> SamplerSettings:
         raise UsageError(
             f"{folder}: the config.json of vae and unet must list block_out_channels: copy the model again, whole."
         ) from error
+    if configs["unet"].get("time_cond_proj_dim") is not None:
+        raise UsageError(f"{folder}: its network is told how much guidance there is, which only plain models are here.")
     if sampler.size % 2**halvings:
         raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {2**halvings}.")
     return sampler

@@ -11,10 +11,12 @@ from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import family_of
 from factory.diffusion.plain.settings import PlainSettings, asked
 from factory.diffusion.routing import planned_routing
+from factory.diffusion.sample.few_steps import with_few_steps
 from factory.engine.plan import Plan
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS
 from factory.models.device import Device
+from factory.models.folder import read_json
 from factory.sample import Source
 from factory.settings import changed, settings
 
@@ -51,6 +53,7 @@ def facts(folder: Path) -> Sequence[tuple[str, str]]:
 def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
     """Screens are asked for in words, so each prompt gets one of its own unless a recipe names one."""
     family = family_of(plain_folder.read_index(folder).pipeline)
+    asked = _in_few_steps(asked, folder)
     key = asked.get("key", AUTO)
     check_key(key)
     own = PlainSettings(start="screen" if family.from_screen else "noise")
@@ -62,7 +65,18 @@ def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
         raise UsageError(f"sampler.template {sampler.template!r} does not say where {{key}} goes: write it there.")
     if sampler.sampler and not family.from_screen:
         raise UsageError("sampler.sampler: this pipeline steps by a scheduler of its own kind: leave it out.")
+    if sampler.sampler and family.sampler not in ("", sampler.sampler):
+        raise UsageError(f"sampler.sampler: this pipeline steps by {family.sampler} only: leave it out.")
     return Sampling(sampler, tuple(KEY_COLOURS) if key == AUTO else ())
+
+
+def _in_few_steps(asked: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """With what a sampler of few steps is called with, but for guidance where the network itself is told of it."""
+    laid = with_few_steps(asked)
+    unet = folder / "unet" / "config.json"
+    if "guidance" in asked or not unet.is_file() or read_json(unet).get("time_cond_proj_dim") is None:
+        return laid
+    return {name: value for name, value in laid.items() if name != "guidance"}
 
 
 def written(prompt: str, sampler: PlainSettings, folder: Path) -> str:

@@ -26,6 +26,7 @@ class Family(NamedTuple):
     alone: whether it is given one prompt at a time: of several it would make none, or such as depend on each other.
     from_screen: whether sampling may begin at a screen: its latents are an `AutoencoderKL`'s, with the noise of a
     diffusion schedule added, and it takes them as `latents`.
+    sampler: the one that it can step by; "" where it takes any.
     """
 
     template: str = SENTENCE
@@ -34,6 +35,7 @@ class Family(NamedTuple):
     negative: bool = True
     alone: bool = False
     from_screen: bool = False
+    sampler: str = ""
 
 
 OTHERS = Family()
@@ -42,7 +44,7 @@ FAMILIES = {
     "StableDiffusionXLPipeline": Family(TAGS, from_screen=True),
     "StableDiffusionPAGPipeline": Family(TAGS, from_screen=True),
     "StableDiffusionXLPAGPipeline": Family(TAGS, from_screen=True),
-    "LatentConsistencyModelPipeline": Family(TAGS, from_screen=True),
+    "LatentConsistencyModelPipeline": Family(TAGS, from_screen=True, sampler="lcm"),
     "KandinskyCombinedPipeline": Family(TAGS, negative=False),
     "KandinskyV22CombinedPipeline": Family(TAGS, negative=False),
     "WuerstchenCombinedPipeline": Family(TAGS, guidance="prior_guidance_scale", alone=True),

@@ -78,6 +78,8 @@ class PlainPipeline:
             call[self.family.guidance] = settings.guidance
         if SCHEDULE in self.arguments and (settings.steps or settings.guidance != OWN):  # it is for its own steps only
             call |= {SCHEDULE: None, self.family.guidance: settings.guidance if settings.guidance != OWN else SCHEDULED}
+        if settings.eta:
+            call["eta"] = settings.eta
         if settings.size:
             call |= {"height": settings.size, "width": settings.size}
             if BINNING in self.arguments:  # else some paint at the nearest size that they know

@@ -1,12 +1,15 @@
 """How to paint with a model that nobody taught about screens: one frozen record that recipes and flags fill."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
+from factory.diffusion.sample.few_steps import check_steps
+from factory.diffusion.sample.settings import Sampler
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.settings import UNSAID
 
-PlainSampler: TypeAlias = Literal["", "ddim", "dpm++2m"]
+PlainSampler: TypeAlias = Sampler | Literal[""]
 PlainStart: TypeAlias = Literal["screen", "noise"]
 OWN = -1.0  # of guidance: what the pipeline does by itself
 
@@ -15,7 +18,7 @@ OWN = -1.0  # of guidance: what the pipeline does by itself
 class PlainSettings:
     """What a pipeline of diffusers is called with; 0 and "" leave it what it does by itself.
 
-    sampler: "dpm++2m" or "ddim" in the place of the pipeline's scheduler, for pipelines that work with such noise.
+    sampler: one of those of sample/settings.py in the place of the pipeline's scheduler, if it works with such noise.
     steps: of sampling.  guidance: of the text, under whatever name the pipeline has for it; -1 is the pipeline's own.
     negative_prompt: given where the pipeline takes one and guidance is above 1.
     start: "screen" begins where a picture that is all screen would be, as far as the pipeline lets itself be told;
@@ -23,6 +26,7 @@ class PlainSettings:
     size: side of the picture in pixels.
     key: the screen's colour, unless samples have each their own (diffusion/routing.py).
     template: how the screen is asked for, with {prompt} and {key} in it.
+    eta: as in sample/settings.py, of a sampler that is named here.
     """
 
     sampler: PlainSampler = ""
@@ -33,16 +37,18 @@ class PlainSettings:
     size: int = 0
     key: KeyName = "green"
     template: str = ""
+    eta: float = field(default=0.0, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         if self.key not in KEY_COLOURS:
             raise UsageError(f"key {self.key!r} is unknown: take one of {', '.join(KEY_COLOURS)}")
-        if self.sampler not in get_args(PlainSampler):
-            raise UsageError(f"sampler {self.sampler!r} is unknown: take ddim or dpm++2m, or leave it out")
+        if self.sampler not in ("", *get_args(Sampler)):
+            raise UsageError(f"sampler {self.sampler!r} is unknown: take one of {', '.join(get_args(Sampler))}")
         if self.start not in ("screen", "noise"):
             raise UsageError(f"start {self.start!r} is unknown: take screen or noise")
         if not 0 <= self.steps <= 1000:
             raise UsageError(f"steps {self.steps} is out of range: take 1 to 1000, or 0 for the pipeline's own")
+        check_steps(self.sampler, self.steps, self.eta)
         if self.guidance != OWN and not 0 <= self.guidance <= 100:
             raise UsageError(f"guidance {self.guidance} is out of range: take 0 to 100, or -1 for the pipeline's own")
         if not 0 <= self.size <= 8192:

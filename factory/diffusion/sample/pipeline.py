@@ -17,7 +17,7 @@ from factory.diffusion.model_folder import Components
 from factory.diffusion.new_words import in_full
 from factory.diffusion.sample.pointwise import use_pointwise_convolutions
 from factory.diffusion.sample.recording import Recorded
-from factory.diffusion.sample.samplers import draw_noise, sample_latents, screen_latent
+from factory.diffusion.sample.samplers import noise_from, sample_latents, screen_latent, seeded
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
@@ -77,14 +77,16 @@ class DiffuMattingPipeline:
         size = self.picture_size(settings)
         h = size // self.vae_factor
         denoise, decode = self._compiled if settings.compile and self.device.type == "cuda" else self._plain
+        generators = seeded(seeds)
         latents = sample_latents(
             denoise,
             self.components.scheduler,
-            draw_noise(seeds, (self.components.unet.config.in_channels, h, h)).to(self.device),
+            noise_from(generators, (self.components.unet.config.in_channels, h, h)).to(self.device),
             prompt_embeds=self.embed(prompts),
             negative_embeds=self.embed([settings.negative_prompt]),
             key_latent=torch.cat([self.key_latent(key, size) for key in keys or [settings.key]]),
             settings=settings,
+            generators=generators,
         )
         picture, mask = decode(latents)
         finite = torch.stack([values.isfinite().flatten(1).all(1) for values in (latents, picture, mask)]).all(0)

@@ -4,9 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, SchedulerMixin
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    LCMScheduler,
+    SchedulerMixin,
+    TCDScheduler,
+)
 from torch import Tensor
 
+from factory.diffusion.sample.few_steps import NOISY
 from factory.diffusion.sample.settings import Sampler, SamplerSettings
 from factory.greenscreen.colours import Colour
 
@@ -23,7 +32,17 @@ def draw_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
 
     So a sample's noise depends on its seed alone: not on its place, its neighbours or the device.
     """
-    return torch.stack([torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds])
+    return noise_from(seeded(seeds), shape)
+
+
+def seeded(seeds: Sequence[int]) -> list[torch.Generator]:
+    """Each sample's own source of noise, on the CPU."""
+    return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+
+
+def noise_from(generators: Sequence[torch.Generator], shape: tuple[int, int, int]) -> Tensor:
+    """(B, *shape) standard normal float32, the next of each generator."""
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
 
 
 def sample_latents(
@@ -35,30 +54,48 @@ def sample_latents(
     negative_embeds: Tensor,
     key_latent: Tensor,
     settings: SamplerSettings,
+    generators: Sequence[torch.Generator] = (),
 ) -> Tensor:
     """Denoise a batch with classifier-free guidance: ε = ε(negative) + g·(ε(prompt) − ε(negative)).
 
     model_scheduler: the model's own scheduler, of which only the configuration is used.
     noise: (B, 4, h, w) float32.  prompt_embeds: (B, T, D).  negative_embeds: (B, T, D) or (1, T, D).
     key_latent: (1, 4, h, w) or (1, 4, 1, 1), the scaled latent of the bare screen; (B, 4, h, w) of each sample's own.
+    generators: one a sample, for samplers that draw noise at each step, after the noise they begin with.
     Returns (B, 4, h, w) float32 latents, scaled as the network sees them.
     """
     scheduler = make_scheduler(model_scheduler, settings.sampler)
     scheduler.set_timesteps(settings.steps)
-    latents = noise
-    if settings.start == "marginal":
-        latents = training_marginal(scheduler.alphas_cumprod[scheduler.timesteps[0]], key_latent, noise)
-    guided = settings.guidance > 1
-    text = torch.cat([negative_embeds.expand_as(prompt_embeds), prompt_embeds]) if guided else prompt_embeds
+    latents = _begin(scheduler, key_latent if settings.start == "marginal" else None, noise)
+    guided = round(settings.guidance_until * settings.steps) if settings.guidance > 1 else 0
+    both = torch.cat([negative_embeds.expand_as(prompt_embeds), prompt_embeds]) if guided else prompt_embeds
+    drawing = _drawing(settings, generators)
     # The scheduler keeps its numbers on the CPU: stepping with the CPU's t never waits for the device.
-    for t, device_t in zip(scheduler.timesteps, scheduler.timesteps.to(noise.device), strict=True):
-        if guided:
-            away, toward = denoiser(torch.cat([latents, latents]), device_t, text).chunk(2)
+    for step, (t, device_t) in enumerate(zip(scheduler.timesteps, scheduler.timesteps.to(noise.device), strict=True)):
+        seen = scheduler.scale_model_input(latents, t)
+        if step < guided:
+            away, toward = denoiser(torch.cat([seen, seen]), device_t, both).chunk(2)
             predicted = torch.lerp(away, toward, settings.guidance)
         else:
-            predicted = denoiser(latents, device_t, text)
-        latents = scheduler.step(predicted, t, latents, return_dict=False)[0]
+            predicted = denoiser(seen, device_t, prompt_embeds)
+        latents = scheduler.step(predicted, t, latents, **drawing, return_dict=False)[0]
     return latents
+
+
+def _begin(scheduler: Any, key_latent: Tensor | None, noise: Tensor) -> Tensor:
+    """Where sampling begins, in the scheduler's own terms: Euler's are z + σ·ε, those of the others √ᾱ·z + √(1−ᾱ)·ε."""
+    if key_latent is None:
+        return noise * float(scheduler.init_noise_sigma)
+    alpha_bar: Tensor = scheduler.alphas_cumprod[int(scheduler.timesteps[0])]
+    latents = training_marginal(alpha_bar, key_latent, noise)
+    return latents if scheduler.init_noise_sigma == 1 else latents / alpha_bar.sqrt()
+
+
+def _drawing(settings: SamplerSettings, generators: Sequence[torch.Generator]) -> dict[str, Any]:
+    """What a step is to be told of the noise that it draws."""
+    if settings.sampler in ("lcm", "dmd2"):
+        return {"generator": list(generators)}
+    return {"eta": settings.eta, "generator": list(generators)} if settings.sampler in NOISY else {}
 
 
 def screen_latent(vae: AutoencoderKL, colour: Colour, size: int, device: torch.device | None = None) -> Tensor:
@@ -95,6 +132,14 @@ def make_scheduler(model_scheduler: SchedulerMixin, sampler: Sampler) -> Any:
             timestep_spacing="trailing" if trailing else "leading",  # DDIM steps by T/steps, as linspace does not
             steps_offset=1,
         )
+    if sampler == "lcm":
+        return LCMScheduler(**noise, original_inference_steps=50, timestep_scaling=10.0, clip_sample=False)
+    if sampler == "dmd2":  # of 4 timesteps that it was distilled on, which are 999, 749, 499 and 249 of 1000
+        return LCMScheduler(**noise, original_inference_steps=4, timestep_scaling=10.0, clip_sample=False)
+    if sampler == "tcd":
+        return TCDScheduler(**noise, original_inference_steps=50, clip_sample=False)
+    if sampler == "euler":
+        return EulerDiscreteScheduler(**noise, timestep_spacing="trailing", final_sigmas_type="zero")
     return DPMSolverMultistepScheduler(
         **noise, algorithm_type="dpmsolver++", solver_order=2, use_karras_sigmas=True, final_sigmas_type="zero"
     )

@@ -1,15 +1,16 @@
 """How to sample: one frozen record that recipes and flags fill and every sample's metadata quotes."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from factory.diffusion.sample.few_steps import check_steps, with_few_steps
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.models.folder import read_json
-from factory.settings import changed
+from factory.settings import UNSAID, changed
 
-Sampler = Literal["ddim", "dpm++2m"]
+Sampler = Literal["ddim", "dpm++2m", "lcm", "tcd", "euler", "dmd2"]
 Start = Literal["marginal", "noise"]
 DEFAULTS_FILE = "sampler.json"
 KEYS = "keys"  # there: the screens that the model was trained on, where they are more than its default `key`
@@ -19,8 +20,11 @@ KEYS = "keys"  # there: the screens that the model was trained on, where they ar
 class SamplerSettings:
     """The paper is silent on all of these. Its parity: ddim, 50 steps, guidance 7.5, no negative prompt, "noise".
 
-    sampler: "ddim" (eta 0) or "dpm++2m" (multistep DPM-Solver++ of order 2 on Karras' noise levels).
+    sampler: "ddim" or "dpm++2m" (multistep DPM-Solver++ of order 2 on Karras' noise levels); "lcm", "tcd", "euler" and
+        "dmd2" for models that paint in a few steps (few_steps.py).
     guidance: classifier-free guidance scale; at 1 or below the negative prompt is not evaluated.
+    guidance_until: share of the steps after which guidance is off, which halves what is left of the work.
+    eta: share of the noise that ddim or tcd (its γ) draws anew at each step.
     negative_prompt: shadows on the screen are the main matte error, so the default names them.
     start: "marginal" begins where training ended, at √ᾱ·z_key + √(1−ᾱ)·ε: Stable Diffusion's schedule never reaches
         pure noise, and the network was always told the screen's colour by the mean. "noise" begins at ε.
@@ -37,6 +41,8 @@ class SamplerSettings:
     size: int = 0
     key: KeyName = "green"
     compile: bool = True
+    guidance_until: float = field(default=1.0, metadata=UNSAID)
+    eta: float = field(default=0.0, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         choices = {"sampler": get_args(Sampler), "start": get_args(Start), "key": tuple(KEY_COLOURS)}
@@ -45,8 +51,11 @@ class SamplerSettings:
                 raise UsageError(f"{name} {value!r} is unknown: take one of {', '.join(allowed)}")
         if not 1 <= self.steps <= 1000:
             raise UsageError(f"steps {self.steps} is out of range: take 1 to 1000")
+        check_steps(self.sampler, self.steps, self.eta)
         if not 0 <= self.guidance <= 100:
             raise UsageError(f"guidance {self.guidance} is out of range: take 0 to 100")
+        if not 0 <= self.guidance_until <= 1:
+            raise UsageError(f"guidance_until {self.guidance_until} is out of range: take 0 to 1")
         if self.size < 0:
             raise UsageError(f"size {self.size} is out of range: take pixels, or 0 for the model's own size")
 
@@ -70,7 +79,7 @@ def _read(folder: Path) -> tuple[SamplerSettings, tuple[KeyName, ...]]:
     if not isinstance(chosen, dict) or not chosen.keys() <= known:
         raise UsageError(f"{path} must be an object with fields among {', '.join(sorted(known))}: mend or remove it")
     own = {name: value for name, value in chosen.items() if name != KEYS}
-    settings = changed(str(path), SamplerSettings(), own)
+    settings = changed(str(path), SamplerSettings(), with_few_steps(own))
     keys = chosen.get(KEYS, [settings.key] if "key" in own else [])
     are_known = isinstance(keys, list) and all(key in list(KEY_COLOURS) for key in keys)
     if not are_known or (KEYS in chosen and settings.key not in keys):
