@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from factory.engine.input_files import look_at_files
 from factory.engine.survey import Memory, Surveyor
 from factory.errors import DataError, UsageError
 from factory.sample import Request, Sample
 from factory.sources.entry import Row
 from factory.sources.files.benchmark_images import excluded, hash_images, load_hashes
 from factory.sources.files.matte_pairs import MattePairs, MattePairSettings
-from factory.sources.files.planned import look_at_files
 from factory.sources.public import REGISTRY, list_pairs, public_set, row_of
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import starmap
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,12 +18,13 @@ from factory.diffusion.lora.settings import Lora
 from factory.diffusion.new_words import Word, plan_words
 from factory.diffusion.prompt_remarks import cut_off, never_taught, refusal, unknown, unused
 from factory.diffusion.routing import Routing, routed, shares
+from factory.diffusion.row_pictures import check_columns, plan_row_pictures
 from factory.diffusion.vocabulary import Vocabulary, read_vocabulary
 from factory.engine.draft import Draft
 from factory.engine.inputs import make_table, read_frozen
 from factory.engine.line import Line
 from factory.engine.plan import Plan, Segment
-from factory.engine.survey import Memory
+from factory.engine.survey import Memory, Surveyor
 from factory.errors import InputChanged, UsageError
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.greenscreen.on_screen import FramingSettings
@@ -40,7 +42,7 @@ from factory.settings import said
 from factory.shards.layout import Layout
 from factory.shards.members import MATTING, with_trust
 from factory.shipped_files import choose
-from factory.sources.prompts import Gone, PromptList, check_template, expand, read_prompts
+from factory.sources.prompts import Gone, Listed, PromptList, check_template, expand, read_prompts
 
 SMALL_MODEL_TEMPLATE = "{a} {colour} {class}"  # how the embedded model's training captions are formed
 KEYING = "keying"  # of a plan: how pictures without masks are keyed
@@ -69,7 +71,7 @@ class GenerateRecipe(Refiners, NewSet):
     scorers: Scorers = Scorers()  # networks of your own that tell how good a picture is; see docs/models.md
 
 
-def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
+def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     """The model, its sampler, the prompts. Raises UsageError for what of them cannot be used."""
     check_limits(recipe.gates)
     check_template(recipe.template)
@@ -82,8 +84,12 @@ def plan(recipe: GenerateRecipe, _memory: Memory) -> Draft:
     if kind.gives == "picture":
         draft.remarks.append(f"{folder} has no matting head: its pictures are keyed (docs/models.md).")
     sampler, keys = kind.sampling(recipe.sampler, folder)
-    prompts = _prompts(recipe, known)
+    columns = _picture_columns(recipe)
+    prompts = _prompts(recipe, known, columns)
     rows = routed(prompts.rows, keys) if keys else prompts.rows
+    if columns:
+        surveyor = Surveyor(recipe.executor, recipe.workers, memory)
+        rows = plan_row_pictures(rows, columns, Path(recipe.prompts).parent, surveyor, draft)
     draft.remarks += prompts.remarks
     draft.remarks += cut_off(rows, lambda prompt: kind.written(prompt, sampler, folder), folder)
     if known is not None and (strangers := never_taught(rows, sampler.key, known)):
@@ -196,7 +202,14 @@ def _tell(recipe: GenerateRecipe) -> Sequence[str]:
 JOB = Job(GenerateRecipe, plan, line, runs_a_model=_runs_a_model, tell=_tell)
 
 
-def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
+def _picture_columns(recipe: GenerateRecipe) -> tuple[str, ...]:
+    """The columns of the prompt list that name pictures. Raises UsageError."""
+    columns: tuple[str, ...] = ()
+    check_columns(columns, recipe.prompts)
+    return columns
+
+
+def _prompts(recipe: GenerateRecipe, known: Vocabulary | None, columns: Sequence[str]) -> PromptList:
     """The given list, or the model's own classes in all their colours.
 
     A set that was begun goes on with the prompts it was begun with where their list is no longer there.
@@ -206,12 +219,12 @@ def _prompts(recipe: GenerateRecipe, known: Vocabulary | None) -> PromptList:
     if not recipe.prompts:
         if known is None:
             raise UsageError("--prompts is missing: this model knows no list of classes, so say what to paint.")
-        return expand(enumerate(known.classes, 1), "the model's class list", template, palette)
+        return expand(starmap(Listed, enumerate(known.classes, 1)), "the model's class list", template, palette)
     begun = Layout(recipe.out).plan.exists()
     told: list[str] = []
     source = "-" if recipe.prompts == "-" else str(choose("prompts", recipe.prompts, told.append))
     try:
-        listed = read_prompts(source, template, palette, from_a_terminal=not begun)
+        listed = read_prompts(source, template, palette, from_a_terminal=not begun, columns=columns)
     except Gone:
         frozen = read_frozen(Layout(recipe.out).inputs / f"{TABLE}.arrow") if begun else None
         if frozen is None:

@@ -5,7 +5,8 @@ template; anything else is taken as it stands, braces included.
 
 Plain text (txt, standard input): a line that begins with # is a heading or comment and no prompt, one that begins with
 \\# is a prompt that begins with #; quotes around a whole line go; a text that is a JSON list as a whole is read as one.
-CSV: commas, semicolons or tabs; as in JSON and Parquet, nothing in it is a comment.
+CSV: commas, semicolons or tabs; as in JSON and Parquet, nothing in it is a comment. A table may have further columns,
+of pictures for example, which a caller may ask for.
 """
 
 import io
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -35,9 +36,20 @@ FIELDS = ("{a}", "{colour}", "{class}")  # of a template
 COLUMNS = ("prompt", "text", "caption", "TEXT", "class")
 
 
+class Listed(NamedTuple):
+    """A line of a list, or a row of a table.  cells: of the columns that were asked for, "" where one is empty."""
+
+    number: int
+    text: str
+    cells: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True)
 class PromptList:
-    """rows: what to paint, in order.  remarks: sentences about lines that were passed over."""
+    """rows: what to paint, in order: prompt, class, caption, and the columns that were asked for.
+
+    remarks: sentences about lines that were passed over.
+    """
 
     rows: list[dict[str, str]]
     remarks: list[str]
@@ -48,17 +60,31 @@ class Gone(UsageError):
 
 
 def read_prompts(
-    source: str, template: str, palette: Palette = NO_COLOURS, *, from_a_terminal: bool = True
+    source: str,
+    template: str,
+    palette: Palette = NO_COLOURS,
+    *,
+    from_a_terminal: bool = True,
+    columns: Sequence[str] = (),
 ) -> PromptList:
     """Read a list and expand its class names.
 
     source: a path, or "-" for standard input.  template: e.g. "{a} {colour} {class}"; {colour} runs over the colours
     that `palette` has for the class, and is left out where it has none.
     from_a_terminal: whether to wait for someone to type prompts where standard input is a terminal.
+    columns: of a table, those that its rows keep beside the prompt.
     Raises Gone where there is nothing to read, UsageError where it is binary, not UTF-8 or has no usable column.
     """
+    if columns and source == "-":
+        raise UsageError(
+            f"--prompts -: standard input has no column `{columns[0]}`: give a csv, json, jsonl or parquet table."
+        )
     name = "standard input" if source == "-" else source
-    lines = list(_lines(source, _read_standard_input(from_a_terminal) if source == "-" else _read_file(source), name))
+    data = _read_standard_input(from_a_terminal) if source == "-" else _read_file(source)
+    lines = list(_lines(source, data, name, columns))
+    for column in columns:
+        if lines and not any(line.cells.get(column) for line in lines):
+            raise UsageError(f"{name} has no column `{column}` with anything in it: name it in the table.")
     return expand(lines, name, template, palette)
 
 
@@ -71,25 +97,29 @@ def check_template(template: str) -> None:
         raise UsageError(f"--template {template!r} does not say where the class name goes: write {{class}} there.")
 
 
-def expand(lines: Iterable[tuple[int, str]], name: str, template: str, palette: Palette = NO_COLOURS) -> PromptList:
-    """Rows for numbered lines; empty and repeated ones are passed over and reported."""
+def expand(lines: Iterable[Listed], name: str, template: str, palette: Palette = NO_COLOURS) -> PromptList:
+    """Rows for numbered lines; empty and repeated ones are passed over and reported.
+
+    A prompt that comes again with other cells is no repetition.
+    """
     empty: list[int] = []
     repeated: list[int] = []
-    seen: set[str] = set()
-    kept: list[str] = []
-    for number, raw in lines:
+    seen: set[tuple[str, ...]] = set()
+    kept: list[Listed] = []
+    for number, raw, cells in lines:
         text = " ".join(raw.split())
+        told = text.casefold(), *cells.values()
         if not text:
             empty.append(number)
         elif len(text) > LONGEST:
             raise UsageError(
                 f"{name}: line {number} has {len(text):,} characters, more than {LONGEST:,}: is it a prompt list?"
             )
-        elif text.casefold() in seen:
+        elif told in seen:
             repeated.append(number)
         else:
-            seen.add(text.casefold())
-            kept.append(text)
+            seen.add(told)
+            kept.append(Listed(number, text, cells))
     if not kept:
         raise UsageError(f"{name} holds no prompt: write one prompt or class name per line.")
     remarks = [
@@ -98,21 +128,23 @@ def expand(lines: Iterable[tuple[int, str]], name: str, template: str, palette: 
         if numbers
     ]
     coloured = "{colour}" in template
-    variants = {text: (palette.get(text, ()) if coloured else ()) or ("",) for text in kept}
-    rounds = max(len(colours) for colours in variants.values())
+    variants = [(listed, (palette.get(listed.text, ()) if coloured else ()) or ("",)) for listed in kept]
+    rounds = max(len(colours) for _, colours in variants)
     rows = [row for number in range(rounds) for row in _one_round(variants, template, number)]
     return PromptList(rows, remarks)
 
 
-def _one_round(variants: Palette, template: str, number: int) -> Iterator[dict[str, str]]:
+def _one_round(
+    variants: Sequence[tuple[Listed, Sequence[str]]], template: str, number: int
+) -> Iterator[dict[str, str]]:
     """Each line at most once; neighbours start at different colours, so that the first rows already vary."""
-    for index, (text, colours) in enumerate(variants.items()):
+    for index, ((_, text, cells), colours) in enumerate(variants):
         if is_class_name(text):
             if number < len(colours):
                 caption = fill(template, text, colours[(index + number) % len(colours)])
-                yield {"prompt": caption, "class": text, "caption": caption}
+                yield {"prompt": caption, "class": text, "caption": caption, **cells}
         elif number == 0:
-            yield {"prompt": text, "class": "", "caption": text}
+            yield {"prompt": text, "class": "", "caption": text, **cells}
 
 
 def is_class_name(text: str) -> bool:
@@ -130,27 +162,31 @@ def fill(template: str, class_name: str, colour: str) -> str:
     return " ".join(text.split())
 
 
-def _lines(source: str, data: bytes, name: str) -> Iterator[tuple[int, str]]:
+def _lines(source: str, data: bytes, name: str, columns: Sequence[str]) -> Iterator[Listed]:
     """Numbered lines, or rows of a table."""
     suffix = Path(source).suffix.lower()
     if suffix == ".parquet":
-        yield from _parquet_column(data, name)
+        yield from _parquet_rows(data, name, columns)
         return
     text = _text(data, name)
-    listed = _json_list(text, name, must_be=suffix == ".json") if text.lstrip().startswith("[") else None
+    listed = _json_list(text, name, columns, must_be=suffix == ".json") if text.lstrip().startswith("[") else None
     if suffix in {".csv", ".tsv"}:
         rows = list(csv_rows(text, Path(name)))
         column = column_of(rows, COLUMNS, Path(name)) if rows else ""
-        yield from ((row.number, row.cells[column]) for row in rows)
+        for asked in columns if rows else ():
+            column_of(rows, (asked,), Path(name))
+        yield from (Listed(row.number, row.cells[column], {at: row.cells[at] for at in columns}) for row in rows)
     elif listed is not None:
-        yield from enumerate(listed, 1)
+        yield from listed
     else:
         in_json = suffix in {".json", ".jsonl"}
+        if columns and not in_json:
+            raise UsageError(f"{name} has no column `{columns[0]}`: give a csv, json, jsonl or parquet table.")
         for number, line in enumerate(io.StringIO(text, newline=None), 1):
             if in_json:
-                yield number, _json_prompt(line, f"{name}: line {number}") if line.strip() else line
+                yield _json_line(line, number, name, columns) if line.strip() else Listed(number, line)
             elif not line.lstrip().startswith("#"):
-                yield number, _as_meant(line.strip())
+                yield Listed(number, _as_meant(line.strip()))
 
 
 def _as_meant(line: str) -> str:
@@ -200,21 +236,25 @@ def _text(data: bytes, name: str) -> str:
         raise UsageError(f"{name}: line {line} is not UTF-8: convert it, for example with iconv -t utf-8.") from error
 
 
-def _parquet_column(data: bytes, name: str) -> Iterator[tuple[int, str]]:
+def _parquet_rows(data: bytes, name: str, columns: Sequence[str]) -> Iterator[Listed]:
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(data))
         column = next((column for column in COLUMNS if column in table.column_names), None)
-        if column is None:
-            raise UsageError(f"{name} has no column `prompt` (it has {', '.join(table.column_names)}).")
-        texts = table[column].cast(pa.string())
-        texts.validate(full=True)  # damaged text would fall over later
+        for asked in (column, *columns):
+            if asked not in table.column_names:
+                raise UsageError(
+                    f"{name} has no column `{asked or COLUMNS[0]}` (it has {', '.join(table.column_names)})."
+                )
+        read = {asked: table[asked].cast(pa.string()) for asked in (column, *columns)}
+        for texts in read.values():
+            texts.validate(full=True)  # damaged text would fall over later
     except UNREADABLE as error:
         raise UsageError(f"{name} is not a readable parquet file ({' '.join(str(error).split())}).") from error
-    for number, value in enumerate(texts, 1):
-        yield number, value.as_py() or ""
+    for index, value in enumerate(read[column]):
+        yield Listed(index + 1, value.as_py() or "", {asked: read[asked][index].as_py() or "" for asked in columns})
 
 
-def _json_list(text: str, name: str, *, must_be: bool) -> list[str] | None:
+def _json_list(text: str, name: str, columns: Sequence[str], *, must_be: bool) -> list[Listed] | None:
     """The prompts of a text that is one JSON list; None for another text that only begins like one."""
     try:
         values = parse_json(text.encode())
@@ -224,19 +264,23 @@ def _json_list(text: str, name: str, *, must_be: bool) -> list[str] | None:
                 f"{name} is not a JSON list ({error}): mend it, or write one prompt on each line."
             ) from error
         return None
-    return [_prompt_of(value, f"{name}: item {number}") for number, value in enumerate(values, 1)]
+    return [_in_json(value, number, f"{name}: item {number}", columns) for number, value in enumerate(values, 1)]
 
 
-def _json_prompt(line: str, place: str) -> str:
+def _json_line(line: str, number: int, name: str, columns: Sequence[str]) -> Listed:
+    place = f"{name}: line {number}"
     try:
-        return _prompt_of(parse_json(line.encode()), place)
+        return _in_json(parse_json(line.encode()), number, place, columns)
     except ValueError as error:
         raise UsageError(f"{place} is not JSON.") from error
 
 
-def _prompt_of(value: object, place: str) -> str:
-    if isinstance(value, dict):
-        value = next((value[column] for column in COLUMNS if column in value), None)
-    if not isinstance(value, str):
+def _in_json(value: Any, number: int, place: str, columns: Sequence[str]) -> Listed:
+    own = value if isinstance(value, dict) else {}
+    text = next((own[column] for column in COLUMNS if column in own), None) if own else value
+    if not isinstance(text, str):
         raise UsageError(f'{place} has no "prompt": write "…" or {{"prompt": "…"}}.')
-    return value
+    cells = {column: own.get(column) or "" for column in columns}
+    if wrong := next((column for column, cell in cells.items() if not isinstance(cell, str)), None):
+        raise UsageError(f"{place}: `{wrong}` is no text: write the name of a file.")
+    return Listed(number, text, cells)

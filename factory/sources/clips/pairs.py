@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from factory.engine.input_files import CRASH, digest, item_of
 from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError
 from factory.greenscreen.compositing import as_levels
@@ -22,7 +23,6 @@ from factory.sources.clips.reader import ClipReader, colours_in, geometry_in, na
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.clips.video_file import VideoFile
 from factory.sources.entry import Row
-from factory.sources.files.planned import CRASH, digest, item_of
 
 CODED_NOISE = 2  # levels of alpha that lossy coding adds to plain black and takes from plain white
 

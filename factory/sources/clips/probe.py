@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from factory.engine.input_files import CRASH, digest, item_of
 from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError, UsageError
 from factory.greenscreen.keyer.clean_plate import Picture16, clean_plate, sure_screen
@@ -21,7 +22,7 @@ from factory.pictures.folder import files_below
 from factory.sources.clips.colour import Colours, Floats, colours_of, to_rgb, upright, with_evidence
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.clips.video_file import Stamps, VideoFile
-from factory.sources.files.planned import CRASH, digest, included, item_of
+from factory.sources.files.planned import included
 
 if TYPE_CHECKING:
     from av import VideoFrame

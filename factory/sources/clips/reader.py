@@ -8,12 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from factory.engine.input_files import digest
 from factory.errors import DataError, InputChanged
 from factory.sources.clips.colour import Colours
 from factory.sources.clips.probe import Geometry
 from factory.sources.clips.video_file import VideoFile
 from factory.sources.entry import Row
-from factory.sources.files.planned import digest
 
 if TYPE_CHECKING:
     from av import VideoFrame

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from factory.engine.input_files import digest
 from factory.errors import UsageError
 from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
 from factory.shards.counting import Counting, silent
-from factory.sources.files.planned import digest
 
 SHIPPED = Path(__file__).with_name("test_images.txt")
 HASHED = ("sha256", "foreground_sha256")  # of a row: the files that show the benchmark's picture

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from factory.engine.input_files import read_as_planned
 from factory.errors import DataError
 from factory.greenscreen.estimation import estimated_foreground, unmixed_foreground
 from factory.greenscreen.framing import bounds, cut_sides
@@ -12,7 +13,6 @@ from factory.greenscreen.on_screen import FramingSettings, painted
 from factory.pictures.matte import decode_matte, looks_inverted
 from factory.pictures.picture import decode_picture
 from factory.sample import CAPTURED, Matte, Origin, Picture, Request, Sample
-from factory.sources.files.planned import read_as_planned
 
 AROUND = 0.05  # of the object's longer side: what an estimate may see of the background
 SMALLEST = 16  # pixels of the object's longer side; less is no picture of it

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from factory.engine.input_files import FEW, item_of, no_hash, read_as_planned
 from factory.engine.survey import Answer, Surveyor
 from factory.errors import DataError, UsageError
 from factory.greenscreen.on_screen import FramingSettings, painted
@@ -17,7 +18,7 @@ from factory.sample import Matte, Origin, Picture, Request, Sample
 from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
-from factory.sources.files.planned import FEW, included, item_of, look_with, no_hash, read_as_planned
+from factory.sources.files.planned import included, look_with
 from factory.sources.files.planning import note_passed_over, plan_pictures
 from factory.sources.groups import Group, group_of
 

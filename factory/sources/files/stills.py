@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from factory.engine.input_files import FEW, item_of, look_at_files, no_hash, read_as_planned
 from factory.engine.survey import Answer
 from factory.errors import DataError, UsageError, some
 from factory.greenscreen.keyer.settings import KeyerSettings
@@ -26,15 +27,7 @@ from factory.settings import settings
 from factory.sources.captioning.names import name_from_path, with_article
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, Row, SourceKind
 from factory.sources.files.origins import origin_of
-from factory.sources.files.planned import (
-    FEW,
-    included,
-    item_of,
-    look_at_files,
-    look_with,
-    no_hash,
-    read_as_planned,
-)
+from factory.sources.files.planned import included, look_with
 from factory.sources.files.planning import note_passed_over, plan_pictures
 
 STILL_LOOK = "still 1"  # version of what is asked of stills

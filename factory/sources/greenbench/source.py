@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.random import default_rng
 
+from factory.engine.input_files import read_as_planned
 from factory.equation import plate_basis
 from factory.errors import DataError
 from factory.greenscreen.framing import framed, moved_within
 from factory.pictures.cutout import decode
 from factory.sample import DRAWN, Origin, Picture, PlateCoefficients, Request, Sample
-from factory.sources.files.planned import read_as_planned
 from factory.sources.greenbench.drawing import drawn
 from factory.sources.greenbench.facts import AMBIGUOUS, EXACT, in_words
 from factory.sources.greenbench.registry import CLASSES

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from factory.engine.draft import Draft
+from factory.engine.input_files import look_at_files
 from factory.greenscreen.on_screen import FramingSettings
 from factory.sample import Source
 from factory.settings import settings
@@ -15,7 +16,6 @@ from factory.sources.captioning.names import with_article
 from factory.sources.clips.planning import plan_clips
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, SourceKind
-from factory.sources.files.planned import look_at_files
 from factory.sources.files.planning import count, note_passed_over, plan_pictures
 from factory.sources.public.listing import list_pairs, public_set, row_of
 from factory.sources.public.registry import Pair, PublicSet
