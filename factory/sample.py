@@ -22,6 +22,7 @@ EARLIER_HASH_BITS = 64  # of those in sets made before; hashes of two kinds are 
 
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATED = _SOURCE_TYPES + "trainedAlgorithmicMedia"
+PARTLY_GENERATED = _SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"  # painted from a given picture
 DRAWN = _SOURCE_TYPES + "algorithmicMedia"  # by a program that learnt from no pictures
 CAPTURED = _SOURCE_TYPES + "compositeCapture"  # a photographed object set on another ground
 EDITED = _SOURCE_TYPES + "algorithmicallyEnhanced"  # footage keyed and set on a pure screen
@@ -65,7 +66,7 @@ class Origin:
     sampler: str = ""
     steps: int = -1
     guidance: float = -1.0
-    start: str = ""  # what sampling starts from: "noise" or "marginal"
+    start: str = ""  # what sampling starts from: "noise", "marginal", "screen" or "given"
     key_rgb: tuple[int, int, int] = (0, 255, 0)
     ai_generated: bool = False
     digital_source_type: str = COMPOSITED

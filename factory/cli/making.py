@@ -84,6 +84,23 @@ def generate(
             show_default="none",
         ),
     ] = None,
+    given: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the prompt list that names a picture for each prompt: sampling begins with it.",
+            show_default="none",
+        ),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="With --given: share of the steps that are taken, 1 begins at noise.", show_default="0.6"),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            help="With --given: column that names masks, white where a picture is painted anew.", show_default="none"
+        ),
+    ] = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Take of an adapter what fits, and leave its other keys unused.")
     ] = False,
@@ -171,6 +188,9 @@ def generate(
     put(fields, batch=batch, gpus=gpus, wait_for_gpus=wait_for_gpus, out=out, seed=seed, workers=workers)
     put(fields, executor=executor, shard_size=shard_size, threads=threads)
     put(fields, allow_short=allow_short, accept_software=accept_software)
+    if given is not None or strength is not None or mask is not None:
+        fields["given"] = {"column": given or ""}
+        put(fields["given"], strength=strength, mask=mask)
     if lora:
         from factory.diffusion.lora.settings import said_in_a_flag
 

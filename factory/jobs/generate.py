@@ -13,6 +13,8 @@ from factory.diffusion.generators.callables import CALLABLE
 from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.generators.kinds import BY_NAME, kind_of
 from factory.diffusion.generators.layers import LAYERS, plan_layers
+from factory.diffusion.given.pictures import plan_given
+from factory.diffusion.given.settings import Given
 from factory.diffusion.lora.laying import plan_loras
 from factory.diffusion.lora.settings import Lora
 from factory.diffusion.new_words import Word, plan_words
@@ -64,6 +66,7 @@ class GenerateRecipe(Refiners, NewSet):
     painter: str = ""  # "module:function", code of your own that paints pictures with alpha, in the place of a model
     loras: tuple[Lora, ...] = ()  # adapters that are laid over it, in any order
     words: tuple[Word, ...] = ()  # that it learns from files of vectors
+    given: Given | None = None  # columns of the prompt list that name the pictures to begin with
     allow_partial: bool = False  # take of an adapter what fits, though some of its keys go unused
     sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
     keyer: KeyerSettings = KeyerSettings()  # of pictures that a model paints without a mask
@@ -84,6 +87,8 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     if kind.gives == "picture":
         draft.remarks.append(f"{folder} has no matting head: its pictures are keyed (docs/models.md).")
     sampler, keys = kind.sampling(recipe.sampler, folder)
+    if recipe.given:
+        sampler = _beginning(recipe.given, recipe.sampler, sampler, kind, folder)
     columns = _picture_columns(recipe)
     prompts = _prompts(recipe, known, columns)
     rows = routed(prompts.rows, keys) if keys else prompts.rows
@@ -126,6 +131,7 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     draft.places[kind.name] = str(folder if recipe.painter else folder.resolve())
     if recipe.layers:
         plan_layers(Path(recipe.layers), folder, draft)
+    plan_given(recipe.given, draft)
     plan_words(recipe.words, folder, draft)
     plan_loras(recipe.loras, folder, draft, partial=recipe.allow_partial)
     return draft
@@ -171,6 +177,16 @@ def _gates(recipe: GenerateRecipe, kind: GeneratorKind) -> GateSettings:
     return own
 
 
+def _beginning(given: Given, asked: dict[str, Any], sampler: Any, kind: GeneratorKind, folder: Path) -> Any:
+    """The sampler's settings where sampling begins with given pictures. Raises UsageError."""
+    if kind.given is None:
+        raise UsageError(f"--given: {kind.says}, and begins with no picture: take a DiffuMatting or a plain model.")
+    if "start" in asked:
+        raise UsageError("sampler.start: with --given it is the pictures that sampling starts from: leave it out.")
+    kind.given(given, sampler, folder)
+    return replace(sampler, start="noise")
+
+
 def _check_refiners(recipe: GenerateRecipe, kind: GeneratorKind) -> None:
     if kind.gives == "matte" and recipe.trust:
         raise UsageError("--trust: what paints tells its own alpha, and not how far it may be trusted: leave it out.")
@@ -204,7 +220,7 @@ JOB = Job(GenerateRecipe, plan, line, runs_a_model=_runs_a_model, tell=_tell)
 
 def _picture_columns(recipe: GenerateRecipe) -> tuple[str, ...]:
     """The columns of the prompt list that name pictures. Raises UsageError."""
-    columns: tuple[str, ...] = ()
+    columns = recipe.given.columns if recipe.given else ()
     check_columns(columns, recipe.prompts)
     return columns
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from factory.diffusion import model_files
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
+from factory.diffusion.given.pictures import planned_given
+from factory.diffusion.given.settings import Given, check_steps_taken
 from factory.diffusion.lora.laying import lay_planned, with_additions
 from factory.diffusion.routing import planned_routing
 from factory.diffusion.sample.few_steps import with_few_steps
@@ -84,6 +86,10 @@ def _written(prompt: str, sampler: SamplerSettings, _folder: Path) -> str:
     return screen_prompt(prompt, sampler.key)
 
 
+def _given(given: Given, sampler: SamplerSettings, _folder: Path) -> None:
+    check_steps_taken(given, sampler.steps)
+
+
 def _open(plan: Plan, device: Device) -> Source:
     from factory.diffusion import model_folder  # noqa: PLC0415  (torch takes seconds)
     from factory.diffusion.sample.pipeline import DiffuMattingPipeline, working_type  # noqa: PLC0415
@@ -100,6 +106,7 @@ def _open(plan: Plan, device: Device) -> Source:
         licence=plan.settings["licence"],
         routing=planned_routing(plan),
         model=with_additions(plan.weights[NAME], plan),
+        given=planned_given(plan),
     )
 
 
@@ -114,4 +121,5 @@ DIFFUMATTING = GeneratorKind(
     fingerprint=model_files.fingerprint,
     open=_open,
     gives="mask",
+    given=_given,
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from factory.diffusion.given.settings import Given
 from factory.engine.plan import Plan
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
@@ -41,6 +42,8 @@ class GeneratorKind:
     written: a prompt as the model reads it; from the prompt, the settings and the folder.
     fingerprint: SHA-256 of all that decides a pixel.
     open: the source, in a worker.
+    given: raises UsageError where it cannot begin with such pictures, from them, the settings and the folder; None
+    where it begins with none.
     gives: a coarse "mask" with each picture, only the "picture", which is to be keyed, or the "matte" itself.
     """
 
@@ -54,6 +57,7 @@ class GeneratorKind:
     fingerprint: Callable[[Path], str]
     open: Callable[[Plan, Device], Source]
     gives: Gives
+    given: Callable[[Given, Any, Path], None] | None = None
 
 
 def check_key(asked: str) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
+from factory.diffusion.given.pictures import planned_given
+from factory.diffusion.given.settings import Given, check_steps_taken
 from factory.diffusion.lora.laying import ADAPTED, lay_planned, with_additions
 from factory.diffusion.model_files import INDEX
 from factory.diffusion.plain import folder as plain_folder
@@ -84,18 +86,35 @@ def written(prompt: str, sampler: PlainSettings, folder: Path) -> str:
     return asked(prompt, sampler.key, template)
 
 
+def _given(given: Given, sampler: PlainSettings, folder: Path) -> None:
+    from factory.diffusion.plain.sibling import check_sibling  # noqa: PLC0415  (torch takes seconds)
+
+    index = plain_folder.read_index(folder)
+    check_sibling(index.pipeline, given)
+    if not sampler.size and "unet" not in index.parts:
+        raise UsageError("--given: say at what size to paint, with --set sampler.size=PIXELS.")
+    if sampler.steps:
+        check_steps_taken(given, sampler.steps)
+
+
 def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, PlainSettings]":
     """The pipeline on its device, adapters laid over it. Raises UsageError for settings that it has no use for."""
     from factory.diffusion.plain.pipeline import PlainPipeline, check_settings, load_pipeline, placed  # noqa: PLC0415
+    from factory.diffusion.plain.sibling import check_given, sibling_of  # noqa: PLC0415
     from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
 
     pipeline = load_pipeline(folder, working_type(device.torch))
     parts = {name: part for name, part in pipeline.components.items() if part is not None}
     tokenizers = {name: parts[reads] for name, reads in TOKENIZERS.items() if reads in parts}
     lay_planned(plan, {name: parts[name] for name in ADAPTED if name in parts}, tokenizers)
-    painter = PlainPipeline(placed(pipeline, device.torch))
+    family, beginning = family_of(type(pipeline).__name__), planned_given(plan)
+    if beginning:
+        pipeline = sibling_of(pipeline, beginning.given)
+    painter = PlainPipeline(placed(pipeline, device.torch), family)
     sampler = settings(PlainSettings, plan.settings["sampler"])
     check_settings(painter, sampler)
+    if beginning:
+        check_given(painter, beginning.given, painter.side(sampler), painter.facts(sampler)["steps"])
     return painter, sampler
 
 
@@ -110,6 +129,7 @@ def _open(plan: Plan, device: Device) -> Source:
         licence=plan.settings["licence"],
         routing=planned_routing(plan),
         model=with_additions(plan.weights[NAME], plan),
+        given=planned_given(plan),
     )
 
 
@@ -124,4 +144,5 @@ PLAIN = GeneratorKind(
     fingerprint=plain_folder.fingerprint,
     open=_open,
     gives="picture",
+    given=_given,
 )

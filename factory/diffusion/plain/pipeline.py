@@ -13,10 +13,12 @@ import transformers
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from factory.diffusion.plain.families import family_of
+from factory.diffusion.given.pictures import GivenBatch
+from factory.diffusion.plain.families import Family, family_of
 from factory.diffusion.plain.folder import check, variant_of
 from factory.diffusion.plain.screen_start import has_known_noise, screen_start
 from factory.diffusion.plain.settings import OWN, PlainSettings
+from factory.diffusion.plain.sibling import STRENGTH, arguments_of
 from factory.diffusion.sample.samplers import make_scheduler
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
@@ -38,23 +40,32 @@ OF_OTHERS = re.compile("Audio|Music|AceStep|Latte|ShapE|LLaDA|DiffusionGemma|Pri
 
 
 class PlainPipeline:
-    """One pipeline, ready to paint batches. Each sample has its own generator, so its noise depends on its seed."""
+    """One pipeline, ready to paint batches. Each sample has its own generator, so its noise depends on its seed.
 
-    def __init__(self, pipeline: Any) -> None:
+    family: of the text-to-image pipeline whose sibling this is, if it begins with given pictures.
+    """
+
+    def __init__(self, pipeline: Any, family: Family | None = None) -> None:
         self.pipeline = pipeline
         self.own_scheduler = getattr(pipeline, "scheduler", None)
         self.name = type(pipeline).__name__
-        self.family = family_of(self.name)
+        self.family = family or family_of(self.name)
         self.arguments = inspect.signature(pipeline.__call__).parameters
         pipeline.set_progress_bar_config(disable=True)
 
     @torch.inference_mode()
     def paint(
-        self, prompts: Sequence[str], seeds: Sequence[int], settings: PlainSettings, keys: Sequence[KeyName]
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        settings: PlainSettings,
+        keys: Sequence[KeyName],
+        given: GivenBatch | None = None,
     ) -> NDArray[np.float32]:
         """(B, H, W, 3) in 0..1, or with a fourth channel of alpha; NaN where a picture's numbers overflowed.
 
         keys: of each picture, the screen that sampling starts from if the settings say so.
+        given: the pictures that it starts from, where the pipeline is one that does.
         """
         if self.family.alone and len(prompts) > 1:
             each = zip(prompts, seeds, keys, strict=True)
@@ -63,7 +74,9 @@ class PlainPipeline:
         call = self.call_with(prompts, settings) | {"generator": generators}
         if settings.sampler:
             self.pipeline.scheduler = make_scheduler(self.own_scheduler, settings.sampler)
-        if settings.start == "screen":
+        if given is not None:
+            call |= arguments_of(given)
+        elif settings.start == "screen":
             call["latents"] = screen_start(self.pipeline, generators, keys, call)
         told = self.pipeline(**call)
         pictures = told.images if hasattr(told, "images") else told.image  # as Kandinsky 5 calls them
@@ -80,13 +93,17 @@ class PlainPipeline:
             call |= {SCHEDULE: None, self.family.guidance: settings.guidance if settings.guidance != OWN else SCHEDULED}
         if settings.eta:
             call["eta"] = settings.eta
-        if settings.size:
+        if settings.size and "height" in self.arguments:
             call |= {"height": settings.size, "width": settings.size}
             if BINNING in self.arguments:  # else some paint at the nearest size that they know
                 call[BINNING] = False
         if settings.negative_prompt and self.guided(settings):
             call["negative_prompt"] = [settings.negative_prompt] * len(prompts)
         return call
+
+    def side(self, settings: PlainSettings) -> int:
+        """Of the picture, in pixels; of pipelines with a U-Net, or where the settings say it."""
+        return int(settings.size or self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor)
 
     def guided(self, settings: PlainSettings) -> bool:
         """Whether there is a use for a negative prompt."""
@@ -182,7 +199,8 @@ def check_arguments(folder: Path, kind: Any) -> None:
 
 def check_settings(pipeline: PlainPipeline, settings: PlainSettings) -> None:
     """Raises UsageError for a setting that the pipeline has no argument for."""
-    asked = {"guidance": settings.guidance != OWN, "steps": bool(settings.steps), "size": bool(settings.size)}
+    sized = bool(settings.size) and STRENGTH not in pipeline.arguments  # else it has that of the given pictures
+    asked = {"guidance": settings.guidance != OWN, "steps": bool(settings.steps), "size": sized}
     names = {"guidance": pipeline.family.guidance, "steps": STEPS, "size": "height"}
     if settings.start == "screen" and not has_known_noise(pipeline.own_scheduler):
         kind = type(pipeline.own_scheduler).__name__

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.diffusion.batches import in_batches
+from factory.diffusion.batches import in_batches_with
+from factory.diffusion.given.pictures import GivenPictures, Read
 from factory.diffusion.plain.pipeline import PlainPipeline
 from factory.diffusion.plain.settings import PlainSettings, asked
 from factory.diffusion.routing import Routing
@@ -23,6 +24,7 @@ class PlainSource:
 
     A request's item has "prompt", "class" and "caption" ("" or absent if none).
     licence, model: the model's, and the fingerprint of all that paints; for every sample's metadata.
+    given: the pictures that sampling begins with, each prompt's own; without them it begins as the settings say.
     routing: chooses each attempt's screen among those of its item; without it all are painted on that of the settings.
     """
 
@@ -35,18 +37,24 @@ class PlainSource:
         licence: str = "",
         routing: Routing | None = None,
         model: str = "",
+        given: GivenPictures | None = None,
     ) -> None:
         self.pipeline, self.settings, self.batch_size = pipeline, settings, batch_size
-        self.licence, self.routing, self.model = licence, routing, model
+        self.licence, self.routing, self.model, self.given = licence, routing, model, given
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
         """One batch, in the order asked; shorter than `batch_size` it is padded: the networks see one shape."""
-        return in_batches(requests, self.batch_size, self._paint)
+        return in_batches_with(self._read, requests, self.batch_size, self._paint)
 
-    def _paint(self, requests: Sequence[Request]) -> list[Sample | DataError]:
+    def _read(self, request: Request) -> Read | None:
+        return self.given.read(request) if self.given else None
+
+    def _paint(self, requests: Sequence[Request], read: Sequence[Read | None]) -> list[Sample | DataError]:
         keys = [self._key(request) for request in requests]
         prompts = [self._prompt(request, key) for request, key in zip(requests, keys, strict=True)]
-        painted = self.pipeline.paint(prompts, [request.seed for request in requests], self.settings, keys)
+        size = self.pipeline.side(self.settings) if self.given else 0
+        given = self.given.batch([one for one in read if one], keys, size) if self.given else None
+        painted = self.pipeline.paint(prompts, [request.seed for request in requests], self.settings, keys, given)
         return list(map(self._sample, requests, prompts, keys, painted))
 
     def _key(self, request: Request) -> KeyName:
@@ -81,4 +89,5 @@ class PlainSource:
             digital_source_type=GENERATED,
             **facts,
         )
+        origin = self.given.told(origin, request.item) if self.given else origin
         return Sample(request=request, origin=origin, rgb=np.ascontiguousarray(levels), shot=Shot(source=NAME))

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from factory.diffusion import model_folder
+from factory.diffusion.given.pictures import GivenBatch
 from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
 from factory.diffusion.new_words import in_full
+from factory.diffusion.sample.given_start import encoded
 from factory.diffusion.sample.pointwise import use_pointwise_convolutions
 from factory.diffusion.sample.recording import Recorded
 from factory.diffusion.sample.samplers import noise_from, sample_latents, screen_latent, seeded
@@ -69,15 +71,18 @@ class DiffuMattingPipeline:
         seeds: Sequence[int],
         settings: SamplerSettings,
         keys: Sequence[KeyName] | None = None,
+        given: GivenBatch | None = None,
     ) -> tuple[Pictures, Masks, NDArray[np.bool_]]:
         """A batch's pictures, masks, and for each sample whether all its numbers stayed finite; (B,).
 
         keys: each sample's screen, whose word its prompt has; without them all have that of the settings.
+        given: the pictures that sampling begins with, of the size that is painted.
         """
         size = self.picture_size(settings)
         h = size // self.vae_factor
         denoise, decode = self._compiled if settings.compile and self.device.type == "cuda" else self._plain
         generators = seeded(seeds)
+        start = None if given is None else encoded(self.components.vae, given, generators)
         latents = sample_latents(
             denoise,
             self.components.scheduler,
@@ -87,6 +92,7 @@ class DiffuMattingPipeline:
             key_latent=torch.cat([self.key_latent(key, size) for key in keys or [settings.key]]),
             settings=settings,
             generators=generators,
+            given=start,
         )
         picture, mask = decode(latents)
         finite = torch.stack([values.isfinite().flatten(1).all(1) for values in (latents, picture, mask)]).all(0)

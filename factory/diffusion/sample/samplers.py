@@ -16,6 +16,7 @@ from diffusers import (
 from torch import Tensor
 
 from factory.diffusion.sample.few_steps import NOISY
+from factory.diffusion.sample.given_start import GivenLatents, begin_given, kept
 from factory.diffusion.sample.settings import Sampler, SamplerSettings
 from factory.greenscreen.colours import Colour
 
@@ -55,6 +56,7 @@ def sample_latents(
     key_latent: Tensor,
     settings: SamplerSettings,
     generators: Sequence[torch.Generator] = (),
+    given: GivenLatents | None = None,
 ) -> Tensor:
     """Denoise a batch with classifier-free guidance: ε = ε(negative) + g·(ε(prompt) − ε(negative)).
 
@@ -62,16 +64,21 @@ def sample_latents(
     noise: (B, 4, h, w) float32.  prompt_embeds: (B, T, D).  negative_embeds: (B, T, D) or (1, T, D).
     key_latent: (1, 4, h, w) or (1, 4, 1, 1), the scaled latent of the bare screen; (B, 4, h, w) of each sample's own.
     generators: one a sample, for samplers that draw noise at each step, after the noise they begin with.
+    given: what sampling begins with in the place of `settings.start`.
     Returns (B, 4, h, w) float32 latents, scaled as the network sees them.
     """
     scheduler = make_scheduler(model_scheduler, settings.sampler)
     scheduler.set_timesteps(settings.steps)
-    latents = _begin(scheduler, key_latent if settings.start == "marginal" else None, noise)
-    guided = round(settings.guidance_until * settings.steps) if settings.guidance > 1 else 0
+    if given is not None:
+        timesteps, latents = begin_given(scheduler, given, noise)
+    else:
+        timesteps = scheduler.timesteps
+        latents = _begin(scheduler, key_latent if settings.start == "marginal" else None, noise)
+    guided = round(settings.guidance_until * len(timesteps)) if settings.guidance > 1 else 0
     both = torch.cat([negative_embeds.expand_as(prompt_embeds), prompt_embeds]) if guided else prompt_embeds
     drawing = _drawing(settings, generators)
     # The scheduler keeps its numbers on the CPU: stepping with the CPU's t never waits for the device.
-    for step, (t, device_t) in enumerate(zip(scheduler.timesteps, scheduler.timesteps.to(noise.device), strict=True)):
+    for step, (t, device_t) in enumerate(zip(timesteps, timesteps.to(noise.device), strict=True)):
         seen = scheduler.scale_model_input(latents, t)
         if step < guided:
             away, toward = denoiser(torch.cat([seen, seen]), device_t, both).chunk(2)
@@ -79,6 +86,8 @@ def sample_latents(
         else:
             predicted = denoiser(seen, device_t, prompt_embeds)
         latents = scheduler.step(predicted, t, latents, **drawing, return_dict=False)[0]
+        if given is not None:
+            latents = kept(scheduler, given, noise, timesteps[step + 1 :], latents)
     return latents
 
 

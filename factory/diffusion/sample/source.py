@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from factory.diffusion.batches import in_batches
+from factory.diffusion.batches import in_batches_with
+from factory.diffusion.given.pictures import GivenPictures, Read
 from factory.diffusion.routing import Routing
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.settings import SamplerSettings
@@ -17,6 +18,7 @@ class DiffuMattingSource:
 
     A request's item has "prompt" (with or without the screen's prefix), "class" and "caption" ("" or absent if none).
     licence, model: the model's, and the fingerprint of all that paints; for every sample's metadata.
+    given: the pictures that sampling begins with, each prompt's own; without them it begins as the settings say.
     routing: chooses each attempt's screen among those of its item; without it all are painted on that of the settings.
     """
 
@@ -29,6 +31,7 @@ class DiffuMattingSource:
         licence: str = "",
         routing: Routing | None = None,
         model: str = "",
+        given: GivenPictures | None = None,
     ) -> None:
         self.settings = settings
         self.routing = routing
@@ -36,15 +39,21 @@ class DiffuMattingSource:
         self.pipeline = pipeline
         self.model = model
         self.licence = licence
+        self.given = given
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
         """One batch, in the order asked; shorter than `batch_size` it is padded: the networks see one shape."""
-        return in_batches(requests, self.batch_size, self._sample)
+        return in_batches_with(self._read, requests, self.batch_size, self._sample)
 
-    def _sample(self, requests: Sequence[Request]) -> list[Sample | DataError]:
+    def _read(self, request: Request) -> Read | None:
+        return self.given.read(request) if self.given else None
+
+    def _sample(self, requests: Sequence[Request], read: Sequence[Read | None]) -> list[Sample | DataError]:
         keys = [self._key(request) for request in requests]
         prompts = [screen_prompt(request.item["prompt"], key) for request, key in zip(requests, keys, strict=True)]
-        painted = self.pipeline.paint(prompts, [request.seed for request in requests], self.settings, keys)
+        size = self.pipeline.picture_size(self.settings)
+        given = self.given.batch([one for one in read if one], keys, size) if self.given else None
+        painted = self.pipeline.paint(prompts, [request.seed for request in requests], self.settings, keys, given)
         return [
             Sample(request=request, origin=self._origin(request, prompt, key), rgb=rgb, coarse=coarse)
             if finite
@@ -58,7 +67,7 @@ class DiffuMattingSource:
         return self.routing.key(request.item, request.reasons)
 
     def _origin(self, request: Request, prompt: str, key: KeyName) -> Origin:
-        return Origin(
+        origin = Origin(
             kind="generated",
             class_name=request.item.get("class", ""),
             caption=request.item.get("caption", ""),
@@ -76,3 +85,4 @@ class DiffuMattingSource:
             ai_generated=True,
             digital_source_type=GENERATED,
         )
+        return self.given.told(origin, request.item) if self.given else origin
