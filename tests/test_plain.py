@@ -19,7 +19,7 @@ from factory.diffusion.generators.plain import PLAIN
 from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import TAGS
 from factory.diffusion.plain.pipeline import PlainPipeline, load_pipeline
-from factory.diffusion.plain.settings import PlainSettings, PlainStart, asked
+from factory.diffusion.plain.settings import OWN, PlainSettings, PlainStart, asked
 from factory.diffusion.plain.source import PlainSource
 from factory.engine.plan import read_plan
 from factory.errors import DataError, UsageError
@@ -128,6 +128,14 @@ def test_a_sampler_of_few_steps_paints_what_diffusers_does_with_its_scheduler(
     assert np.abs(ours - theirs.images).max() < 1e-4
     among_others = painter.paint(["a", *prompts[1:2], "b"], [8, 4, 9], settings, ["green"] * 3)
     assert np.array_equal(among_others[1], ours[1])
+
+
+def test_a_network_that_is_told_of_guidance_keeps_its_own(tmp_path: Path) -> None:
+    build("LatentConsistencyModelPipeline").save_pretrained(tmp_path)
+    sampler = PLAIN.sampling({"sampler": "lcm"}, tmp_path).settings
+    assert (sampler.steps, sampler.guidance) == (4, OWN)
+    with pytest.raises(UsageError, match="steps by lcm only"):
+        PLAIN.sampling({"sampler": "dmd2"}, tmp_path)
 
 
 def test_what_a_sampler_of_few_steps_is_called_with_stands_in_the_plan(saved: Path, tmp_path: Path) -> None:

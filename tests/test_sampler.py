@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,6 +25,7 @@ from diffusers import (
 from torch import Tensor, nn
 
 from factory.diffusion import model_folder
+from factory.diffusion.generators.diffumatting import DIFFUMATTING
 from factory.diffusion.model_files import Prediction
 from factory.diffusion.sample.few_steps import with_few_steps
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
@@ -166,6 +168,14 @@ def test_noise_of_each_step_is_the_samples_own(pipeline: DiffuMattingPipeline, s
     assert np.array_equal(other[1], rgb[2])
     assert np.array_equal(other[3], rgb[2])
     assert len({picture.tobytes() for picture in (*rgb, *other)}) == 6
+
+
+def test_a_network_that_is_told_of_guidance_is_refused(folder: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(folder, tmp_path / "model"))
+    config = model / "unet" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_bytes()) | {"time_cond_proj_dim": 32}))
+    with pytest.raises(UsageError, match="told how much guidance there is"):
+        DIFFUMATTING.sampling({}, model)
 
 
 def test_a_sampler_of_few_steps_is_called_as_it_was_published_unless_told() -> None:

@@ -76,7 +76,7 @@ def _fitting(folder: Path, sampler: SamplerSettings) -> SamplerSettings:
             f"{folder}: the config.json of vae and unet must list block_out_channels: copy the model again, whole."
         ) from error
     if configs["unet"].get("time_cond_proj_dim") is not None:
-        raise UsageError(f"{folder}: its network is told how much guidance there is, which only plain models are here.")
+        raise UsageError(f"{folder}: its network is told how much guidance there is, as only plain models can be here.")
     if sampler.size % 2**halvings:
         raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {2**halvings}.")
     return sampler

@@ -13,7 +13,7 @@ from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import family_of
 from factory.diffusion.plain.settings import PlainSettings, asked
 from factory.diffusion.routing import planned_routing
-from factory.diffusion.sample.few_steps import with_few_steps
+from factory.diffusion.sample.few_steps import FEW_STEPS, with_few_steps
 from factory.engine.plan import Plan
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS
@@ -95,6 +95,10 @@ def _given(given: Given, sampler: PlainSettings, folder: Path) -> None:
         raise UsageError("--given: say at what size to paint, with --set sampler.size=PIXELS.")
     if sampler.steps:
         check_steps_taken(given, sampler.steps)
+        if family_of(index.pipeline).sampler and sampler.steps > int(FEW_STEPS["lcm"].most * given.strength):
+            raise UsageError(
+                f"given.strength {given.strength:g} leaves too few timesteps for so many steps: take more."
+            )
 
 
 def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, PlainSettings]":

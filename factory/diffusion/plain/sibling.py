@@ -41,7 +41,8 @@ def sibling_of(pipeline: Any, given: Given) -> Any:
 
 def check_given(painter: "PlainPipeline", given: Given, size: int, steps: int) -> None:
     """Raises UsageError for a size that the pipeline would change, and a strength that leaves no step."""
-    multiple = painter.pipeline.image_processor.config.vae_scale_factor
+    processor = getattr(painter.pipeline, "image_processor", None)  # Kandinsky's and IF's have none
+    multiple = processor.config.vae_scale_factor if processor else 1
     if size % multiple:
         raise UsageError(f"sampler.size {size} does not fit this model: take a multiple of {multiple}.")
     if steps > 0:
