@@ -275,7 +275,7 @@ def test_prompts_and_sampler_settings_are_checked_before_anything_starts(
     (tmp_path / "p.txt").write_text("")
     assert "p.txt holds no prompt" in refused(*generate, "--prompts", "p.txt")
     (tmp_path / "p.txt").write_text("owl\n")
-    assert "sampler" in refused(*generate, "--prompts", "p.txt", "--sampler", "euler")
+    assert "sampler" in refused(*generate, "--prompts", "p.txt", "--sampler", "heun")
     assert "steps 0 is out of range" in refused(*generate, "--prompts", "p.txt", "--steps", "0")
     assert "stepz" in refused(*generate, "--prompts", "p.txt", "--set", "sampler.stepz=3")
 
