@@ -101,6 +101,23 @@ def generate(
             help="With --given: column that names masks, white where a picture is painted anew.", show_default="none"
         ),
     ] = None,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="ControlNet or T2I-Adapter, `FOLDER` or `FOLDER=KIND`, which is shown the picture that the column "
+            "`control` of the prompt list names; KIND: `as-is`, `canny`, `scribble`, `pose`, `contour`. May be given "
+            "several times.",
+            show_default="none",
+        ),
+    ] = None,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="IP-Adapter, `FOLDER` with `image_encoder/`, which is shown the picture in the column `style`; may be "
+            "given several times.",
+            show_default="none",
+        ),
+    ] = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Take of an adapter what fits, and leave its other keys unused.")
     ] = False,
@@ -201,6 +218,13 @@ def generate(
 
         learnt = [new_words.said_in_a_flag(text) for text in word]
         fields["words"] = [{"file": str(own.file), "word": own.word} for own in learnt]
+    if control:
+        from factory.diffusion.control import settings as control_settings
+
+        networks = [control_settings.said_in_a_flag(text) for text in control]
+        fields["controls"] = [{"model": str(own.model), "kind": own.kind} for own in networks]
+    if style:
+        fields["styles"] = [{"model": folder} for folder in style]
     put_scorers(fields, clip, aesthetic_head, safety_checker)
     run_recipe(fields, assignments, dry_run)
 

@@ -90,7 +90,7 @@ def save_on_base(
 def load(folder: Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Components:
     """Read a folder, frozen and in evaluation mode. Whatever is wrong with it is a UsageError that names the file."""
     check(folder)
-    return _load_around(_load_part(MattingHead, folder / "matting_head", torch_dtype=dtype), folder, dtype, device)
+    return _load_around(load_part(MattingHead, folder / "matting_head", torch_dtype=dtype), folder, dtype, device)
 
 
 def load_base(folder: Path, head_hidden: int, seed: int, head_activation: str = "sigmoid") -> Components:
@@ -126,9 +126,9 @@ def _load_around(head: MattingHead, folder: Path, dtype: torch.dtype, device: to
     scheduler_class = getattr(diffusers, read_json(folder / "scheduler" / "scheduler_config.json")["_class_name"])
     transformers.utils.logging.disable_progress_bar()  # a bar of its own would break our one live line
     components = Components(
-        unet=_load_part(UNet2DConditionModel, folder / "unet", torch_dtype=dtype),
-        vae=_load_part(AutoencoderKL, folder / "vae", torch_dtype=dtype),
-        text_encoder=_load_part(CLIPTextModel, folder / "text_encoder", dtype=dtype),
+        unet=load_part(UNet2DConditionModel, folder / "unet", torch_dtype=dtype),
+        vae=load_part(AutoencoderKL, folder / "vae", torch_dtype=dtype),
+        text_encoder=load_part(CLIPTextModel, folder / "text_encoder", dtype=dtype),
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
         scheduler=scheduler_class.from_pretrained(folder / "scheduler"),
         head=head,
@@ -138,7 +138,7 @@ def _load_around(head: MattingHead, folder: Path, dtype: torch.dtype, device: to
     return components
 
 
-def _load_part(kind: Any, folder: Path, **dtype: torch.dtype) -> Any:
+def load_part(kind: Any, folder: Path, **dtype: torch.dtype) -> Any:
     """One network, complete: weights that are missing or of another shape are an error, never initialised anew."""
     read_json(folder / "config.json")
     try:

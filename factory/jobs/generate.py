@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from factory.diffusion import model_files
+from factory.diffusion.control.planning import plan_controls
+from factory.diffusion.control.settings import Control, Style
+from factory.diffusion.control.style_planning import plan_styles
 from factory.diffusion.generators.callables import CALLABLE
 from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.generators.kinds import BY_NAME, kind_of
@@ -67,6 +70,8 @@ class GenerateRecipe(Refiners, NewSet):
     loras: tuple[Lora, ...] = ()  # adapters that are laid over it, in any order
     words: tuple[Word, ...] = ()  # that it learns from files of vectors
     given: Given | None = None  # columns of the prompt list that name the pictures to begin with
+    controls: tuple[Control, ...] = ()  # networks that are shown where things are, a picture for each prompt
+    styles: tuple[Style, ...] = ()  # and what they look like
     allow_partial: bool = False  # take of an adapter what fits, though some of its keys go unused
     sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
     keyer: KeyerSettings = KeyerSettings()  # of pictures that a model paints without a mask
@@ -84,6 +89,10 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     folder, kind = _generator(recipe)
     known = read_vocabulary(folder)
     _check_refiners(recipe, kind)
+    if kind.gives == "matte" and (recipe.controls or recipe.styles):
+        raise UsageError(
+            f"--control and --style are for models that paint on a screen, not for {kind.name}: leave out."
+        )
     if kind.gives == "picture":
         draft.remarks.append(f"{folder} has no matting head: its pictures are keyed (docs/models.md).")
     sampler, keys = kind.sampling(recipe.sampler, folder)
@@ -131,9 +140,13 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     draft.places[kind.name] = str(folder if recipe.painter else folder.resolve())
     if recipe.layers:
         plan_layers(Path(recipe.layers), folder, draft)
+    if recipe.given and recipe.controls and kind.gives == "picture":
+        raise UsageError("--given and --control: plain pipelines take one of them: leave the other out.")
     plan_given(recipe.given, draft)
     plan_words(recipe.words, folder, draft)
     plan_loras(recipe.loras, folder, draft, partial=recipe.allow_partial)
+    plan_controls(recipe.controls, folder, draft, plain=kind.gives == "picture")
+    plan_styles(recipe.styles, folder, draft, plain=kind.gives == "picture")
     return draft
 
 
@@ -220,7 +233,8 @@ JOB = Job(GenerateRecipe, plan, line, runs_a_model=_runs_a_model, tell=_tell)
 
 def _picture_columns(recipe: GenerateRecipe) -> tuple[str, ...]:
     """The columns of the prompt list that name pictures. Raises UsageError."""
-    columns = recipe.given.columns if recipe.given else ()
+    shown = [own.column for own in (*recipe.controls, *recipe.styles)]
+    columns = tuple(dict.fromkeys([*(recipe.given.columns if recipe.given else ()), *shown]))
     check_columns(columns, recipe.prompts)
     return columns
 

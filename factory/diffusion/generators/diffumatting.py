@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from factory.diffusion import model_files
+from factory.diffusion.control.planning import planned_controls, with_controls
+from factory.diffusion.control.style_planning import with_styles
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
 from factory.diffusion.given.pictures import planned_given
 from factory.diffusion.given.settings import Given, check_steps_taken
 from factory.diffusion.lora.laying import lay_planned, with_additions
 from factory.diffusion.routing import planned_routing
+from factory.diffusion.row_pictures import planned_row_pictures
 from factory.diffusion.sample.few_steps import with_few_steps
 from factory.diffusion.sample.settings import DEFAULTS_FILE, KEYS, SamplerSettings, default_settings, known_keys
 from factory.diffusion.vocabulary import screen_prompt
@@ -92,6 +95,9 @@ def _given(given: Given, sampler: SamplerSettings, _folder: Path) -> None:
 
 def _open(plan: Plan, device: Device) -> Source:
     from factory.diffusion import model_folder  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion.control.networks import load_networks  # noqa: PLC0415
+    from factory.diffusion.control.residuals import controlled  # noqa: PLC0415
+    from factory.diffusion.control.styles import hinted, wear  # noqa: PLC0415
     from factory.diffusion.sample.pipeline import DiffuMattingPipeline, working_type  # noqa: PLC0415
     from factory.diffusion.sample.source import DiffuMattingSource  # noqa: PLC0415
 
@@ -99,14 +105,22 @@ def _open(plan: Plan, device: Device) -> Source:
     lay_planned(
         plan, {"unet": components.unet, "text_encoder": components.text_encoder}, {"text_encoder": components.tokenizer}
     )
+    sampler, pictures = settings(SamplerSettings, plan.settings["sampler"]), planned_row_pictures(plan)
+    styles = wear(plan, components.unet)
+    pipeline = DiffuMattingPipeline(components)
+    conditions = [hinted(styles, pictures)] if styles else []
+    if planned := planned_controls(plan):
+        networks = load_networks(planned, pipeline.dtype)
+        conditions.append(controlled(networks, pictures, pipeline.picture_size(sampler), pipeline.device))
     return DiffuMattingSource(
-        DiffuMattingPipeline(components),
-        settings(SamplerSettings, plan.settings["sampler"]),
+        pipeline,
+        sampler,
         plan.batch_size,
         licence=plan.settings["licence"],
         routing=planned_routing(plan),
-        model=with_additions(plan.weights[NAME], plan),
         given=planned_given(plan),
+        model=with_styles(with_controls(with_additions(plan.weights[NAME], plan), plan), plan),
+        conditions=conditions,
     )
 
 

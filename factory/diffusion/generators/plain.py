@@ -1,9 +1,12 @@
 """Plain models: any text-to-image pipeline of diffusers, asked for a screen in words; the keyer tells α."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from factory.diffusion.control.planning import planned_controls, with_controls
+from factory.diffusion.control.style_planning import SETTINGS as STYLES
+from factory.diffusion.control.style_planning import with_styles
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
 from factory.diffusion.given.pictures import planned_given
 from factory.diffusion.given.settings import Given, check_steps_taken
@@ -13,6 +16,7 @@ from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import family_of
 from factory.diffusion.plain.settings import PlainSettings, asked
 from factory.diffusion.routing import planned_routing
+from factory.diffusion.row_pictures import planned_row_pictures
 from factory.diffusion.sample.few_steps import FEW_STEPS, with_few_steps
 from factory.engine.plan import Plan
 from factory.errors import UsageError
@@ -23,6 +27,7 @@ from factory.sample import Source
 from factory.settings import changed, settings
 
 if TYPE_CHECKING:
+    from factory.diffusion.conditions import Condition
     from factory.diffusion.plain.pipeline import PlainPipeline
 
 NAME = "plain"
@@ -101,8 +106,13 @@ def _given(given: Given, sampler: PlainSettings, folder: Path) -> None:
             )
 
 
-def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, PlainSettings]":
-    """The pipeline on its device, adapters laid over it. Raises UsageError for settings that it has no use for."""
+def opened(
+    plan: Plan, folder: Path, device: Device, beside: Callable[[Any], Any] = lambda pipeline: pipeline
+) -> "tuple[PlainPipeline, PlainSettings]":
+    """The pipeline on its device, adapters laid over it. Raises UsageError for settings that it has no use for.
+
+    beside: makes of it a pipeline with further parts, before it goes to its device.
+    """
     from factory.diffusion.plain.pipeline import PlainPipeline, check_settings, load_pipeline, placed  # noqa: PLC0415
     from factory.diffusion.plain.sibling import check_given, sibling_of  # noqa: PLC0415
     from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
@@ -114,7 +124,7 @@ def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, Pl
     family, beginning = family_of(type(pipeline).__name__), planned_given(plan)
     if beginning:
         pipeline = sibling_of(pipeline, beginning.given)
-    painter = PlainPipeline(placed(pipeline, device.torch), family)
+    painter = PlainPipeline(placed(beside(pipeline), device.torch), family)
     sampler = settings(PlainSettings, plan.settings["sampler"])
     check_settings(painter, sampler)
     if beginning:
@@ -123,17 +133,32 @@ def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, Pl
 
 
 def _open(plan: Plan, device: Device) -> Source:
-    from factory.diffusion.plain.source import PlainSource  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion.control.beside_pipeline import controlled, sibling  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion.control.networks import load_networks  # noqa: PLC0415
+    from factory.diffusion.control.styles import called, wear  # noqa: PLC0415
+    from factory.diffusion.plain.source import PlainSource  # noqa: PLC0415
+    from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
 
-    painter, sampler = opened(plan, Path(plan.places[NAME]), device)
+    folder, pictures = Path(plan.places[NAME]), planned_row_pictures(plan)
+    networks = load_networks(planned_controls(plan), working_type(device.torch))
+    painter, sampler = opened(
+        plan, folder, device, lambda pipeline: sibling(pipeline, networks) if networks else pipeline
+    )
+    conditions = list["Condition[Mapping[str, Any]]"]()
+    if networks:
+        base = plain_folder.read_index(folder).pipeline
+        conditions.append(controlled(networks, base, pictures, painter.side(sampler)))
+    if styles := wear(plan, painter.pipeline.unet) if plan.settings.get(STYLES) else []:
+        conditions.append(called(styles, pictures, guided=painter.guided(sampler)))
     return PlainSource(
         painter,
         sampler,
         plan.batch_size,
         licence=plan.settings["licence"],
         routing=planned_routing(plan),
-        model=with_additions(plan.weights[NAME], plan),
         given=planned_given(plan),
+        model=with_styles(with_controls(with_additions(plan.weights[NAME], plan), plan), plan),
+        conditions=conditions,
     )
 
 

@@ -42,7 +42,7 @@ OF_OTHERS = re.compile("Audio|Music|AceStep|Latte|ShapE|LLaDA|DiffusionGemma|Pri
 class PlainPipeline:
     """One pipeline, ready to paint batches. Each sample has its own generator, so its noise depends on its seed.
 
-    family: of the text-to-image pipeline whose sibling this is, if it begins with given pictures.
+    family: of the text-to-image pipeline whose sibling this is, if it takes pictures beside texts.
     """
 
     def __init__(self, pipeline: Any, family: Family | None = None) -> None:
@@ -61,17 +61,19 @@ class PlainPipeline:
         settings: PlainSettings,
         keys: Sequence[KeyName],
         given: GivenBatch | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> NDArray[np.float32]:
         """(B, H, W, 3) in 0..1, or with a fourth channel of alpha; NaN where a picture's numbers overflowed.
 
         keys: of each picture, the screen that sampling starts from if the settings say so.
         given: the pictures that it starts from, where the pipeline is one that does.
+        more: further arguments of the pipeline's call, for all pictures together.
         """
         if self.family.alone and len(prompts) > 1:
             each = zip(prompts, seeds, keys, strict=True)
             return np.concatenate([self.paint([prompt], [seed], settings, [key]) for prompt, seed, key in each])
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        call = self.call_with(prompts, settings) | {"generator": generators}
+        call = self.call_with(prompts, settings) | {"generator": generators, **(more or {})}
         if settings.sampler:
             self.pipeline.scheduler = make_scheduler(self.own_scheduler, settings.sampler)
         if given is not None:

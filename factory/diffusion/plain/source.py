@@ -1,11 +1,13 @@
 """A plain pipeline as a source of samples: requests with prompts in, pictures that are still to be keyed out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from factory.diffusion.batches import in_batches_with
+from factory.diffusion.conditions import Condition, arguments, read_all
 from factory.diffusion.given.pictures import GivenPictures, Read
 from factory.diffusion.plain.pipeline import PlainPipeline
 from factory.diffusion.plain.settings import PlainSettings, asked
@@ -26,6 +28,7 @@ class PlainSource:
     licence, model: the model's, and the fingerprint of all that paints; for every sample's metadata.
     given: the pictures that sampling begins with, each prompt's own; without them it begins as the settings say.
     routing: chooses each attempt's screen among those of its item; without it all are painted on that of the settings.
+    conditions: what the pipeline is given beside the prompts; an item whose own cannot be read fails alone.
     """
 
     def __init__(
@@ -38,23 +41,29 @@ class PlainSource:
         routing: Routing | None = None,
         model: str = "",
         given: GivenPictures | None = None,
+        conditions: Sequence[Condition[Mapping[str, Any]]] = (),
     ) -> None:
-        self.pipeline, self.settings, self.batch_size = pipeline, settings, batch_size
-        self.licence, self.routing, self.model, self.given = licence, routing, model, given
+        self.pipeline, self.settings = pipeline, settings
+        self.batch_size = 1 if any(condition.alone for condition in conditions) else batch_size
+        self.licence, self.routing, self.model = licence, routing, model
+        self.given, self.conditions = given, conditions
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
         """One batch, in the order asked; shorter than `batch_size` it is padded: the networks see one shape."""
         return in_batches_with(self._read, requests, self.batch_size, self._paint)
 
-    def _read(self, request: Request) -> Read | None:
-        return self.given.read(request) if self.given else None
+    def _read(self, request: Request) -> tuple[Read | None, Sequence[Any]]:
+        return self.given.read(request) if self.given else None, read_all(self.conditions, request.item)
 
-    def _paint(self, requests: Sequence[Request], read: Sequence[Read | None]) -> list[Sample | DataError]:
+    def _paint(
+        self, requests: Sequence[Request], read: Sequence[tuple[Read | None, Sequence[Any]]]
+    ) -> list[Sample | DataError]:
         keys = [self._key(request) for request in requests]
         prompts = [self._prompt(request, key) for request, key in zip(requests, keys, strict=True)]
         size = self.pipeline.side(self.settings) if self.given else 0
-        given = self.given.batch([one for one in read if one], keys, size) if self.given else None
-        painted = self.pipeline.paint(prompts, [request.seed for request in requests], self.settings, keys, given)
+        given = self.given.batch([one for one, _ in read if one], keys, size) if self.given else None
+        seeds, more = [request.seed for request in requests], arguments(self.conditions, [own for _, own in read])
+        painted = self.pipeline.paint(prompts, seeds, self.settings, keys, given, more)
         return list(map(self._sample, requests, prompts, keys, painted))
 
     def _key(self, request: Request) -> KeyName:

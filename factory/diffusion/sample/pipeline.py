@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from factory.diffusion import model_folder
+from factory.diffusion.conditions import Hints
 from factory.diffusion.given.pictures import GivenBatch
 from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
@@ -72,11 +73,13 @@ class DiffuMattingPipeline:
         settings: SamplerSettings,
         keys: Sequence[KeyName] | None = None,
         given: GivenBatch | None = None,
+        hints: Hints | None = None,
     ) -> tuple[Pictures, Masks, NDArray[np.bool_]]:
         """A batch's pictures, masks, and for each sample whether all its numbers stayed finite; (B,).
 
         keys: each sample's screen, whose word its prompt has; without them all have that of the settings.
         given: the pictures that sampling begins with, of the size that is painted.
+        hints: what the U-Net is told beside the texts; then it is not compiled.
         """
         size = self.picture_size(settings)
         h = size // self.vae_factor
@@ -84,7 +87,7 @@ class DiffuMattingPipeline:
         generators = seeded(seeds)
         start = None if given is None else encoded(self.components.vae, given, generators)
         latents = sample_latents(
-            denoise,
+            denoise if hints is None else self._denoise,
             self.components.scheduler,
             noise_from(generators, (self.components.unet.config.in_channels, h, h)).to(self.device),
             prompt_embeds=self.embed(prompts),
@@ -93,6 +96,7 @@ class DiffuMattingPipeline:
             settings=settings,
             generators=generators,
             given=start,
+            hints=hints,
         )
         picture, mask = decode(latents)
         finite = torch.stack([values.isfinite().flatten(1).all(1) for values in (latents, picture, mask)]).all(0)
@@ -148,9 +152,9 @@ class DiffuMattingPipeline:
         hidden: Tensor = self.components.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state
         return hidden
 
-    def _denoise(self, latents: Tensor, t: Tensor, text: Tensor) -> Tensor:
+    def _denoise(self, latents: Tensor, t: Tensor, text: Tensor, **told: Any) -> Tensor:
         latents = latents.to(self.dtype, memory_format=torch.channels_last)
-        predicted: Tensor = self.components.unet(latents, t, encoder_hidden_states=text, return_dict=False)[0]
+        predicted: Tensor = self.components.unet(latents, t, encoder_hidden_states=text, return_dict=False, **told)[0]
         return predicted.float()
 
     def _decode(self, latents: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from diffusers import (
 )
 from torch import Tensor
 
+from factory.diffusion.conditions import Hints
 from factory.diffusion.sample.few_steps import NOISY
 from factory.diffusion.sample.given_start import GivenLatents, begin_given, kept
 from factory.diffusion.sample.settings import Sampler, SamplerSettings
@@ -24,8 +25,9 @@ NOISE_FIELDS = (
     *("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas"),
     *("rescale_betas_zero_snr", "prediction_type"),
 )
-Denoiser: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(latents (B, 4, h, w), timestep (), text (B, T, D)) -> the network's prediction (B, 4, h, w), usually ε."""
+Denoiser: TypeAlias = Callable[..., Tensor]
+"""(latents (B, 4, h, w), timestep (), text (B, T, D)) -> the network's prediction (B, 4, h, w), usually ε. What hints
+tell it is given by name."""
 
 
 def draw_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
@@ -57,6 +59,7 @@ def sample_latents(
     settings: SamplerSettings,
     generators: Sequence[torch.Generator] = (),
     given: GivenLatents | None = None,
+    hints: Hints | None = None,
 ) -> Tensor:
     """Denoise a batch with classifier-free guidance: ε = ε(negative) + g·(ε(prompt) − ε(negative)).
 
@@ -65,6 +68,7 @@ def sample_latents(
     key_latent: (1, 4, h, w) or (1, 4, 1, 1), the scaled latent of the bare screen; (B, 4, h, w) of each sample's own.
     generators: one a sample, for samplers that draw noise at each step, after the noise they begin with.
     given: what sampling begins with in the place of `settings.start`.
+    hints: what the denoiser is told beside the text, at each step.
     Returns (B, 4, h, w) float32 latents, scaled as the network sees them.
     """
     scheduler = make_scheduler(model_scheduler, settings.sampler)
@@ -79,12 +83,14 @@ def sample_latents(
     drawing = _drawing(settings, generators)
     # The scheduler keeps its numbers on the CPU: stepping with the CPU's t never waits for the device.
     for step, (t, device_t) in enumerate(zip(timesteps, timesteps.to(noise.device), strict=True)):
-        seen = scheduler.scale_model_input(latents, t)
+        seen, text = scheduler.scale_model_input(latents, t), prompt_embeds
         if step < guided:
-            away, toward = denoiser(torch.cat([seen, seen]), device_t, both).chunk(2)
+            seen, text = torch.cat([seen, seen]), both
+        told = hints(seen, device_t, text, step / len(timesteps), (step + 1) / len(timesteps)) if hints else {}
+        predicted = denoiser(seen, device_t, text, **told)
+        if step < guided:
+            away, toward = predicted.chunk(2)
             predicted = torch.lerp(away, toward, settings.guidance)
-        else:
-            predicted = denoiser(seen, device_t, prompt_embeds)
         latents = scheduler.step(predicted, t, latents, **drawing, return_dict=False)[0]
         if given is not None:
             latents = kept(scheduler, given, noise, timesteps[step + 1 :], latents)

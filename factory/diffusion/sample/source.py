@@ -1,8 +1,10 @@
 """DiffuMatting as a source of samples: requests with prompts in, pictures with coarse masks out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from factory.diffusion.batches import in_batches_with
+from factory.diffusion.conditions import Condition, Hints, hints, read_all
 from factory.diffusion.given.pictures import GivenPictures, Read
 from factory.diffusion.routing import Routing
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
@@ -20,6 +22,7 @@ class DiffuMattingSource:
     licence, model: the model's, and the fingerprint of all that paints; for every sample's metadata.
     given: the pictures that sampling begins with, each prompt's own; without them it begins as the settings say.
     routing: chooses each attempt's screen among those of its item; without it all are painted on that of the settings.
+    conditions: what the U-Net is told beside the prompts; an item whose own cannot be read fails alone.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class DiffuMattingSource:
         routing: Routing | None = None,
         model: str = "",
         given: GivenPictures | None = None,
+        conditions: Sequence[Condition[Hints]] = (),
     ) -> None:
         self.settings = settings
         self.routing = routing
@@ -39,21 +43,24 @@ class DiffuMattingSource:
         self.pipeline = pipeline
         self.model = model
         self.licence = licence
-        self.given = given
+        self.given, self.conditions = given, conditions
 
     def __call__(self, requests: Sequence[Request]) -> list[Sample | DataError]:
         """One batch, in the order asked; shorter than `batch_size` it is padded: the networks see one shape."""
         return in_batches_with(self._read, requests, self.batch_size, self._sample)
 
-    def _read(self, request: Request) -> Read | None:
-        return self.given.read(request) if self.given else None
+    def _read(self, request: Request) -> tuple[Read | None, Sequence[Any]]:
+        return self.given.read(request) if self.given else None, read_all(self.conditions, request.item)
 
-    def _sample(self, requests: Sequence[Request], read: Sequence[Read | None]) -> list[Sample | DataError]:
+    def _sample(
+        self, requests: Sequence[Request], read: Sequence[tuple[Read | None, Sequence[Any]]]
+    ) -> list[Sample | DataError]:
         keys = [self._key(request) for request in requests]
         prompts = [screen_prompt(request.item["prompt"], key) for request, key in zip(requests, keys, strict=True)]
         size = self.pipeline.picture_size(self.settings)
-        given = self.given.batch([one for one in read if one], keys, size) if self.given else None
-        painted = self.pipeline.paint(prompts, [request.seed for request in requests], self.settings, keys, given)
+        given = self.given.batch([one for one, _ in read if one], keys, size) if self.given else None
+        seeds, told = [request.seed for request in requests], hints(self.conditions, [own for _, own in read])
+        painted = self.pipeline.paint(prompts, seeds, self.settings, keys, given, told)
         return [
             Sample(request=request, origin=self._origin(request, prompt, key), rgb=rgb, coarse=coarse)
             if finite

@@ -1,0 +1,63 @@
+"""Which control networks there are, for which bases, and whether one fits: told from configurations, nothing loaded."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from factory.errors import UsageError
+from factory.models.folder import check_weights, read_json
+
+CONTROLNET, UNION, T2I = "ControlNetModel", "ControlNetUnionModel", "T2IAdapter"
+SD, XL = "StableDiffusionPipeline", "StableDiffusionXLPipeline"
+SHARED = ("in_channels", "cross_attention_dim", "block_out_channels", "addition_embed_type")
+
+
+class Sibling(NamedTuple):
+    """A pipeline with control networks beside one without.  picture: its argument for control pictures."""
+
+    pipeline: str
+    picture: str = "image"
+
+
+SIBLINGS: Mapping[tuple[str, str], Sibling] = {
+    (SD, CONTROLNET): Sibling("StableDiffusionControlNetPipeline"),
+    (XL, CONTROLNET): Sibling("StableDiffusionXLControlNetPipeline"),
+    (XL, UNION): Sibling("StableDiffusionXLControlNetUnionPipeline", "control_image"),
+    (SD, T2I): Sibling("StableDiffusionAdapterPipeline"),
+    (XL, T2I): Sibling("StableDiffusionXLAdapterPipeline"),
+}
+"""By the base's pipeline and the network's class."""
+
+
+def network_in(folder: Path, name: str) -> tuple[str, Mapping[str, Any]]:
+    """The class of the control network in a folder, and its configuration.  name: the flag, for errors.
+
+    Raises UsageError for another kind of folder, and for one that is not whole.
+    """
+    config: Any = read_json(folder / "config.json")
+    kind = config.get("_class_name") if isinstance(config, dict) else None
+    if kind not in (CONTROLNET, UNION, T2I):
+        raise UsageError(f"{name} {folder} holds {kind or 'no network'}: give a {CONTROLNET}, {UNION} or {T2I}.")
+    check_weights(folder)
+    return str(kind), config
+
+
+def check_fit(name: str, kind: str, config: Mapping[str, Any], base: Path) -> None:
+    """Raises UsageError for a network of another base.  name: of the network, for errors.  base: its folder."""
+    unet: Any = read_json(base / "unet" / "config.json")
+    if kind == T2I:
+        levels = list(unet.get("block_out_channels", ()))
+        if list(config.get("channels", ()))[: len(levels)] != levels:  # XL's have one more, for the middle
+            raise UsageError(
+                f"{name} is for another base: its channels are {config.get('channels')}, those of {base} {levels}."
+            )
+        return
+    for field in SHARED:
+        if field in config and field in unet and _plain(config[field]) != _plain(unet[field]):
+            raise UsageError(
+                f"{name} is for another base: its {field} is {config[field]}, that of {base} is {unet[field]}."
+            )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, list | tuple) else value
