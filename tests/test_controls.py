@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 import torch
 from diffusers import ControlNetModel, StableDiffusionPipeline, T2IAdapter
 from PIL import Image
-from pipelines import OPEN, own_call
 from program import Ended, factory_here, hashes
+from pyarrow.parquet import read_table
+from safetensors.numpy import load_file, save_file
 from small_set import small_plan
 from tiny_controls import controlnet, ip_adapter, t2i_adapter, union
 from tiny_model import OPEN_GATES, save_tiny_model
@@ -25,20 +27,30 @@ from tiny_pipelines import build
 import factory
 from factory.diffusion import model_folder
 from factory.diffusion.conditions import hints
+from factory.diffusion.control.beside_pipeline import arguments, sibling
+from factory.diffusion.control.beside_pipeline import controlled as called_with
 from factory.diffusion.control.networks import Loaded, load_networks
-from factory.diffusion.control.planning import PlannedControl, plan_controls
+from factory.diffusion.control.planning import PlannedControl, plan_controls, planned_controls
 from factory.diffusion.control.residuals import controlled
 from factory.diffusion.control.settings import Control, Style
 from factory.diffusion.control.style_planning import plan_styles
 from factory.diffusion.control.styles import hinted, wear
+from factory.diffusion.plain.pipeline import PlainPipeline, load_pipeline
+from factory.diffusion.plain.screen_start import screen_start
+from factory.diffusion.plain.settings import PlainSettings
+from factory.diffusion.plain.source import PlainSource
 from factory.diffusion.row_pictures import RowPictures
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.samplers import draw_noise, make_scheduler, sample_latents
 from factory.diffusion.sample.settings import SamplerSettings
+from factory.diffusion.sample.source import DiffuMattingSource
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import UsageError
-from factory.sample import Picture
+from factory.greenscreen.compositing import as_levels
+from factory.sample import Picture, Request
+from factory.shards.layout import Layout
+from pipelines import OPEN
 
 PROMPTS, SEEDS, SIDE = ["green screen, a red feather", "green screen, a blue leaf"], [17, 18], 32
 NOISE, CLOSE = draw_noise(SEEDS, (4, SIDE // 2, SIDE // 2)), 1e-4
@@ -204,7 +216,7 @@ def test_a_t2i_adapter_adds_what_it_adds_in_diffusers_pipeline(model: Path, nets
 
 
 def test_a_union_network_is_told_what_each_picture_is(model: Path, nets: Path) -> None:
-    """diffusers has no pipeline with one for Stable Diffusion 1: its XL one is beside_pipeline's."""
+    """Diffusers has no pipeline with one for Stable Diffusion 1: its XL one is beside_pipeline's."""
     one, batch = said("ControlNetUnionModel", mode=3), pictures(2)
     painted = ours(model, load_networks([(nets / "union", one)], torch.float32), [own[:1] for own in batch])
     other = ours(model, load_networks([(nets / "union", replace(one, mode=0))], torch.float32), [o[:1] for o in batch])
@@ -234,3 +246,292 @@ def test_an_ip_adapter_adds_what_it_adds_in_diffusers_pipeline(
     ]
     assert (painted - torch.cat(own)).abs().max() < CLOSE
     assert (painted - ours(model, [], batch, guidance=guidance)).abs().max() > 0.01, "it has a say"
+
+
+@pytest.fixture(scope="module")
+def xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Stable Diffusion XL and networks for it."""
+    folder = tmp_path_factory.mktemp("xl")
+    pipeline = build("StableDiffusionXLPipeline")
+    pipeline.save_pretrained(folder / "model")
+    for seed, name in enumerate(("one", "two")):
+        controlnet(pipeline.unet, folder / name, seed=seed)
+    union(pipeline.unet, folder / "union")
+    return folder
+
+
+PLAIN = PlainSettings(steps=3, size=SIDE, guidance=3.0, start="screen")
+
+
+def beside(model: Path, planned: Sequence[tuple[Path, PlannedControl]], batch: Any) -> tuple[Any, Any]:
+    """Levels that the plain painter paints, and those of the sibling's own call."""
+    loaded = load_networks(planned, torch.float32)
+    base = load_pipeline(model, torch.float32)
+    painter = PlainPipeline(sibling(base, loaded), type(base).__name__)
+    more = arguments(loaded, type(base).__name__, batch)
+    painted = as_levels(painter.paint(PROMPTS, SEEDS, PLAIN, ["green"] * 2, more)).astype(int)
+    kind = type(painter.pipeline)
+    part = {"adapter" if "Adapter" in kind.__name__ else "controlnet": _alone(loaded)}
+    own = kind.from_pipe(load_pipeline(model, torch.float32), **part)
+    own.set_progress_bar_config(disable=True)
+    call = painter.call_with(PROMPTS, PLAIN) | {"generator": [torch.Generator("cpu").manual_seed(s) for s in SEEDS]}
+    call["latents"] = screen_start(own, call["generator"], ["green"] * 2, call)
+    told = own(**call, **_as_people_call_it(kind.__name__, loaded, batch)).images
+    return painted, as_levels(np.asarray(told)).astype(int)
+
+
+def _alone(loaded: Sequence[Loaded]) -> Any:
+    networks = [one.network for one in loaded]
+    return networks[0] if len(networks) == 1 or "Union" in loaded[0].said.network else networks
+
+
+def _as_people_call_it(kind: str, loaded: Sequence[Loaded], batch: Sequence[Sequence[Picture]]) -> dict[str, Any]:
+    shown: Any = [[Image.fromarray(own[index]) for own in batch] for index in range(len(loaded))]
+    weights: Any = [one.said.weight for one in loaded]
+    if "Union" in kind:
+        return {
+            "control_image": shown,
+            "control_mode": [one.said.mode for one in loaded],
+            "controlnet_conditioning_scale": weights,
+        }
+    if len(loaded) == 1:
+        shown, weights = shown[0], weights[0]
+    elif kind == "StableDiffusionControlNetPipeline":  # takes for each prompt the pictures of all networks
+        shown = [list(own) for own in zip(*shown, strict=True)]
+    elif kind == "StableDiffusionXLControlNetPipeline":  # takes several for several prompts as tensors only
+        shown = [tensors(batch, index) for index in range(len(loaded))]
+    return {"image": shown, ("adapter" if "Adapter" in kind else "controlnet") + "_conditioning_scale": weights}
+
+
+@pytest.mark.parametrize("names", [("one",), ("one", "two"), ("t2i",), ("t2i", "t2i")])
+def test_pictures_of_a_controlled_pipeline_are_its_own(model: Path, nets: Path, names: tuple[str, ...]) -> None:
+    network = "T2IAdapter" if names[0] == "t2i" else "ControlNetModel"
+    painted, own = beside(model, [(nets / name, said(network, weight=0.6)) for name in names], pictures(len(names)))
+    assert np.abs(painted - own).max() <= 1
+
+
+@pytest.mark.parametrize("names", [("one",), ("one", "two"), ("union",), ("union", "union")])
+def test_pictures_of_a_controlled_xl_pipeline_are_its_own(xl: Path, names: tuple[str, ...]) -> None:
+    network = "ControlNetUnionModel" if names[0] == "union" else "ControlNetModel"
+    planned = [(xl / name, said(network, weight=0.6, mode=index + 2)) for index, name in enumerate(names)]
+    painted, own = beside(xl / "model", planned, pictures(len(names)))
+    assert np.abs(painted - own).max() <= 1
+
+
+def table(folder: Path, *rows: str, columns: str = "control") -> Path:
+    """A prompt list with pictures beside it: two, and one that is none."""
+    folder.mkdir(exist_ok=True)
+    for index, name in enumerate(("a.png", "b.png")):
+        matte = np.zeros((48, 48), np.uint8)
+        cv2.circle(matte, (18 + 8 * index, 24), 12 - 3 * index, 255, -1)
+        Image.fromarray(matte).save(folder / name)
+    (folder / "broken.png").write_bytes(b"no picture")
+    listed = folder / "prompts.csv"
+    listed.write_text("\n".join([f"prompt,{columns}", *rows]) + "\n")
+    return listed
+
+
+def generated(model: Path, out: Path, listed: Path, *more: str | Path, gates: str = OPEN_GATES) -> Ended:
+    return factory_here(
+        *("generate", "--model", model, "--prompts", listed, "--n", "2", "--batch", "2", "--steps", "2"),
+        *("--set", gates, "--max-attempts", "1", "--allow-short", "--out", out, "--executor", "local", *more),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", ["diffumatting", "plain"])
+def test_each_prompt_is_painted_after_its_own_picture(
+    model: Path, nets: Path, xl: Path, tmp_path: Path, door: str
+) -> None:
+    own, network = (model, nets / "one") if door == "diffumatting" else (xl / "model", xl / "one")
+    gates = OPEN_GATES if door == "diffumatting" else OPEN
+    listed = table(tmp_path / "list", "a red feather,a.png", "a red feather,b.png")
+    out, again, bare = (tmp_path / name for name in ("out", "again", "bare"))
+    control = f"{network}=contour"
+    ended = generated(own, out, listed, "--control", control, gates=gates)
+    assert ended.code == 0, ended.err
+    assert factory_here("verify", out).code == 0
+    first = factory.open(out)[0]
+    before = hashes(out)
+    assert generated(own, out, listed, "--control", control, gates=gates).code == 0
+    assert hashes(out) == before, "resumed"
+    assert generated(own, bare, listed, gates=gates).code == 0
+    assert not np.array_equal(first.rgb, factory.open(bare)[0].rgb)
+    assert first.meta["model"] != factory.open(bare)[0].meta["model"]
+    listed = table(tmp_path / "list", "a red feather,b.png", "a red feather,a.png")
+    assert generated(own, again, listed, "--control", control, gates=gates).code == 0
+    assert not np.array_equal(first.rgb, factory.open(again)[0].rgb), "after another picture another"
+
+
+def test_a_control_picture_missing_for_one_prompt_fails_that_item_alone(
+    model: Path, nets: Path, tmp_path: Path
+) -> None:
+    listed = table(tmp_path / "list", "a red feather,none.png", "a blue leaf,b.png")
+    out = tmp_path / "out"
+    ended = generated(model, out, listed, "--control", f"{nets / 'one'}=canny")
+    assert "1 of 2 prompts name no file that is there under `control`" in ended.err + ended.out
+    assert [sample.meta["prompt"] for sample in factory.open(out)] == ["green screen, a blue leaf"]
+    (failed,) = [row for row in read_table(Layout(out).manifest).to_pylist() if row["reason"] == "no_picture"]
+    assert "none.png" in failed["detail"]
+
+
+def test_a_network_or_a_picture_that_changed_is_not_used(model: Path, nets: Path, tmp_path: Path) -> None:
+    network, out = Path(shutil.copytree(nets / "one", tmp_path / "net")), tmp_path / "out"
+    listed = table(tmp_path / "list", "a red feather,a.png", "a blue leaf,b.png")
+    assert generated(model, out, listed, "--control", network).code == 0
+    shutil.copy(nets / "two" / "diffusion_pytorch_model.safetensors", network)
+    refused = generated(model, out, listed, "--control", network, "--n", "3")
+    assert refused.code == 2
+    assert "control_0" in refused.sentence
+    shutil.copy(nets / "one" / "diffusion_pytorch_model.safetensors", network)
+    shutil.copy(listed.with_name("b.png"), listed.with_name("a.png"))
+    refused = generated(model, out, listed, "--control", network, "--n", "3")
+    assert refused.code == 2
+    assert "prompts" in refused.sentence
+
+
+@pytest.mark.slow
+def test_controls_styles_and_loras_go_together(model: Path, unet: Any, nets: Path, tmp_path: Path) -> None:
+    adapter, lora = ip_adapter(unet, tmp_path / "ip"), tmp_path / "lora.safetensors"
+    layer = "lora_unet_conv_out"
+    widths = unet.conv_out.weight.shape
+    down, up = np.ones((1, *widths[1:]), np.float32), np.full((4, 1, 1, 1), 0.01, np.float32)
+    save_file({f"{layer}.lora_down.weight": down, f"{layer}.lora_up.weight": up}, lora)
+    rows = ("a red feather,a.png,b.png", "a blue leaf,b.png,a.png")
+    listed = table(tmp_path / "list", *rows, columns="control,style")
+    flags = (("--control", nets / "t2i"), ("--control", nets / "one"), ("--style", adapter), ("--lora", lora))
+    models = set[str]()
+    for count in range(len(flags) + 1):
+        out = tmp_path / f"out{count}"
+        ended = generated(model, out, listed, *[word for flag in flags[:count] for word in flag])
+        assert ended.code == 0, ended.err
+        models.add(factory.open(out)[0].meta["model"])
+    assert len(models) == len(flags) + 1, "what painted a sample is told from its fingerprint"
+
+
+def test_a_plain_model_paints_in_the_style_of_each_prompts_picture(xl: Path, tmp_path: Path) -> None:
+    unet = load_pipeline(xl / "model", torch.float32).unet
+    adapter = ip_adapter(unet, tmp_path / "ip")
+    listed = table(tmp_path / "list", "a red feather,a.png", "a red feather,broken.png", columns="style")
+    out, bare = tmp_path / "out", tmp_path / "bare"
+    ended = generated(xl / "model", out, listed, "--style", adapter, gates=OPEN)
+    assert len(factory.open(out)) == 1, ended.err
+    assert generated(xl / "model", bare, listed, gates=OPEN).code == 0
+    assert not np.array_equal(factory.open(out)[0].rgb, factory.open(bare)[0].rgb)
+
+
+@pytest.mark.parametrize("door", ["diffumatting", "plain"])
+def test_a_controlled_picture_depends_on_no_other(model: Path, nets: Path, tmp_path: Path, door: str) -> None:
+    table(tmp_path)
+    plan = planned(model, [Control(model=nets / "one"), Control(model=nets / "two", kind="scribble")])
+    pictures_of_it, loaded = RowPictures(tmp_path), load_networks(planned_controls(plan), torch.float32)
+    source: Any
+    if door == "diffumatting":
+        pipeline = DiffuMattingPipeline.from_folder(model)
+        condition: Any = controlled(loaded, pictures_of_it, SIDE, pipeline.device)
+        source = DiffuMattingSource(pipeline, SETTINGS, 2, conditions=[condition])
+    else:
+        base = load_pipeline(model, torch.float32)
+        painter = PlainPipeline(sibling(base, loaded), "StableDiffusionPipeline")
+        condition = called_with(loaded, "StableDiffusionPipeline", pictures_of_it, painter.side(PLAIN))
+        source = PlainSource(painter, PLAIN, 2, conditions=[condition])
+    digests = {name: sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("a.png", "b.png")}
+    first, second = (
+        Request(
+            key=str(slot),
+            slot=slot,
+            attempt=0,
+            seed=slot,
+            item={"prompt": "a red feather", "control": name, "control_sha256": digests[name]},
+        )
+        for slot, name in enumerate(digests)
+    )
+    together, alone = source([first, second]), source([second])
+    assert np.array_equal(together[1].rgb, alone[0].rgb)
+    assert not np.array_equal(together[0].rgb, together[1].rgb)
+
+
+def config_with(folder: Path, **changes: Any) -> None:
+    place = folder / "config.json"
+    place.write_text(json.dumps(json.loads(place.read_bytes()) | changes))
+
+
+def weight_gone(folder: Path) -> None:
+    place = folder / "diffusion_pytorch_model.safetensors"
+    weights = load_file(place)
+    weights.pop(next(iter(weights)))
+    save_file(weights, place, {"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("change", "said_of_it"),
+    [
+        (lambda net: config_with(net, cross_attention_dim=768), "is for another base: its cross_attention_dim"),
+        (lambda net: config_with(net, block_out_channels=[320, 640]), "is for another base: its block_out_ch"),
+        (lambda net: config_with(net, _class_name="UNet2DModel"), "holds UNet2DModel: give a ControlNetModel"),
+        (lambda net: config_with(net, global_pool_conditions=True), "global_pool_conditions"),
+        (lambda net: (net / "diffusion_pytorch_model.safetensors").rename(net / "a.bin"), "could run code"),
+        (lambda net: (net / "config.json").unlink(), "is missing"),
+        (weight_gone, "lacks 1 weights"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused(
+    model: Path, nets: Path, tmp_path: Path, change: Any, said_of_it: str
+) -> None:
+    network = Path(shutil.copytree(nets / "one", tmp_path / "net"))
+    change(network)
+    listed = table(tmp_path / "list", "a red feather,a.png", "a blue leaf,b.png")
+    refused = generated(model, tmp_path / "out", listed, "--control", network)
+    assert refused.code == 2
+    assert said_of_it in refused.sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "said_of_it"),
+    [
+        ({"kind": "depth"}, "no kind"),
+        ({"weight": -1}, "its weight is -1"),
+        ({"weight": float("nan")}, "its weight"),
+        ({"begin": 0.5, "end": 0.5}, "shares of the steps"),
+        ({"mode": "hed"}, "no mode"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], said_of_it: str) -> None:
+    with pytest.raises(UsageError, match=said_of_it):
+        Control(model=Path("net"), **settings)
+
+
+def test_what_a_network_has_no_use_for_is_refused(model: Path, nets: Path) -> None:
+    for control, said_of_it in (
+        (Control(model=nets / "t2i", end=0.5), "counts in all steps"),
+        (Control(model=nets / "one", mode="canny"), "no union network"),
+        (Control(model=nets / "union"), "say what its picture is"),
+        (Control(model=nets / "union", mode="tile"), "say what its picture is"),
+    ):
+        with pytest.raises(UsageError, match=said_of_it):
+            planned(model, [control])
+    assert planned(model, [Control(model=nets / "union", kind="pose")]).settings["controls"][0]["mode"] == 0
+
+
+def test_an_ip_adapter_of_another_base_or_for_faces_is_refused(
+    model: Path, xl: Path, unet: Any, tmp_path: Path
+) -> None:
+    other = ip_adapter(load_pipeline(xl / "model", torch.float32).unet, tmp_path / "other")
+    with pytest.raises(UsageError, match="for another base"):
+        planned(model, styles=[Style(model=other)])
+    own = ip_adapter(unet, tmp_path / "own")
+    save_file({**load_file(own / "ip-adapter.safetensors"), "unet.x": np.zeros(1)}, own / "ip-adapter.safetensors")
+    with pytest.raises(UsageError, match=r"unet\.x"):
+        planned(model, styles=[Style(model=own)])
+    shutil.rmtree(own / "image_encoder")
+    with pytest.raises(UsageError, match="no image_encoder/"):
+        planned(model, styles=[Style(model=own)])
+
+
+@pytest.mark.parametrize("flag", ["--control", "--style"])
+def test_a_list_without_pictures_is_refused(model: Path, nets: Path, tmp_path: Path, flag: str) -> None:
+    listed = tmp_path / "prompts.txt"
+    listed.write_text("a red feather\n")
+    assert "no column" in generated(model, tmp_path / "out", listed, flag, nets / "one").sentence
+    refused = factory_here("generate", "--model", model, flag, nets / "one", "--out", tmp_path / "out")
+    assert "--prompts" in refused.sentence

@@ -1,0 +1,147 @@
+"""What control networks are shown: edges, lines, poses and outlines, of the files that belong to prompts."""
+
+import io
+import json
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from factory.diffusion.control.kinds import KINDS
+from factory.diffusion.control.pose import COLOURS, JOINTS
+from factory.errors import DataError
+from factory.sample import Picture
+
+SIDE = 128
+
+
+def saved(pixels: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def disc(side: int = 200, radius: int = 60) -> Any:
+    matte = np.zeros((side, side), np.uint8)
+    cv2.circle(matte, (side // 2, side // 2), radius, 255, -1)
+    return matte
+
+
+def person(**more: Any) -> dict[str, Any]:
+    """All joints on a line down the middle."""
+    numbers = [number for joint in range(JOINTS) for number in (0.5, (joint + 1) / (JOINTS + 1), 1.0)]
+    return {"pose_keypoints_2d": numbers, **more}
+
+
+def drawn(told: Any) -> Picture:
+    return KINDS["pose"](json.dumps(told).encode(), SIDE)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.sampled_from(["as-is", "canny", "scribble"]), st.integers(1, 90), st.integers(1, 90), st.integers(8, 96))
+def test_any_picture_becomes_a_square_of_the_asked_size(kind: str, height: int, width: int, side: int) -> None:
+    pixels = np.random.default_rng(height).integers(0, 256, (height, width, 3))
+    told = KINDS[kind](saved(pixels), side)
+    assert told.shape == (side, side, 3)
+    assert told.dtype == np.uint8
+
+
+def test_a_picture_of_the_right_size_is_shown_as_it_is() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
+    assert np.array_equal(KINDS["as-is"](saved(pixels), SIDE), pixels)
+
+
+def test_edges_lie_where_the_picture_has_some() -> None:
+    data = saved(disc())
+    thin, thick = KINDS["canny"](data, SIDE), KINDS["scribble"](data, SIDE)
+    ring = np.hypot(*(np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2)) - 60 * SIDE / 200
+    assert set(np.unique(thin)) == {0, 255}
+    assert np.abs(ring[thin[..., 0] > 0]).max() < 2
+    assert (thick > 0).sum() > 2 * (thin > 0).sum()
+    assert np.abs(ring[thick[..., 0] > 0]).max() < 8
+    assert not KINDS["canny"](saved(np.full((9, 9, 3), 90)), SIDE).any()
+
+
+def test_an_outline_runs_around_the_object_and_its_holes() -> None:
+    matte = disc()
+    cv2.circle(matte, (100, 100), 30, 0, -1)
+    of_matte = KINDS["contour"](saved(matte), SIDE)
+    of_picture = KINDS["contour"](saved(np.dstack([np.full((200, 200, 3), 77, np.uint8), matte])), SIDE)
+    assert np.array_equal(of_matte, of_picture)
+    distance = np.hypot(*(np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2)) * 200 / SIDE
+    lines = of_matte[..., 0] > 0
+    assert set(np.unique(of_matte)) == {0, 255}
+    assert np.minimum(np.abs(distance - 60), np.abs(distance - 30))[lines].max() < 4
+    assert (np.abs(distance - 60)[lines] < 4).any()
+    assert (np.abs(distance - 30)[lines] < 4).any()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "kind"),
+    [
+        (np.random.default_rng(0).integers(0, 256, (9, 9, 3)), "no_alpha"),
+        (np.zeros((9, 9)), "empty"),
+        (np.full((9, 9), 255), "empty"),
+    ],
+)
+def test_what_has_no_outline_is_a_fault_of_its_own(pixels: Any, kind: str) -> None:
+    with pytest.raises(DataError) as fault:
+        KINDS["contour"](saved(pixels), SIDE)
+    assert fault.value.kind == kind
+
+
+def test_a_pose_has_each_joint_in_its_colour() -> None:
+    told = drawn({"people": [person()]})
+    for joint, colour in enumerate(COLOURS):
+        at = int((joint + 1) / (JOINTS + 1) * SIDE)
+        assert tuple(told[at, SIDE // 2]) == colour
+    in_pixels = [
+        number * 640 if index % 3 < 2 else number for index, number in enumerate(person()["pose_keypoints_2d"])
+    ]
+    canvas = {"canvas_width": 640, "canvas_height": 640}
+    assert np.array_equal(told, drawn({"people": [{"pose_keypoints_2d": in_pixels}], **canvas}))
+    assert np.array_equal(told, drawn([{"people": [person()]}]))
+
+
+def test_joints_that_were_not_seen_are_not_drawn() -> None:
+    numbers = person()["pose_keypoints_2d"]
+    numbers[2::3] = [0.0] * JOINTS
+    assert not drawn({"people": [{"pose_keypoints_2d": numbers}]}).any()
+    numbers[2] = 1.0
+    assert set(map(tuple, drawn({"people": [{"pose_keypoints_2d": numbers}]}).reshape(-1, 3))) == {
+        (0, 0, 0),
+        COLOURS[0],
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ({"people": []}, "empty"),
+        ({}, "empty"),
+        ([], "empty"),
+        ({"people": [{}]}, "pose"),
+        ({"people": [person(pose_keypoints_2d=[0.0] * 75)]}, "pose"),
+        ({"people": [person(pose_keypoints_2d=["a"] * 54)]}, "pose"),
+        ({"people": [person(pose_keypoints_2d=[300.0, 40.0, 1.0] * 18)]}, "pose"),
+        (
+            {"people": [person(pose_keypoints_2d=[1e300, 40.0, 1.0] * 18)], "canvas_width": 9, "canvas_height": 9},
+            "pose",
+        ),
+    ],
+)
+def test_a_pose_that_is_none_is_a_fault_of_its_own(told: Any, kind: str) -> None:
+    with pytest.raises(DataError) as fault:
+        drawn(told)
+    assert fault.value.kind == kind
+
+
+@given(st.binary(max_size=60))
+def test_no_file_is_more_than_a_fault(data: bytes) -> None:
+    for kind in KINDS:
+        with pytest.raises(DataError):
+            KINDS[kind](data, SIDE)
