@@ -93,11 +93,13 @@ def read_anew(folder: Path) -> ControlNetModel:
     return ControlNetModel.from_pretrained(folder)
 
 
-def planned(model: Path, controls: Sequence[Control] = (), styles: Sequence[Style] = ()) -> Plan:
+def planned(
+    model: Path, controls: Sequence[Control] = (), styles: Sequence[Style] = (), *, plain: bool = False
+) -> Plan:
     """A plan of nothing else."""
     draft = Draft()
-    plan_controls(controls, model, draft, plain=False)
-    plan_styles(styles, model, draft, plain=False)
+    plan_controls(controls, model, draft, plain=plain)
+    plan_styles(styles, model, draft, plain=plain)
     return replace(small_plan(), settings=draft.settings, weights=draft.weights, places=draft.places)
 
 
@@ -510,6 +512,12 @@ def test_what_a_network_has_no_use_for_is_refused(model: Path, nets: Path) -> No
     ):
         with pytest.raises(UsageError, match=said_of_it):
             planned(model, [control])
+    for controls, said_of_it in (
+        ([Control(model=nets / "union", kind="pose")], "no pipeline with a ControlNetUnionModel"),
+        ([Control(model=nets / "one"), Control(model=nets / "t2i")], "one class only"),
+    ):
+        with pytest.raises(UsageError, match=said_of_it):
+            planned(model, controls, plain=True)
     assert planned(model, [Control(model=nets / "union", kind="pose")]).settings["controls"][0]["mode"] == 0
 
 
@@ -523,6 +531,11 @@ def test_an_ip_adapter_of_another_base_or_for_faces_is_refused(
     save_file({**load_file(own / "ip-adapter.safetensors"), "unet.x": np.zeros(1)}, own / "ip-adapter.safetensors")
     with pytest.raises(UsageError, match=r"unet\.x"):
         planned(model, styles=[Style(model=own)])
+    beside_it = [Control(model=t2i_adapter(unet, tmp_path / "t2i", factor=2))]
+    shutil.copy(ip_adapter(unet, tmp_path / "whole") / "ip-adapter.safetensors", own)
+    with pytest.raises(UsageError, match="beside a T2IAdapter"):
+        planned(model, beside_it, [Style(model=own)], plain=True)
+    assert planned(model, beside_it, [Style(model=own)]).settings["styles"] == [{"column": "style", "weight": 1.0}]
     shutil.rmtree(own / "image_encoder")
     with pytest.raises(UsageError, match="no image_encoder/"):
         planned(model, styles=[Style(model=own)])

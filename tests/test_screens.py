@@ -244,7 +244,7 @@ def test_each_sample_of_a_batch_has_its_own_screen_and_depends_on_no_other(sourc
         request(2, "magenta", "green"),
     ]
     keys: list[KeyName] = ["green", "blue", "green", "magenta"]
-    together = source._sample(requests, [None] * 4)
+    together = source._sample(requests, [(None, ())] * 4)
     for sample, asked, key in zip(together, requests, keys, strict=True):
         assert isinstance(sample, Sample)
         assert sample.origin.prompt == f"{key} screen, a red feather"

@@ -46,11 +46,12 @@ def check_fit(name: str, kind: str, config: Mapping[str, Any], base: Path) -> No
     """Raises UsageError for a network of another base.  name: of the network, for errors.  base: its folder."""
     unet: Any = read_json(base / "unet" / "config.json")
     if kind == T2I:
-        levels = list(unet.get("block_out_channels", ()))
-        if list(config.get("channels", ()))[: len(levels)] != levels:  # XL's have one more, for the middle
-            raise UsageError(
-                f"{name} is for another base: its channels are {config.get('channels')}, those of {base} {levels}."
-            )
+        told, levels = list(config.get("channels", ())), list(unet.get("block_out_channels", ()))
+        kind_of_it = str(config.get("adapter_type", ""))
+        features = [*told, *told[-1:]] if kind_of_it.startswith("light") else told  # its last level comes twice
+        asked = [*levels, *levels[-1:]] if kind_of_it.endswith("xl") else levels  # the U-Net's middle too
+        if features != asked:
+            raise UsageError(f"{name} is for another base: its channels are {told}, those of {base} {levels}.")
         return
     for field in SHARED:
         if field in config and field in unet and _plain(config[field]) != _plain(unet[field]):

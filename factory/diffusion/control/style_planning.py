@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from factory.diffusion.control.fitting import SD, XL
+from factory.diffusion.control.fitting import SD, T2I, XL
+from factory.diffusion.control.planning import SETTINGS as CONTROLS
 from factory.diffusion.control.planning import fingerprint
 from factory.diffusion.control.settings import Style
 from factory.diffusion.plain.folder import read_index
@@ -40,6 +41,8 @@ def plan_styles(styles: Sequence[Style], base: Path, draft: Draft, *, plain: boo
         name = f"--style {style.model}"
         if plain and (pipeline := read_index(base).pipeline) not in (SD, XL):
             raise UsageError(f"{name}: IP-Adapters are read for {SD} and {XL} here, and {base} is for {pipeline}.")
+        if plain and pipeline == SD and any(own["network"] == T2I for own in draft.settings.get(CONTROLS, ())):
+            raise UsageError(f"{name}: {SD} takes no IP-Adapter beside a {T2I}: leave one of them out.")
         encoder = style.model / ENCODER
         if not encoder.is_dir():
             raise UsageError(
