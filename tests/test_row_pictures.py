@@ -106,3 +106,11 @@ def test_rows_that_were_frozen_keep_their_hashes(folder: Path) -> None:
     assert "1 of 2 prompts" in draft.remarks[0]
     with pytest.raises(UsageError, match="no column `style`"):
         plan_row_pictures(rows, ["style"], folder, SURVEYOR, draft)
+
+
+def test_a_fault_names_its_column_once(folder: Path) -> None:
+    for name in ("none.png", "broken.png"):
+        (row,) = rows_of(folder, name)
+        with pytest.raises(DataError) as fault:
+            RowPictures(folder).picture(row, "control")
+        assert str(fault.value).count("`control`") == 1

@@ -46,8 +46,9 @@ class RowPictures:
 
         Raises as `data`, and DataError for a file that is no picture.
         """
+        content = self.data(item, column)
         try:
-            return decode_layers(self.data(item, column))
+            return decode_layers(content)
         except DataError as fault:
             raise DataError(fault.kind, f"`{column}`: {fault}") from fault
 

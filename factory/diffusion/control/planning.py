@@ -74,13 +74,18 @@ def plan_controls(controls: Sequence[Control], base: Path, draft: Draft, *, plai
 
 def planned_controls(plan: Plan) -> list[tuple[Path, PlannedControl]]:
     """The folder of each network and what is said of it. Raises InputChanged where one is not the planned one."""
-    found = list[tuple[Path, PlannedControl]]()
-    for index, said in enumerate(plan.settings.get(SETTINGS, ())):
-        folder = Path(plan.places[name_of(index)])
-        if not folder.is_dir() or fingerprint(folder) != plan.weights[name_of(index)]:
-            raise InputChanged(f"{folder} is not what the run was planned with: restore it, or use a new --out.")
-        found.append((folder, settings(PlannedControl, said)))
-    return found
+    return [
+        (folder_as_planned(plan, name_of(index)), settings(PlannedControl, said))
+        for index, said in enumerate(plan.settings.get(SETTINGS, ()))
+    ]
+
+
+def folder_as_planned(plan: Plan, name: str) -> Path:
+    """The folder that a plan holds under a name. Raises InputChanged where it is not the planned one."""
+    folder = Path(plan.places[name])
+    if not folder.is_dir() or fingerprint(folder) != plan.weights[name]:
+        raise InputChanged(f"{folder} is not what the run was planned with: restore it, or use a new --out.")
+    return folder
 
 
 def with_controls(model: str, plan: Plan) -> str:

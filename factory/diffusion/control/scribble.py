@@ -7,7 +7,7 @@ from factory.diffusion.control.as_is import as_is
 from factory.sample import Picture
 
 LOW, HIGH = 50, 150  # as canny's, lower: the blur before has taken the texture
-DETAIL, THICK = 256, 128  # parts of the side: what is finer than the first is no line, and how thick one is
+DETAIL, THICK = 128, 128  # parts of the side: what is finer than the first is no line, and how thick one is
 
 
 def scribble(data: bytes, side: int) -> Picture:

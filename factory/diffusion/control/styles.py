@@ -1,7 +1,6 @@
 """Style pictures: IP-Adapter (Ye et al. 2023), a second cross-attention that reads a picture's CLIP embedding."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from factory.diffusion.conditions import Condition, Hints
+from factory.diffusion.control.planning import folder_as_planned
 from factory.diffusion.control.style_planning import PlannedStyle, encoder_of, name_of, planned_styles
 from factory.diffusion.model_folder import load_part
 from factory.diffusion.row_pictures import RowPictures
@@ -121,7 +121,7 @@ def _state(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 def _loaded(
     plan: Plan, index: int, style: PlannedStyle, state: Mapping[str, Mapping[str, Tensor]], unet: Any
 ) -> LoadedStyle:
-    encoder = load_part(CLIPVisionModelWithProjection, Path(plan.places[encoder_of(index)]), dtype=unet.dtype)
+    encoder = load_part(CLIPVisionModelWithProjection, folder_as_planned(plan, encoder_of(index)), dtype=unet.dtype)
     encoder.to(unet.device).eval().requires_grad_(requires_grad=False)
     side = int(encoder.config.image_size)
     process = CLIPImageProcessor(size=side, crop_size=side)
