@@ -35,6 +35,7 @@ from factory.diffusion.control.residuals import controlled
 from factory.diffusion.control.settings import Control, Style
 from factory.diffusion.control.style_planning import plan_styles
 from factory.diffusion.control.styles import hinted, wear
+from factory.diffusion.plain.families import family_of
 from factory.diffusion.plain.pipeline import PlainPipeline, load_pipeline
 from factory.diffusion.plain.screen_start import screen_start
 from factory.diffusion.plain.settings import PlainSettings
@@ -269,9 +270,9 @@ def beside(model: Path, planned: Sequence[tuple[Path, PlannedControl]], batch: A
     """Levels that the plain painter paints, and those of the sibling's own call."""
     loaded = load_networks(planned, torch.float32)
     base = load_pipeline(model, torch.float32)
-    painter = PlainPipeline(sibling(base, loaded), type(base).__name__)
+    painter = PlainPipeline(sibling(base, loaded), family_of(type(base).__name__))
     more = arguments(loaded, type(base).__name__, batch)
-    painted = as_levels(painter.paint(PROMPTS, SEEDS, PLAIN, ["green"] * 2, more)).astype(int)
+    painted = as_levels(painter.paint(PROMPTS, SEEDS, PLAIN, ["green"] * 2, more=more)).astype(int)
     kind = type(painter.pipeline)
     part = {"adapter" if "Adapter" in kind.__name__ else "controlnet": _alone(loaded)}
     own = kind.from_pipe(load_pipeline(model, torch.float32), **part)
@@ -434,7 +435,7 @@ def test_a_controlled_picture_depends_on_no_other(model: Path, nets: Path, tmp_p
         source = DiffuMattingSource(pipeline, SETTINGS, 2, conditions=[condition])
     else:
         base = load_pipeline(model, torch.float32)
-        painter = PlainPipeline(sibling(base, loaded), "StableDiffusionPipeline")
+        painter = PlainPipeline(sibling(base, loaded), family_of("StableDiffusionPipeline"))
         condition = called_with(loaded, "StableDiffusionPipeline", pictures_of_it, painter.side(PLAIN))
         source = PlainSource(painter, PLAIN, 2, conditions=[condition])
     digests = {name: sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("a.png", "b.png")}

@@ -97,7 +97,7 @@ def test_our_loop_begins_with_a_picture_as_diffusers_does(
 ) -> None:
     given = GivenBatch(pictures(32), left_half(32) if masked else None, strength)
     settings = SamplerSettings(sampler=sampler, steps=6, guidance=3.0, negative_prompt="shadow", start="noise")
-    ours, masks, _ = DiffuMattingPipeline.from_folder(matting).paint(PROMPTS, SEEDS, settings, None, given)
+    ours, masks, _ = DiffuMattingPipeline.from_folder(matting).paint(PROMPTS, SEEDS, settings, None, given=given)
     assert masks.shape == (2, 32, 32)
     kind, own = STOCK[sampler]
     stock = StableDiffusionInpaintPipeline if masked else StableDiffusionImg2ImgPipeline
@@ -122,11 +122,11 @@ def test_what_is_kept_stays_and_depends_on_no_neighbour(matting: Path) -> None:
     pipeline = DiffuMattingPipeline.from_folder(matting)
     settings = SamplerSettings(sampler="lcm", steps=4, guidance=1.0)
     batch = GivenBatch(pictures(32), left_half(32), 0.75)
-    painted, _, _ = pipeline.paint(PROMPTS, SEEDS, settings, None, batch)
+    painted, _, _ = pipeline.paint(PROMPTS, SEEDS, settings, None, given=batch)
     turned = GivenBatch(batch.pictures[::-1].copy(), left_half(32), 0.75)
-    other, _, _ = pipeline.paint(PROMPTS[::-1], SEEDS[::-1], settings, None, turned)
+    other, _, _ = pipeline.paint(PROMPTS[::-1], SEEDS[::-1], settings, None, given=turned)
     assert np.array_equal(other[::-1], painted)
-    again, _, _ = pipeline.paint(PROMPTS, [8, 9], settings, None, batch)
+    again, _, _ = pipeline.paint(PROMPTS, [8, 9], settings, None, given=batch)
     beyond = slice(24, None)  # pixels that no network's kernel carries the mask's side to
     changed = np.abs(again.astype(int) - painted).mean(axis=(0, 1, 3))
     assert changed[:8].mean() > 2 * changed[beyond].mean()
@@ -141,7 +141,7 @@ def test_a_plain_pipeline_paints_as_its_siblings_own_call(plain: Path, masked: b
         sibling_of(load_pipeline(plain, torch.float32), given), family_of("StableDiffusionPipeline")
     )
     settings = PlainSettings(sampler=sampler, steps=4, guidance=1.0, size=32)  # type: ignore[arg-type]
-    ours = painter.paint(PROMPTS, SEEDS, settings, ["green"] * 2, batch)
+    ours = painter.paint(PROMPTS, SEEDS, settings, ["green"] * 2, given=batch)
     own = painter.pipeline(
         PROMPTS,
         num_inference_steps=4,

@@ -167,7 +167,7 @@ def test_a_picture_that_is_none_is_a_fault_of_its_own(
 ) -> None:
     pictures = np.full((2, 64, 64, 3), 0.5, np.float32)
     pictures[1] = value
-    monkeypatch.setattr(pipeline, "paint", lambda *_: pictures)
+    monkeypatch.setattr(pipeline, "paint", lambda *_, **__: pictures)
     good, bad = source(pipeline)([request(0), request(1)])
     assert isinstance(good, Sample)
     assert isinstance(bad, DataError)

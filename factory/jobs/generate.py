@@ -233,7 +233,7 @@ JOB = Job(GenerateRecipe, plan, line, runs_a_model=_runs_a_model, tell=_tell)
 
 def _picture_columns(recipe: GenerateRecipe) -> tuple[str, ...]:
     """The columns of the prompt list that name pictures. Raises UsageError."""
-    shown = [own.column for own in (*recipe.controls, *recipe.styles)]
+    shown = [*(own.column for own in recipe.controls), *(own.column for own in recipe.styles)]
     columns = tuple(dict.fromkeys([*(recipe.given.columns if recipe.given else ()), *shown]))
     check_columns(columns, recipe.prompts)
     return columns

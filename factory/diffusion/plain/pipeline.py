@@ -60,6 +60,7 @@ class PlainPipeline:
         seeds: Sequence[int],
         settings: PlainSettings,
         keys: Sequence[KeyName],
+        *,
         given: GivenBatch | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> NDArray[np.float32]:

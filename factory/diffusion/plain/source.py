@@ -63,7 +63,7 @@ class PlainSource:
         size = self.pipeline.side(self.settings) if self.given else 0
         given = self.given.batch([one for one, _ in read if one], keys, size) if self.given else None
         seeds, more = [request.seed for request in requests], arguments(self.conditions, [own for _, own in read])
-        painted = self.pipeline.paint(prompts, seeds, self.settings, keys, given, more)
+        painted = self.pipeline.paint(prompts, seeds, self.settings, keys, given=given, more=more)
         return list(map(self._sample, requests, prompts, keys, painted))
 
     def _key(self, request: Request) -> KeyName:

@@ -72,6 +72,7 @@ class DiffuMattingPipeline:
         seeds: Sequence[int],
         settings: SamplerSettings,
         keys: Sequence[KeyName] | None = None,
+        *,
         given: GivenBatch | None = None,
         hints: Hints | None = None,
     ) -> tuple[Pictures, Masks, NDArray[np.bool_]]:

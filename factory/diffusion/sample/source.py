@@ -60,7 +60,7 @@ class DiffuMattingSource:
         size = self.pipeline.picture_size(self.settings)
         given = self.given.batch([one for one, _ in read if one], keys, size) if self.given else None
         seeds, told = [request.seed for request in requests], hints(self.conditions, [own for _, own in read])
-        painted = self.pipeline.paint(prompts, seeds, self.settings, keys, given, told)
+        painted = self.pipeline.paint(prompts, seeds, self.settings, keys, given=given, hints=told)
         return [
             Sample(request=request, origin=self._origin(request, prompt, key), rgb=rgb, coarse=coarse)
             if finite
