@@ -40,6 +40,7 @@ from factory.diffusion.sample.samplers import (
 )
 from factory.diffusion.sample.settings import Sampler, SamplerSettings, Start, default_settings
 from factory.diffusion.sample.source import DiffuMattingSource
+from factory.diffusion.sample.text import Told
 from factory.diffusion.train.networks import build, build_scheduler
 from factory.diffusion.train.settings import NetworkSettings
 from factory.errors import DataError, UsageError
@@ -321,18 +322,18 @@ def embedded(stock: StableDiffusionPipeline, texts: list[str]) -> Tensor:
 
 def test_every_prompt_is_encoded_once(pipeline: DiffuMattingPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[str] = []
-    encode = pipeline._encode
+    encode = pipeline.texts._encode
 
-    def record(texts: list[str]) -> Tensor:
+    def record(texts: list[str]) -> Told:
         encoded.extend(set(texts))
         return encode(texts)
 
-    monkeypatch.setattr(pipeline, "_encode", record)
+    monkeypatch.setattr(pipeline.texts, "_encode", record)
     texts = [f"prompt {i % 3}" for i in range(20)]
-    first = pipeline.embed(texts)
-    assert torch.equal(first, pipeline.embed(texts))
+    (first,) = pipeline.texts(texts)
+    assert torch.equal(first, pipeline.texts(texts)[0])
     assert sorted(encoded) == ["prompt 0", "prompt 1", "prompt 2"]
-    assert torch.equal(pipeline.embed(["prompt 1"])[0], first[1])
+    assert torch.equal(pipeline.texts(["prompt 1"])[0][0], first[1])
 
 
 def test_the_key_latent_is_the_scaled_code_of_the_bare_screen(pipeline: DiffuMattingPipeline) -> None:
@@ -431,7 +432,7 @@ def test_numbers_that_overflow_cost_only_their_own_sample(folder: Path) -> None:
     )
     source = DiffuMattingSource(DiffuMattingPipeline.from_folder(folder), FAST, batch_size=2)
     ill = "green screen, a blue leaf"
-    source.pipeline._texts[ill] = torch.full_like(source.pipeline.embed([ill])[0], torch.inf)
+    source.pipeline.texts._known[ill] = (torch.full_like(source.pipeline.texts([ill])[0][0], torch.inf),)
     good, bad = source([request(1), request(2, "a blue leaf")])
     assert isinstance(bad, DataError)
     assert bad.kind == "nan"

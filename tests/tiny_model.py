@@ -23,14 +23,14 @@ OPEN_GATES = (
 def save_tiny_model(folder: Path) -> Path:
     """Write the model; the same weights on every call."""
     components = build(NETWORKS, 32, CAPTIONS, seed=0)
-    _paint_green(components)
+    paint_green(components)
     model_folder.save(components, folder)
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
     return folder
 
 
 @torch.no_grad()
-def _paint_green(components: Components) -> None:
+def paint_green(components: Components) -> None:
     """Where feature 0 of the decoder is high (a 3×3 mean of it) lies an object, a purple one; elsewhere is screen."""
     paint, into, out = components.vae.decoder.conv_out, components.head.conv_in, components.head.conv_out
     for parameter in (*paint.parameters(), *into.parameters(), *out.parameters()):

@@ -7,9 +7,13 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from torch import Tensor
 
 G = TypeVar("G")
-Hints: TypeAlias = Callable[[Tensor, Tensor, Tensor, float, float], Mapping[str, Any]]
-"""(latents (B, 4, h, w), timestep (), text (B, T, D), the shares of the steps that this one begins and ends at) ->
+ADDED = ("text_embeds", "time_ids")  # what XL is told beside a text's tokens, as its U-Net calls it
+Told: TypeAlias = Sequence[Tensor]
+"""Text (B, T, D), and of XL what ADDED names."""
+Hints: TypeAlias = Callable[[Tensor, Tensor, Told, float, float], Mapping[str, Any]]
+"""(latents (B, 4, h, w), timestep (), what the text tells, the shares of the steps that this one begins and ends at) ->
 further arguments of the U-Net. B is the batch's, or twice that: first without the prompts, then with them."""
+NO_HINTS: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -38,16 +42,24 @@ def arguments(conditions: Sequence[Condition[Mapping[str, Any]]], read: Sequence
     return together
 
 
+def told_by_name(told: Told, more: Mapping[str, Any] = NO_HINTS) -> dict[str, Any]:
+    """What a U-Net or a control network is told, by the names of its arguments; with what hints tell it."""
+    text, *added = told
+    named = dict[str, Any](zip(ADDED, added, strict=True)) if added else {}
+    named |= more.get("added_cond_kwargs", {})
+    return {"encoder_hidden_states": text, **more, "added_cond_kwargs": named or None}
+
+
 def hints(conditions: Sequence[Condition[Hints]], read: Sequence[Sequence[Any]]) -> Hints | None:
     """All in one; None where there are none.  read: as in `arguments`."""
     if not conditions:
         return None
     given = [condition.given([own[index] for own in read]) for index, condition in enumerate(conditions)]
 
-    def together(latents: Tensor, t: Tensor, text: Tensor, begins: float, ends: float) -> dict[str, Any]:
+    def together(latents: Tensor, t: Tensor, said: Told, begins: float, ends: float) -> dict[str, Any]:
         told = dict[str, Any]()
         for one in given:
-            told |= one(latents, t, text, begins, ends)
+            told |= one(latents, t, said, begins, ends)
         return told
 
     return together

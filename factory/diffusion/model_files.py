@@ -15,8 +15,8 @@ from factory.shards.foreign_text import parse_yaml
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "model"  # ships with the package
 Prediction: TypeAlias = Literal["epsilon", "v_prediction"]  # diffusers' names, in a scheduler's configuration
 INDEX = "model_index.json"
+XL = "StableDiffusionXLPipeline"
 PARTS = ("unet", "vae", "text_encoder", "matting_head")  # the subfolders with weights
-FOLDERS = (*PARTS, "tokenizer", "scheduler")
 
 
 def resolve(name: str) -> Path:
@@ -30,6 +30,22 @@ def resolve(name: str) -> Path:
             f"Hugging Face hub, run `hf download {name} --local-dir {quoted(folder.name)}` and give that folder"
         )
     raise UsageError(f"--model {name}: there is no such folder; give a folder with a {INDEX} inside")
+
+
+def is_xl(folder: Path) -> bool:
+    """Whether a folder is laid out as Stable Diffusion XL, with two readers of the text."""
+    index = read_json(folder / INDEX)
+    return isinstance(index, dict) and index.get("_class_name") == XL
+
+
+def parts(*, xl: bool) -> tuple[str, ...]:
+    """The subfolders with weights."""
+    return (*PARTS, "text_encoder_2") if xl else PARTS
+
+
+def folders(*, xl: bool) -> tuple[str, ...]:
+    """All subfolders of a model."""
+    return (*parts(xl=xl), "tokenizer", "scheduler", *(["tokenizer_2"] if xl else []))
 
 
 def fingerprint(folder: Path) -> str:
@@ -52,7 +68,7 @@ def licence(folder: Path) -> str:
 
 def _deciding_files(folder: Path) -> Iterator[Path]:
     yield folder / INDEX
-    for name in sorted(FOLDERS):
+    for name in sorted(folders(xl=is_xl(folder))):
         for path in sorted((folder / name).iterdir()):
             if path.suffix in {".safetensors", ".json", ".txt"}:
                 yield path
@@ -62,10 +78,10 @@ def check(folder: Path) -> None:
     """Refuse what would fail later in someone else's words, or run someone else's code."""
     if not (folder / INDEX).is_file():
         raise UsageError(f"{folder} is not a model folder: there is no {INDEX} in it; give a Stable Diffusion folder")
-    for name in FOLDERS:
+    xl = is_xl(folder)
+    for name in folders(xl=xl):
         if not (folder / name).is_dir():
             mend = "train one with `factory train`" if name == "matting_head" else "copy the model again, whole"
             raise UsageError(f"{folder} has no {name}/: {mend}")
-    for name in PARTS:
+    for name in parts(xl=xl):
         check_weights(folder / name)
-    read_json(folder / INDEX)

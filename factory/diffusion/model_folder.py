@@ -1,7 +1,7 @@
 """A DiffuMatting model on disk: a plain Stable Diffusion folder with the matting head beside it.
 
-model_index.json names StableDiffusionPipeline and does not name matting_head/, so plain diffusers loads the folder
-without a warning. Only safetensors are read and written, and nothing is ever fetched from a network.
+model_index.json names StableDiffusionPipeline, or XL's, and does not name matting_head/, so plain diffusers loads the
+folder without a warning. Only safetensors are read and written, and nothing is ever fetched from a network.
 """
 
 import json
@@ -16,23 +16,28 @@ import diffusers
 import torch
 import transformers
 from diffusers import AutoencoderKL, ConfigMixin, SchedulerMixin, UNet2DConditionModel
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from factory.diffusion.matting_head import MattingHead
-from factory.diffusion.model_files import FOLDERS, INDEX, PARTS, Prediction, check
+from factory.diffusion.model_files import INDEX, XL, Prediction, check, folders, is_xl, parts
 from factory.errors import UsageError
 from factory.models.folder import read_json
+from factory.models.part import load_part
 from factory.models.weights import refuse_pickled
 
+ZEROS = "force_zeros_for_empty_prompt"  # of XL's index
 FOLDER_NAME = re.compile(r"[A-Za-z0-9_]+")  # a base's index may come from anybody, and what it names is copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """The parts of a DiffuMatting model, as plain diffusers and transformers know them."""
+    """The parts of a DiffuMatting model, as plain diffusers and transformers know them.
+
+    text_encoder_2, tokenizer_2: XL's second reader of the text; without it the model is of Stable Diffusion 1 or 2.
+    zeros_for_empty: what XL's network is told of an empty negative prompt: zeros, or what the readers say of it.
+    """
 
     unet: UNet2DConditionModel
     vae: AutoencoderKL
@@ -40,6 +45,13 @@ class Components:
     tokenizer: CLIPTokenizer
     scheduler: SchedulerMixin  # the noise schedule; a sampler reads its numbers only
     head: MattingHead
+    text_encoder_2: CLIPTextModelWithProjection | None = None
+    tokenizer_2: CLIPTokenizer | None = None
+    zeros_for_empty: bool = False
+
+    @property
+    def is_xl(self) -> bool:
+        return self.text_encoder_2 is not None
 
     @property
     def prediction(self) -> Prediction:
@@ -54,14 +66,13 @@ def save(components: Components, folder: Path, dtype: torch.dtype = torch.float3
     model_index.json is taken away first and written last: a folder cut short is not a model.
     """
     (folder / INDEX).unlink(missing_ok=True)
-    for name in FOLDERS:
+    for name in folders(xl=components.is_xl):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for name in PARTS:
+    for name in parts(xl=components.is_xl):
         _write_part(components, name, folder / name, dtype)
-    components.tokenizer.backend_tokenizer.no_truncation()  # how it was last called is no part of the model
-    components.tokenizer.backend_tokenizer.no_padding()
-    components.tokenizer.save_pretrained(folder / "tokenizer")
-    components.tokenizer.backend_tokenizer.model.save(str(folder / "tokenizer"))  # vocab.json, merges.txt: for 4.x
+    _write_tokenizer(components.tokenizer, folder / "tokenizer")
+    if components.tokenizer_2 is not None:
+        _write_tokenizer(components.tokenizer_2, folder / "tokenizer_2")
     _write_config(components.scheduler, folder / "scheduler" / "scheduler_config.json")
     _write_json(_index(components), folder / INDEX)
 
@@ -69,13 +80,13 @@ def save(components: Components, folder: Path, dtype: torch.dtype = torch.float3
 def save_on_base(
     components: Components, trained: Collection[str], base: Path, folder: Path, dtype: torch.dtype = torch.float32
 ) -> None:
-    """Write the trained parts (of PARTS); everything else of the base is copied byte for byte, its index last.
+    """Write the trained parts (of `parts`); everything else of the base is copied byte for byte, its index last.
 
     So a frozen text encoder keeps the bytes that every version of transformers reads, and a safety checker stays.
     A base without matting head gets the components' own.
     """
     (folder / INDEX).unlink(missing_ok=True)
-    written = {name for name in PARTS if name in trained or not (base / name).is_dir()}
+    written = {name for name in parts(xl=is_xl(base)) if name in trained or not (base / name).is_dir()}
     for source in _portable_files(base):
         if source.parent.name not in written:
             target = folder / source.relative_to(base)
@@ -113,7 +124,7 @@ def load_base(folder: Path, head_hidden: int, seed: int, head_activation: str = 
 
 def _check_base(folder: Path) -> None:
     """As `check`, where no head is asked for; what will be copied must not be pickled either."""
-    for name in FOLDERS:
+    for name in folders(xl=is_xl(folder)):
         if name != "matting_head" and not (folder / name).is_dir():
             raise UsageError(f"{folder} has no {name}/: copy the model again, whole")
     for part in sorted(filter(Path.is_dir, folder.iterdir())):
@@ -132,25 +143,21 @@ def _load_around(head: MattingHead, folder: Path, dtype: torch.dtype, device: to
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
         scheduler=scheduler_class.from_pretrained(folder / "scheduler"),
         head=head,
+        **(_second_reader(folder, dtype) if is_xl(folder) else {}),
     )
-    for model in (components.unet, components.vae, components.text_encoder, components.head):
-        model.to(device).eval().requires_grad_(False)
+    networks = (components.unet, components.vae, components.text_encoder, components.text_encoder_2, components.head)
+    for model in networks:
+        if model is not None:
+            model.to(device).eval().requires_grad_(False)
     return components
 
 
-def load_part(kind: Any, folder: Path, **dtype: torch.dtype) -> Any:
-    """One network, complete: weights that are missing or of another shape are an error, never initialised anew."""
-    read_json(folder / "config.json")
-    try:
-        model, info = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **dtype
-        )
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{folder} cannot be loaded, its config.json and weights differ: {reason}") from error
-    if missing := sorted(info["missing_keys"]):
-        raise UsageError(f"{folder} lacks {len(missing)} weights, {missing[0]} among them: copy it again, whole")
-    return model
+def _second_reader(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    return {
+        "text_encoder_2": load_part(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype=dtype),
+        "tokenizer_2": CLIPTokenizer.from_pretrained(folder / "tokenizer_2"),
+        "zeros_for_empty": bool(read_json(folder / INDEX).get(ZEROS, True)),
+    }
 
 
 def _portable_files(base: Path) -> Iterator[Path]:
@@ -163,8 +170,8 @@ def _portable_files(base: Path) -> Iterator[Path]:
 
 
 def _write_part(components: Components, name: str, folder: Path, dtype: torch.dtype) -> None:
-    if name == "text_encoder":
-        _write_text_encoder(components.text_encoder, folder, dtype)
+    if name in ("text_encoder", "text_encoder_2"):
+        _write_text_encoder(getattr(components, name), folder, dtype)
     else:
         model = {"unet": components.unet, "vae": components.vae, "matting_head": components.head}[name]
         _write_config(model, folder / "config.json")
@@ -176,16 +183,28 @@ def _write_weights(weights: dict[str, Tensor], path: Path, dtype: torch.dtype) -
     save_file(tensors, path, metadata={"format": "pt"})
 
 
-def _write_text_encoder(text_encoder: CLIPTextModel, folder: Path, dtype: torch.dtype) -> None:
+def _write_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
+    tokenizer.backend_tokenizer.no_truncation()  # how it was last called is no part of the model
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.save_pretrained(folder)
+    tokenizer.backend_tokenizer.model.save(str(folder))  # vocab.json, merges.txt: for 4.x
+
+
+def _write_text_encoder(
+    text_encoder: CLIPTextModel | CLIPTextModelWithProjection, folder: Path, dtype: torch.dtype
+) -> None:
     """Keys with the prefix `text_model.`, as in every published model.
 
     transformers 5 drops the prefix from encoders made under it, and transformers 4 then silently starts those anew.
     """
-    weights = {f"text_model.{key.removeprefix('text_model.')}": t for key, t in text_encoder.state_dict().items()}
+    weights = {
+        key if key.startswith("text_projection.") else f"text_model.{key.removeprefix('text_model.')}": tensor
+        for key, tensor in text_encoder.state_dict().items()
+    }
     _write_weights(weights, folder / "model.safetensors", dtype)
     config = text_encoder.config.to_diff_dict()
     # Without a type asked for, transformers 5 takes the configuration's and diffusers float32: they must agree.
-    config |= {"architectures": ["CLIPTextModel"], "dtype": "float32"}
+    config |= {"architectures": [type(text_encoder).__name__], "dtype": "float32"}
     config.pop("_name_or_path", None)
     _write_json(config, folder / "config.json")
 
@@ -198,18 +217,23 @@ def _write_config(part: ConfigMixin, path: Path) -> None:
 
 
 def _index(components: Components) -> dict[str, Any]:
-    return {
-        "_class_name": "StableDiffusionPipeline",
+    index = {
+        "_class_name": XL if components.is_xl else "StableDiffusionPipeline",
         "_diffusers_version": diffusers.__version__,
         "feature_extractor": [None, None],
         "image_encoder": [None, None],
-        "requires_safety_checker": False,
-        "safety_checker": [None, None],
         "scheduler": ["diffusers", type(components.scheduler).__name__],
         "text_encoder": ["transformers", "CLIPTextModel"],
         "tokenizer": ["transformers", "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"],
+    }
+    if not components.is_xl:
+        return index | {"requires_safety_checker": False, "safety_checker": [None, None]}
+    return index | {
+        ZEROS: components.zeros_for_empty,
+        "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+        "tokenizer_2": ["transformers", "CLIPTokenizer"],
     }
 
 

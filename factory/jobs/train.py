@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from factory.diffusion.train.settings import FREE, TrainSettings
+from factory.diffusion.train.settings import FREE, TrainSettings, check_family
 from factory.jobs.base import Recipe, Training
 from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
@@ -29,7 +29,8 @@ class TrainRecipe(Recipe):
 
 
 def pin(recipe: TrainRecipe) -> None:
-    """The folder belongs to the settings it was started with."""
+    """The folder belongs to the settings it was started with. Raises UsageError for a base that cannot be trained."""
+    check_family(recipe.train)
     pin_settings(recipe.train, recipe.out, free=FREE)
 
 

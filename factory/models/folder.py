@@ -5,7 +5,7 @@ Light on purpose: planning and the command line use it, and torch is seconds awa
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from factory.shards.commit import sha256_of
 from factory.shards.foreign_text import parse_json
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+SHARD = re.compile(r"[A-Za-z0-9_][\w.-]*\.safetensors")
+HALF = "fp16"
 
 
 def is_hub_name(name: str) -> bool:
@@ -34,13 +36,35 @@ def files_fingerprint(folder: Path, files: Iterable[Path]) -> str:
 
 
 def check_weights(folder: Path) -> None:
-    """Refuse a folder whose weights are missing, pickled only, or cut short."""
+    """Refuse a folder whose weights are missing, pickled only, cut short, or lack a shard."""
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         refuse_pickled(folder)
         raise UsageError(f"{folder} has no weights (*.safetensors): copy the model again, whole")
-    for path in weights:
-        shapes_in(path)
+    shards = {path.name: shapes_in(path) for path in weights}
+    variant = variant_of(folder)
+    for index in sorted(folder.glob(f"*.safetensors.index.{variant}.json" if variant else "*.safetensors.index.json")):
+        _check_index(index, shards)
+
+
+def variant_of(folder: Path) -> str | None:
+    """The word under which alone a part has its weights ("fp16"); None where they have plain names."""
+    names = [path.name for path in folder.glob("*.safetensors")]
+    return HALF if names and all(f".{HALF}" in name for name in names) else None
+
+
+def _check_index(index: Path, shards: Mapping[str, Collection[str]]) -> None:
+    """Of weights that lie in several files.  shards: the weights of each file beside it."""
+    content = read_json(index)
+    listed = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(listed, dict) or not listed:
+        raise UsageError(f"{index} does not list which file has which weight: copy it again")
+    for weight, name in listed.items():
+        if not isinstance(name, str) or not SHARD.fullmatch(name):
+            raise UsageError(f"{index} names {name!r}, which is no file beside it: copy the model again, whole")
+        if weight not in shards.get(name, ()):
+            lack = "is missing" if name not in shards else f"lacks {weight}"
+            raise UsageError(f"{index.parent / name} {lack}: copy the model again, whole")
 
 
 def read_json(path: Path) -> Any:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from factory.diffusion.control.kinds import KINDS
 from factory.diffusion.control.planning import PlannedControl
-from factory.diffusion.model_folder import load_part
 from factory.diffusion.row_pictures import RowPictures
 from factory.errors import DataError
+from factory.models.part import load_part
 from factory.sample import Picture
 
 

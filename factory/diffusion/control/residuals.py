@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from factory.diffusion.conditions import Condition, Hints
+from factory.diffusion.conditions import Condition, Hints, Told, told_by_name
 from factory.diffusion.control.fitting import CONTROLNET, T2I, UNION
 from factory.diffusion.control.networks import Loaded, as_inputs, reader
 from factory.diffusion.row_pictures import RowPictures
@@ -36,12 +36,12 @@ def residuals(loaded: Sequence[Loaded], pictures: Sequence[Tensor]) -> Hints:
     plain = [one for one in zip(loaded, shown, strict=True) if one[0].said.network == CONTROLNET]
     union = [one for one in zip(loaded, shown, strict=True) if one[0].said.network == UNION]
 
-    def hints(latents: Tensor, t: Tensor, text: Tensor, begins: float, ends: float) -> Mapping[str, Any]:
+    def hints(latents: Tensor, t: Tensor, said: Told, begins: float, ends: float) -> Mapping[str, Any]:
         told = dict[str, Any]()
         if adapted:
             told["down_intrablock_additional_residuals"] = [_for(each, latents) for each in adapted]
         parts = list[tuple[Sequence[Tensor], Tensor]]()
-        call: dict[str, Any] = {"timestep": t, "encoder_hidden_states": text, "return_dict": False}
+        call: dict[str, Any] = {"timestep": t, "return_dict": False, **told_by_name(said)}
         for one, picture in plain:
             if scale := _scale(one, begins, ends):
                 parts.append(

@@ -8,13 +8,13 @@ from safetensors.torch import load
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
-from factory.diffusion.conditions import Condition, Hints
+from factory.diffusion.conditions import Condition, Hints, Told
 from factory.diffusion.control.planning import folder_as_planned
 from factory.diffusion.control.style_planning import PlannedStyle, encoder_of, name_of, planned_styles
-from factory.diffusion.model_folder import load_part
 from factory.diffusion.row_pictures import RowPictures
 from factory.engine.plan import Plan
 from factory.errors import UsageError
+from factory.models.part import load_part
 from factory.models.planned_file import bytes_as_planned
 from factory.sample import Picture
 
@@ -74,7 +74,7 @@ def hinted(styles: Sequence[LoadedStyle], pictures: RowPictures) -> Condition[Hi
     def given(batch: Sequence[Sequence[Picture]]) -> Hints:
         embedded = _embedded(styles, batch)
 
-        def hints(latents: Tensor, _t: Tensor, _text: Tensor, _begins: float, _ends: float) -> Mapping[str, Any]:
+        def hints(latents: Tensor, _t: Tensor, _said: Told, _begins: float, _ends: float) -> Mapping[str, Any]:
             told = [torch.cat([nothing, own])[-len(latents) :] for nothing, own in embedded]
             return {"added_cond_kwargs": {"image_embeds": told}}
 

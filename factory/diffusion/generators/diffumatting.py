@@ -10,6 +10,7 @@ from factory.diffusion.control.style_planning import with_styles
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
 from factory.diffusion.given.pictures import planned_given
 from factory.diffusion.given.settings import Given, check_steps_taken
+from factory.diffusion.lora.bases import family_of_unet
 from factory.diffusion.lora.laying import lay_planned, with_additions
 from factory.diffusion.routing import planned_routing
 from factory.diffusion.row_pictures import planned_row_pictures
@@ -34,8 +35,10 @@ def _facts(folder: Path) -> Sequence[tuple[str, str]]:
     unet = read_json(folder / "unet" / "config.json")
     keys = known_keys(folder)
     return [
+        ("family", family_of_unet(unet) or "Stable Diffusion's layout, in another size"),
         ("size", f"{_own_size(folder)} pixels"),
         ("text", f"{unet.get('cross_attention_dim')} numbers a token"),
+        ("predicts", str(read_json(folder / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon"))),
         ("screens", screens(keys) if keys else "not said"),
     ]
 
@@ -70,7 +73,10 @@ def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
 
 
 def _fitting(folder: Path, sampler: SamplerSettings) -> SamplerSettings:
-    """Refuse a size that the networks cannot halve evenly, before a worker loads them. 0 is the model's own size."""
+    """Refuse, before a worker loads the networks, a size that they cannot halve evenly, and what only XL is told.
+
+    Size 0 is the model's own.
+    """
     configs = {part: read_json(folder / part / "config.json") for part in ("vae", "unet")}
     try:
         halvings = sum(len(config["block_out_channels"]) - 1 for config in configs.values())
@@ -80,6 +86,10 @@ def _fitting(folder: Path, sampler: SamplerSettings) -> SamplerSettings:
         ) from error
     if configs["unet"].get("time_cond_proj_dim") is not None:
         raise UsageError(f"{folder}: its network is told how much guidance there is, as only plain models can be here.")
+    if (sampler.original_size or any(sampler.crop)) and not model_files.is_xl(folder):
+        raise UsageError(
+            "sampler.original_size, sampler.crop: only Stable Diffusion XL is told of them: leave them out."
+        )
     if sampler.size % 2**halvings:
         raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {2**halvings}.")
     return sampler
@@ -102,9 +112,11 @@ def _open(plan: Plan, device: Device) -> Source:
     from factory.diffusion.sample.source import DiffuMattingSource  # noqa: PLC0415
 
     components = model_folder.load(Path(plan.places[NAME]), working_type(device.torch), device.torch)
-    lay_planned(
-        plan, {"unet": components.unet, "text_encoder": components.text_encoder}, {"text_encoder": components.tokenizer}
-    )
+    parts = {"unet": components.unet, "text_encoder": components.text_encoder}
+    tokenizers = {"text_encoder": components.tokenizer}
+    if components.text_encoder_2 is not None:
+        parts["text_encoder_2"], tokenizers["text_encoder_2"] = components.text_encoder_2, components.tokenizer_2
+    lay_planned(plan, parts, tokenizers)
     sampler, pictures = settings(SamplerSettings, plan.settings["sampler"]), planned_row_pictures(plan)
     styles = wear(plan, components.unet)
     pipeline = DiffuMattingPipeline(components)

@@ -1,7 +1,6 @@
 """DiffuMattingPipeline: prompts and seeds in, pictures on a screen and their coarse masks out."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from factory.diffusion import model_folder
-from factory.diffusion.conditions import Hints
+from factory.diffusion.conditions import NO_HINTS, Hints, told_by_name
 from factory.diffusion.given.pictures import GivenBatch
 from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
-from factory.diffusion.new_words import in_full
 from factory.diffusion.sample.given_start import encoded
 from factory.diffusion.sample.pointwise import use_pointwise_convolutions
 from factory.diffusion.sample.recording import Recorded
 from factory.diffusion.sample.samplers import noise_from, sample_latents, screen_latent, seeded
 from factory.diffusion.sample.settings import SamplerSettings
+from factory.diffusion.sample.text import TextReader, sizes_told
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
-
-TEXT_BATCH = 8  # texts are encoded in batches of one fixed size, so an embedding depends on its text alone
-REMEMBERED_TEXTS = 1024  # 236 kB each for Stable Diffusion 1.5 in float32
 
 Pictures = NDArray[np.uint8]  # (B, H, W, 3) sRGB
 Masks = NDArray[np.uint8]  # (B, H, W)
@@ -44,11 +40,14 @@ class DiffuMattingPipeline:
         self.components = components
         self.device: torch.device = components.unet.device
         self.dtype: torch.dtype = components.unet.dtype
+        self.texts = TextReader(components)
+        if components.is_xl and self.dtype is torch.float16 and components.vae.config.force_upcast:
+            for model in (components.vae, components.head):  # whose activations overflow in half precision
+                model.float()
         for model in (components.unet, components.vae, components.head):
             model.to(memory_format=torch.channels_last)
             if self.device.type == "cpu":
                 use_pointwise_convolutions(model)
-        self._texts: OrderedDict[str, Tensor] = OrderedDict()
         self._screens: dict[tuple[KeyName, int], Tensor] = {}
 
     @classmethod
@@ -85,14 +84,20 @@ class DiffuMattingPipeline:
         size = self.picture_size(settings)
         h = size // self.vae_factor
         denoise, decode = self._compiled if settings.compile and self.device.type == "cuda" else self._plain
+        prompt, negative = self.texts(prompts), self.texts.negative(settings.negative_prompt)
+        if self.components.is_xl:
+            sizes = sizes_told(settings, size, self.device)
+            prompt, negative = (*prompt, sizes.expand(len(prompts), -1)), (*negative, sizes)
         generators = seeded(seeds)
         start = None if given is None else encoded(self.components.vae, given, generators)
         latents = sample_latents(
             denoise if hints is None else self._denoise,
             self.components.scheduler,
             noise_from(generators, (self.components.unet.config.in_channels, h, h)).to(self.device),
-            prompt_embeds=self.embed(prompts),
-            negative_embeds=self.embed([settings.negative_prompt]),
+            prompt_embeds=prompt[0],
+            negative_embeds=negative[0],
+            prompt_added=prompt[1:],
+            negative_added=negative[1:],
             key_latent=torch.cat([self.key_latent(key, size) for key in keys or [settings.key]]),
             settings=settings,
             generators=generators,
@@ -119,21 +124,6 @@ class DiffuMattingPipeline:
         return size
 
     @torch.inference_mode()
-    def embed(self, texts: Sequence[str]) -> Tensor:
-        """(B, T, D) the text encoder's last hidden states; each distinct text is encoded once."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
-        for start in range(0, len(new), TEXT_BATCH):
-            batch = new[start : start + TEXT_BATCH]
-            padded = batch + batch[-1:] * (TEXT_BATCH - len(batch))
-            self._texts |= zip(batch, self._encode(padded), strict=False)
-        for text in texts:
-            self._texts.move_to_end(text)
-        embeddings = torch.stack([self._texts[text] for text in texts])
-        while len(self._texts) > REMEMBERED_TEXTS:
-            self._texts.popitem(last=False)
-        return embeddings
-
-    @torch.inference_mode()
     def key_latent(self, key: KeyName, size: int) -> Tensor:
         """z_key = scaling·E(bare screen): (1, 4, h, w) float32, encoded once.
 
@@ -144,24 +134,15 @@ class DiffuMattingPipeline:
             self._screens[key, size] = screen_latent(vae, KEY_COLOURS[key], size) * vae.config.scaling_factor
         return self._screens[key, size]
 
-    def _encode(self, texts: list[str]) -> Tensor:
-        tokenizer = self.components.tokenizer
-        whole = [in_full(text, tokenizer) for text in texts]
-        tokens = tokenizer(
-            whole, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
-        )
-        hidden: Tensor = self.components.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state
-        return hidden
-
-    def _denoise(self, latents: Tensor, t: Tensor, text: Tensor, **told: Any) -> Tensor:
+    def _denoise(self, latents: Tensor, t: Tensor, *told: Tensor, hints: Mapping[str, Any] = NO_HINTS) -> Tensor:
         latents = latents.to(self.dtype, memory_format=torch.channels_last)
-        predicted: Tensor = self.components.unet(latents, t, encoder_hidden_states=text, return_dict=False, **told)[0]
+        predicted: Tensor = self.components.unet(latents, t, return_dict=False, **told_by_name(told, hints))[0]
         return predicted.float()
 
     def _decode(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """One decode for (B, 3, H, W) picture in −1..1 and (B, 1, H, W) mask in 0..1, both float32."""
         vae = self.components.vae
-        scaled = (latents / vae.config.scaling_factor).to(self.dtype, memory_format=torch.channels_last)
+        scaled = (latents / vae.config.scaling_factor).to(vae.dtype, memory_format=torch.channels_last)
         picture, features = decode_with_features(vae, scaled)
         return picture.float(), self.components.head(features).float()
 

@@ -26,8 +26,10 @@ NOISE_FIELDS = (
     *("rescale_betas_zero_snr", "prediction_type"),
 )
 Denoiser: TypeAlias = Callable[..., Tensor]
-"""(latents (B, 4, h, w), timestep (), text (B, T, D)) -> the network's prediction (B, 4, h, w), usually ε. What hints
-tell it is given by name."""
+"""(latents (B, 4, h, w), timestep (), text (B, T, D)) -> the network's prediction (B, 4, h, w), usually ε.
+
+What else a network is told of each sample, as XL's, comes after the text; what hints tell it is given as `hints`.
+"""
 
 
 def draw_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
@@ -57,6 +59,8 @@ def sample_latents(
     negative_embeds: Tensor,
     key_latent: Tensor,
     settings: SamplerSettings,
+    prompt_added: Sequence[Tensor] = (),
+    negative_added: Sequence[Tensor] = (),
     generators: Sequence[torch.Generator] = (),
     given: GivenLatents | None = None,
     hints: Hints | None = None,
@@ -65,6 +69,7 @@ def sample_latents(
 
     model_scheduler: the model's own scheduler, of which only the configuration is used.
     noise: (B, 4, h, w) float32.  prompt_embeds: (B, T, D).  negative_embeds: (B, T, D) or (1, T, D).
+    prompt_added, negative_added: what else the denoiser is told, (B, …), of the negative prompt also (1, …).
     key_latent: (1, 4, h, w) or (1, 4, 1, 1), the scaled latent of the bare screen; (B, 4, h, w) of each sample's own.
     generators: one a sample, for samplers that draw noise at each step, after the noise they begin with.
     given: what sampling begins with in the place of `settings.start`.
@@ -79,15 +84,16 @@ def sample_latents(
         timesteps = scheduler.timesteps
         latents = _begin(scheduler, key_latent if settings.start == "marginal" else None, noise)
     guided = round(settings.guidance_until * len(timesteps)) if settings.guidance > 1 else 0
-    both = torch.cat([negative_embeds.expand_as(prompt_embeds), prompt_embeds]) if guided else prompt_embeds
+    told, away_from = (prompt_embeds, *prompt_added), (negative_embeds, *negative_added)
+    both = tuple(torch.cat([less.expand_as(full), full]) for less, full in zip(away_from, told, strict=True))
+    steps = len(timesteps)
     drawing = _drawing(settings, generators)
     # The scheduler keeps its numbers on the CPU: stepping with the CPU's t never waits for the device.
     for step, (t, device_t) in enumerate(zip(timesteps, timesteps.to(noise.device), strict=True)):
-        seen, text = scheduler.scale_model_input(latents, t), prompt_embeds
-        if step < guided:
-            seen, text = torch.cat([seen, seen]), both
-        told = hints(seen, device_t, text, step / len(timesteps), (step + 1) / len(timesteps)) if hints else {}
-        predicted = denoiser(seen, device_t, text, **told)
+        seen: Tensor = scheduler.scale_model_input(latents, t)
+        seen, now = (torch.cat([seen, seen]), both) if step < guided else (seen, told)
+        more = {"hints": hints(seen, device_t, now, step / steps, (step + 1) / steps)} if hints else {}
+        predicted = denoiser(seen, device_t, *now, **more)
         if step < guided:
             away, toward = predicted.chunk(2)
             predicted = torch.lerp(away, toward, settings.guidance)

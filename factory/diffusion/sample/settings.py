@@ -31,6 +31,8 @@ class SamplerSettings:
     size: side of the picture in pixels; 0 is the size the model was trained at.
     key: the screen's colour and its word in the prompt, unless samples have each their own (diffusion/routing.py).
     compile: on CUDA, compile the networks (about a minute once per worker); elsewhere of no effect.
+    original_size, crop: what Stable Diffusion XL is told of where a picture comes from: the side of what it was shrunk
+        from, in pixels (0: it was not), and the top and left of the crop. Small originals look blurred, crops cut off.
     """
 
     sampler: Sampler = "dpm++2m"
@@ -43,6 +45,8 @@ class SamplerSettings:
     compile: bool = True
     guidance_until: float = field(default=1.0, metadata=UNSAID)
     eta: float = field(default=0.0, metadata=UNSAID)
+    original_size: int = field(default=0, metadata=UNSAID)
+    crop: tuple[int, int] = field(default=(0, 0), metadata=UNSAID)
 
     def __post_init__(self) -> None:
         choices = {"sampler": get_args(Sampler), "start": get_args(Start), "key": tuple(KEY_COLOURS)}
@@ -58,6 +62,10 @@ class SamplerSettings:
             raise UsageError(f"guidance_until {self.guidance_until} is out of range: take 0 to 1")
         if self.size < 0:
             raise UsageError(f"size {self.size} is out of range: take pixels, or 0 for the model's own size")
+        if self.original_size < 0 or min(self.crop) < 0:
+            raise UsageError(
+                f"original_size {self.original_size} or crop {list(self.crop)} is out of range: take pixels"
+            )
 
 
 def default_settings(folder: Path) -> SamplerSettings:
@@ -75,7 +83,7 @@ def _read(folder: Path) -> tuple[SamplerSettings, tuple[KeyName, ...]]:
     if not path.is_file():
         return SamplerSettings(), ()
     chosen: Any = read_json(path)
-    known = {KEYS, *(field.name for field in fields(SamplerSettings))}
+    known = {KEYS, *(each.name for each in fields(SamplerSettings))}
     if not isinstance(chosen, dict) or not chosen.keys() <= known:
         raise UsageError(f"{path} must be an object with fields among {', '.join(sorted(known))}: mend or remove it")
     own = {name: value for name, value in chosen.items() if name != KEYS}

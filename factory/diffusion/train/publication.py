@@ -4,7 +4,7 @@ Everything here is made from the settings, the log and the manifests of the data
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from factory.diffusion.sample.settings import DEFAULTS_FILE, SamplerSettings, default_settings
@@ -13,6 +13,7 @@ from factory.diffusion.train import sets as training_sets
 from factory.diffusion.train.report import drawing_settings
 from factory.diffusion.train.settings import TrainSettings
 from factory.diffusion.vocabulary import VOCABULARY_FILE, Vocabulary, read_vocabulary, words_of, write_vocabulary
+from factory.settings import said
 from factory.shards.durable import write_durably, write_json
 
 CARD_FILE = "README.md"
@@ -23,7 +24,7 @@ def complete(settings: TrainSettings, out: Path) -> None:
     model = out / "model"
     sampler = sampler_settings(settings)
     if not (model / DEFAULTS_FILE).is_file() or default_settings(model) != sampler:
-        write_json(model / DEFAULTS_FILE, asdict(sampler))
+        write_json(model / DEFAULTS_FILE, said(sampler))
     small = not settings.base or (Path(settings.base) / VOCABULARY_FILE).is_file()
     wanted = [CARD_FILE, VOCABULARY_FILE] if small else [CARD_FILE]
     missing = [name for name in wanted if not (model / name).is_file()]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from factory.diffusion.model_files import INDEX, is_xl
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.errors import UsageError, quoted
 from factory.greenscreen.colours import KEY_COLOURS, Colour, KeyName
@@ -71,7 +72,7 @@ class TrainSettings:
 
     data: tuple[TrainingFolder, ...]
     phases: tuple[Phase, ...]
-    base: str = ""  # a Stable Diffusion 1.5 or DiffuMatting folder to start from; "" builds fresh networks
+    base: str = ""  # a Stable Diffusion 1, 2 or DiffuMatting folder to start from; "" builds fresh networks
     networks: NetworkSettings = field(default_factory=NetworkSettings)
     size: int = 512  # pixels; square
     key_rgb: Colour = KEY_COLOURS["green"]  # the screen in the data, a key colour; its word is in every prompt
@@ -144,4 +145,14 @@ def base_folder(settings: TrainSettings) -> Path:
             f"train.base: there is no folder {folder}; get a model, for example with "
             f"`hf download stable-diffusion-v1-5/stable-diffusion-v1-5 --local-dir {quoted(folder)}`"
         )
+    check_family(settings)
     return folder
+
+
+def check_family(settings: TrainSettings) -> None:
+    """Raises UsageError for a base that this training does not run on."""
+    base = Path(settings.base)
+    if settings.base and (base / INDEX).is_file() and is_xl(base):
+        raise UsageError(
+            f"train.base: {base} is Stable Diffusion XL, which is not trained here: take one of 1.x or 2.x."
+        )
