@@ -54,7 +54,22 @@ def generate(
         int | None,
         typer.Option("--n", help="Accepted samples to make; more than before extend the set.", show_default="32"),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model folder.", show_default="the embedded one")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model folder, or checkpoint in one file.", show_default="the embedded one")
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a checkpoint: folder with CLIP's vocab.json and merges.txt.", show_default="tokenizer beside it"
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a checkpoint: folder with its configurations, as diffusers saves them.",
+            show_default="its family's",
+        ),
+    ] = None,
     layers: Annotated[
         str | None,
         typer.Option(
@@ -194,6 +209,8 @@ def generate(
         strict_words=strict_words,
         n=n,
         model=model,
+        tokenizer=tokenizer,
+        config=config,
         layers=layers,
         painter=painter,
         allow_partial=allow_partial,

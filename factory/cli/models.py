@@ -29,7 +29,7 @@ def convert(
 
 @models_app.command()
 def models(
-    folder: Annotated[str, typer.Argument(help="A model folder.")],
+    folder: Annotated[str, typer.Argument(help="A model folder, or a checkpoint in one file.")],
     debug: Debug = False,
 ) -> None:
     """Say what a model folder is: which generator paints with it, its parts, its screens, its licence.

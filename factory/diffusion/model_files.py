@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from factory.errors import UsageError, quoted
 from factory.models.folder import check_weights, files_fingerprint, is_hub_name, read_json
+from factory.models.weights import PICKLED, SAFE, weights_file
 from factory.shards.foreign_text import parse_yaml
 
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "model"  # ships with the package
@@ -20,10 +21,15 @@ PARTS = ("unet", "vae", "text_encoder", "matting_head")  # the subfolders with w
 
 
 def resolve(name: str) -> Path:
-    """The folder that a flag or recipe names. A hub name is not fetched: the error says what to run."""
+    """The folder, or the single file, that a flag or recipe names. Raises UsageError for a pickled file.
+
+    A hub name is not fetched: the error says what to run.
+    """
     folder = Path(name)
     if folder.is_dir():
         return folder
+    if folder.suffix in (SAFE, *PICKLED):
+        return weights_file(folder, "--model")
     if is_hub_name(name):
         raise UsageError(
             f"--model {name}: there is no such folder, and nothing is downloaded unasked; if it is a model on the "

@@ -13,6 +13,7 @@ from factory.diffusion.control.planning import plan_controls
 from factory.diffusion.control.settings import Control, Style
 from factory.diffusion.control.style_planning import plan_styles
 from factory.diffusion.generators.callables import CALLABLE
+from factory.diffusion.generators.checkpoint import CHECKPOINT, plan_checkpoint
 from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.generators.kinds import BY_NAME, kind_of
 from factory.diffusion.generators.layers import LAYERS, plan_layers
@@ -64,7 +65,9 @@ class GenerateRecipe(Refiners, NewSet):
     strict_words: bool = False  # refuse prompts with words that a small model was never taught
     template: str = ""  # for class names: "{a} {class}", "{a} {colour} {class}"; "" takes the model's
     n: Annotated[int, Field(ge=1)] = 32
-    model: str = ""  # a model folder; "" is the embedded one
+    model: str = ""  # a model folder, or a checkpoint in one file; "" is the embedded one
+    tokenizer: str = ""  # of a checkpoint: a folder with CLIP's vocabulary; "" is `tokenizer` beside it
+    config: str = ""  # of a checkpoint: a folder with its configurations; "" takes those of the family that it is of
     layers: str = ""  # a folder with LayerDiffuse's files, for the model: pictures come with alpha
     painter: str = ""  # "module:function", code of your own that paints pictures with alpha, in the place of a model
     loras: tuple[Lora, ...] = ()  # adapters that are laid over it, in any order
@@ -95,9 +98,10 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
         )
     if kind.gives == "picture":
         draft.remarks.append(f"{folder} has no matting head: its pictures are keyed (docs/models.md).")
-    sampler, keys = kind.sampling(recipe.sampler, folder)
+    configured = _configured(recipe, folder, kind, draft)
+    sampler, keys = kind.sampling(recipe.sampler, configured)
     if recipe.given:
-        sampler = _beginning(recipe.given, recipe.sampler, sampler, kind, folder)
+        sampler = _beginning(recipe.given, recipe.sampler, sampler, kind, configured)
     columns = _picture_columns(recipe)
     prompts = _prompts(recipe, known, columns)
     rows = routed(prompts.rows, keys) if keys else prompts.rows
@@ -105,7 +109,7 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
         surveyor = Surveyor(recipe.executor, recipe.workers, memory)
         rows = plan_row_pictures(rows, columns, Path(recipe.prompts).parent, surveyor, draft)
     draft.remarks += prompts.remarks
-    draft.remarks += cut_off(rows, lambda prompt: kind.written(prompt, sampler, folder), folder)
+    draft.remarks += cut_off(rows, lambda prompt: kind.written(prompt, sampler, configured), folder)
     if known is not None and (strangers := never_taught(rows, sampler.key, known)):
         if recipe.strict_words:
             raise UsageError(refusal(strangers))
@@ -143,10 +147,10 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     if recipe.given and recipe.controls and kind.gives == "picture":
         raise UsageError("--given and --control: plain pipelines take one of them: leave the other out.")
     plan_given(recipe.given, draft)
-    plan_words(recipe.words, folder, draft)
-    plan_loras(recipe.loras, folder, draft, partial=recipe.allow_partial)
-    plan_controls(recipe.controls, folder, draft, plain=kind.gives == "picture")
-    plan_styles(recipe.styles, folder, draft, plain=kind.gives == "picture")
+    plan_words(recipe.words, configured, draft)
+    plan_loras(recipe.loras, configured, draft, partial=recipe.allow_partial)
+    plan_controls(recipe.controls, configured, draft, plain=kind.gives == "picture")
+    plan_styles(recipe.styles, configured, draft, plain=kind.gives == "picture")
     return draft
 
 
@@ -175,6 +179,15 @@ def _generator(recipe: GenerateRecipe) -> tuple[Path, GeneratorKind]:
         LAYERS.check(folder)
         return folder, LAYERS
     return folder, kind_of(folder)
+
+
+def _configured(recipe: GenerateRecipe, model: Path, kind: GeneratorKind, draft: Draft) -> Path:
+    """The folder that says how a model is built: for one in a single file that is another. Raises UsageError."""
+    if kind is CHECKPOINT:
+        return plan_checkpoint(model, recipe.config, recipe.tokenizer, draft)
+    if recipe.config or recipe.tokenizer:
+        raise UsageError("--config and --tokenizer are for a --model in a single file: leave them out.")
+    return model
 
 
 def _gates(recipe: GenerateRecipe, kind: GeneratorKind) -> GateSettings:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from factory.diffusion.generators.callables import CALLABLE
+from factory.diffusion.generators.checkpoint import CHECKPOINT
 from factory.diffusion.generators.diffumatting import DIFFUMATTING
 from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.generators.layers import LAYERS
@@ -11,12 +12,12 @@ from factory.diffusion.generators.rgba import RGBA
 from factory.diffusion.model_files import INDEX
 from factory.errors import UsageError
 
-KINDS = (DIFFUMATTING, RGBA, PLAIN)
+KINDS = (CHECKPOINT, DIFFUMATTING, RGBA, PLAIN)
 BY_NAME = {kind.name: kind for kind in (*KINDS, CALLABLE, LAYERS)}
 
 
 def kind_of(folder: Path) -> GeneratorKind:
-    """The kind of a model folder, checked. Raises UsageError for one of none."""
+    """The kind of a model folder or file, checked. Raises UsageError for one of none."""
     for kind in KINDS:
         if kind.fits(folder):
             kind.check(folder)

@@ -44,7 +44,6 @@ def check(folder: Path) -> None:
 
 def facts(folder: Path) -> Sequence[tuple[str, str]]:
     index = plain_folder.read_index(folder)
-    start = "a screen, or noise" if family_of(index.pipeline).from_screen else "noise"
     parts = ", ".join(f"{part} ({kind})" for part, (_, kind) in index.parts.items())
     weights = f"{plain_folder.bytes_of_weights(folder, index) / 1e9:.2f} GB"
     return [
@@ -52,12 +51,20 @@ def facts(folder: Path) -> Sequence[tuple[str, str]]:
         ("saved by", f"diffusers {index.version}" if index.version else "not said"),
         ("parts", parts),
         ("weights", weights),
-        ("screens", f"{screens(list(KEY_COLOURS))}, asked for in words"),
-        ("starts from", start),
+        *asked_in_words(folder),
     ]
 
 
-def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
+def asked_in_words(folder: Path) -> Sequence[tuple[str, str]]:
+    """How the pipeline that a folder's index names paints screens."""
+    from_screen = family_of(plain_folder.read_index(folder).pipeline).from_screen
+    return [
+        ("screens", f"{screens(list(KEY_COLOURS))}, asked for in words"),
+        ("starts from", "a screen, or noise" if from_screen else "noise"),
+    ]
+
+
+def sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
     """Screens are asked for in words, so each prompt gets one of its own unless a recipe names one."""
     family = family_of(plain_folder.read_index(folder).pipeline)
     asked = _in_few_steps(asked, folder)
@@ -91,7 +98,7 @@ def written(prompt: str, sampler: PlainSettings, folder: Path) -> str:
     return asked(prompt, sampler.key, template)
 
 
-def _given(given: Given, sampler: PlainSettings, folder: Path) -> None:
+def check_given(given: Given, sampler: PlainSettings, folder: Path) -> None:
     from factory.diffusion.plain.sibling import check_sibling  # noqa: PLC0415  (torch takes seconds)
 
     index = plain_folder.read_index(folder)
@@ -106,47 +113,54 @@ def _given(given: Given, sampler: PlainSettings, folder: Path) -> None:
             )
 
 
-def opened(
-    plan: Plan, folder: Path, device: Device, beside: Callable[[Any], Any] = lambda pipeline: pipeline
+def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, PlainSettings]":
+    """`prepared` of a folder's pipeline."""
+    from factory.diffusion.plain.pipeline import load_pipeline  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
+
+    return prepared(plan, load_pipeline(folder, working_type(device.torch)), device)
+
+
+def prepared(
+    plan: Plan, pipeline: Any, device: Device, beside: Callable[[Any], Any] = lambda pipeline: pipeline
 ) -> "tuple[PlainPipeline, PlainSettings]":
     """The pipeline on its device, adapters laid over it. Raises UsageError for settings that it has no use for.
 
     beside: makes of it a pipeline with further parts, before it goes to its device.
     """
-    from factory.diffusion.plain.pipeline import PlainPipeline, check_settings, load_pipeline, placed  # noqa: PLC0415
-    from factory.diffusion.plain.sibling import check_given, sibling_of  # noqa: PLC0415
-    from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
+    from factory.diffusion.plain import sibling  # noqa: PLC0415
+    from factory.diffusion.plain.pipeline import PlainPipeline, check_settings, placed  # noqa: PLC0415
 
-    pipeline = load_pipeline(folder, working_type(device.torch))
     parts = {name: part for name, part in pipeline.components.items() if part is not None}
     tokenizers = {name: parts[reads] for name, reads in TOKENIZERS.items() if reads in parts}
     lay_planned(plan, {name: parts[name] for name in ADAPTED if name in parts}, tokenizers)
     family, beginning = family_of(type(pipeline).__name__), planned_given(plan)
     if beginning:
-        pipeline = sibling_of(pipeline, beginning.given)
+        pipeline = sibling.sibling_of(pipeline, beginning.given)
     painter = PlainPipeline(placed(beside(pipeline), device.torch), family)
     sampler = settings(PlainSettings, plan.settings["sampler"])
     check_settings(painter, sampler)
     if beginning:
-        check_given(painter, beginning.given, painter.side(sampler), painter.facts(sampler)["steps"])
+        sibling.check_given(painter, beginning.given, painter.side(sampler), painter.facts(sampler)["steps"])
     return painter, sampler
 
 
-def _open(plan: Plan, device: Device) -> Source:
+def source_of(plan: Plan, pipeline: Any, device: Device, model: str, name: str = NAME) -> Source:
+    """The source that paints with a pipeline and all that a plan lays over it and puts beside it.
+
+    model: the fingerprint of the pipeline alone.  name: of the source in the plan.
+    """
     from factory.diffusion.control.beside_pipeline import controlled, sibling  # noqa: PLC0415  (torch takes seconds)
     from factory.diffusion.control.networks import load_networks  # noqa: PLC0415
     from factory.diffusion.control.styles import called, wear  # noqa: PLC0415
     from factory.diffusion.plain.source import PlainSource  # noqa: PLC0415
     from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
 
-    folder, pictures = Path(plan.places[NAME]), planned_row_pictures(plan)
+    base, pictures = type(pipeline).__name__, planned_row_pictures(plan)
     networks = load_networks(planned_controls(plan), working_type(device.torch))
-    painter, sampler = opened(
-        plan, folder, device, lambda pipeline: sibling(pipeline, networks) if networks else pipeline
-    )
+    painter, sampler = prepared(plan, pipeline, device, lambda alone: sibling(alone, networks) if networks else alone)
     conditions = list["Condition[Mapping[str, Any]]"]()
     if networks:
-        base = plain_folder.read_index(folder).pipeline
         conditions.append(controlled(networks, base, pictures, painter.side(sampler)))
     if styles := wear(plan, painter.pipeline.unet) if plan.settings.get(STYLES) else []:
         conditions.append(called(styles, pictures, guided=painter.guided(sampler)))
@@ -157,9 +171,18 @@ def _open(plan: Plan, device: Device) -> Source:
         licence=plan.settings["licence"],
         routing=planned_routing(plan),
         given=planned_given(plan),
-        model=with_styles(with_controls(with_additions(plan.weights[NAME], plan), plan), plan),
+        model=with_styles(with_controls(with_additions(model, plan), plan), plan),
         conditions=conditions,
+        name=name,
     )
+
+
+def _open(plan: Plan, device: Device) -> Source:
+    from factory.diffusion.plain.pipeline import load_pipeline  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
+
+    pipeline = load_pipeline(Path(plan.places[NAME]), working_type(device.torch))
+    return source_of(plan, pipeline, device, plan.weights[NAME])
 
 
 PLAIN = GeneratorKind(
@@ -168,10 +191,10 @@ PLAIN = GeneratorKind(
     fits=_fits,
     check=check,
     facts=facts,
-    sampling=_sampling,
+    sampling=sampling,
     written=written,
     fingerprint=plain_folder.fingerprint,
     open=_open,
     gives="picture",
-    given=_given,
+    given=check_given,
 )

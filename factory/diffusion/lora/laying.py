@@ -29,7 +29,7 @@ def plan_loras(loras: Sequence[Lora], folder: Path, draft: Draft, *, partial: bo
             raise UsageError("--allow-partial is about the keys of adapters: name one with --lora, or leave it out.")
         return
     files = [weights_file(lora.file, "--lora") for lora in loras]
-    parts = _without_numbers(folder)
+    parts = without_numbers(folder)
     for index, file in enumerate(files):
         if file.resolve() in {other.resolve() for other in files[:index]}:
             raise UsageError(f"--lora {file} is named twice: name it once, with the sum of the weights.")
@@ -96,7 +96,7 @@ def _check(parts: Mapping[str, "nn.Module"], contents: Mapping[Path, bytes], *, 
             words[word] = file
 
 
-def _without_numbers(folder: Path) -> Mapping[str, "nn.Module"]:
+def without_numbers(folder: Path) -> Mapping[str, "nn.Module"]:
     """The networks that adapters change, as their configurations say, without memory for their weights."""
     import diffusers  # noqa: PLC0415  (seconds; only where there is an adapter)
     import torch  # noqa: PLC0415

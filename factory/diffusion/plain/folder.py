@@ -53,6 +53,17 @@ def _is_text(value: Any) -> bool:
 
 def check(folder: Path) -> Index:
     """Refuse what would fail later in someone else's words, or run someone else's code. Raises UsageError."""
+    index = check_index(folder)
+    for part in index.parts:
+        if not (folder / part).is_dir():
+            raise UsageError(f"{folder} has no {part}/: copy the model again, whole")
+        if not WITHOUT_WEIGHTS.search(part):
+            check_weights(folder / part)
+    return index
+
+
+def check_index(folder: Path) -> Index:
+    """The same of a folder that may have no weights."""
     if not (folder / INDEX).is_file():
         raise UsageError(f"{folder} is not a model folder: there is no {INDEX} in it; give one that diffusers saved")
     index = read_index(folder)
@@ -66,16 +77,19 @@ def check(folder: Path) -> Index:
             raise UsageError(
                 f"{folder} leaves open what its {part} is ({kind}), which could be code of its own: refused."
             )
-        if not (folder / part).is_dir():
-            raise UsageError(f"{folder} has no {part}/: copy the model again, whole")
-        if not WITHOUT_WEIGHTS.search(part):
-            check_weights(folder / part)
     return index
 
 
 def fingerprint(folder: Path) -> str:
     """SHA-256 over (relative path, SHA-256) of every file that decides a pixel."""
     return files_fingerprint(folder, _deciding_files(folder, read_index(folder)))
+
+
+def configurations_fingerprint(folder: Path) -> str:
+    """The same of what its parts are configured by, without weights and words."""
+    index = read_index(folder)
+    configs = [path for path in _deciding_files(folder, index) if path.name.endswith(("config.json", "_map.json"))]
+    return files_fingerprint(folder, [folder / INDEX, *configs])
 
 
 def variant_of(folder: Path, index: Index) -> str | None:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from factory.diffusion.given.pictures import GivenBatch
 from factory.diffusion.plain.families import Family, family_of
@@ -22,14 +21,11 @@ from factory.diffusion.plain.sibling import STRENGTH, arguments_of
 from factory.diffusion.sample.samplers import make_scheduler
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
+from factory.models.part import UNREADABLE
 
 ROOM = 0.8  # of a GPU's free memory, that weights may take before parts wait on the CPU for their turn
 STEPS, BINNING = "num_inference_steps", "use_resolution_binning"
 SCHEDULE, SCHEDULED = "guidance_schedule", 7.0  # Ideogram's, and what it is on nearly all steps
-UNREADABLE = (
-    *(OSError, ValueError, TypeError, RuntimeError, AttributeError, ImportError, LookupError),
-    SafetensorError,
-)  # what diffusers and transformers raise of folders that they cannot read
 PICTURES = ("image", "control_image", "mask_image", "reference_image", "images")  # arguments that are some
 NEED_ONE = re.compile(
     "Control|Inpaint|Img2Img|Pix2Pix|Upscale|SuperResolution|Depth2Img|Adapter|Fill|Refiner|Layered|DiffEdit|EditPlus|"
@@ -132,7 +128,7 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     index = check(folder)
     kind = getattr(diffusers, index.pipeline)
     check_arguments(folder, kind)
-    _keep_quiet()
+    keep_quiet()
     no_watermark = {"add_watermarker": False} if "add_watermarker" in inspect.signature(kind).parameters else {}
     try:
         return kind.from_pretrained(
@@ -143,21 +139,12 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
             use_safetensors=True,
             **no_watermark,
         )
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        RuntimeError,
-        AttributeError,
-        ImportError,
-        LookupError,
-        SafetensorError,
-    ) as error:
+    except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(f"{folder} cannot be loaded as {index.pipeline}: {reason}") from error
 
 
-def _keep_quiet() -> None:
+def keep_quiet() -> None:
     """Bars and warnings of theirs would break our one live line; what is wrong is an error, and that is said."""
     for library in (transformers.utils.logging, diffusers.utils.logging):
         library.disable_progress_bar()

@@ -27,6 +27,7 @@ class PlainSource:
     A request's item has "prompt", "class" and "caption" ("" or absent if none).
     licence, model: the model's, and the fingerprint of all that paints; for every sample's metadata.
     given: the pictures that sampling begins with, each prompt's own; without them it begins as the settings say.
+    name: of the source in the plan, which says how its pictures are keyed.
     routing: chooses each attempt's screen among those of its item; without it all are painted on that of the settings.
     conditions: what the pipeline is given beside the prompts; an item whose own cannot be read fails alone.
     """
@@ -42,7 +43,9 @@ class PlainSource:
         model: str = "",
         given: GivenPictures | None = None,
         conditions: Sequence[Condition[Mapping[str, Any]]] = (),
+        name: str = NAME,
     ) -> None:
+        self.name = name
         self.pipeline, self.settings = pipeline, settings
         self.batch_size = 1 if any(condition.alone for condition in conditions) else batch_size
         self.licence, self.routing, self.model = licence, routing, model
@@ -99,4 +102,4 @@ class PlainSource:
             **facts,
         )
         origin = self.given.told(origin, request.item) if self.given else origin
-        return Sample(request=request, origin=origin, rgb=np.ascontiguousarray(levels), shot=Shot(source=NAME))
+        return Sample(request=request, origin=origin, rgb=np.ascontiguousarray(levels), shot=Shot(source=self.name))
