@@ -29,7 +29,8 @@ from tiny_pipelines import BUILDERS, build
 from factory import open as open_set
 from factory.cli.app import main as factory
 from factory.diffusion.generators import plain
-from factory.diffusion.plain.pipeline import PlainPipeline, check_arguments
+from factory.diffusion.plain.arguments import check_arguments
+from factory.diffusion.plain.pipeline import PlainPipeline, check_importable
 from factory.diffusion.plain.screen_start import screen_start
 from factory.diffusion.plain.settings import PlainSettings
 from factory.engine.plan import read_plan
@@ -93,7 +94,8 @@ def tried(name: str) -> Outcome:
     with tempfile.TemporaryDirectory() as place:
         model, out, prompts = Path(place) / "model", Path(place) / "out", Path(place) / "prompts.txt"
         try:
-            check_arguments(Path(name), getattr(diffusers, name))
+            check_importable(Path(name), getattr(diffusers, name))
+            check_arguments(Path(name), name)
             build(name).save_pretrained(model)
         except UsageError as refused:
             return Outcome(name, fault=str(refused).removeprefix(f"{name} is for {name}, "))

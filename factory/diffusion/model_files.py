@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from factory.diffusion.clip_vocabulary import check_words
 from factory.errors import UsageError, quoted
 from factory.models.folder import check_weights, files_fingerprint, is_hub_name, read_json
 from factory.models.weights import PICKLED, SAFE, weights_file
@@ -91,3 +92,6 @@ def check(folder: Path) -> None:
             raise UsageError(f"{folder} has no {name}/: {mend}")
     for name in parts(xl=xl):
         check_weights(folder / name)
+    check_words(folder / "tokenizer")
+    if xl:
+        check_words(folder / "tokenizer_2")

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from factory.diffusion.clip_vocabulary import read_tokenizer, word_files, words_of
 from factory.models.folder import read_json
+
+END = "<|endoftext|>"  # CLIP's
 
 
 @dataclass(frozen=True)
@@ -18,22 +21,20 @@ class TextLength:
     of: Callable[[str], int]
 
 
-OTHERS = ("tokenizer_2", "tokenizer_3")  # a model that has one of these reads more than CLIP does
-
-
 def text_length(folder: Path) -> TextLength | None:
-    """Of a model folder whose only tokenizer has CLIP's files; None for another kind."""
-    files = [folder / "tokenizer" / name for name in ("vocab.json", "merges.txt", "tokenizer_config.json")]
-    if not all(file.is_file() for file in files) or any((folder / part).is_dir() for part in OTHERS):
+    """Of a model folder whose tokenizers are all CLIP's; None for another kind, that reads more than CLIP does."""
+    places = sorted(folder.glob("tokenizer*"))
+    lengths = [_length(place) for place in places]
+    if not places or None in lengths:
         return None
-    from tokenizers import Tokenizer  # noqa: PLC0415  (planning alone needs it)
-    from tokenizers.models import BPE  # noqa: PLC0415
+    tokenizer = read_tokenizer(places[0])
+    shortest = min(length for length in lengths if length)
+    return TextLength(shortest, lambda text: len(tokenizer.encode(text).ids) + 2)
 
-    from factory.diffusion.tokenizer import END, END_OF_WORD, NORMALISER, SPLITTER  # noqa: PLC0415
 
-    vocabulary, merges, config = files
-    if END not in read_json(vocabulary) or "model_max_length" not in read_json(config):  # another kind of tokenizer
+def _length(place: Path) -> int | None:
+    config = place / "tokenizer_config.json"
+    if not word_files(place) or END not in words_of(place) or not config.is_file():
         return None
-    tokenizer = Tokenizer(BPE.from_file(str(vocabulary), str(merges), unk_token=END, end_of_word_suffix=END_OF_WORD))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = NORMALISER, SPLITTER
-    return TextLength(int(read_json(config)["model_max_length"]), lambda text: len(tokenizer.encode(text).ids) + 2)
+    length = read_json(config).get("model_max_length")
+    return length if isinstance(length, int) else None

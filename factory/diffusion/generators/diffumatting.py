@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.diffusion import model_files
+from factory.diffusion.clip_vocabulary import read_tokenizer
 from factory.diffusion.control.planning import planned_controls, with_controls
 from factory.diffusion.control.style_planning import with_styles
 from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, check_key, screens
@@ -19,6 +20,7 @@ from factory.diffusion.sample.settings import DEFAULTS_FILE, KEYS, SamplerSettin
 from factory.diffusion.vocabulary import screen_prompt
 from factory.engine.plan import Plan
 from factory.errors import UsageError
+from factory.greenscreen.colours import KeyName
 from factory.models.device import Device
 from factory.models.folder import read_json
 from factory.sample import Source
@@ -61,6 +63,7 @@ def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
                 f"--key {sampler.key}: the model knows {screens(keys)} only: leave --key out, or name one with "
                 f"--model that was trained on {screens([sampler.key])}."
             )
+        _check_screens(folder, [sampler.key])
         return Sampling(_fitting(folder, sampler), ())
     if len(keys) < 2:
         found = f"the model knows {screens(keys)} only" if keys else "the model does not say which screens it knows"
@@ -69,7 +72,19 @@ def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
             f"{DEFAULTS_FILE} lists several under `{KEYS}`."
         )
     sampler = changed("sampler", own, {name: value for name, value in asked.items() if name != "key"})
+    _check_screens(folder, keys)
     return Sampling(_fitting(folder, sampler), keys)
+
+
+def _check_screens(folder: Path, keys: Sequence[KeyName]) -> None:
+    """Raises UsageError where a screen's word is not one token: training taught that token to mean the screen."""
+    tokenizer = read_tokenizer(folder / "tokenizer")
+    for key in keys:
+        if len(tokens := tokenizer.encode(key).tokens) != 1:
+            raise UsageError(
+                f"{folder / 'tokenizer'} splits {key!r} into {len(tokens)} tokens: no model was taught that screen "
+                "with it; take the tokenizer that the model came with."
+            )
 
 
 def _fitting(folder: Path, sampler: SamplerSettings) -> SamplerSettings:

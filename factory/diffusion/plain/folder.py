@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from factory.diffusion.clip_vocabulary import check_words
 from factory.diffusion.model_files import INDEX
+from factory.diffusion.plain.arguments import check_arguments, package
 from factory.errors import UsageError
 from factory.models.folder import check_weights, files_fingerprint, read_json
 
@@ -54,11 +55,13 @@ def _is_text(value: Any) -> bool:
 def check(folder: Path) -> Index:
     """Refuse what would fail later in someone else's words, or run someone else's code. Raises UsageError."""
     index = check_index(folder)
-    for part in index.parts:
+    for part, (_, kind) in index.parts.items():
         if not (folder / part).is_dir():
             raise UsageError(f"{folder} has no {part}/: copy the model again, whole")
         if not WITHOUT_WEIGHTS.search(part):
             check_weights(folder / part)
+        if kind.startswith("CLIPTokenizer"):
+            check_words(folder / part)
     return index
 
 
@@ -70,6 +73,7 @@ def check_index(folder: Path) -> Index:
     if index.pipeline not in _classes():
         newer = f"; it was saved by diffusers {index.version}: install that or a newer one" if index.version else ""
         raise UsageError(f"{folder} is for the pipeline {index.pipeline}, which the installed diffusers lacks{newer}.")
+    check_arguments(folder, index.pipeline)
     for part, (library, kind) in index.parts.items():
         if library not in LIBRARIES and library not in _modules():
             raise UsageError(f"{folder} asks for {library}.{kind} as its {part}: code from elsewhere is never run.")
@@ -92,14 +96,6 @@ def configurations_fingerprint(folder: Path) -> str:
     return files_fingerprint(folder, [folder / INDEX, *configs])
 
 
-def variant_of(folder: Path, index: Index) -> str | None:
-    """The word under which alone a folder has its weights ("fp16"); None where they have plain names."""
-    weighty = [folder / part for part in index.parts if not WITHOUT_WEIGHTS.search(part)]
-    named = [[path.name for path in part.glob("*.safetensors")] for part in weighty]
-    only_half = [bool(names) and all(".fp16" in name for name in names) for names in named]
-    return "fp16" if any(only_half) else None
-
-
 def bytes_of_weights(folder: Path, index: Index) -> int:
     """What the weights take on disk."""
     return sum(path.stat().st_size for part in index.parts for path in (folder / part).glob("*.safetensors"))
@@ -112,20 +108,12 @@ def _deciding_files(folder: Path, index: Index) -> Iterator[Path]:
 
 
 @cache
-def _package() -> Path:
-    spec = find_spec("diffusers")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent
-
-
-@cache
 def _classes() -> frozenset[str]:
     """The names that diffusers has, read and not imported: that takes seconds."""
-    return frozenset(re.findall(r'"([A-Za-z0-9_]+)"', (_package() / "__init__.py").read_text(encoding="utf-8")))
+    return frozenset(re.findall(r'"([A-Za-z0-9_]+)"', (package() / "__init__.py").read_text(encoding="utf-8")))
 
 
 @cache
 def _modules() -> frozenset[str]:
     """The modules of its pipelines, whose classes an index names by them: a safety checker."""
-    return frozenset(path.name for path in (_package() / "pipelines").iterdir() if path.is_dir())
+    return frozenset(path.name for path in (package() / "pipelines").iterdir() if path.is_dir())

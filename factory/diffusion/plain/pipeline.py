@@ -1,7 +1,6 @@
 """Any text-to-image pipeline of diffusers on one device: prompts and seeds in, pictures out."""
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,25 +13,19 @@ from numpy.typing import NDArray
 
 from factory.diffusion.given.pictures import GivenBatch
 from factory.diffusion.plain.families import Family, family_of
-from factory.diffusion.plain.folder import check, variant_of
+from factory.diffusion.plain.folder import check
 from factory.diffusion.plain.screen_start import has_known_noise, screen_start
 from factory.diffusion.plain.settings import OWN, PlainSettings
 from factory.diffusion.plain.sibling import STRENGTH, arguments_of
 from factory.diffusion.sample.samplers import make_scheduler
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
-from factory.models.part import UNREADABLE
+from factory.models.part import UNREADABLE, load_part
 
 ROOM = 0.8  # of a GPU's free memory, that weights may take before parts wait on the CPU for their turn
 STEPS, BINNING = "num_inference_steps", "use_resolution_binning"
 SCHEDULE, SCHEDULED = "guidance_schedule", 7.0  # Ideogram's, and what it is on nearly all steps
-PICTURES = ("image", "control_image", "mask_image", "reference_image", "images")  # arguments that are some
-NEED_ONE = re.compile(
-    "Control|Inpaint|Img2Img|Pix2Pix|Upscale|SuperResolution|Depth2Img|Adapter|Fill|Refiner|Layered|DiffEdit|EditPlus|"
-    "QwenImageEdit|LongCatImageEdit"
-)  # the names of pipelines that cannot do without, though the argument may be left out
-OF_VIDEOS = ("num_frames", "num_videos_per_prompt", "frames", "video", "video_length")
-OF_OTHERS = re.compile("Audio|Music|AceStep|Latte|ShapE|LLaDA|DiffusionGemma|Prior|SanaVideo|Helios")
+SHORTEST = 256  # tokens: a tokenizer has one for each byte, at least
 
 
 class PlainPipeline:
@@ -124,24 +117,34 @@ class PlainPipeline:
 
 
 def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
-    """Read it into memory. Raises UsageError."""
+    """Read it into memory. Raises UsageError, also for weights that a part's files lack."""
     index = check(folder)
     kind = getattr(diffusers, index.pipeline)
-    check_arguments(folder, kind)
+    check_importable(folder, kind)
     keep_quiet()
     no_watermark = {"add_watermarker": False} if "add_watermarker" in inspect.signature(kind).parameters else {}
     try:
-        return kind.from_pretrained(
-            folder,
-            dtype=dtype,
-            variant=variant_of(folder, index),
-            local_files_only=True,
-            use_safetensors=True,
-            **no_watermark,
-        )
+        networks = {
+            part: load_part(network, folder / part, dtype=dtype)
+            for part, said in index.parts.items()
+            if (network := _network(*said)) is not None
+        }
+        pipeline = kind.from_pretrained(folder, dtype=dtype, local_files_only=True, **networks, **no_watermark)
     except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(f"{folder} cannot be loaded as {index.pipeline}: {reason}") from error
+    for part, tokenizer in pipeline.components.items():
+        if isinstance(tokenizer, transformers.PreTrainedTokenizerBase) and len(tokenizer) < SHORTEST:
+            raise UsageError(f"{folder / part} knows {len(tokenizer)} tokens only: copy it again, with its vocabulary.")
+    return pipeline
+
+
+def _network(library: str, name: str) -> Any:
+    """The class of a part, where it has weights; None for another."""
+    place = {"diffusers": diffusers, "transformers": transformers}.get(library) or getattr(diffusers.pipelines, library)
+    kind = getattr(place, name)
+    has_weights = isinstance(kind, type) and issubclass(kind, diffusers.ModelMixin | transformers.PreTrainedModel)
+    return kind if has_weights else None
 
 
 def keep_quiet() -> None:
@@ -161,29 +164,11 @@ def placed(pipeline: Any, device: str) -> Any:
     return pipeline.to(device)
 
 
-def check_arguments(folder: Path, kind: Any) -> None:
-    """Raises UsageError for a pipeline that does not make pictures of a text alone, or cannot be had here."""
-    name = kind.__name__
+def check_importable(folder: Path, kind: Any) -> None:
+    """Raises UsageError for a pipeline that cannot be had here."""
     if backends := getattr(kind, "_backends", None):  # what diffusers puts in the place of what it cannot import
         raise UsageError(
-            f"{folder} is for {name}, which needs {' and '.join(backends)}: install what of it is missing."
-        )
-    arguments = inspect.signature(kind.__call__).parameters
-    if any(argument in arguments for argument in OF_VIDEOS) or OF_OTHERS.search(name):
-        raise UsageError(f"{folder} is for {name}, which makes something else than still pictures.")
-    if "prompt" not in arguments or "generator" not in arguments:
-        raise UsageError(f"{folder} is for {name}, which does not paint from a text and a seed.")
-    needed = [
-        each.name
-        for each in arguments.values()
-        if each.default is inspect.Parameter.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-    ]
-    more = [argument for argument in needed if argument not in ("self", "prompt")]
-    if NEED_ONE.search(name):
-        more += [argument for argument in PICTURES if argument in arguments]
-    if more:
-        raise UsageError(
-            f"{folder} is for {name}, which needs more than a prompt ({more[0]}): take a text-to-image model."
+            f"{folder} is for {kind.__name__}, which needs {' and '.join(backends)}: install what of it is missing."
         )
 
 
