@@ -79,9 +79,9 @@ def test_the_configurations_that_ship_are_of_the_published_models(family: str) -
     assert all((folder / part).is_dir() for part in read_index(folder).parts)
 
 
-def generated(file: Path, out: Path, *more: str | Path) -> Ended:
+def generated(file: Path, out: Path, *more: str | Path, prompt: str = "a red feather") -> Ended:
     listed = out.with_name("prompts.txt")
-    listed.write_text("a red feather\n")
+    listed.write_text(f"{prompt}\n")
     return factory_here(
         *("generate", "--model", file, "--prompts", listed, "--n", "1", "--batch", "1", "--steps", "2", "--set", OPEN),
         *("--set", "sampler.size=64", "--max-attempts", "2", "--out", out, "--executor", "local", *more),
@@ -96,8 +96,9 @@ def test_a_file_makes_a_set(sd1: tuple[Path, Path], tmp_path: Path) -> None:
     down, up = np.ones((1, 8, 3, 3), np.float32), np.ones((4, 1, 1, 1), np.float32)
     save_arrays({"lora_unet_conv_out.lora_down.weight": down, "lora_unet_conv_out.lora_up.weight": up}, adapter)
     out = tmp_path / "out"
-    ended = generated(file, out, "--config", folder, "--lora", adapter)
+    ended = generated(file, out, "--config", folder, "--lora", adapter, prompt="a red feather " * 40)
     assert ended.code == 0, ended.err
+    assert "longer than the 77 tokens" in ended.err
     assert factory_here("verify", out).code == 0
     assert factory.open(out)[0].meta["source"] == "StableDiffusionPipeline"
     weights = json.loads((out / "plan.json").read_bytes())["weights"]

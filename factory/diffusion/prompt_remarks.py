@@ -34,9 +34,12 @@ def unused(rows: Rows, n: int) -> list[str]:
     return [f"only the first {n:,} of {lines:,} prompts will be painted: --n {lines} paints each once."]
 
 
-def cut_off(rows: Rows, written: Callable[[str], str], folder: Path) -> list[str]:
-    """A remark about prompts whose end the model does not read.  written: a prompt as it is given to the model."""
-    length = text_length(folder)
+def cut_off(rows: Rows, written: Callable[[str], str], folder: Path, words: str | None = None) -> list[str]:
+    """A remark about prompts whose end the model does not read.  written: a prompt as it is given to the model.
+
+    words: the folder of the model's vocabulary, if that lies elsewhere.
+    """
+    length = text_length(folder, Path(words) if words else None)
     if length is None:
         return []
     long = list(dict.fromkeys(line_of(row) for row in rows if length.of(written(row["prompt"])) > length.most))

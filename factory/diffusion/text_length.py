@@ -21,20 +21,23 @@ class TextLength:
     of: Callable[[str], int]
 
 
-def text_length(folder: Path) -> TextLength | None:
-    """Of a model folder whose tokenizers are all CLIP's; None for another kind, that reads more than CLIP does."""
+def text_length(folder: Path, words: Path | None = None) -> TextLength | None:
+    """Of a model folder whose tokenizers are all CLIP's; None for another kind, that reads more than CLIP does.
+
+    words: where CLIP's vocabulary lies, if not in the folder.
+    """
     places = sorted(folder.glob("tokenizer*"))
-    lengths = [_length(place) for place in places]
+    lengths = [_length(place, words or place) for place in places]
     if not places or None in lengths:
         return None
-    tokenizer = read_tokenizer(places[0])
+    tokenizer = read_tokenizer(words or places[0])
     shortest = min(length for length in lengths if length)
     return TextLength(shortest, lambda text: len(tokenizer.encode(text).ids) + 2)
 
 
-def _length(place: Path) -> int | None:
+def _length(place: Path, words: Path) -> int | None:
     config = place / "tokenizer_config.json"
-    if not word_files(place) or END not in words_of(place) or not config.is_file():
+    if not word_files(words) or END not in words_of(words) or not config.is_file():
         return None
     length = read_json(config).get("model_max_length")
     return length if isinstance(length, int) else None

@@ -13,7 +13,7 @@ from factory.diffusion.control.planning import plan_controls
 from factory.diffusion.control.settings import Control, Style
 from factory.diffusion.control.style_planning import plan_styles
 from factory.diffusion.generators.callables import CALLABLE
-from factory.diffusion.generators.checkpoint import CHECKPOINT, plan_checkpoint
+from factory.diffusion.generators.checkpoint import CHECKPOINT, VOCABULARY, plan_checkpoint
 from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.generators.kinds import BY_NAME, kind_of
 from factory.diffusion.generators.layers import LAYERS, plan_layers
@@ -109,7 +109,9 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
         surveyor = Surveyor(recipe.executor, recipe.workers, memory)
         rows = plan_row_pictures(rows, columns, Path(recipe.prompts).parent, surveyor, draft)
     draft.remarks += prompts.remarks
-    draft.remarks += cut_off(rows, lambda prompt: kind.written(prompt, sampler, configured), folder)
+    draft.remarks += cut_off(
+        rows, lambda prompt: kind.written(prompt, sampler, configured), configured, draft.places.get(VOCABULARY)
+    )
     if known is not None and (strangers := never_taught(rows, sampler.key, known)):
         if recipe.strict_words:
             raise UsageError(refusal(strangers))

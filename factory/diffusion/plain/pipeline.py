@@ -25,7 +25,6 @@ from factory.models.part import UNREADABLE, load_part
 ROOM = 0.8  # of a GPU's free memory, that weights may take before parts wait on the CPU for their turn
 STEPS, BINNING = "num_inference_steps", "use_resolution_binning"
 SCHEDULE, SCHEDULED = "guidance_schedule", 7.0  # Ideogram's, and what it is on nearly all steps
-SHORTEST = 256  # tokens: a tokenizer has one for each byte, at least
 
 
 class PlainPipeline:
@@ -133,16 +132,17 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(f"{folder} cannot be loaded as {index.pipeline}: {reason}") from error
-    for part, tokenizer in pipeline.components.items():
-        if isinstance(tokenizer, transformers.PreTrainedTokenizerBase) and len(tokenizer) < SHORTEST:
-            raise UsageError(f"{folder / part} knows {len(tokenizer)} tokens only: copy it again, with its vocabulary.")
+    for part, words in pipeline.components.items():
+        if isinstance(words, transformers.PreTrainedTokenizerBase) and len(words) <= len(set(words.all_special_ids)):
+            # what a folder without a vocabulary becomes
+            raise UsageError(f"{folder / part} has no words, only marks between them: copy it again, whole.")
     return pipeline
 
 
 def _network(library: str, name: str) -> Any:
-    """The class of a part, where it has weights; None for another."""
+    """The class of a part, where it has weights; None for another, and for one that diffusers alone knows of."""
     place = {"diffusers": diffusers, "transformers": transformers}.get(library) or getattr(diffusers.pipelines, library)
-    kind = getattr(place, name)
+    kind = getattr(place, name, None)
     has_weights = isinstance(kind, type) and issubclass(kind, diffusers.ModelMixin | transformers.PreTrainedModel)
     return kind if has_weights else None
 
