@@ -158,6 +158,13 @@ def test_parts_too_many_do_no_harm(model: Path) -> None:
     assert np.array_equal(painted(model), expected)
 
 
+def test_a_safety_checker_that_was_taken_away_is_not_missed(model: Path) -> None:
+    expected, index = painted(model), model / "model_index.json"
+    named = {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"]}
+    index.write_text(json.dumps(json.loads(index.read_bytes()) | named | {"feature_extractor": ["transformers", "X"]}))
+    assert np.array_equal(painted(model), expected)
+
+
 def without_words(tokenizer: Path) -> None:
     for name in ("vocab.json", "merges.txt", "tokenizer.json"):
         (tokenizer / name).unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from factory.models.folder import check_weights, files_fingerprint, read_json
 LIBRARIES = frozenset({"diffusers", "transformers"})  # whose classes a folder may ask for, and pipelines' own modules
 NAME = re.compile(r"[A-Za-z0-9_]+")
 DECIDING = frozenset({".safetensors", ".json", ".txt", ".model", ".jinja"})  # suffixes of what decides a pixel
+OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")  # what an index may name and people take away
 WITHOUT_WEIGHTS = re.compile(r"scheduler|tokenizer|feature_extractor|image_processor|processor|guider")
 
 
@@ -44,7 +45,8 @@ def read_index(folder: Path) -> Index:
         if not part.startswith("_") and isinstance(said, list) and len(said) == 2 and all(map(_is_text, said)):
             if not NAME.fullmatch(part):
                 raise UsageError(f"{folder / INDEX} names a part {part!r}: that is no folder of a model")
-            parts[part] = (said[0], said[1])
+            if part not in OPTIONAL or (folder / part).is_dir():
+                parts[part] = (said[0], said[1])
     return Index(name, str(content.get("_diffusers_version", "")), parts)
 
 

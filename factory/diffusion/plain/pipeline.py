@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from factory.diffusion.given.pictures import GivenBatch
 from factory.diffusion.plain.families import Family, family_of
-from factory.diffusion.plain.folder import check
+from factory.diffusion.plain.folder import OPTIONAL, check
 from factory.diffusion.plain.screen_start import has_known_noise, screen_start
 from factory.diffusion.plain.settings import OWN, PlainSettings
 from factory.diffusion.plain.sibling import STRENGTH, arguments_of
@@ -121,14 +121,18 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     kind = getattr(diffusers, index.pipeline)
     check_importable(folder, kind)
     keep_quiet()
-    no_watermark = {"add_watermarker": False} if "add_watermarker" in inspect.signature(kind).parameters else {}
+    arguments = inspect.signature(kind).parameters
+    without = {part: None for part in OPTIONAL if part in arguments and part not in index.parts}
+    no_watermark = {"add_watermarker": False} if "add_watermarker" in arguments else {}
     try:
         networks = {
             part: load_part(network, folder / part, dtype=dtype)
             for part, said in index.parts.items()
             if (network := _network(*said)) is not None
         }
-        pipeline = kind.from_pretrained(folder, dtype=dtype, local_files_only=True, **networks, **no_watermark)
+        pipeline = kind.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, **networks, **without, **no_watermark
+        )
     except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(f"{folder} cannot be loaded as {index.pipeline}: {reason}") from error
