@@ -11,16 +11,19 @@ import pytest
 import torch
 from diffusers import (
     AutoencoderKL,
+    ControlNetModel,
     DDIMScheduler,
     DiffusionPipeline,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
+    StableDiffusionXLControlNetPipeline,
     StableDiffusionXLPipeline,
 )
 from program import Ended, factory_here
 from safetensors.numpy import save_file
 from test_model_folder import library_messages  # noqa: F401 - a fixture
+from tiny_controls import controlnet
 from tiny_model import OPEN_GATES, paint_green
 from tiny_pipelines.parts import clip_text, clip_tokenizer
 from tiny_pipelines.stable_diffusion import BLOCKS, SCHEDULE, unet
@@ -28,6 +31,10 @@ from torch import Tensor
 
 import factory
 from factory.diffusion import model_files, model_folder
+from factory.diffusion.conditions import Hints
+from factory.diffusion.control.networks import Loaded
+from factory.diffusion.control.planning import PlannedControl
+from factory.diffusion.control.residuals import residuals
 from factory.diffusion.generators.kinds import kind_of
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.settings import Sampler, SamplerSettings
@@ -116,7 +123,12 @@ def with_head(base: Path) -> Path:
     return folder
 
 
-def latents_of(painter: DiffuMattingPipeline, settings: SamplerSettings, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+def latents_of(
+    painter: DiffuMattingPipeline,
+    settings: SamplerSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    hints: Hints | None = None,
+) -> Tensor:
     """Of PROMPTS, with the seeds 0 and 1."""
     seen = list[Tensor]()
     decode = painter._decode
@@ -126,13 +138,16 @@ def latents_of(painter: DiffuMattingPipeline, settings: SamplerSettings, monkeyp
         return decode(latents)
 
     monkeypatch.setattr(painter, "_decode", record)
-    painter(PROMPTS, range(2), settings)
+    painter.paint(PROMPTS, range(2), settings, hints=hints)
     return seen[0]
 
 
-def own_call(folder: Path, sampler: Sampler = "ddim", **call: Any) -> Any:
+def own_call(folder: Path, sampler: Sampler = "ddim", controlnet: Any = None, **call: Any) -> Any:
     """What plain diffusers makes of the folder with the same noise."""
-    stock = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    kind, more = DiffusionPipeline, {}
+    if controlnet is not None:
+        kind, more = StableDiffusionXLControlNetPipeline, {"controlnet": controlnet}
+    stock = kind.from_pretrained(folder, local_files_only=True, **more)
     own = stock.scheduler.config
     kind = DDIMScheduler if sampler == "ddim" else DPMSolverMultistepScheduler
     more = {"clip_sample": False, "set_alpha_to_one": False} if sampler == "ddim" else {"use_karras_sigmas": True}
@@ -285,3 +300,16 @@ def test_a_training_on_xl_is_refused_before_it_begins(xl: Path, tmp_path: Path) 
     with pytest.raises(UsageError, match="Stable Diffusion XL, which is not trained here"):
         pin(recipe)
     assert not (tmp_path / "out").exists()
+
+
+def test_control_networks_are_told_what_xl_is_told(xl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    painter = DiffuMattingPipeline.from_folder(xl)
+    network = ControlNetModel.from_pretrained(controlnet(painter.components.unet, tmp_path / "net"))
+    shown = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    said = PlannedControl(
+        network="ControlNetModel", kind="as-is", column="control", weight=0.7, begin=0.0, end=1.0, mode=-1
+    )
+    ours = latents_of(painter, SETTINGS, monkeypatch, hints=residuals([Loaded(network, said)], [shown]))
+    call = {"image": shown, "controlnet_conditioning_scale": 0.7, "negative_prompt": ["shadow"] * 2}
+    assert torch.allclose(ours, own_call(xl, controlnet=network, output_type="latent", **call), atol=1e-4)
+    assert not torch.allclose(ours, latents_of(painter, SETTINGS, monkeypatch), atol=1e-2)
