@@ -4,7 +4,7 @@ What LyCORIS, kohya's scripts and Forge make of the same files lies among the te
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from factory.diffusion.lora.changes import merged
 from factory.diffusion.lora.file import Adapter, read_adapter
 from factory.diffusion.lora.merging import Weighted, merge
 from factory.diffusion.lora.names import Known
+from factory.diffusion.lora.peft import said_in_config
 from factory.errors import UsageError
 
 FILES = (
@@ -248,6 +249,200 @@ def test_peft_says_alpha_beside_its_factors(unet: UNet2DConditionModel, write: W
     assert np.allclose(change.numpy(), expected, atol=1e-5)
 
 
+@pytest.fixture
+def flux() -> Any:
+    """A small transformer of Flux's architecture."""
+    from diffusers import FluxTransformer2DModel
+
+    torch.manual_seed(0)
+    return FluxTransformer2DModel(
+        in_channels=4,
+        num_layers=1,
+        num_single_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=12,
+        pooled_projection_dim=12,
+        axes_dims_rope=(2, 2, 4),
+        guidance_embeds=True,
+    ).requires_grad_(requires_grad=False)
+
+
+def stacked(flux: Any, names: Iterable[str]) -> Tensor:
+    return torch.cat([weight_of(flux, name) for name in names])
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("double_blocks.0.img_attn.qkv", [f"transformer_blocks.0.attn.to_{part}" for part in "qkv"]),
+        ("double_blocks.0.txt_attn.qkv", [f"transformer_blocks.0.attn.add_{part}_proj" for part in "qkv"]),
+        (
+            "single_blocks.1.linear1",
+            [
+                *(f"single_transformer_blocks.1.attn.to_{part}" for part in "qkv"),
+                "single_transformer_blocks.1.proj_mlp",
+            ],
+        ),
+        ("double_blocks.0.txt_mod.lin", ["transformer_blocks.0.norm1_context.linear"]),
+        ("guidance_in.out_layer", ["time_text_embed.guidance_embedder.linear_2"]),
+    ],
+)
+@pytest.mark.parametrize("scale", ["", "rows", "columns"])
+def test_rows_of_one_layer_of_fluxs_own_go_to_several_layers(
+    flux: Any, write: Write, name: str, layers: list[str], scale: str
+) -> None:
+    before, random = stacked(flux, layers), np.random.default_rng(0)
+    flat = f"lora_unet_{name.replace('.', '_')}"
+    down = random.normal(size=(2, before.shape[1])).astype(np.float32)
+    up = random.normal(size=(before.shape[0], 2)).astype(np.float32)
+    tensors: dict[str, Any] = {f"{flat}.lora_down.weight": down, f"{flat}.lora_up.weight": up}
+    expected = before.double().numpy() + up.astype(float) @ down
+    if scale:
+        axis = 1 if scale == "rows" else 0
+        wanted = random.uniform(1, 2, size=[before.shape[0], 1] if axis else [1, before.shape[1]]).astype(np.float32)
+        tensors[f"{flat}.dora_scale"] = wanted
+        expected *= wanted / np.linalg.norm(expected, axis=axis, keepdims=True)
+    adapter = read(write(tensors), Known({"transformer": flux}))
+    assert not adapter.unused
+    merge({"transformer": flux}, [Weighted(adapter, 1.0)])
+    assert np.abs(stacked(flux, layers).numpy() - expected).max() <= 2e-6
+
+
+def test_flux_has_scale_and_shift_of_its_end_the_other_way_round(flux: Any, write: Write) -> None:
+    before = weight_of(flux, "norm_out.linear")
+    own = factors(layer="lora_unet_final_layer_adaLN_modulation_1", width=16)
+    down, up = own.values()
+    up = np.vstack([up, 2 * up])
+    merge(
+        {"transformer": flux},
+        [Weighted(read(write(dict(zip(own, (down, up), strict=True))), Known({"transformer": flux})), 1.0)],
+    )
+    change = (weight_of(flux, "norm_out.linear") - before).numpy()
+    assert np.abs(change - np.vstack([up[16:], up[:16]]) @ down).max() <= 2e-6
+
+
+def test_names_of_flux_are_those_that_diffusers_converts(flux: Any, write: Write) -> None:
+    """Adapters for each of its layers, through diffusers' own conversion."""
+    from diffusers.loaders.lora_conversion_utils import _convert_kohya_flux_lora_to_diffusers
+
+    random, known = np.random.default_rng(0), Known({"transformer": flux})
+    fused = {
+        name: layer for (part, name), layer in known.flat.items() if "blocks" in name and "transformer" not in name
+    }
+    tensors = dict[str, Any]()
+    for name, layer in fused.items():
+        whole = stacked(flux, (layer.name, *layer.below))
+        if "linear1" in name:  # diffusers knows it at the published size alone
+            continue
+        tensors[f"lora_unet_{name}.lora_down.weight"] = random.normal(size=(2, whole.shape[1])).astype(np.float32)
+        tensors[f"lora_unet_{name}.lora_up.weight"] = random.normal(size=(whole.shape[0], 2)).astype(np.float32)
+    converted = _convert_kohya_flux_lora_to_diffusers({key: torch.from_numpy(value) for key, value in tensors.items()})
+    before = {name: weight_of(flux, name) for layer in fused.values() for name in (layer.name, *layer.below)}
+    merge({"transformer": flux}, [Weighted(read(write(tensors), known), 1.0)])
+    for name in {key.removeprefix("transformer.").rpartition(".lora_")[0] for key in converted}:
+        down, up = (converted[f"transformer.{name}.lora_{part}.weight"] for part in "AB")
+        assert torch.allclose(weight_of(flux, name) - before[name], up @ down, atol=2e-6)
+
+
+def test_a_layer_named_alone_and_in_a_stack_takes_both_changes(flux: Any, write: Write) -> None:
+    layers = [f"transformer_blocks.0.attn.to_{part}" for part in "qkv"]
+    one = factors(2, ".lora_A.weight", ".lora_B.weight", f"transformer.{layers[1]}", 16)
+    down, up = one.values()
+    other = {
+        "lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": down,
+        "lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight": np.vstack([up, up, up]),
+    }
+    before, known = stacked(flux, layers), Known({"transformer": flux})
+    merge(
+        {"transformer": flux},
+        [Weighted(read(write(one, "a"), known), 1), Weighted(read(write(other, "b"), known), 0.5)],
+    )
+    change = (stacked(flux, layers) - before).numpy()
+    assert np.allclose(change, np.vstack([0.5 * up @ down, 1.5 * up @ down, 0.5 * up @ down]), atol=2e-6)
+
+
+def test_a_trained_scalar_multiplies_the_change(unet: UNet2DConditionModel, write: Write) -> None:
+    own, before = factors(), weight_of(unet)
+    scaled = own | {f"{FLAT}.scalar": np.array(0.25, np.float32), f"{FLAT}.alpha": np.array(1.0, np.float32)}
+    change = (taken(write(scaled), unet) - before).double().numpy()
+    expected = 0.25 * 0.5 * own[f"{FLAT}.lora_up.weight"].astype(float) @ own[f"{FLAT}.lora_down.weight"]
+    assert np.abs(change - expected).max() <= 1e-6
+
+
+def peft_folder(tmp_path: Path, tensors: Mapping[str, Any], **config: Any) -> Path:
+    folder = tmp_path / "peft"
+    folder.mkdir(exist_ok=True)
+    save_file(dict(tensors), folder / "adapter_model.safetensors")
+    said = {"peft_type": "LORA", "r": 2, "lora_alpha": 8, "init_lora_weights": True, **config}
+    (folder / "adapter_config.json").write_text(json.dumps(said))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("config", "scale"),
+    [
+        ({}, 8 / 2),
+        ({"use_rslora": True}, 8 / 2**0.5),
+        ({"alpha_pattern": {"attn1.to_q": 6}}, 6 / 2),
+        ({"alpha_pattern": {f"^{LAYER}": 6, "to_q": 5}}, 6 / 2),
+        ({"alpha_pattern": {"^to_q": 6, "attn2.to_q": 5}}, 8 / 2),
+        ({"r": 64, "rank_pattern": {"to_q": 2}}, 8 / 2),
+    ],
+)
+@pytest.mark.parametrize("dora", [False, True])
+def test_a_folder_of_pefts_counts_as_its_config_says(
+    unet: UNet2DConditionModel, tmp_path: Path, config: dict[str, Any], scale: float, dora: bool
+) -> None:
+    """ΔW = scale·BA, and with DoRA m·(W + ΔW)/‖W + ΔW‖ by rows, in 64 bits."""
+    own = factors(2, ".lora_A.weight", ".lora_B.weight", f"base_model.model.{LAYER}")
+    down, up = (value.astype(float) for value in own.values())
+    expected = weight_of(unet).double().numpy() + scale * up @ down
+    if dora:
+        m = np.random.default_rng(2).uniform(1, 2, size=32).astype(np.float32)
+        own[f"base_model.model.{LAYER}.lora_magnitude_vector"] = m
+        expected *= (m / np.linalg.norm(expected, axis=1))[:, None]
+    folder = peft_folder(tmp_path, own, use_dora=dora, **config)
+    beside = said_in_config(folder, (folder / "adapter_config.json").read_bytes())
+    content = (folder / "adapter_model.safetensors").read_bytes()
+    merge({"unet": unet}, [Weighted(read_adapter(folder, content, Known({"unet": unet}), beside), 1.0)])
+    assert np.abs(weight_of(unet).numpy() - expected).max() <= 5e-6
+
+
+def test_pefts_magnitude_of_a_convolution_is_of_its_outputs(unet: UNet2DConditionModel, write: Write) -> None:
+    layer = "down_blocks.0.resnets.0.conv1"
+    before, m = weight_of(unet, layer), np.linspace(1, 2, 32, dtype=np.float32)
+    file = write(
+        {
+            f"unet.{layer}.lora_A.weight": np.zeros((2, 32, 3, 3), np.float32),
+            f"unet.{layer}.lora_B.weight": np.zeros((32, 2, 1, 1), np.float32),
+            f"unet.{layer}.lora_magnitude_vector": m.reshape(1, 32, 1, 1),
+        }
+    )
+    taken(file, unet)
+    norms = torch.linalg.vector_norm(weight_of(unet, layer), dim=(1, 2, 3))
+    assert torch.allclose(norms, torch.from_numpy(m), atol=1e-5)
+    assert not torch.equal(weight_of(unet, layer), before)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"peft_type": "LOHA"}, "of PEFT's kind LOHA"),
+        ({"init_lora_weights": "pissa"}, "which changes the base, too"),
+        ({"alpha_pattern": {"(a+)+$": 2}}, "name each layer instead"),
+        ({"lora_alpha": "many"}, "cannot be read"),
+        ({"alpha_pattern": [1]}, "cannot be read"),
+    ],
+)
+def test_a_folder_of_pefts_that_would_count_otherwise_is_refused(
+    tmp_path: Path, config: dict[str, Any], said: str
+) -> None:
+    folder = peft_folder(tmp_path, factors(), **config)
+    with pytest.raises(UsageError, match=said):
+        said_in_config(folder, (folder / "adapter_config.json").read_bytes())
+
+
 def test_a_file_without_its_alpha_is_refused(unet: UNet2DConditionModel, write: Write) -> None:
     own = factors(2, ".lora_A.weight", ".lora_B.weight", f"base_model.model.{LAYER}")
     with pytest.raises(UsageError, match="with its α in a file beside it"):
@@ -419,3 +614,27 @@ def test_an_adapter_of_no_use_is_refused_before_anything_is_written(
     assert refused.code == 2
     assert said in refused.sentence
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_pefts_is_in_the_plan_with_its_config(model: Path, tmp_path: Path) -> None:
+    layer = "base_model.model.conv_out"
+    tensors = {
+        f"{layer}.lora_A.weight": np.ones((1, 8, 3, 3), np.float32),
+        f"{layer}.lora_B.weight": np.ones((4, 1, 1, 1), np.float32),
+    }
+    folder, out = peft_folder(tmp_path, tensors, r=1, lora_alpha=1), tmp_path / "out"
+    assert generated(model, out, "--lora", folder).code == 0
+    peft_folder(tmp_path, tensors, r=1, lora_alpha=2)
+    refused = generated(model, out, "--lora", folder)
+    assert refused.code == 2
+    assert "lora_0_config" in refused.sentence
+    alone = generated(model, tmp_path / "alone", "--lora", folder / "adapter_model.safetensors")
+    assert alone.code == 2
+    assert "give the folder" in alone.sentence
+
+
+def test_a_file_of_more_keys_than_adapters_have_is_refused_unread(model: Path, write: Write, tmp_path: Path) -> None:
+    many = write({f"a{number}": np.zeros(0, np.float32) for number in range(100_001)}, "many")
+    refused = generated(model, tmp_path / "out", "--lora", many)
+    assert refused.code == 2
+    assert "100,001 keys" in refused.sentence

@@ -23,7 +23,7 @@ def file_as_planned(plan: Plan, name: str) -> Path:
     return path
 
 
-def bytes_as_planned(plan: Plan, name: str) -> bytes:
+def bytes_as_planned(plan: Plan | Draft, name: str) -> bytes:
     """What the file holds: the very bytes that have the planned hash. Raises InputChanged."""
     path = Path(plan.places[name])
     content = path.read_bytes() if path.is_file() else b""

@@ -19,11 +19,16 @@ def merged(weight: Tensor, parts: Parts) -> Tensor:
 
     With `dora_scale`, DoRA (Liu et al. 2024): the norm of each output row, or of each input column if that is its
     shape, becomes what the scale says; as LyCORIS has it, by the norm of the changed weight, not of the base's.
+    `magnitude` is PEFT's name for one of output rows.
     Raises ValueError for factors that make no change of this shape.
     """
     weight = weight.float()
     full = weight + delta(weight, parts)
-    if (scale := parts.get("dora_scale")) is None:
+    if "magnitude" in parts:
+        scale = parts["magnitude"].flatten()
+    elif "dora_scale" in parts:
+        scale = parts["dora_scale"]
+    else:
         return full
     axis = _axis(scale, weight)
     others = [other for other in range(full.dim()) if other != axis]
@@ -44,6 +49,8 @@ def delta(weight: Tensor, parts: Parts) -> Tensor:
     scale = parts["alpha"].item() / rank if "alpha" in parts and rank else 1.0
     if "rescaled" in parts and rank:  # rank-stabilised (Kalajdzievski 2023): α ÷ √r
         scale *= math.sqrt(rank)
+    if "scalar" in parts:  # that LyCORIS trains, from 0 on
+        scale *= parts["scalar"].item()
     return change.reshape(weight.shape) * scale
 
 
@@ -99,7 +106,7 @@ PARTS_OF = {
     "lokr_w1": {"lokr_w1", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2"},
     "lokr_w1_a": {"lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2"},
 }
-OF_ALL = frozenset({"alpha", "dora_scale", "rescaled"})
+OF_ALL = frozenset({"alpha", "scalar", "dora_scale", "magnitude", "rescaled"})
 
 
 def parts_of(parts: Parts) -> frozenset[str]:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,9 +12,9 @@ from torch import Tensor
 
 from factory.diffusion.lora.changes import parts_of
 from factory.diffusion.lora.names import Known, Layer
+from factory.diffusion.lora.peft import METADATA, Said, said_in_metadata
 from factory.errors import UsageError
 
-PEFT = "lora_adapter_metadata"  # diffusers' key for what PEFT's files leave out
 OF_PEFT = "base_model.model."  # PEFT's own names
 WORD = "<embed>"  # what cloneofsimo's files say of a key that is a word's embedding
 
@@ -31,9 +30,10 @@ class Adapter:
     unused: list[str] = field(default_factory=list)  # keys that name nothing of this model
 
 
-def read_adapter(file: Path, content: bytes, known: Known) -> Adapter:
+def read_adapter(file: Path, content: bytes, known: Known, beside: Said | None = None) -> Adapter:
     """What a safetensors file holds for a model whose layers are known.  file: for what is said of it.
 
+    beside: what a PEFT folder's config says; else it may stand in the file's metadata.
     Raises UsageError for one that is cut short, holds a layer twice, or numbers that are not finite.
     """
     try:
@@ -59,31 +59,14 @@ def read_adapter(file: Path, content: bytes, known: Known) -> Adapter:
         for stranger in sorted(parts.keys() - parts_of(parts)):
             adapter.unused.append(keys[layer, stranger])
             del parts[stranger]
-        parts.update(_said_apart(layer, parts, metadata))
+        if parts and "alpha" not in parts:
+            told = beside or said_in_metadata(file, metadata, layer.part)
+            parts.update(told.of(layer))
     for layer in [layer for layer, parts in adapter.layers.items() if not parts]:
         del adapter.layers[layer]
-    if PEFT not in metadata and any(key.startswith(OF_PEFT) for key in keys.values()):
-        without = [layer for layer, parts in adapter.layers.items() if "alpha" not in parts]
-        if without:
-            raise UsageError(
-                f"{file} is as PEFT saves it, with its α in a file beside it: save it with diffusers' "
-                "`save_lora_weights`, which keeps α inside."
-            )
+    of_peft = not beside and METADATA not in metadata and any(key.startswith(OF_PEFT) for key in keys.values())
+    if of_peft and any("alpha" not in parts for parts in adapter.layers.values()):
+        raise UsageError(
+            f"{file} is as PEFT saves it, with its α beside it: give the folder with its adapter_config.json."
+        )
     return adapter
-
-
-def _said_apart(layer: Layer, parts: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, Tensor]:
-    """α, and whether it is rank-stabilised, of a PEFT file, which says both beside its factors."""
-    if "alpha" in parts or PEFT not in metadata:
-        return {}
-    try:
-        said: dict[str, Any] = json.loads(metadata[PEFT])
-        start = f"{layer.part}."
-        own = {key.removeprefix(start): value for key, value in said.items() if key.startswith(start)}
-        of_layers: dict[str, Any] = own.get("alpha_pattern") or {}
-        of_it = (value for name, value in of_layers.items() if f".{layer.name}".endswith(f".{name}"))
-        alpha = next(of_it, own.get("lora_alpha"))
-        told = {"alpha": torch.tensor(float(alpha))} if alpha is not None else {}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"its {PEFT} cannot be read ({error}): take another file.") from error
-    return told | ({"rescaled": torch.tensor(1.0)} if told and own.get("use_rslora") is True else {})

@@ -13,12 +13,17 @@ from factory.engine.plan import Plan
 from factory.errors import UsageError
 from factory.models.folder import read_json
 from factory.models.planned_file import bytes_as_planned, plan_file
-from factory.models.weights import weights_file
+from factory.models.weights import shapes_in, weights_file
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from factory.diffusion.lora.file import Adapter
+    from factory.diffusion.lora.names import Known
+
 ADAPTED = ("unet", "transformer", "text_encoder", "text_encoder_2")  # the parts of a model that adapters are for
+PEFT_CONFIG = "adapter_config.json"  # in a folder that PEFT saved
+MOST_KEYS, MOST_BYTES = 100_000, 8e9  # of an adapter; the largest that people share have some 3,000 and 3 GB
 SETTINGS = "loras"  # of a plan: the weights, in their order, and whether keys may go unused
 
 
@@ -29,12 +34,14 @@ def plan_loras(loras: Sequence[Lora], folder: Path, draft: Draft, *, partial: bo
             raise UsageError("--allow-partial is about the keys of adapters: name one with --lora, or leave it out.")
         return
     files = [weights_file(lora.file, "--lora") for lora in loras]
-    parts = without_numbers(folder)
     for index, file in enumerate(files):
         if file.resolve() in {other.resolve() for other in files[:index]}:
             raise UsageError(f"--lora {file} is named twice: name it once, with the sum of the weights.")
+        _check_size(file)
         plan_file(_name(index), file, draft)
-    _check(parts, {file: file.read_bytes() for file in files}, partial=partial)
+        if (config := file.with_name(PEFT_CONFIG)).is_file() and loras[index].file.is_dir():
+            plan_file(_name(index, "config"), config, draft)
+    _check(without_numbers(folder), files, draft, partial=partial)
     draft.remarks += [
         f"laid over the model: {file.name}" + (f", at {lora.weight:g} of its weight" if lora.weight != 1 else "")
         for file, lora in zip(files, loras, strict=True)
@@ -48,18 +55,14 @@ def lay_planned(plan: Plan, parts: Mapping[str, "nn.Module"], tokenizers: Mappin
     Raises InputChanged where a file is not the planned one.
     parts: of the model, those of ADAPTED that it has.  tokenizers: by the text encoder that reads their tokens.
     """
-    from factory.diffusion.lora.file import read_adapter  # noqa: PLC0415  (torch takes seconds)
-    from factory.diffusion.lora.merging import Weighted, merge  # noqa: PLC0415
+    from factory.diffusion.lora.merging import Weighted, merge  # noqa: PLC0415  (torch takes seconds)
     from factory.diffusion.lora.names import Known  # noqa: PLC0415
 
     add_planned(plan, parts, tokenizers)
     if SETTINGS not in plan.settings:
         return
-    known = Known(parts)
-    laid = [
-        Weighted(read_adapter(Path(plan.places[_name(i)]), bytes_as_planned(plan, _name(i)), known), float(weight))
-        for i, weight in enumerate(plan.settings[SETTINGS]["weights"])
-    ]
+    known, weights = Known(parts), plan.settings[SETTINGS]["weights"]
+    laid = [Weighted(_read(plan, index, known), float(weight)) for index, weight in enumerate(weights)]
     merge(parts, laid, partial=plan.settings[SETTINGS]["partial"])
     for adapter, _ in laid:
         if adapter.words:
@@ -74,21 +77,42 @@ def with_additions(model: str, plan: Plan) -> str:
     total = hashlib.sha256(f"{model}\n{words}".encode())
     for i, weight in enumerate(plan.settings.get(SETTINGS, {"weights": ()})["weights"]):
         total.update(f"{plan.weights[_name(i)]} {weight!r}\n".encode())
+        total.update(plan.weights.get(_name(i, "config"), "").encode())
     return total.hexdigest()
 
 
-def _name(index: int) -> str:
-    return f"lora_{index}"
+def _name(index: int, what: str = "") -> str:
+    return f"lora_{index}_{what}" if what else f"lora_{index}"
 
 
-def _check(parts: Mapping[str, "nn.Module"], contents: Mapping[Path, bytes], *, partial: bool) -> None:
+def _check_size(file: Path) -> None:
+    """Before it is read. Raises UsageError for more than an adapter can be."""
+    keys, size = len(shapes_in(file)), file.stat().st_size
+    if keys > MOST_KEYS or size > MOST_BYTES:
+        raise UsageError(
+            f"--lora {file} has {keys:,} keys and {size / 1e9:.1f} GB, adapters have at most {MOST_KEYS:,} and "
+            f"{MOST_BYTES / 1e9:g}: is it a whole model? Give that with --model."
+        )
+
+
+def _read(planned: Plan | Draft, index: int, known: "Known") -> "Adapter":
+    """The adapter and what PEFT says beside it. Raises UsageError, InputChanged."""
     from factory.diffusion.lora.file import read_adapter  # noqa: PLC0415  (torch takes seconds)
-    from factory.diffusion.lora.merging import check  # noqa: PLC0415
+    from factory.diffusion.lora.peft import said_in_config  # noqa: PLC0415
+
+    name, config, beside = _name(index), _name(index, "config"), None
+    if config in planned.weights:
+        beside = said_in_config(Path(planned.places[config]), bytes_as_planned(planned, config))
+    return read_adapter(Path(planned.places[name]), bytes_as_planned(planned, name), known, beside)
+
+
+def _check(parts: Mapping[str, "nn.Module"], files: Sequence[Path], draft: Draft, *, partial: bool) -> None:
+    from factory.diffusion.lora.merging import check  # noqa: PLC0415  (torch takes seconds)
     from factory.diffusion.lora.names import Known  # noqa: PLC0415
 
     known, words = Known(parts), dict[str, Path]()
-    for file, content in contents.items():
-        adapter = read_adapter(file, content, known)
+    for index, file in enumerate(files):
+        adapter = _read(draft, index, known)
         check(adapter, parts, partial=partial)
         for word in adapter.words:
             if word in words:

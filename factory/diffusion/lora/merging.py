@@ -4,7 +4,7 @@ So attention processors stay free, for the probe of a training or another add-on
 base's weight, and all are added: their order does not count.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +17,7 @@ from factory.diffusion.lora.names import Layer
 from factory.errors import UsageError, count_of
 
 NAMED = 3  # keys that an error names
-SCALARS = ("alpha", "rescaled")
+SCALARS = ("alpha", "rescaled", "scalar")
 
 
 class Weighted(NamedTuple):
@@ -38,14 +38,43 @@ def merge(parts: Mapping[str, nn.Module], adapters: Sequence[Weighted], *, parti
     """
     for adapter, _ in adapters:
         check(adapter, parts, partial=partial)
-    for layer in dict.fromkeys(layer for adapter, _ in adapters for layer in adapter.layers):
-        weight = _weight(parts, layer)
-        base = weight.float()
+    for part, names in _together(adapters):
+        weights = [_weight(parts, part, name) for name in names]
+        base = torch.cat(weights).float()
         total = base.clone()
         for adapter, share in adapters:
-            if own := adapter.layers.get(layer):
-                total += share * (merged(base, {name: value.to(base.device) for name, value in own.items()}) - base)
-        weight.copy_(total)
+            for layer, own in adapter.layers.items():
+                if layer.part == part and layer.name in names:
+                    rows = _rows(parts, names, layer)
+                    total[rows] += share * _change(base[rows], layer, own)
+        for weight, whole in zip(weights, torch.split(total, [len(weight) for weight in weights]), strict=True):
+            weight.copy_(whole)
+
+
+def _together(adapters: Sequence[Weighted]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The layers that are changed, by part and names; such as any file holds as one weight are taken as one."""
+    layers = list(dict.fromkeys(layer for adapter, _ in adapters for layer in adapter.layers))
+    done = set[tuple[str, str]]()
+    for part, name, below, _ in sorted(layers, key=lambda layer: not layer.below):
+        if (part, name) not in done:
+            names = (name, *below)
+            done |= {(part, one) for one in names}
+            yield part, names
+
+
+def _rows(parts: Mapping[str, nn.Module], names: Sequence[str], layer: Layer) -> slice:
+    """Where a layer's rows are, of those of the layers taken together."""
+    counts = {name: len(_weight(parts, layer.part, name)) for name in names}
+    first = sum(counts[name] for name in names[: names.index(layer.name)])
+    return slice(first, first + sum(counts[name] for name in (layer.name, *layer.below)))
+
+
+def _change(base: Tensor, layer: Layer, own: Mapping[str, Tensor]) -> Tensor:
+    """What an adapter adds to the rows of a layer."""
+    half = len(base) // 2 if layer.turned else 0
+    weight = base.roll(half, 0) if half else base
+    change = merged(weight, {name: value.to(base.device) for name, value in own.items()}) - weight
+    return change.roll(-half, 0) if half else change
 
 
 def check(adapter: Adapter, parts: Mapping[str, nn.Module], *, partial: bool) -> None:
@@ -70,8 +99,9 @@ def _check_shapes(adapter: Adapter, parts: Mapping[str, nn.Module]) -> None:
     """Merge without numbers."""
     for layer, own in adapter.layers.items():
         shapes = {name: value if name in SCALARS else value.to("meta") for name, value in own.items()}
+        weights = [_weight(parts, layer.part, name).to("meta") for name in (layer.name, *layer.below)]
         try:
-            merged(_weight(parts, layer).to("meta"), shapes)
+            merged(torch.cat(weights), shapes)
         except (ValueError, RuntimeError) as error:
             raise UsageError(f"{adapter.file} does not fit {layer.part}.{layer.name}: {error}") from error
         except KeyError as error:
@@ -79,8 +109,8 @@ def _check_shapes(adapter: Adapter, parts: Mapping[str, nn.Module]) -> None:
             raise UsageError(f"{adapter.file} {lack}: copy it again, whole.") from error
 
 
-def _weight(parts: Mapping[str, nn.Module], layer: Layer) -> Tensor:
-    weight = parts[layer.part].get_submodule(layer.name).weight
+def _weight(parts: Mapping[str, nn.Module], part: str, name: str) -> Tensor:
+    weight = parts[part].get_submodule(name).weight
     assert isinstance(weight, Tensor)
     return weight
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import nn
 
 from factory.diffusion.ldm_names import ldm_names
+from factory.diffusion.lora import flux_names
 
 DENOISERS = ("unet", "transformer")
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
@@ -36,10 +37,11 @@ PARTS = {
     ".lora_linear_layer.up.weight": "up",
     ".down.weight": "down",
     ".up.weight": "up",
-    ".lora_magnitude_vector": "dora_scale",
-    ".lora_magnitude_vector.weight": "dora_scale",
-    ".lora_magnitude_vector.default.weight": "dora_scale",
+    ".lora_magnitude_vector": "magnitude",
+    ".lora_magnitude_vector.weight": "magnitude",
+    ".lora_magnitude_vector.default.weight": "magnitude",
     ".alpha": "alpha",
+    ".scalar": "scalar",
     ".dora_scale": "dora_scale",
     **{
         f".{name}": name
@@ -60,10 +62,16 @@ BLOCKS = ("down_blocks", "up_blocks", "mid_block")  # counted in this order
 
 
 class Layer(NamedTuple):
-    """A layer of a model: in which of its parts, and its name there."""
+    """A layer of a model: in which of its parts, and its name there.
+
+    below: further layers that a file holds as one with it, their rows below its own.
+    turned: whether the file has the lower half of the rows above the upper one.
+    """
 
     part: str
     name: str
+    below: tuple[str, ...] = ()
+    turned: bool = False
 
 
 class Known:
@@ -76,15 +84,21 @@ class Known:
         self.counted = dict[str, Layer]()
         for part, module in parts.items():
             layers = [name for name, layer in module.named_modules() if _weighs(layer)]
-            self._name(part, {_bare(name): name for name in layers})
+            self._name(part, {bare(name): Layer(part, name) for name in layers})
             if part == "unet" and isinstance(getattr(module.config, "layers_per_block", None), int):
-                self._name(part, ldm_names(layers, module.config))
+                names = ldm_names(layers, module.config)
+                self._name(part, {name: Layer(part, own) for name, own in names.items()})
+            if type(module).__name__ == flux_names.CLASS:
+                stacked = flux_names.flux_names(layers)
+                self._name(part, {name: Layer(part, own[0], own[1:]) for name, own in stacked.items()})
+                turned = {name: own for name, own in flux_names.TURNED.items() if own in layers}
+                self._name(part, {name: Layer(part, own, turned=True) for name, own in turned.items()})
             ordered = _unet_order(layers) if part in DENOISERS else _text_order(layers)
             self.counted |= {f"{part}:{number}": Layer(part, name) for number, name in enumerate(ordered)}
 
-    def _name(self, part: str, layers: Mapping[str, str]) -> None:
-        for name, own in layers.items():
-            self.dotted[f"{part}.{name}"] = self.flat[part, name.replace(".", "_")] = Layer(part, own)
+    def _name(self, part: str, layers: Mapping[str, Layer]) -> None:
+        for name, layer in layers.items():
+            self.dotted[f"{part}.{name}"] = self.flat[part, name.replace(".", "_")] = layer
 
     def split(self, key: str) -> tuple[Layer, str] | None:
         """The layer and the factor, see PARTS, that a key names; None where this model has no such layer."""
@@ -100,11 +114,11 @@ class Known:
         name = name.removeprefix("base_model.model.").removeprefix("diffusion_model.")
         for prefix, parts in PREFIXES.items():
             if name.startswith(prefix):
-                flat = _bare(name.removeprefix(prefix), "_")
+                flat = bare(name.removeprefix(prefix), "_")
                 return next((self.flat[part, flat] for part in parts if (part, flat) in self.flat), None)
         part, _, inside = name.partition(".")
         if part in (*DENOISERS, *TEXT_ENCODERS):
-            return self.dotted.get(f"{part}.{_of_processors(part, _bare(inside))}")
+            return self.dotted.get(f"{part}.{_of_processors(part, bare(inside))}")
         found = (self.dotted.get(f"{part}.{_of_processors(part, name)}") for part in DENOISERS)
         return next((layer for layer in found if layer), None)
 
@@ -113,8 +127,8 @@ def _weighs(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Linear | nn.Conv2d)
 
 
-def _bare(name: str, dot: str = ".") -> str:
-    """Without a beginning that files have, and text encoders under transformers 5 have not."""
+def bare(name: str, dot: str = ".") -> str:
+    """A layer's name without a beginning that files have, and text encoders under transformers 5 have not."""
     return name.removeprefix(f"text_model{dot}")
 
 
