@@ -445,7 +445,7 @@ def test_a_folder_of_pefts_that_would_count_otherwise_is_refused(
 
 def test_a_file_without_its_alpha_is_refused(unet: UNet2DConditionModel, write: Write) -> None:
     own = factors(2, ".lora_A.weight", ".lora_B.weight", f"base_model.model.{LAYER}")
-    with pytest.raises(UsageError, match="with its α in a file beside it"):
+    with pytest.raises(UsageError, match="with its α beside it"):
         taken(write(own), unet)
 
 
