@@ -133,6 +133,14 @@ def generate(
             show_default="none",
         ),
     ] = None,
+    lower_loras: Annotated[
+        float | None,
+        typer.Option(
+            help="After each attempt in which adapters bend the screen, let them count for this share (0 to below 1) "
+            "of what they did.",
+            show_default="they always count alike",
+        ),
+    ] = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Take of an adapter what fits, and leave its other keys unused.")
     ] = False,
@@ -213,6 +221,7 @@ def generate(
         config=config,
         layers=layers,
         painter=painter,
+        lower_loras=lower_loras,
         allow_partial=allow_partial,
         template=template,
         max_attempts=max_attempts,

@@ -20,6 +20,7 @@ from factory.diffusion.generators.layers import LAYERS, plan_layers
 from factory.diffusion.given.pictures import plan_given
 from factory.diffusion.given.settings import Given
 from factory.diffusion.lora.laying import plan_loras
+from factory.diffusion.lora.lowering import plan_lowering
 from factory.diffusion.lora.settings import Lora
 from factory.diffusion.new_words import Word, plan_words
 from factory.diffusion.prompt_remarks import cut_off, never_taught, refusal, unknown, unused
@@ -32,13 +33,14 @@ from factory.engine.line import Line
 from factory.engine.plan import Plan, Segment
 from factory.engine.survey import Memory, Surveyor
 from factory.errors import InputChanged, UsageError
+from factory.greenscreen.colours import KeyName
 from factory.greenscreen.keyer.settings import KeyerSettings
 from factory.greenscreen.on_screen import FramingSettings
 from factory.jobs.base import Job, NewSet
 from factory.jobs.line import matting_line
 from factory.jobs.no_screens import NO_SCREEN, tell, watched
 from factory.models.device import best_device
-from factory.quality.gates import CHECKERED, OF_THE_KEY, TRUSTED, GateSettings, check_limits
+from factory.quality.gates import CHECKERED, GSG, OF_THE_KEY, TRUSTED, UNEVEN, GateSettings, check_limits
 from factory.quality.scorers.scorers import Scorers, plan_scorers
 from factory.quality.scores import ScoreSettings
 from factory.refine.greenpost import GreenPostSettings
@@ -75,6 +77,7 @@ class GenerateRecipe(Refiners, NewSet):
     given: Given | None = None  # columns of the prompt list that name the pictures to begin with
     controls: tuple[Control, ...] = ()  # networks that are shown where things are, a picture for each prompt
     styles: tuple[Style, ...] = ()  # and what they look like
+    lower_loras: Annotated[float, Field(ge=0, lt=1)] | None = None  # times their weights, where they bend the screen
     allow_partial: bool = False  # take of an adapter what fits, though some of its keys go unused
     sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
     keyer: KeyerSettings = KeyerSettings()  # of pictures that a model paints without a mask
@@ -151,6 +154,7 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     plan_given(recipe.given, draft)
     plan_words(recipe.words, configured, draft)
     plan_loras(recipe.loras, configured, draft, partial=recipe.allow_partial)
+    plan_lowering(recipe.lower_loras, _of_a_bent_screen(kind, keys), draft, there=bool(recipe.loras))
     plan_controls(recipe.controls, configured, draft, plain=kind.gives == "picture")
     plan_styles(recipe.styles, configured, draft, plain=kind.gives == "picture")
     return draft
@@ -213,6 +217,13 @@ def _beginning(given: Given, asked: dict[str, Any], sampler: Any, kind: Generato
         raise UsageError("sampler.start: with --given it is the pictures that sampling starts from: leave it out.")
     kind.given(given, sampler, folder)
     return replace(sampler, start="noise")
+
+
+def _of_a_bent_screen(kind: GeneratorKind, keys: Sequence[KeyName]) -> tuple[str, ...]:
+    """The reasons that speak against adapters. An object of the screen's colour first tries the other screens."""
+    if kind.gives == "matte":
+        return ()
+    return (GSG.reason, UNEVEN.reason, NO_SCREEN, *(() if keys else OF_THE_KEY))
 
 
 def _check_refiners(recipe: GenerateRecipe, kind: GeneratorKind) -> None:

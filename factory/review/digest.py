@@ -29,6 +29,7 @@ Group: TypeAlias = tuple[str, str]
 """A source, and a gate or a kind of error."""
 
 COLUMNS = ("key", "status", "class", "kind", *SCORES)
+OF_ADAPTERS = ("attempt", "reason")  # read as well where adapters were laid over the model
 PROMPT = "prompt"  # read as well where samples have each their own screen, for it names it
 SHARDS_LOOKED_INTO = 1024  # of a set whose manifest stays in parts
 NOT_A_STAGE = "total"  # the shard's wall time, beside the seconds of its stages
@@ -160,7 +161,11 @@ def read_digest(layout: Layout) -> Digest:
     """Raises UsageError where the folder holds no run, or its plan or manifest is damaged."""
     plan = read_plan(layout.plan)
     records = list(records_of(plan, layout))
-    columns = (*COLUMNS, PROMPT) if "routing" in plan.settings else COLUMNS
+    columns = (
+        *COLUMNS,
+        *((PROMPT,) if "routing" in plan.settings else ()),
+        *(OF_ADAPTERS if "loras" in plan.settings else ()),
+    )
     table, whole = _read_table(layout, records, plan.seed, columns)
     last = pc.max(table["key"]).as_py()
     if last is not None and shard_of(last) >= plan.shards:

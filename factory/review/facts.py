@@ -8,7 +8,7 @@ from factory.shards.manifest import SCORES
 
 MADE = (
     "class", "caption", "prompt", "negative_prompt", "seed", "slot", "attempt", "kind", "source", "item", "colour",
-    "licence", "attribution", "model",
+    "licence", "attribution", "model", "adapters",
 )  # fmt: skip
 NAMES = {  # where the field's name won't do
     "gsg": "GSG",
@@ -21,6 +21,7 @@ NAMES = {  # where the field's name won't do
     "text_agreement_screen": "agreement with the text, on the screen",
     "unsafe": "safety checker's score on grey",
     "unsafe_screen": "safety checker's score on the screen",
+    "adapters": "share of the adapters' weights",
     "colour": "colours read as",
     "ai_generated": "AI-generated",
 }

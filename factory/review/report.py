@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from factory.engine.census import passed_over
 from factory.errors import DataError, MachineError, UsageError, quoted, what_failed
+from factory.review.adapters import named, screens_by_share
 from factory.review.before_after import compared
 from factory.review.cards import Card, accepted_card, rejected_card
 from factory.review.choice import GROUPS, choose
@@ -149,6 +150,8 @@ def _context(layout: Layout, digest: Digest, cards: Sequence[Card], refused: Seq
         "refused": refused,
         "failures": failures(digest.failed, failed_items(layout, digest), names),
         "histograms": [drawing for drawing in drawings if drawing is not None],
+        "adapters": named(digest),
+        "by_share": screens_by_share(digest),
         "classes": list(digest.by_class.items())[:CLASSES_LISTED],
         "devices": SEVERAL.join(sorted({record.device for record in digest.records})),
         "software": _software(digest),

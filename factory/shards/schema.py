@@ -49,6 +49,8 @@ _METADATA: Mapping[str, Kind] = {
 }
 
 _ADDED = frozenset({"item", "colour"})  # to what the first sets had
+_AT_TIMES: Mapping[str, Kind] = {"adapters": float}  # in all samples of a set or in none; cards do not declare it
+_OPTIONAL = ADDED_SCORES | _AT_TIMES.keys()
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "foreground": re.compile("given|estimated|unmixed"),
     "kind": re.compile("generated|keyed|composited"),
@@ -65,13 +67,13 @@ def metadata_schema(members: Members, asked: tuple[str, ...] = ASKED_SCORES) -> 
     """Field → kind of value, for samples with these members.  asked: which of ASKED_SCORES they may have."""
     scores = {name: float for name in SCORES if name in asked or name not in ASKED_SCORES}
     hashes = dict.fromkeys(sorted(member.name for member in members), str)
-    return {**_METADATA, "scores": scores, "hashes": hashes}
+    return {**_METADATA, **_AT_TIMES, "scores": scores, "hashes": hashes}
 
 
 def misfits(value: Any, kind: Kind, name: str = "") -> Iterator[str]:
     """What is wrong with a sample's JSON, one clause a field: "scores.gsg is missing", "seed is int, not str"."""
     if isinstance(kind, Mapping) and isinstance(value, dict):
-        required = (field for field in kind if field not in ADDED_SCORES)
+        required = (field for field in kind if field not in _OPTIONAL)
         yield from (f"{_within(name, field)} is missing" for field in required if field not in value)
         yield from (f"{_within(name, field)} is unknown" for field in value if field not in kind)
         for field in kind.keys() & value.keys():
@@ -113,7 +115,7 @@ def unusable(meta: Any) -> Iterator[str]:
 
     Fields that a later version adds do no harm, nor does it that an earlier one had not all of today's.
     """
-    clauses = list(wrong_kinds(meta, _METADATA))
+    clauses = list(wrong_kinds(meta, {**_METADATA, **_AT_TIMES}))
     if not clauses:
         clauses += [f"{field} is missing" for field in _METADATA if field not in meta and field not in _ADDED]
         if "sampler" in meta:
@@ -165,5 +167,5 @@ def features(members: Members, asked: tuple[str, ...] = ()) -> list[dict[str, An
         {"name": "__key__", "dtype": "string"},
         {"name": "__url__", "dtype": "string"},
         *pictures,
-        _named(JSON, metadata_schema(members, asked)),
+        _named(JSON, {name: kind for name, kind in metadata_schema(members, asked).items() if name not in _AT_TIMES}),
     ]

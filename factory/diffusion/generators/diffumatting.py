@@ -13,6 +13,7 @@ from factory.diffusion.given.pictures import planned_given
 from factory.diffusion.given.settings import Given, check_steps_taken
 from factory.diffusion.lora.bases import family_of_unet
 from factory.diffusion.lora.laying import lay_planned, with_additions
+from factory.diffusion.lora.lowering import lowered
 from factory.diffusion.routing import planned_routing
 from factory.diffusion.row_pictures import planned_row_pictures
 from factory.diffusion.sample.few_steps import with_few_steps
@@ -131,7 +132,7 @@ def _open(plan: Plan, device: Device) -> Source:
     tokenizers = {"text_encoder": components.tokenizer}
     if components.text_encoder_2 is not None:
         parts["text_encoder_2"], tokenizers["text_encoder_2"] = components.text_encoder_2, components.tokenizer_2
-    lay_planned(plan, parts, tokenizers)
+    lay = lay_planned(plan, parts, tokenizers)
     sampler, pictures = settings(SamplerSettings, plan.settings["sampler"]), planned_row_pictures(plan)
     styles = wear(plan, components.unet)
     pipeline = DiffuMattingPipeline(components)
@@ -139,7 +140,7 @@ def _open(plan: Plan, device: Device) -> Source:
     if planned := planned_controls(plan):
         networks = load_networks(planned, pipeline.dtype)
         conditions.append(controlled(networks, pictures, pipeline.picture_size(sampler), pipeline.device))
-    return DiffuMattingSource(
+    source = DiffuMattingSource(
         pipeline,
         sampler,
         plan.batch_size,
@@ -149,6 +150,7 @@ def _open(plan: Plan, device: Device) -> Source:
         model=with_styles(with_controls(with_additions(plan.weights[NAME], plan), plan), plan),
         conditions=conditions,
     )
+    return lowered(source, plan, lay, forget=pipeline.texts.forget)
 
 
 DIFFUMATTING = GeneratorKind(

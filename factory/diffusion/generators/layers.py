@@ -73,7 +73,7 @@ def _open(plan: Plan, device: Device) -> Source:
     from factory.diffusion.transparent import TransparentSource  # noqa: PLC0415
 
     files = {name: (Path(plan.places[name]), bytes_as_planned(plan, name)) for name in (PATCH, DECODER)}
-    painter, sampler = plain.opened(plan, Path(plan.places[NAME]), device)
+    painter, sampler, _ = plain.opened(plan, Path(plan.places[NAME]), device)
     layers = LayerPainter(painter, sampler, files[PATCH], files[DECODER])
     whole = "\n".join([with_additions(plan.weights[NAME], plan), plan.weights[PATCH], plan.weights[DECODER]])
     return TransparentSource(

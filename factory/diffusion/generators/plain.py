@@ -11,6 +11,7 @@ from factory.diffusion.generators.kind import AUTO, GeneratorKind, Sampling, che
 from factory.diffusion.given.pictures import planned_given
 from factory.diffusion.given.settings import Given, check_steps_taken
 from factory.diffusion.lora.laying import ADAPTED, lay_planned, with_additions
+from factory.diffusion.lora.lowering import Lay, lowered
 from factory.diffusion.model_files import INDEX
 from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import family_of
@@ -113,7 +114,7 @@ def check_given(given: Given, sampler: PlainSettings, folder: Path) -> None:
             )
 
 
-def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, PlainSettings]":
+def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, PlainSettings, Lay]":
     """`prepared` of a folder's pipeline."""
     from factory.diffusion.plain.pipeline import load_pipeline  # noqa: PLC0415  (torch takes seconds)
     from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
@@ -123,7 +124,7 @@ def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, Pl
 
 def prepared(
     plan: Plan, pipeline: Any, device: Device, beside: Callable[[Any], Any] = lambda pipeline: pipeline
-) -> "tuple[PlainPipeline, PlainSettings]":
+) -> "tuple[PlainPipeline, PlainSettings, Lay]":
     """The pipeline on its device, adapters laid over it. Raises UsageError for settings that it has no use for.
 
     beside: makes of it a pipeline with further parts, before it goes to its device.
@@ -133,7 +134,7 @@ def prepared(
 
     parts = {name: part for name, part in pipeline.components.items() if part is not None}
     tokenizers = {name: parts[reads] for name, reads in TOKENIZERS.items() if reads in parts}
-    lay_planned(plan, {name: parts[name] for name in ADAPTED if name in parts}, tokenizers)
+    lay = lay_planned(plan, {name: parts[name] for name in ADAPTED if name in parts}, tokenizers)
     family, beginning = family_of(type(pipeline).__name__), planned_given(plan)
     if beginning:
         pipeline = sibling.sibling_of(pipeline, beginning.given)
@@ -142,7 +143,7 @@ def prepared(
     check_settings(painter, sampler)
     if beginning:
         sibling.check_given(painter, beginning.given, painter.side(sampler), painter.facts(sampler)["steps"])
-    return painter, sampler
+    return painter, sampler, lay
 
 
 def source_of(plan: Plan, pipeline: Any, device: Device, model: str, name: str = NAME) -> Source:
@@ -158,13 +159,15 @@ def source_of(plan: Plan, pipeline: Any, device: Device, model: str, name: str =
 
     base, pictures = type(pipeline).__name__, planned_row_pictures(plan)
     networks = load_networks(planned_controls(plan), working_type(device.torch))
-    painter, sampler = prepared(plan, pipeline, device, lambda alone: sibling(alone, networks) if networks else alone)
+    painter, sampler, lay = prepared(
+        plan, pipeline, device, lambda alone: sibling(alone, networks) if networks else alone
+    )
     conditions = list["Condition[Mapping[str, Any]]"]()
     if networks:
         conditions.append(controlled(networks, base, pictures, painter.side(sampler)))
     if styles := wear(plan, painter.pipeline.unet) if plan.settings.get(STYLES) else []:
         conditions.append(called(styles, pictures, guided=painter.guided(sampler)))
-    return PlainSource(
+    source = PlainSource(
         painter,
         sampler,
         plan.batch_size,
@@ -175,6 +178,7 @@ def source_of(plan: Plan, pipeline: Any, device: Device, model: str, name: str =
         conditions=conditions,
         name=name,
     )
+    return lowered(source, plan, lay)
 
 
 def _open(plan: Plan, device: Device) -> Source:

@@ -37,7 +37,7 @@ def sampling(asked: Mapping[str, Any], _folder: Path) -> Sampling:
 def _open(plan: Plan, device: Device) -> Source:
     from factory.diffusion.transparent import TransparentSource  # noqa: PLC0415  (torch takes seconds)
 
-    painter, sampler = plain.opened(plan, Path(plan.places[NAME]), device)
+    painter, sampler, _ = plain.opened(plan, Path(plan.places[NAME]), device)
 
     def paint(prompts: list[str], seeds: list[int]) -> Any:
         return painter.paint(prompts, seeds, sampler, [sampler.key] * len(prompts))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from factory.diffusion.lora.lowering import Lay, planned_lowering
 from factory.diffusion.lora.settings import Lora
 from factory.diffusion.new_words import add_planned, add_words, said_of
 from factory.diffusion.plain.folder import read_index
@@ -49,24 +50,34 @@ def plan_loras(loras: Sequence[Lora], folder: Path, draft: Draft, *, partial: bo
     draft.settings[SETTINGS] = {"weights": [float(lora.weight) for lora in loras], "partial": partial}
 
 
-def lay_planned(plan: Plan, parts: Mapping[str, "nn.Module"], tokenizers: Mapping[str, Any]) -> None:
+def lay_planned(plan: Plan, parts: Mapping[str, "nn.Module"], tokenizers: Mapping[str, Any]) -> Lay:
     """Merge a plan's adapters into a model's weights, and teach it the plan's words.
 
-    Raises InputChanged where a file is not the planned one.
+    Returns what lays them anew, for plans that lower them. Raises InputChanged where a file is not the planned one.
     parts: of the model, those of ADAPTED that it has.  tokenizers: by the text encoder that reads their tokens.
     """
-    from factory.diffusion.lora.merging import Weighted, merge  # noqa: PLC0415  (torch takes seconds)
+    from factory.diffusion.lora.merging import Laid, Weighted, merge  # noqa: PLC0415  (torch takes seconds)
     from factory.diffusion.lora.names import Known  # noqa: PLC0415
 
     add_planned(plan, parts, tokenizers)
     if SETTINGS not in plan.settings:
-        return
+        return _unchanged
     known, weights = Known(parts), plan.settings[SETTINGS]["weights"]
     laid = [Weighted(_read(plan, index, known), float(weight)) for index, weight in enumerate(weights)]
-    merge(parts, laid, partial=plan.settings[SETTINGS]["partial"])
+    lay: Lay = _unchanged
+    partial = plan.settings[SETTINGS]["partial"]
+    if planned_lowering(plan) is None:
+        merge(parts, laid, partial=partial)
+    else:
+        lay = Laid(parts, laid, partial=partial).lay
     for adapter, _ in laid:
         if adapter.words:
             add_words(tokenizers["text_encoder"], parts["text_encoder"], adapter.words)
+    return lay
+
+
+def _unchanged(_share: float) -> None:
+    """A plan's adapters always count alike."""
 
 
 def with_additions(model: str, plan: Plan) -> str:

@@ -38,6 +38,31 @@ def merge(parts: Mapping[str, nn.Module], adapters: Sequence[Weighted], *, parti
     """
     for adapter, _ in adapters:
         check(adapter, parts, partial=partial)
+    _add(parts, adapters)
+
+
+class Laid:
+    """Adapters in a model's weights, which can come to count for more or less: the weights beneath are kept."""
+
+    def __init__(self, parts: Mapping[str, nn.Module], adapters: Sequence[Weighted], *, partial: bool = False) -> None:
+        """Lay them, as `merge` does."""
+        self.parts, self.adapters, self.share = parts, adapters, 1.0
+        places = [(part, name) for part, names in _together(adapters) for name in names]
+        self.beneath = {place: _weight(parts, *place).to("cpu", copy=True) for place in places}
+        merge(parts, adapters, partial=partial)
+
+    @torch.no_grad()
+    def lay(self, share: float) -> None:
+        """Let each adapter count for this share of its weight: as if it had been merged so."""
+        if share == self.share:
+            return
+        for place, weight in self.beneath.items():
+            _weight(self.parts, *place).copy_(weight)
+        _add(self.parts, [Weighted(adapter, weight * share) for adapter, weight in self.adapters])
+        self.share = share
+
+
+def _add(parts: Mapping[str, nn.Module], adapters: Sequence[Weighted]) -> None:
     for part, names in _together(adapters):
         weights = [_weight(parts, part, name) for name in names]
         base = torch.cat(weights).float()

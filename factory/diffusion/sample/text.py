@@ -47,6 +47,10 @@ class TextReader:
             self._known.popitem(last=False)
         return stacked
 
+    def forget(self) -> None:
+        """For when the encoders' weights have changed."""
+        self._known.clear()
+
     def negative(self, text: str) -> Told:
         """The same of one text (1, …) that guidance leads away from; of none, zeros where XL was trained so."""
         told = self([text])
