@@ -11,6 +11,7 @@ NO_BENCHMARKS = {
     *("edge_examples.py", "learn_edges.py"),  # they train the keyer's networks
     *("labels.py", "learn_bgmv2.py"),  # they work on sets that are made first
     *("earlier_keyer.py", "ffmpeg_keys.py", "label_rows.py", "real_screens.py"),  # what labels.py is made of
+    "adapter_screens.py",  # it is about adapters that one names
     *("fuzz.py", "fuzz_mutations.py", "fuzz_readers.py"),  # a figure that takes an hour
     *("gpu_product.py", "gpu_rows.py", "on_gpu.py"),  # they need a GPU
 }

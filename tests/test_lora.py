@@ -432,6 +432,8 @@ def test_pefts_magnitude_of_a_convolution_is_of_its_outputs(unet: UNet2DConditio
         ({"init_lora_weights": "pissa"}, "which changes the base, too"),
         ({"alpha_pattern": {"(a+)+$": 2}}, "name each layer instead"),
         ({"lora_alpha": "many"}, "cannot be read"),
+        ({"lora_alpha": 10**400}, "cannot be read"),
+        ({"lora_alpha": float("nan")}, "not finite"),
         ({"alpha_pattern": [1]}, "cannot be read"),
     ],
 )
@@ -505,6 +507,9 @@ def test_a_file_for_another_architecture_says_so(unet: UNet2DConditionModel, wri
             "does not fit unet.down_blocks",
         ),
         (lambda own: own.update({f"{FLAT}.dora_scale": np.zeros((7, 1), np.float32)}), "dora_scale"),
+        (lambda own: own.update({f"{FLAT}.lora_up.weight": np.array(1.0, np.float32)}), "does not fit"),
+        (lambda own: own.update({f"{FLAT}.alpha": np.ones(2, np.float32)}), "does not fit"),
+        (lambda own: own.update({f"{FLAT}.scalar": np.ones(2, np.float32)}), "does not fit"),
         (lambda own: own.update({f"unet.{LAYER}.lora_A.weight": np.zeros((2, 32), np.float32)}), "the same factor"),
     ],
 )
@@ -516,6 +521,25 @@ def test_a_spoilt_file_changes_nothing(
     with pytest.raises(UsageError, match=said):
         taken(write(own), unet)
     assert torch.equal(weight_of(unet), before)
+
+
+def test_a_product_larger_than_memory_is_refused_by_its_shape(unet: UNet2DConditionModel, write: Write) -> None:
+    wide = {
+        f"{FLAT}.lokr_w1": np.zeros((1, 300_000), np.float32),
+        f"{FLAT}.lokr_w2": np.zeros((300_000, 1), np.float32),
+    }
+    with pytest.raises(UsageError, match="its change is"):
+        taken(write(wide), unet)
+
+
+def test_a_scalar_of_a_layer_that_there_is_not_is_an_unused_key(unet: UNet2DConditionModel, write: Write) -> None:
+    file = write(factors() | {"lora_unet_no_such_layer.scalar": np.array(2.0, np.float32)})
+    before = weight_of(unet)
+    with pytest.raises(UsageError, match=r"lora_unet_no_such_layer\.scalar"):
+        taken(file, unet)
+    change = taken(file, unet, partial=True) - before
+    own = factors()
+    assert np.allclose(change, own[f"{FLAT}.lora_up.weight"] @ own[f"{FLAT}.lora_down.weight"], atol=1e-6)
 
 
 def test_a_file_cut_short_is_refused(unet: UNet2DConditionModel, write: Write, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Adapters that bend the screen count for less in a slot's later attempts; each sample says for how much."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -112,12 +113,15 @@ def test_a_bent_screen_lowers_the_adapter_until_the_gate_passes(model: Path, ben
     assert generated(model, out, "--lora", bending, "--lower-loras", "0.2").code == 2
 
 
-def test_what_a_share_paints_does_not_depend_on_company(model: Path, bending: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", [True, False])
+def test_what_a_share_paints_does_not_depend_on_company(model: Path, bending: Path, tmp_path: Path, head: bool) -> None:
     """Batches of one size, mixed of shares or not: the same pictures as when each request comes alone."""
     from factory.jobs.generate import line
 
-    out = tmp_path / "out"
-    assert generated(model, out, "--lora", bending, "--lower-loras", "0.5", batch=3).code == 0
+    out, own = tmp_path / "out", tmp_path / "model"
+    shutil.copytree(model, own, ignore=None if head else shutil.ignore_patterns("matting_head", "sampler.json"))
+    planned = generated(own, out, "--lora", bending, "--lower-loras", "0.5", "--key", "green", batch=3)
+    assert planned.code == 0, planned.err
     (source,) = line(read_plan(Layout(out).plan), out).sources.values()
 
     def request(number: int, *reasons: str) -> Request:

@@ -20,7 +20,7 @@ from factory.diffusion.generators.layers import LAYERS, plan_layers
 from factory.diffusion.given.pictures import plan_given
 from factory.diffusion.given.settings import Given
 from factory.diffusion.lora.laying import plan_loras
-from factory.diffusion.lora.lowering import plan_lowering
+from factory.diffusion.lora.lowering import plan_lowering, planned_lowering
 from factory.diffusion.lora.settings import Lora
 from factory.diffusion.new_words import Word, plan_words
 from factory.diffusion.prompt_remarks import cut_off, never_taught, refusal, unknown, unused
@@ -169,8 +169,9 @@ def line(plan: Plan, _root: Path) -> Line:
     if kind.fingerprint(folder) != plan.weights[kind.name]:
         raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
     first = keying({kind.name: plan.settings[KEYING]}, plan.members) if kind.gives == "picture" else {}
-    watching = {name: watched(stage) for name, stage in first.items()}
-    return matting_line(plan, {kind.name: kind.open(plan, device)}, device, first=watching)
+    if planned_lowering(plan) is None:  # else what shows no screen at first may show one later
+        first = {name: watched(stage) for name, stage in first.items()}
+    return matting_line(plan, {kind.name: kind.open(plan, device)}, device, first=first)
 
 
 def _generator(recipe: GenerateRecipe) -> tuple[Path, GeneratorKind]:

@@ -127,7 +127,7 @@ def _check_shapes(adapter: Adapter, parts: Mapping[str, nn.Module]) -> None:
         weights = [_weight(parts, layer.part, name).to("meta") for name in (layer.name, *layer.below)]
         try:
             merged(torch.cat(weights), shapes)
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, IndexError) as error:
             raise UsageError(f"{adapter.file} does not fit {layer.part}.{layer.name}: {error}") from error
         except KeyError as error:
             lack = f"lacks {error.args[0]} for {layer.part}.{layer.name}"

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def said_in_config(file: Path, content: bytes) -> Said:
     try:
         config: dict[str, Any] = json.loads(content)
         kind, begun = config.get("peft_type"), config.get("init_lora_weights", True)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UsageError(f"{file} cannot be read ({error}): copy the adapter again, whole.") from error
     if kind != "LORA":
         raise UsageError(f"{file} is of PEFT's kind {kind}, and only LORA is read: save it in LyCORIS's form.")
@@ -60,7 +61,7 @@ def said_in_metadata(file: Path, metadata: Mapping[str, str], part: str) -> Said
     try:
         content: dict[str, Any] = json.loads(metadata.get(METADATA, "{}"))
         own = {key.removeprefix(f"{part}."): value for key, value in content.items() if key.startswith(f"{part}.")}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UsageError(f"{file}: its {METADATA} cannot be read ({error}): take another file.") from error
     return _said(own, f"{file}: its {METADATA}")
 
@@ -73,10 +74,12 @@ def _said(config: Mapping[str, Any], where: str) -> Said:
             {name: float(value) for name, value in alphas.items()},
             config.get("use_rslora") is True,
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise UsageError(f"{where} cannot be read ({error}): take another file.") from error
     if strangers := [name for name in said.alphas if not NAME.fullmatch(name)]:
         raise UsageError(f"{where} has an alpha_pattern {strangers[0]!r}: name each layer instead.")
+    if not all(map(isfinite, [*said.alphas.values(), said.alpha or 0.0])):
+        raise UsageError(f"{where} has an α that is not finite: take another file.")
     return said
 
 
