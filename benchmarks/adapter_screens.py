@@ -20,7 +20,6 @@ from figures import exit_code, shown
 from factory.diffusion.lora.settings import Lora, said_in_a_flag
 from factory.engine.plan import read_plan
 from factory.jobs.generate import GenerateRecipe
-from factory.jobs.no_screens import NO_SCREEN
 from factory.run.execute import execute
 from factory.shards.layout import Layout
 from factory.shards.manifest import read_manifest
@@ -72,10 +71,9 @@ def painted(out: Path, loras: tuple[Lora, ...], n: int, *, model: str = "", prom
     )
     execute(recipe)
     layout = Layout(out)
-    table = read_manifest(layout, ["gsg_screen", "status", "reason"])
+    table = read_manifest(layout, ["gsg_screen", "status"])
     gsg = table["gsg_screen"].to_numpy()
-    reasons = np.array(table["reason"].to_pylist())
-    passing = (gsg >= 0) & (gsg <= read_plan(layout.plan).settings["gates"]["gsg_max"]) & (reasons != NO_SCREEN)
+    passing = (gsg >= 0) & (gsg <= read_plan(layout.plan).settings["gates"]["gsg_max"])
     accepted = np.array(table["status"].to_pylist()) == "accepted"
     return Screens(len(gsg), float(gsg[gsg >= 0].mean()), float(passing.mean()), float(accepted.mean()))
 

@@ -72,10 +72,11 @@ def main() -> int:
     torch.set_num_threads(1)
     file, minutes = arguments.out / "sepia.safetensors", 0.0
     if not file.is_file():
-        started = time.monotonic()
+        started, busy = time.monotonic(), time.process_time()
         learn(objects(arguments.out / "objects", arguments.objects), file, arguments.steps)
-        minutes = (time.monotonic() - started) / 60
-        print(f"examples and {arguments.steps} steps: {minutes:.1f} minutes, {file.stat().st_size / 1e6:.2f} MB")
+        minutes, busy = (time.monotonic() - started) / 60, (time.process_time() - busy) / 60
+        size = file.stat().st_size / 1e6
+        print(f"examples and {arguments.steps} steps: {minutes:.1f} minutes, of a core {busy:.1f}; {size:.2f} MB")
     out = {name: arguments.out / name for name in ("without", "with")}
     bare = painted(out["without"], (), arguments.n)
     laid = painted(out["with"], (Lora(file=file),), arguments.n)
