@@ -76,8 +76,9 @@ def lay_planned(plan: Plan, parts: Mapping[str, "nn.Module"], tokenizers: Mappin
     return lay
 
 
-def _unchanged(_share: float) -> None:
+def _unchanged(_share: float) -> bool:
     """A plan's adapters always count alike."""
+    return False
 
 
 def with_additions(model: str, plan: Plan) -> str:

@@ -15,8 +15,8 @@ from factory.sample import Request, Sample, Source
 from factory.settings import settings
 
 SETTINGS = "lowering"  # of a plan
-Lay: TypeAlias = Callable[[float], None]
-"""Merges a plan's adapters into the model anew, each at this share of its own weight."""
+Lay: TypeAlias = Callable[[float], bool]
+"""Merges a plan's adapters into the model anew, each at this share of its own weight; whether any weight changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +54,11 @@ def planned_lowering(plan: Plan) -> Lowering | None:
     return settings(Lowering, plan.settings[SETTINGS]) if SETTINGS in plan.settings else None
 
 
-def lowered(source: Source, plan: Plan, lay: Lay) -> Source:
-    """The source, painting each attempt with the adapters at their share; as it is where none are lowered."""
+def lowered(source: Source, plan: Plan, lay: Lay, forget: Callable[[], None] = lambda: None) -> Source:
+    """The source, painting each attempt with the adapters at their share; as it is where none are lowered.
+
+    forget: called when weights have changed, for what a source keeps of earlier ones.
+    """
     lowering = planned_lowering(plan)
     if lowering is None:
         return source
@@ -64,7 +67,8 @@ def lowered(source: Source, plan: Plan, lay: Lay) -> Source:
         shares = [lowering.share(request.reasons) for request in requests]
         made = dict[str, Sample | DataError]()
         for share in sorted(set(shares), reverse=True):
-            lay(share)
+            if lay(share):
+                forget()
             own = [request for request, its in zip(requests, shares, strict=True) if its == share]
             made |= {request.key: _recorded(result, share) for request, result in zip(own, source(own), strict=True)}
         return [made[request.key] for request in requests]

@@ -5,6 +5,7 @@ base's weight, and all are added: their order does not count.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import nan
 from typing import Any, NamedTuple
 
 import torch
@@ -52,14 +53,16 @@ class Laid:
         merge(parts, adapters, partial=partial)
 
     @torch.no_grad()
-    def lay(self, share: float) -> None:
-        """Let each adapter count for this share of its weight: as if it had been merged so."""
+    def lay(self, share: float) -> bool:
+        """Let each adapter count for this share of its weight: as if it had been merged so. Whether weights changed."""
         if share == self.share:
-            return
+            return False
+        self.share = nan  # until it is done: after an error all is laid anew
         for place, weight in self.beneath.items():
             _weight(self.parts, *place).copy_(weight)
         _add(self.parts, [Weighted(adapter, weight * share) for adapter, weight in self.adapters])
         self.share = share
+        return True
 
 
 def _add(parts: Mapping[str, nn.Module], adapters: Sequence[Weighted]) -> None:
