@@ -23,6 +23,7 @@ Layers: TypeAlias = list[tuple[Floats, Floats]]  # weights (in, out) and bias (o
 
 WEIGHTS = Path(__file__).with_name("deviation.npz")
 CLUES = refinement.CLUES + 4
+AT_ONCE = 8192  # pixels: what is made of them fits into a processor's cache
 HALF_A_LEVEL = 0.5 / 255  # the least error: what is expected to be smaller is none
 
 
@@ -40,10 +41,11 @@ def expected_error(clues: Sequence[Floats], where: Mask) -> Floats:
 
     It is 0 where nothing is open.  clues: see `clues_of_error`.  where: (H, W) what is open.
     """
-    error = np.zeros(where.shape, np.float32)
-    if where.any():
-        error[where] = regression(np.stack([clue[where] for clue in clues], axis=-1), _layers())
-    return error
+    error, there = np.zeros(where.size, np.float32), np.flatnonzero(where)  # by number: ten times as fast as by mask
+    for first in range(0, len(there), AT_ONCE):
+        some = there[first : first + AT_ONCE]
+        error[some] = regression(np.stack([clue.ravel()[some] for clue in clues], axis=-1), _layers())
+    return error.reshape(where.shape)
 
 
 def regression(clues: Floats, layers: Layers) -> Floats:

@@ -18,7 +18,7 @@ class KeyerSettings:
     (full, half) are for chroma of luma's resolution and of half of it.
     """
 
-    work_size: int = 512  # pixels of the long side at which fields and masks are made
+    work_size: int = 512  # most pixels of the long side at which fields and masks are made (evidence.py)
     solid: Pair = (0.999, 0.8)  # (drawn, filmed) apparent opacity from which an inside is solid; 2: MSE × 35, pure
     opaque: Pair = (0.97, 0.85)  # (drawn, filmed) … from which a pixel's colour is the object's own
     summit: Pair = (0.985, 0.97)  # (drawn, filmed) … if it has this share of the highest near by; 0.5: MSE × 1.5, pure

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,8 +41,7 @@ def tile_of(fields: Sequence[Floats], top: int, left: int, side: int, reach: int
     parts = [field[inside[0] : inside[1], inside[2] : inside[3]] for field in fields]
     missing = [abs(a - b) for a, b in zip(ends, inside, strict=True)]
     if any(missing):
-        beyond = (missing[:2], missing[2:])
-        return np.stack([np.pad(part, beyond, mode="edge") for part in parts])
+        return np.stack([cv2.copyMakeBorder(part, *missing, cv2.BORDER_REPLICATE) for part in parts])
     return np.stack(parts)
 
 
