@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import torch
 from adapter_screens import held_against, in_words, painted
+from drawn_objects import SIZE, drawn_objects
 from figures import exit_code, within
 from numpy.typing import NDArray
 from safetensors.torch import save_file
@@ -34,17 +35,13 @@ from factory.diffusion.model_files import EMBEDDED
 from factory.diffusion.train.data import TrainingSet, encode_all, tokenize, unpack
 from factory.diffusion.train.generation import GenerationTask
 from factory.diffusion.train.settings import Phase, TrainingFolder, TrainSettings
-from factory.diffusion.vocabulary import read_vocabulary
 from factory.greenscreen.compositing import as_levels, as_unit, paint_on_screen
-from factory.jobs.build import BuildRecipe
-from factory.run.execute import execute
 from factory.shards.reader import read_samples
-from factory.sources.procedural.render import CLASSES
 from factory.training.schedule import learning_rate
 
 SEPIA = np.array([1.0, 0.8, 0.56], np.float32)
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-RANK, SIZE, BATCH, WARMUP, LR = 8, 64, 16, 20, 2e-3
+RANK, BATCH, WARMUP, LR = 8, 16, 20, 2e-3
 ON_THE_SHEET, ENLARGED = 48, 2
 MUST, NEARER = 0.9, 0.5
 
@@ -94,13 +91,8 @@ def main() -> int:
 
 def objects(out: Path, count: int) -> TrainSettings:
     """Drawn objects of the model's classes as a set, and how to learn from them."""
-    known = read_vocabulary(EMBEDDED)
-    assert known is not None
-    drawn = [name for name in known.classes if name in CLASSES]
-    source = {"type": "procedural", "n": count, "classes": drawn}
-    execute(BuildRecipe.model_validate({"out": out, "size": SIZE, "seed": 1, "sources": [source], "executor": "local"}))
     return TrainSettings(
-        data=(TrainingFolder(folder=str(out)),),
+        data=(TrainingFolder(folder=str(drawn_objects(out, count, 1))),),
         phases=(Phase(name="generation", steps=0, batch=BATCH),),
         base=str(EMBEDDED),
         size=SIZE,
