@@ -39,10 +39,11 @@ def tile_of(fields: Sequence[Floats], top: int, left: int, side: int, reach: int
     ends = (top - reach, top + side + reach, left - reach, left + side + reach)
     inside = (max(ends[0], 0), min(ends[1], height), max(ends[2], 0), min(ends[3], width))
     parts = [field[inside[0] : inside[1], inside[2] : inside[3]] for field in fields]
-    missing = [abs(a - b) for a, b in zip(ends, inside, strict=True)]
-    if any(missing):
-        return np.stack([cv2.copyMakeBorder(part, *missing, cv2.BORDER_REPLICATE) for part in parts])
-    return np.stack(parts)
+    above, below, before, after = (abs(a - b) for a, b in zip(ends, inside, strict=True))
+    rims = (above, below, before, after)
+    if not any(rims):
+        return np.stack(parts)
+    return np.asarray([cv2.copyMakeBorder(part, *rims, cv2.BORDER_REPLICATE) for part in parts], np.float32)
 
 
 def tiles(height: int, width: int) -> Iterator[tuple[int, int]]:
