@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from program import LOCAL, commits, factory_here, hashes, mtimes
+from program import LOCAL, Ended, commits, factory_here, hashes, mtimes
+from tiny_model import OPEN_GATES, save_tiny_model
 
 from factory.engine.extend import as_begun_at_once, extended
 from factory.engine.plan import Plan, Segment, read_plan
@@ -69,6 +70,24 @@ def test_a_short_last_shard_stays_and_the_next_goes_on_after_it(tmp_path: Path) 
     ended = factory_here("filter", out, *LOCAL, "--allow-short", "--out", tmp_path / "filtered")
     assert ended.code == 0, ended.err
     assert commits(tmp_path / "filtered") == 11
+
+
+def test_a_generated_set_is_extended(tmp_path: Path) -> None:
+    model, out, prompts = save_tiny_model(tmp_path / "model"), tmp_path / "set", tmp_path / "prompts.txt"
+    prompts.write_text("a red feather\na blue leaf\n")
+
+    def generated(n: int) -> Ended:
+        return factory_here(
+            *("generate", "--model", model, "--prompts", prompts, "--n", str(n), "--shard-size", "2", "--batch", "1"),
+            *("--steps", "2", "--max-attempts", "1", "--allow-short", "--set", OPEN_GATES, *LOCAL, "--out", out),
+        )
+
+    assert generated(1).code == 0
+    before = {name: hashed for name, hashed in hashes(out).items() if name.startswith("data/")}
+    ended = generated(3)
+    assert ended.code == 0, ended.err
+    assert commits(out) == 2
+    assert before.items() <= hashes(out).items()
 
 
 def test_a_dry_run_says_how_it_would_be_extended(tmp_path: Path) -> None:

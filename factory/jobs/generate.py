@@ -132,8 +132,7 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
 def line(plan: Plan, _root: Path) -> Line:
     """The generator on this worker's device, then the stages of every line."""
     device = best_device()
-    (segment,) = plan.segments
-    kind = BY_NAME[segment.source]
+    kind = BY_NAME[plan.segments[0].source]  # an extended set has several, of the same source
     folder = Path(plan.places[kind.name])
     if kind.fingerprint(folder) != plan.weights[kind.name]:
         raise InputChanged(f"{folder} is not the model the run was planned with: restore it, or use a new --out.")
