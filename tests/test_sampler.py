@@ -180,10 +180,18 @@ def test_a_network_that_is_told_of_guidance_is_refused(folder: Path, tmp_path: P
 
 
 def test_a_sampler_of_few_steps_is_called_as_it_was_published_unless_told() -> None:
-    assert with_few_steps({"sampler": "lcm", "steps": 6}) == {"sampler": "lcm", "steps": 6, "guidance": 1.0}
+    assert with_few_steps({"sampler": "lcm", "steps": 6}) == {"sampler": "lcm", "steps": 6, "guidance": 1.0, "eta": 0.0}
     assert with_few_steps({"sampler": "tcd"}) == {"sampler": "tcd", "steps": 4, "guidance": 1.0, "eta": 0.3}
     assert with_few_steps({"sampler": "lcm"}, "lcm") == {"sampler": "lcm"}
-    assert with_few_steps({"sampler": "ddim"}) == {"sampler": "ddim"}
+    assert with_few_steps({"sampler": "ddim"}) == {"sampler": "ddim", "eta": 0.0}
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++2m", "lcm", "euler"])
+def test_a_model_of_few_steps_may_be_given_another_sampler(folder: Path, tmp_path: Path, sampler: Sampler) -> None:
+    model = Path(shutil.copytree(folder, tmp_path / "model"))
+    (model / "sampler.json").write_text(json.dumps({"sampler": "tcd"}))
+    assert DIFFUMATTING.sampling({}, model).settings.eta == 0.3
+    assert DIFFUMATTING.sampling({"sampler": sampler}, model).settings.eta == 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.settings import UNSAID
 
-PlainSampler: TypeAlias = Sampler | Literal[""]
+PlainSampler: TypeAlias = Literal[Sampler, ""]
 PlainStart: TypeAlias = Literal["screen", "noise"]
 OWN = -1.0  # of guidance: what the pipeline does by itself
 

@@ -12,7 +12,7 @@ class FewSteps(NamedTuple):
     steps: int
     least: int
     most: int
-    eta: float = 0
+    eta: float = 0.0
 
 
 FEW_STEPS: Mapping[str, FewSteps] = {
@@ -27,13 +27,16 @@ NOISY = ("ddim", "tcd")  # the samplers that may draw some of their noise anew a
 def with_few_steps(asked: Mapping[str, Any], own: str = "") -> dict[str, Any]:
     """What is asked of a sampler, laid over what such a sampler is called with: its steps, no guidance, its eta.
 
-    own: the sampler of the model's own settings, whose steps and guidance are meant for it.
+    own: the sampler of the model's own settings, whose steps, guidance and eta are meant for it; another that takes
+    any number of steps keeps the first two.
     """
     sampler = asked.get("sampler", own)
-    if sampler == own or sampler not in FEW_STEPS:
+    if sampler == own or not isinstance(sampler, str):  # what is no name is refused where settings are made of it
         return dict(asked)
-    few = FEW_STEPS[sampler]
-    return {"steps": few.steps, "guidance": 1.0, **({"eta": few.eta} if few.eta else {}), **asked}
+    few = FEW_STEPS.get(sampler)
+    if few is None:
+        return {"eta": 0.0, **asked}
+    return {"steps": few.steps, "guidance": 1.0, "eta": few.eta, **asked}
 
 
 def check_steps(sampler: str, steps: int, eta: float) -> None:
