@@ -1,5 +1,6 @@
 """Sampling that begins with given pictures: image-to-image and inpainting, through both doors."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tiny_pipelines import build as build_plain
 
 import factory
 from factory.diffusion import model_folder
+from factory.diffusion.generators.plain import PLAIN
 from factory.diffusion.given.pictures import GivenBatch, in_a_square
 from factory.diffusion.given.settings import Given
 from factory.diffusion.model_files import EMBEDDED
@@ -155,6 +157,26 @@ def test_a_plain_pipeline_paints_as_its_siblings_own_call(plain: Path, masked: b
     assert not np.allclose(ours[0], ours[1], atol=0.05)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_no_sibling_marks_its_pictures(monkeypatch: pytest.MonkeyPatch, masked: bool) -> None:
+    """As diffusers' do by themselves where the library for it is installed."""
+    given = Given(column="picture", mask="mask" if masked else "")
+    pipeline = build_plain("StableDiffusionXLPipeline")
+    kind = import_module(type(sibling_of(pipeline, given)).__module__)
+    monkeypatch.setattr(kind, "is_invisible_watermark_available", lambda: True)
+    monkeypatch.setattr(kind, "StableDiffusionXLWatermarker", object, raising=False)
+    assert sibling_of(pipeline, given).watermark is None
+
+
+@pytest.mark.parametrize("name", ["IFPipeline", "KandinskyV22CombinedPipeline"])
+def test_where_no_size_is_known_it_is_asked_for(name: str, tmp_path: Path) -> None:
+    build_plain(name).save_pretrained(tmp_path)
+    assert PLAIN.given is not None
+    with pytest.raises(UsageError, match="say at what size to paint"):
+        PLAIN.given(Given(column="picture"), PlainSettings(), tmp_path)
+    PLAIN.given(Given(column="picture"), PlainSettings(size=64), tmp_path)
+
+
 def test_pipelines_without_a_sibling_are_refused() -> None:
     check_sibling("FluxPipeline", Given(column="picture"))
     for pipeline in ("SanaPipeline", "FluxKontextPipeline"):
@@ -257,6 +279,7 @@ def test_plans_without_given_pictures_say_nothing_of_them(matting: Path, tmp_pat
         (("--strength", "0.2"), "0.2 of 4 steps is not one step"),
         (("--set", "sampler.start=noise"), "it is the pictures that sampling starts from"),
         (("--mask", "elsewhere"), "elsewhere"),
+        (("--mask", "picture"), "given.mask is given.column"),
         (("--given", "prompt"), "name it otherwise"),
         (("--set", "given.column=''"), "given.column is missing"),
     ],

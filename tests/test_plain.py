@@ -9,7 +9,14 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, EulerDiscreteScheduler, LCMScheduler, PNDMScheduler, TCDScheduler
+from diffusers import (
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    LCMScheduler,
+    PNDMScheduler,
+    TCDScheduler,
+    UNet2DConditionModel,
+)
 from program import Ended, factory_here, hashes
 from tiny_pipelines import build
 
@@ -137,6 +144,18 @@ def test_a_network_that_is_told_of_guidance_keeps_its_own(tmp_path: Path) -> Non
         PLAIN.sampling({"sampler": "dmd2"}, tmp_path)
 
 
+def test_a_network_that_is_told_of_guidance_is_given_no_negative_prompt(saved: Path) -> None:
+    """Nor styles for one: diffusers evaluates the prompt alone then."""
+    loaded = load_pipeline(saved, torch.float32)
+    loaded.unet = UNet2DConditionModel.from_config(dict(loaded.unet.config) | {"time_cond_proj_dim": 8})
+    painter, settings = PlainPipeline(loaded), PlainSettings(guidance=7.5, steps=1, size=32)
+    assert not painter.guided(settings)
+    (sample,) = PlainSource(painter, settings, 1)([request(0)])
+    assert isinstance(sample, Sample)
+    assert sample.origin.negative_prompt == ""
+    assert not loaded.do_classifier_free_guidance
+
+
 def test_what_a_sampler_of_few_steps_is_called_with_stands_in_the_plan(saved: Path, tmp_path: Path) -> None:
     generated(saved, tmp_path / "out", "--sampler", "tcd")
     sampler = read_plan(Layout(tmp_path / "out").plan).settings["sampler"]
@@ -255,6 +274,8 @@ def test_a_folder_that_is_not_whole_or_not_safe_is_refused(model: Path, change: 
         (("--set", "sampler.guide=1"), "sampler has no field guide"),
         (("--set", "sampler.eta=1"), "eta 1.0 is of no use"),
         (("--sampler", "dmd2"), "steps 2 is out of range for dmd2: take 4"),
+        (("--set", "sampler.sampler=[lcm]"), "is unknown (did you mean lcm?)"),
+        (("--set", "sampler.size=35"), "sampler.size 35 does not fit this model: take a multiple of 8"),
     ],
 )
 def test_settings_of_no_use_are_refused_before_anything_is_written(

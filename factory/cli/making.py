@@ -108,7 +108,10 @@ def generate(
     ] = None,
     strength: Annotated[
         float | None,
-        typer.Option(help="With --given: share of the steps that are taken, 1 begins at noise.", show_default="0.6"),
+        typer.Option(
+            help="With --given: share of the steps that are taken; 1 takes all, and with --mask begins at noise.",
+            show_default="0.6",
+        ),
     ] = None,
     mask: Annotated[
         str | None,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from factory.diffusion.plain.pipeline import PlainPipeline
 
 NAME = "plain"
+MULTIPLE = 8  # of pixels, that pipelines of Stable Diffusion's kind take
 TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
 
 
@@ -82,6 +83,8 @@ def sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
         raise UsageError("sampler.sampler: this pipeline steps by a scheduler of its own kind: leave it out.")
     if sampler.sampler and family.sampler not in ("", sampler.sampler):
         raise UsageError(f"sampler.sampler: this pipeline steps by {family.sampler} only: leave it out.")
+    if family.from_screen and sampler.size % MULTIPLE:
+        raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {MULTIPLE}.")
     return Sampling(sampler, tuple(KEY_COLOURS) if key == AUTO else ())
 
 
@@ -104,7 +107,7 @@ def check_given(given: Given, sampler: PlainSettings, folder: Path) -> None:
 
     index = plain_folder.read_index(folder)
     check_sibling(index.pipeline, given)
-    if not sampler.size and "unet" not in index.parts:
+    if not sampler.size and not _knows_its_size(folder, index):
         raise UsageError("--given: say at what size to paint, with --set sampler.size=PIXELS.")
     if sampler.steps:
         check_steps_taken(given, sampler.steps)
@@ -112,6 +115,11 @@ def check_given(given: Given, sampler: PlainSettings, folder: Path) -> None:
             raise UsageError(
                 f"given.strength {given.strength:g} leaves too few timesteps for so many steps: take more."
             )
+
+
+def _knows_its_size(folder: Path, index: plain_folder.Index) -> bool:
+    """Whether pictures to begin with are of the size that the U-Net was trained at; pixels of the `vae` there are."""
+    return {"unet", "vae"} <= index.parts.keys() and "sample_size" in read_json(folder / "unet" / "config.json")
 
 
 def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, PlainSettings, Lay]":

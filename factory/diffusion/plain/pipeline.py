@@ -97,8 +97,11 @@ class PlainPipeline:
         return int(settings.size or self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor)
 
     def guided(self, settings: PlainSettings) -> bool:
-        """Whether there is a use for a negative prompt."""
+        """Whether there is a use for a negative prompt; none where the network itself is told how much to be guided."""
         if "negative_prompt" not in self.arguments or not self.family.negative:
+            return False
+        unet = getattr(self.pipeline, "unet", None)
+        if unet is not None and unet.config.get("time_cond_proj_dim") is not None:
             return False
         own = self.arguments.get(self.family.guidance)
         strength = settings.guidance if settings.guidance != OWN else getattr(own, "default", None)

@@ -33,7 +33,7 @@ def sibling_of(pipeline: Any, given: Given) -> Any:
 
     kind = AutoPipelineForInpainting if given.mask else AutoPipelineForImage2Image
     try:
-        return kind.from_pipe(pipeline)
+        return kind.from_pipe(pipeline, add_watermarker=False)  # ignored by those that never add one
     except ValueError as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(f"--given: no sibling of {type(pipeline).__name__} can be made ({reason}).") from error
