@@ -13,6 +13,7 @@ from PIL import Image
 
 from factory.diffusion.control.kinds import KINDS
 from factory.diffusion.control.pose import COLOURS, JOINTS
+from factory.diffusion.given.pictures import in_a_square
 from factory.errors import DataError
 from factory.sample import Picture
 
@@ -53,6 +54,45 @@ def test_any_picture_becomes_a_square_of_the_asked_size(kind: str, height: int, 
 def test_a_picture_of_the_right_size_is_shown_as_it_is() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
     assert np.array_equal(KINDS["as-is"](saved(pixels), SIDE), pixels)
+
+
+@pytest.mark.parametrize("kind", ["as-is", "canny", "scribble", "contour", "pose"])
+@pytest.mark.parametrize("high", [False, True])
+def test_what_is_shown_lies_where_a_given_picture_would(kind: str, high: bool) -> None:
+    """A disc in a wide or high picture, brought into the square by the code for pictures to begin with."""
+    wide = np.zeros((100, 200, 3), np.uint8)
+    cv2.circle(wide, (60, 50), 30, (255, 255, 255), -1)
+    picture = np.ascontiguousarray(wide.transpose(1, 0, 2)) if high else wide
+    if kind == "pose":
+        ring = [(60 + 30 * np.cos(at), 50 + 30 * np.sin(at)) for at in np.linspace(0, 2 * np.pi, JOINTS)]
+        numbers = [float(number) for at in ring for number in (*(at[::-1] if high else at), 1.0)]
+        height, width = picture.shape[:2]
+        data = json.dumps(
+            {"people": [{"pose_keypoints_2d": numbers}], "canvas_width": width, "canvas_height": height}
+        ).encode()
+    else:
+        data = saved(picture[..., 0] if kind == "contour" else picture)
+    begun_with = in_a_square(picture, None, (0, 0, 0), SIDE)[..., 0] > 127
+    shown = KINDS[kind](data, SIDE).any(axis=2)
+    for axis in (0, 1):
+        (first, last), (begin, end) = (np.flatnonzero(each.any(axis=axis))[[0, -1]] for each in (shown, begun_with))
+        assert abs(int(first) - begin) <= 2
+        assert abs(int(last) - end) <= 2
+
+
+@pytest.mark.parametrize("kind", ["as-is", "canny", "scribble"])
+def test_colours_beneath_transparency_have_no_say(kind: str) -> None:
+    matte = disc(SIDE, 40)
+    shown = []
+    for beneath in (0, 255):
+        colours = np.full((SIDE, SIDE, 3), (200, 30, 30), np.uint8)
+        colours[matte == 0] = beneath
+        colours[:, ::9][matte[:, ::9] == 0] = (0, 0, 255)
+        shown.append(KINDS[kind](saved(np.dstack([colours, matte])), SIDE))
+    assert np.array_equal(*shown)
+    ring = np.hypot(*(np.mgrid[:SIDE, :SIDE] - SIDE // 2)) - 40
+    assert shown[0][np.abs(ring) < 2].any(), "the rim is seen"
+    assert not shown[0][ring > 8].any()
 
 
 def test_edges_lie_where_the_picture_has_some() -> None:
@@ -107,10 +147,14 @@ def test_a_pose_has_each_joint_in_its_colour() -> None:
     assert np.array_equal(told, drawn([{"people": [person()]}]))
 
 
+def test_a_pose_in_shares_may_name_its_canvas() -> None:
+    canvas = {"canvas_width": 512, "canvas_height": 512}
+    assert np.array_equal(drawn({"people": [person()], **canvas}), drawn({"people": [person()]}))
+
+
 def test_joints_that_were_not_seen_are_not_drawn() -> None:
     numbers = person()["pose_keypoints_2d"]
     numbers[2::3] = [0.0] * JOINTS
-    assert not drawn({"people": [{"pose_keypoints_2d": numbers}]}).any()
     numbers[2] = 1.0
     assert set(map(tuple, drawn({"people": [{"pose_keypoints_2d": numbers}]}).reshape(-1, 3))) == {
         (0, 0, 0),
@@ -127,6 +171,8 @@ def test_joints_that_were_not_seen_are_not_drawn() -> None:
         ({"people": [{}]}, "pose"),
         ({"people": [person(pose_keypoints_2d=[0.0] * 75)]}, "pose"),
         ({"people": [person(pose_keypoints_2d=["a"] * 54)]}, "pose"),
+        ({"people": [person(pose_keypoints_2d=[10**400, 0.5, 1.0] * 18)]}, "pose"),
+        ({"people": [person(pose_keypoints_2d=[0.5, 0.5, 0.0] * 18)]}, "empty"),
         ({"people": [person(pose_keypoints_2d=[300.0, 40.0, 1.0] * 18)]}, "pose"),
         (
             {"people": [person(pose_keypoints_2d=[1e300, 40.0, 1.0] * 18)], "canvas_width": 9, "canvas_height": 9},

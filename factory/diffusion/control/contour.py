@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from factory.diffusion.control.as_is import resized
+from factory.diffusion.control.as_is import NOTHING
+from factory.diffusion.given.pictures import centred, fitted
 from factory.errors import DataError
 from factory.pictures.picture import decode_layers
 from factory.sample import Picture
@@ -23,10 +24,10 @@ def contour(data: bytes, side: int) -> Picture:
         if colours.min(2).tobytes() != colours.max(2).tobytes():
             raise DataError("no_alpha", "the picture has colours and no alpha: give a matte, or a picture with alpha")
         alpha = np.ascontiguousarray(colours[..., 0])
-    inside = (resized(alpha, side) >= HALF).astype(np.uint8)
+    inside = (fitted(cv2.merge([alpha] * 3), None, NOTHING, side)[..., 0] >= HALF).astype(np.uint8)
     if inside.all() or not inside.any():
         raise DataError("empty", "its matte has no rim: there is no object, or nothing beside it")
     outlines, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    lines = np.zeros((side, side, 3), np.uint8)
+    lines = np.zeros((*inside.shape, 3), np.uint8)
     cv2.drawContours(lines, outlines, -1, (255, 255, 255), max(1, round(side / PARTS)))
-    return lines
+    return centred(lines, NOTHING, side)

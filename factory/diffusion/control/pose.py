@@ -28,10 +28,11 @@ COLOURS = (
 DIMMED = 0.6  # limbs beside their joints
 PARTS = 128  # of the side are a joint's radius and half a limb's width: 4 pixels at 512
 CANVAS = ("canvas_width", "canvas_height")
+MOST = 1e9  # pixels that nobody means
 
 
 class Joint(NamedTuple):
-    """In 0..1 of the canvas."""
+    """In 0..1 of the square that the canvas lies in the middle of."""
 
     x: float
     y: float
@@ -73,24 +74,34 @@ def _people(data: bytes) -> list[list[Joint | None]]:
     people = told.get("people") if isinstance(told, dict) else None
     if not isinstance(people, list) or not people:
         raise DataError("empty", "the pose has no `people`: give the JSON that OpenPose writes")
-    return [_joints(person, told) for person in people]
+    joints = [_joints(person) for person in people]
+    seen = [joint for person in joints for joint in person if joint is not None]
+    if not seen:
+        raise DataError("empty", "the pose has nobody of whom a joint was seen")
+    width, height = (_number(told.get(name)) for name in CANVAS)
+    there_is_a_canvas, are_shares = min(width, height) > 0, max(map(max, seen)) <= 1
+    if not there_is_a_canvas and not are_shares:
+        raise DataError("pose", f"the pose is in pixels, and of what canvas is not said: write {', '.join(CANVAS)}")
+    size = (width, height) if there_is_a_canvas else (1.0, 1.0)
+    return [[joint and _placed(joint, (1.0, 1.0) if are_shares else size, size) for joint in own] for own in joints]
 
 
-def _joints(person: Any, told: dict[str, Any]) -> list[Joint | None]:
+def _placed(joint: Joint, unit: tuple[float, float], canvas: tuple[float, float]) -> Joint:
+    """From units of which the canvas has so many, to the square. Raises DataError."""
+    shares = [at / whole for at, whole in zip(joint, unit, strict=True)]
+    if any(not -1 <= share <= 2 for share in shares):
+        raise DataError("pose", "the pose has joints far outside of its canvas")
+    across, down = (0.5 + (share - 0.5) * side / max(canvas) for share, side in zip(shares, canvas, strict=True))
+    return Joint(across, down)
+
+
+def _joints(person: Any) -> list[Joint | None]:
+    """As they stand in the file; None for those that were not seen."""
     numbers = person.get("pose_keypoints_2d") if isinstance(person, dict) else None
     if not isinstance(numbers, list) or len(numbers) != 3 * JOINTS or not all(map(_is_number, numbers)):
         raise DataError("pose", f"`pose_keypoints_2d` is to be x, y and confidence of {JOINTS} joints (COCO's)")
     triples = [numbers[i : i + 3] for i in range(0, len(numbers), 3)]
-    seen = [(x, y) for x, y, confidence in triples if confidence > 0]
-    width, height = (_number(told.get(name)) for name in CANVAS)
-    if width <= 0 or height <= 0:
-        if any(max(at) > 1 for at in seen):
-            raise DataError("pose", f"the pose is in pixels, and of what canvas is not said: write {', '.join(CANVAS)}")
-        width = height = 1.0
-    placed = [Joint(x / width, y / height) if confidence > 0 else None for x, y, confidence in triples]
-    if any(not -1 <= part <= 2 for joint in placed if joint for part in joint):
-        raise DataError("pose", "the pose has joints far outside of its canvas")
-    return placed
+    return [Joint(x, y) if confidence > 0 else None for x, y, confidence in triples]
 
 
 def _number(value: Any) -> float:
@@ -98,4 +109,5 @@ def _number(value: Any) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Also no integer beyond what a float can be, of which JSON may have some."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MOST < value < MOST

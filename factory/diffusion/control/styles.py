@@ -9,14 +9,16 @@ from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from factory.diffusion.conditions import Condition, Hints, Told
+from factory.diffusion.control.as_is import BEHIND
 from factory.diffusion.control.planning import folder_as_planned
 from factory.diffusion.control.style_planning import PlannedStyle, encoder_of, name_of, planned_styles
 from factory.diffusion.row_pictures import RowPictures
 from factory.engine.plan import Plan
 from factory.errors import UsageError
+from factory.greenscreen.compositing import paint_on_screen
 from factory.models.part import load_part
 from factory.models.planned_file import bytes_as_planned
-from factory.sample import Picture
+from factory.sample import Matte, Picture
 
 
 class LoadedStyle(NamedTuple):
@@ -97,7 +99,15 @@ def called(styles: Sequence[LoadedStyle], pictures: RowPictures, *, guided: bool
 
 
 def _reader(styles: Sequence[LoadedStyle], pictures: RowPictures) -> Callable[[Mapping[str, Any]], list[Picture]]:
-    return lambda item: [pictures.picture(item, style.said.column) for style in styles]
+    def read(item: Mapping[str, Any]) -> list[Picture]:
+        return [_seen(*pictures.layers(item, style.said.column)) for style in styles]
+
+    return read
+
+
+def _seen(picture: Picture, alpha: Matte | None) -> Picture:
+    """What of a picture is seen: colours beneath transparency have no say."""
+    return picture if alpha is None else paint_on_screen(picture, alpha, BEHIND)
 
 
 def _embedded(styles: Sequence[LoadedStyle], batch: Sequence[Sequence[Picture]]) -> list[tuple[Tensor, Tensor]]:

@@ -91,13 +91,24 @@ def in_a_square(picture: Any, alpha: Matte | None, around: Colour, size: int) ->
 
     alpha: None where all is opaque.
     """
+    return centred(fitted(picture, alpha, around, size), around, size)
+
+
+def fitted(picture: Any, alpha: Matte | None, behind: Colour, size: int) -> Picture:
+    """(h, w, 3), the longer side of `size` pixels, with a colour behind what is transparent."""
     matte = np.full(picture.shape[:2], OPAQUE, np.uint8) if alpha is None else alpha
     if (factor := math.ceil(math.sqrt(matte.size / AT_ONCE))) > 1:
         picture, matte = shrunk_in_bands(picture, matte, factor)
     scale = size / max(matte.shape)
     height, width = (max(round(side * scale), 1) for side in matte.shape)
     colours, coverage = resized(picture, matte, height, width)
+    return paint_on_screen(colours, coverage, behind)
+
+
+def centred(picture: Picture, around: Colour, size: int) -> Picture:
+    """(size, size, 3) with a picture (h, w, 3) that is no larger in the middle."""
+    height, width = picture.shape[:2]
     square = np.full((size, size, 3), around, np.uint8)
     y, x = (size - height) // 2, (size - width) // 2
-    square[y : y + height, x : x + width] = paint_on_screen(colours, coverage, around)
+    square[y : y + height, x : x + width] = picture
     return square
