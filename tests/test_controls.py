@@ -14,7 +14,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from diffusers import ControlNetModel, StableDiffusionPipeline, T2IAdapter
+from diffusers import ControlNetModel, MultiAdapter, StableDiffusionPipeline, T2IAdapter, UNet2DConditionModel
 from PIL import Image
 from program import Ended, factory_here, hashes
 from pyarrow.parquet import read_table
@@ -253,12 +253,20 @@ def test_an_ip_adapter_adds_what_it_adds_in_diffusers_pipeline(
 
 @pytest.fixture(scope="module")
 def xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Stable Diffusion XL and networks for it."""
+    """A tiny Stable Diffusion XL, of its levels, and networks for it."""
     folder = tmp_path_factory.mktemp("xl")
     pipeline = build("StableDiffusionXLPipeline")
+    config = dict(pipeline.unet.config) | {
+        "block_out_channels": (8, 16, 16),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    }
+    torch.manual_seed(0)
+    pipeline.register_modules(unet=UNet2DConditionModel.from_config(config))
     pipeline.save_pretrained(folder / "model")
     for seed, name in enumerate(("one", "two")):
         controlnet(pipeline.unet, folder / name, seed=seed)
+        t2i_adapter(pipeline.unet, folder / f"t2i_{name}", factor=4, seed=seed)
     union(pipeline.unet, folder / "union")
     return folder
 
@@ -285,6 +293,8 @@ def beside(model: Path, planned: Sequence[tuple[Path, PlannedControl]], batch: A
 
 def _alone(loaded: Sequence[Loaded]) -> Any:
     networks = [one.network for one in loaded]
+    if len(networks) > 1 and loaded[0].said.network == "T2IAdapter":
+        return MultiAdapter(networks)
     return networks[0] if len(networks) == 1 or "Union" in loaded[0].said.network else networks
 
 
@@ -301,7 +311,10 @@ def _as_people_call_it(kind: str, loaded: Sequence[Loaded], batch: Sequence[Sequ
         shown, weights = shown[0], weights[0]
     elif kind == "StableDiffusionControlNetPipeline":  # takes for each prompt the pictures of all networks
         shown = [list(own) for own in zip(*shown, strict=True)]
-    elif kind == "StableDiffusionXLControlNetPipeline":  # takes several for several prompts as tensors only
+    elif kind in (
+        "StableDiffusionXLControlNetPipeline",
+        "StableDiffusionXLAdapterPipeline",
+    ):  # take several for several prompts as tensors only
         shown = [tensors(batch, index) for index in range(len(loaded))]
     return {"image": shown, ("adapter" if "Adapter" in kind else "controlnet") + "_conditioning_scale": weights}
 
@@ -313,9 +326,11 @@ def test_pictures_of_a_controlled_pipeline_are_its_own(model: Path, nets: Path, 
     assert np.abs(painted - own).max() <= 1
 
 
-@pytest.mark.parametrize("names", [("one",), ("one", "two"), ("union",), ("union", "union")])
+@pytest.mark.parametrize(
+    "names", [("one",), ("one", "two"), ("union",), ("union", "union"), ("t2i_one",), ("t2i_one", "t2i_two")]
+)
 def test_pictures_of_a_controlled_xl_pipeline_are_its_own(xl: Path, names: tuple[str, ...]) -> None:
-    network = "ControlNetUnionModel" if names[0] == "union" else "ControlNetModel"
+    network = {"union": "ControlNetUnionModel", "t2i_one": "T2IAdapter"}.get(names[0], "ControlNetModel")
     planned = [(xl / name, said(network, weight=0.6, mode=index + 2)) for index, name in enumerate(names)]
     painted, own = beside(xl / "model", planned, pictures(len(names)))
     assert np.abs(painted - own).max() <= 1
@@ -540,6 +555,48 @@ def test_an_ip_adapter_of_another_base_or_for_faces_is_refused(
     shutil.rmtree(own / "image_encoder")
     with pytest.raises(UsageError, match="no image_encoder/"):
         planned(model, styles=[Style(model=own)])
+
+
+def test_a_t2i_adapter_whose_features_have_other_places_is_refused(model: Path, xl: Path, tmp_path: Path) -> None:
+    for base, network, change, said_of_it in (
+        (xl / "model", xl / "t2i_one", {"adapter_type": "full_adapter"}, "adapter_type is full_adapter;"),
+        (xl / "model", xl / "t2i_one", {"downscale_factor": 2}, "downscale_factor is 2, not 4"),
+        (xl / "model", xl / "t2i_one", {"channels": [8, 16, 16]}, "its channels are"),
+        (model, xl / "t2i_one", {}, "adapter_type is full_adapter_xl;"),
+    ):
+        with pytest.raises(UsageError, match=said_of_it):
+            changed = Path(shutil.copytree(network, tmp_path / "net", dirs_exist_ok=True))
+            config_with(changed, **change)
+            planned(base, [Control(model=changed)])
+
+
+def test_a_size_that_a_t2i_adapter_cannot_cut_evenly_is_refused(xl: Path, tmp_path: Path) -> None:
+    listed = table(tmp_path / "list", "a red feather,a.png")
+    config_with(shutil.copytree(xl / "model", tmp_path / "model") / "vae", block_out_channels=[8, 8, 16, 16])
+    network = t2i_adapter(load_pipeline(xl / "model", torch.float32).unet, tmp_path / "net", factor=16)
+    refused = generated(tmp_path / "model", tmp_path / "out", listed, "--control", network, "--set", "sampler.size=40")
+    assert refused.code == 2
+    assert "sampler.size 40: take a multiple of 16" in refused.sentence
+
+
+def test_a_network_that_is_a_file_is_to_be_its_folder(model: Path, nets: Path) -> None:
+    with pytest.raises(UsageError, match="is a file: give the folder"):
+        planned(model, [Control(model=nets / "one" / "diffusion_pytorch_model.safetensors")])
+
+
+def test_of_a_style_picture_no_colour_beneath_transparency_is_seen(model: Path, unet: Any, tmp_path: Path) -> None:
+    matte = np.zeros((40, 40, 1), np.uint8)
+    matte[8:32, 8:32] = 255
+    seen = []
+    plan = planned(model, styles=[Style(model=ip_adapter(unet, tmp_path / "ip"))])
+    style = hinted(wear(plan, model_folder.load(model).unet), RowPictures(tmp_path))
+    for beneath in (0, 255):
+        colours = np.where(matte > 0, np.uint8(200), np.uint8(beneath)).repeat(3, axis=2)
+        Image.fromarray(np.dstack([colours, matte])).save(tmp_path / "cutout.png")
+        digest = sha256((tmp_path / "cutout.png").read_bytes()).hexdigest()
+        seen += style.read({"style": "cutout.png", "style_sha256": digest})
+    assert np.array_equal(seen[0], seen[1])
+    assert (seen[0][0, 0] == 128).all()
 
 
 @pytest.mark.parametrize("flag", ["--control", "--style"])

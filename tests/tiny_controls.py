@@ -38,10 +38,11 @@ def union(unet: UNet2DConditionModel, folder: Path, types: int = 6) -> Path:
 
 
 def t2i_adapter(unet: UNet2DConditionModel, folder: Path, factor: int, channels: int = 3, seed: int = 5) -> Path:
-    """A T2I-Adapter.  factor: by which the picture is smaller in its features."""
+    """A T2I-Adapter, of XL's kind for XL.  factor: by which the picture is smaller in its first features."""
     torch.manual_seed(seed)
-    widths = list(unet.config.block_out_channels)
-    kind = "full_adapter"
+    widths, kind = list(unet.config.block_out_channels), "full_adapter"
+    if unet.config.addition_embed_type:
+        widths, kind = [*widths, widths[-1]], "full_adapter_xl"
     network = T2IAdapter(channels, widths, num_res_blocks=1, downscale_factor=factor, adapter_type=kind)
     return _saved(network, folder)
 

@@ -10,19 +10,35 @@ from factory.diffusion.conditions import Condition
 from factory.diffusion.control.fitting import SIBLINGS, T2I, UNION
 from factory.diffusion.control.networks import Loaded, as_inputs, reader
 from factory.diffusion.row_pictures import RowPictures
+from factory.errors import UsageError
 from factory.sample import Picture
 
 
 def sibling(pipeline: Any, loaded: Sequence[Loaded]) -> Any:
-    """The same parts with the networks beside them. Several are one part, as diffusers has it."""
+    """The same parts with the networks beside them. Several are one part, as diffusers has it.
+
+    Raises UsageError for T2I-Adapters that cannot be one, as their features are of other sizes.
+    """
     network = loaded[0].said.network
     kind = getattr(diffusers, SIBLINGS[type(pipeline).__name__, network].pipeline)
     networks = list({id(one.network): one.network for one in loaded}.values())
     together = networks[0] if network == UNION or len(loaded) == 1 else [one.network for one in loaded]
+    if network == T2I and len(loaded) > 1:
+        together = _as_one(together)
     more: dict[str, Any] = {"adapter" if network == T2I else "controlnet": together}
     if "add_watermarker" in inspect.signature(kind).parameters:
         more["add_watermarker"] = False
     return kind(**_parts(pipeline, kind), **more)
+
+
+def _as_one(adapters: Sequence[Any]) -> Any:
+    try:
+        return diffusers.MultiAdapter(adapters)
+    except ValueError as error:
+        raise UsageError(
+            "--control: a pipeline takes several T2I-Adapters only if all make a picture smaller by the same factor: "
+            "give one of them."
+        ) from error
 
 
 def _parts(pipeline: Any, kind: Any) -> dict[str, Any]:

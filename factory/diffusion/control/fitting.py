@@ -9,6 +9,8 @@ from factory.models.folder import check_weights, read_json
 
 CONTROLNET, UNION, T2I = "ControlNetModel", "ControlNetUnionModel", "T2IAdapter"
 SD, XL = "StableDiffusionPipeline", "StableDiffusionXLPipeline"
+FULL_XL = "full_adapter_xl"
+PLAIN_BLOCK = "DownBlock2D"  # a level without attention, to which a T2I-Adapter adds after it has been halved
 SHARED = ("in_channels", "cross_attention_dim", "block_out_channels", "addition_embed_type")
 
 
@@ -34,6 +36,8 @@ def network_in(folder: Path, name: str) -> tuple[str, Mapping[str, Any]]:
 
     Raises UsageError for another kind of folder, and for one that is not whole.
     """
+    if folder.is_file():
+        raise UsageError(f"{name} {folder} is a file: give the folder that diffusers saved the network in, with it.")
     config: Any = read_json(folder / "config.json")
     kind = config.get("_class_name") if isinstance(config, dict) else None
     if kind not in (CONTROLNET, UNION, T2I):
@@ -46,18 +50,30 @@ def check_fit(name: str, kind: str, config: Mapping[str, Any], base: Path) -> No
     """Raises UsageError for a network of another base.  name: of the network, for errors.  base: its folder."""
     unet: Any = read_json(base / "unet" / "config.json")
     if kind == T2I:
-        told, levels = list(config.get("channels", ())), list(unet.get("block_out_channels", ()))
-        kind_of_it = str(config.get("adapter_type", ""))
-        features = [*told, *told[-1:]] if kind_of_it.startswith("light") else told  # its last level comes twice
-        asked = [*levels, *levels[-1:]] if kind_of_it.endswith("xl") else levels  # the U-Net's middle too
-        if features != asked:
-            raise UsageError(f"{name} is for another base: its channels are {told}, those of {base} {levels}.")
+        _check_adapter(name, config, unet, base)
         return
     for field in SHARED:
         if field in config and field in unet and _plain(config[field]) != _plain(unet[field]):
             raise UsageError(
                 f"{name} is for another base: its {field} is {config[field]}, that of {base} is {unet[field]}."
             )
+
+
+def _check_adapter(name: str, config: Mapping[str, Any], unet: Mapping[str, Any], base: Path) -> None:
+    """A T2I-Adapter's features are to be of the widths and sizes that the U-Net's levels have."""
+    told, levels = list(config.get("channels", ())), list(unet.get("block_out_channels", ()))
+    kind, is_xl = str(config.get("adapter_type", "")), unet.get("addition_embed_type") == "text_time"
+    if (kind == FULL_XL) != is_xl:
+        raise UsageError(f"{name} is for another base: its adapter_type is {kind}; {FULL_XL} is for XL, and only that.")
+    features = [*told, *told[-1:]] if kind.startswith("light") else told  # its last level comes twice
+    asked = [*levels, *levels[-1:]] if is_xl else levels  # the U-Net's middle too
+    if features != asked:
+        raise UsageError(f"{name} is for another base: its channels are {told}, those of {base} {levels}.")
+    pixels = 2 ** (len(read_json(base / "vae" / "config.json").get("block_out_channels", ())) - 1)
+    first: Any = unet.get("down_block_types") or [""]
+    smaller = pixels * 2 if first[0] == PLAIN_BLOCK and len(first) > 1 else pixels
+    if (factor := config.get("downscale_factor")) != smaller:
+        raise UsageError(f"{name} is for another base: its downscale_factor is {factor}, not {smaller}.")
 
 
 def _plain(value: Any) -> Any:

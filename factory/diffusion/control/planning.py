@@ -49,6 +49,9 @@ def plan_controls(controls: Sequence[Control], base: Path, draft: Draft, *, plai
             if (pipeline, network) not in SIBLINGS:
                 raise UsageError(f"{name}: for {pipeline} there is no pipeline with a {network} here.")
         check_fit(name, network, config, base)
+        side, factor = draft.settings.get("sampler", {}).get("size", 0), config.get("downscale_factor", 1)
+        if network == T2I and side % factor:
+            raise UsageError(f"{name} does not fit sampler.size {side}: take a multiple of {factor}.")
         planned.append(
             PlannedControl(
                 network=network,
