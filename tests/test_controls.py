@@ -31,7 +31,7 @@ from factory.diffusion.control.beside_pipeline import arguments, sibling
 from factory.diffusion.control.beside_pipeline import controlled as called_with
 from factory.diffusion.control.networks import Loaded, load_networks
 from factory.diffusion.control.planning import PlannedControl, plan_controls, planned_controls
-from factory.diffusion.control.residuals import controlled
+from factory.diffusion.control.residuals import controlled, residuals
 from factory.diffusion.control.settings import Control, Style
 from factory.diffusion.control.style_planning import plan_styles
 from factory.diffusion.control.styles import hinted, wear
@@ -438,10 +438,51 @@ def test_a_plain_model_paints_in_the_style_of_each_prompts_picture(xl: Path, tmp
     assert not np.array_equal(factory.open(out)[0].rgb, factory.open(bare)[0].rgb)
 
 
-@pytest.mark.parametrize("door", ["diffumatting", "plain"])
-def test_a_controlled_picture_depends_on_no_other(model: Path, nets: Path, tmp_path: Path, door: str) -> None:
+def test_t2i_adapters_that_cannot_be_summed_are_refused(xl: Path, tmp_path: Path) -> None:
+    base = load_pipeline(xl / "model", torch.float32)
+    t2i_adapter(base.unet, tmp_path / "other", factor=2)
+    both = [(xl / "t2i_one", said("T2IAdapter")), (tmp_path / "other", said("T2IAdapter"))]
+    with pytest.raises(UsageError, match="by the same factor"):
+        sibling(base, load_networks(both, torch.float32))
+
+
+@torch.inference_mode()
+def test_a_union_network_tells_each_sample_what_it_would_tell_it_alone(model: Path, nets: Path) -> None:
+    """As diffusers calls it for one picture, with guidance: its attention runs along the batch."""
+    (loaded,) = load_networks([(nets / "union", said("ControlNetUnionModel", mode=3))], torch.float32)
+    shown, text = tensors(pictures(1), 0), torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(1))
+    latents, t = NOISE.repeat(2, 1, 1, 1), torch.tensor(500)
+    told = residuals([loaded], [shown])(latents, t, (text,), 0.0, 0.25)
+    levels = [*told["down_block_additional_residuals"], told["mid_block_additional_residual"]]
+    for sample in range(2):
+        rows = [sample, sample + 2]
+        down, mid = loaded.network(
+            latents[rows],
+            t,
+            encoder_hidden_states=text[rows],
+            controlnet_cond=[shown[[sample] * 2]],
+            control_type=torch.eye(6)[[3, 3]],
+            control_type_idx=[3],
+            conditioning_scale=[1.0],
+            return_dict=False,
+        )
+        for ours, own in zip(levels, [*down, mid], strict=True):
+            assert torch.allclose(ours[rows], own, atol=CLOSE)
+
+
+@pytest.mark.parametrize("painted", [(d, n) for d in ("diffumatting", "plain") for n in ("several", "union")])
+def test_a_controlled_picture_depends_on_no_other(
+    model: Path, nets: Path, xl: Path, tmp_path: Path, painted: tuple[str, str]
+) -> None:
+    door, network = painted
     table(tmp_path)
-    plan = planned(model, [Control(model=nets / "one"), Control(model=nets / "two", kind="scribble")])
+    controls = [Control(model=nets / "one"), Control(model=nets / "two", kind="scribble")]
+    base_class = "StableDiffusionPipeline"
+    if network == "union":
+        if door == "plain":
+            model, nets, base_class = xl / "model", xl, "StableDiffusionXLPipeline"
+        controls = [Control(model=nets / "union", mode="canny"), Control(model=nets / "union", mode="depth")]
+    plan = planned(model, controls)
     pictures_of_it, loaded = RowPictures(tmp_path), load_networks(planned_controls(plan), torch.float32)
     source: Any
     if door == "diffumatting":
@@ -450,8 +491,8 @@ def test_a_controlled_picture_depends_on_no_other(model: Path, nets: Path, tmp_p
         source = DiffuMattingSource(pipeline, SETTINGS, 2, conditions=[condition])
     else:
         base = load_pipeline(model, torch.float32)
-        painter = PlainPipeline(sibling(base, loaded), family_of("StableDiffusionPipeline"))
-        condition = called_with(loaded, "StableDiffusionPipeline", pictures_of_it, painter.side(PLAIN))
+        painter = PlainPipeline(sibling(base, loaded), family_of(base_class))
+        condition = called_with(loaded, base_class, pictures_of_it, painter.side(PLAIN))
         source = PlainSource(painter, PLAIN, 2, conditions=[condition])
     digests = {name: sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("a.png", "b.png")}
     first, second = (

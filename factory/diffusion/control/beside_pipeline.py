@@ -49,8 +49,15 @@ def _parts(pipeline: Any, kind: Any) -> dict[str, Any]:
 
 
 def controlled(loaded: Sequence[Loaded], base: str, pictures: RowPictures, side: int) -> Condition[Mapping[str, Any]]:
-    """The networks' pictures and weights as arguments of the sibling's call.  base: the pipeline's class."""
-    return Condition(reader(loaded, pictures, side), lambda batch: arguments(loaded, base, batch))
+    """The networks' pictures and weights as arguments of the sibling's call.  base: the pipeline's class.
+
+    With a union network each picture is painted alone, see residuals.py.
+    """
+    return Condition(
+        reader(loaded, pictures, side),
+        lambda batch: arguments(loaded, base, batch),
+        alone=loaded[0].said.network == UNION,
+    )
 
 
 def arguments(loaded: Sequence[Loaded], base: str, batch: Sequence[Sequence[Picture]]) -> dict[str, Any]:

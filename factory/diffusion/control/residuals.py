@@ -53,7 +53,7 @@ def residuals(loaded: Sequence[Loaded], pictures: Sequence[Tensor]) -> Hints:
                     )
                 )
         if any(_scale(one, begins, ends) for one, _ in union):
-            parts.append(_of_union(union, latents, begins, ends, call))
+            parts.append(_of_union(union, latents, t, said, [_scale(one, begins, ends) for one, _ in union]))
         if parts:
             told["down_block_additional_residuals"] = [
                 torch.stack(levels).sum(0) for levels in zip(*(down for down, _ in parts), strict=True)
@@ -70,21 +70,32 @@ def _scale(one: Loaded, begins: float, ends: float) -> float:
 
 
 def _of_union(
-    union: Sequence[tuple[Loaded, Tensor]], latents: Tensor, begins: float, ends: float, call: Mapping[str, Any]
-) -> Any:
-    """One network, which takes all pictures at once."""
-    network = union[0][0].network
+    union: Sequence[tuple[Loaded, Tensor]], latents: Tensor, t: Tensor, said: Told, scales: Sequence[float]
+) -> tuple[list[Tensor], Tensor]:
+    """One network, which takes all pictures of a sample at once, and the samples one after the other.
+
+    diffusers' attention between the pictures runs along the batch, so that samples would look at each other.
+    """
+    network, batch = union[0][0].network, len(union[0][1])
     modes = [one.said.mode for one, _ in union]
-    types = torch.zeros(len(latents), network.config.num_control_type, device=network.device, dtype=network.dtype)
+    types = torch.zeros(len(latents) // batch, network.config.num_control_type).to(latents.device, network.dtype)
     types[:, modes] = 1
-    return network(
-        latents.to(network.dtype),
-        controlnet_cond=[_for(picture, latents) for _, picture in union],
-        control_type=types,
-        control_type_idx=modes,
-        conditioning_scale=[_scale(one, begins, ends) for one, _ in union],
-        **call,
-    )
+    told = list[tuple[Tensor, ...]]()
+    for index in range(batch):
+        own = slice(index, None, batch)  # where guidance doubles the batch, a sample's two rows
+        down, mid = network(
+            latents[own].to(network.dtype),
+            timestep=t,
+            controlnet_cond=[_for(picture[index : index + 1], latents[own]) for _, picture in union],
+            control_type=types,
+            control_type_idx=modes,
+            conditioning_scale=scales,
+            return_dict=False,
+            **told_by_name([each[own] for each in said]),
+        )
+        told.append((*down, mid))
+    *levels, middle = (torch.stack(rows, 1).flatten(0, 1) for rows in zip(*told, strict=True))
+    return levels, middle
 
 
 def _features(adapters: Sequence[tuple[Loaded, Tensor]]) -> list[Tensor]:
