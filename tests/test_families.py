@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import cv2
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ from diffusers import (
 from program import Ended, factory_here
 from safetensors.numpy import save_file
 from test_model_folder import library_messages  # noqa: F401 - a fixture
-from tiny_controls import controlnet
+from tiny_controls import controlnet, ip_adapter
 from tiny_model import OPEN_GATES, paint_green
 from tiny_pipelines.parts import clip_text, clip_tokenizer
 from tiny_pipelines.stable_diffusion import BLOCKS, SCHEDULE, unet
@@ -277,6 +279,21 @@ def test_xl_paints_with_adapters_and_words_for_its_second_reader(painter_of_scre
     assert "original_size" not in samplers["plain"]
     models = {factory.open(tmp_path / name)[0].meta["model"] for name in samplers}
     assert len(models) == 2
+
+
+def test_no_warning_of_diffusers_breaks_the_live_line(
+    painter_of_screens: Path,
+    tmp_path: Path,
+    library_messages: list[str],  # noqa: F811
+) -> None:
+    adapter = ip_adapter(model_folder.load(painter_of_screens).unet, tmp_path / "ip")
+    cv2.imwrite(str(tmp_path / "style.png"), np.zeros((8, 8, 3), np.uint8))
+    listed = tmp_path / "prompts.csv"
+    listed.write_text("prompt,style\na red feather,style.png\n")
+    diffusers.utils.logging.set_verbosity_warning()
+    ended = generated(painter_of_screens, tmp_path / "out", "--style", adapter, "--prompts", listed)
+    assert ended.code == 0, ended.err
+    assert not library_messages
 
 
 def test_only_xl_is_told_sizes(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:

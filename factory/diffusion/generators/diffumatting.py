@@ -124,9 +124,11 @@ def _open(plan: Plan, device: Device) -> Source:
     from factory.diffusion.control.networks import load_networks  # noqa: PLC0415
     from factory.diffusion.control.residuals import controlled  # noqa: PLC0415
     from factory.diffusion.control.styles import hinted, wear  # noqa: PLC0415
+    from factory.diffusion.plain.pipeline import keep_quiet  # noqa: PLC0415
     from factory.diffusion.sample.pipeline import DiffuMattingPipeline, working_type  # noqa: PLC0415
     from factory.diffusion.sample.source import DiffuMattingSource  # noqa: PLC0415
 
+    keep_quiet()
     components = model_folder.load(Path(plan.places[NAME]), working_type(device.torch), device.torch)
     parts = {"unet": components.unet, "text_encoder": components.text_encoder}
     tokenizers = {"text_encoder": components.tokenizer}
