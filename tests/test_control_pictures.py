@@ -13,11 +13,14 @@ from PIL import Image
 
 from factory.diffusion.control.kinds import KINDS
 from factory.diffusion.control.pose import COLOURS, JOINTS
-from factory.diffusion.given.pictures import in_a_square
+from factory.diffusion.given.pictures import in_the_middle
+from factory.diffusion.sizes import Size, square
 from factory.errors import DataError
 from factory.sample import Picture
 
 SIDE = 128
+SQUARE = square(SIDE)
+SIZES = st.builds(Size, st.integers(8, 96), st.integers(8, 96))
 
 
 def saved(pixels: Any) -> bytes:
@@ -39,21 +42,21 @@ def person(**more: Any) -> dict[str, Any]:
 
 
 def drawn(told: Any) -> Picture:
-    return KINDS["pose"](json.dumps(told).encode(), SIDE)
+    return KINDS["pose"](json.dumps(told).encode(), SQUARE)
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.sampled_from(["as-is", "canny", "scribble"]), st.integers(1, 90), st.integers(1, 90), st.integers(8, 96))
-def test_any_picture_becomes_a_square_of_the_asked_size(kind: str, height: int, width: int, side: int) -> None:
+@given(st.sampled_from(["as-is", "canny", "scribble"]), st.integers(1, 90), st.integers(1, 90), SIZES)
+def test_any_picture_becomes_one_of_the_asked_size(kind: str, height: int, width: int, size: Size) -> None:
     pixels = np.random.default_rng(height).integers(0, 256, (height, width, 3))
-    told = KINDS[kind](saved(pixels), side)
-    assert told.shape == (side, side, 3)
+    told = KINDS[kind](saved(pixels), size)
+    assert told.shape == (*size, 3)
     assert told.dtype == np.uint8
 
 
 def test_a_picture_of_the_right_size_is_shown_as_it_is() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
-    assert np.array_equal(KINDS["as-is"](saved(pixels), SIDE), pixels)
+    assert np.array_equal(KINDS["as-is"](saved(pixels), SQUARE), pixels)
 
 
 @pytest.mark.parametrize("kind", ["as-is", "canny", "scribble", "contour", "pose"])
@@ -72,8 +75,8 @@ def test_what_is_shown_lies_where_a_given_picture_would(kind: str, high: bool) -
         ).encode()
     else:
         data = saved(picture[..., 0] if kind == "contour" else picture)
-    begun_with = in_a_square(picture, None, (0, 0, 0), SIDE)[..., 0] > 127
-    shown = KINDS[kind](data, SIDE).any(axis=2)
+    begun_with = in_the_middle(picture, None, (0, 0, 0), SQUARE)[..., 0] > 127
+    shown = KINDS[kind](data, SQUARE).any(axis=2)
     for axis in (0, 1):
         (first, last), (begin, end) = (np.flatnonzero(each.any(axis=axis))[[0, -1]] for each in (shown, begun_with))
         assert abs(int(first) - begin) <= 2
@@ -88,7 +91,7 @@ def test_colours_beneath_transparency_have_no_say(kind: str) -> None:
         colours = np.full((SIDE, SIDE, 3), (200, 30, 30), np.uint8)
         colours[matte == 0] = beneath
         colours[:, ::9][matte[:, ::9] == 0] = (0, 0, 255)
-        shown.append(KINDS[kind](saved(np.dstack([colours, matte])), SIDE))
+        shown.append(KINDS[kind](saved(np.dstack([colours, matte])), SQUARE))
     assert np.array_equal(*shown)
     ring = np.hypot(*(np.mgrid[:SIDE, :SIDE] - SIDE // 2)) - 40
     assert shown[0][np.abs(ring) < 2].any(), "the rim is seen"
@@ -97,20 +100,20 @@ def test_colours_beneath_transparency_have_no_say(kind: str) -> None:
 
 def test_edges_lie_where_the_picture_has_some() -> None:
     data = saved(disc())
-    thin, thick = KINDS["canny"](data, SIDE), KINDS["scribble"](data, SIDE)
+    thin, thick = KINDS["canny"](data, SQUARE), KINDS["scribble"](data, SQUARE)
     ring = np.hypot(*(np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2)) - 60 * SIDE / 200
     assert set(np.unique(thin)) == {0, 255}
     assert np.abs(ring[thin[..., 0] > 0]).max() < 2
     assert (thick > 0).sum() > 2 * (thin > 0).sum()
     assert np.abs(ring[thick[..., 0] > 0]).max() < 8
-    assert not KINDS["canny"](saved(np.full((9, 9, 3), 90)), SIDE).any()
+    assert not KINDS["canny"](saved(np.full((9, 9, 3), 90)), SQUARE).any()
 
 
 def test_an_outline_runs_around_the_object_and_its_holes() -> None:
     matte = disc()
     cv2.circle(matte, (100, 100), 30, 0, -1)
-    of_matte = KINDS["contour"](saved(matte), SIDE)
-    of_picture = KINDS["contour"](saved(np.dstack([np.full((200, 200, 3), 77, np.uint8), matte])), SIDE)
+    of_matte = KINDS["contour"](saved(matte), SQUARE)
+    of_picture = KINDS["contour"](saved(np.dstack([np.full((200, 200, 3), 77, np.uint8), matte])), SQUARE)
     assert np.array_equal(of_matte, of_picture)
     distance = np.hypot(*(np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2)) * 200 / SIDE
     lines = of_matte[..., 0] > 0
@@ -130,7 +133,7 @@ def test_an_outline_runs_around_the_object_and_its_holes() -> None:
 )
 def test_what_has_no_outline_is_a_fault_of_its_own(pixels: Any, kind: str) -> None:
     with pytest.raises(DataError) as fault:
-        KINDS["contour"](saved(pixels), SIDE)
+        KINDS["contour"](saved(pixels), SQUARE)
     assert fault.value.kind == kind
 
 
@@ -190,4 +193,4 @@ def test_a_pose_that_is_none_is_a_fault_of_its_own(told: Any, kind: str) -> None
 def test_no_file_is_more_than_a_fault(data: bytes) -> None:
     for kind in KINDS:
         with pytest.raises(DataError):
-            KINDS[kind](data, SIDE)
+            KINDS[kind](data, SQUARE)

@@ -45,6 +45,7 @@ from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.samplers import draw_noise, make_scheduler, sample_latents
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.diffusion.sample.source import DiffuMattingSource
+from factory.diffusion.sizes import square
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import UsageError
@@ -117,7 +118,7 @@ def tensors(batch: Sequence[Sequence[Picture]], index: int) -> torch.Tensor:
 def ours(model: Path, loaded: Sequence[Loaded], batch: Any, **more: Any) -> torch.Tensor:
     """Latents of our own loop."""
     pipeline = DiffuMattingPipeline.from_folder(model)
-    conditions = [controlled(loaded, RowPictures(), SIDE, pipeline.device)] if loaded else []
+    conditions = [controlled(loaded, RowPictures(), square(SIDE), pipeline.device)] if loaded else []
     return latents_of(pipeline, conditions, [[own] for own in batch], **more)
 
 
@@ -487,12 +488,12 @@ def test_a_controlled_picture_depends_on_no_other(
     source: Any
     if door == "diffumatting":
         pipeline = DiffuMattingPipeline.from_folder(model)
-        condition: Any = controlled(loaded, pictures_of_it, SIDE, pipeline.device)
+        condition: Any = controlled(loaded, pictures_of_it, square(SIDE), pipeline.device)
         source = DiffuMattingSource(pipeline, SETTINGS, 2, conditions=[condition])
     else:
         base = load_pipeline(model, torch.float32)
         painter = PlainPipeline(sibling(base, loaded), family_of(base_class))
-        condition = called_with(loaded, base_class, pictures_of_it, painter.side(PLAIN))
+        condition = called_with(loaded, base_class, pictures_of_it, painter.picture_size(PLAIN))
         source = PlainSource(painter, PLAIN, 2, conditions=[condition])
     digests = {name: sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("a.png", "b.png")}
     first, second = (

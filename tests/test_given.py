@@ -23,7 +23,7 @@ from tiny_pipelines import build as build_plain
 import factory
 from factory.diffusion import model_folder
 from factory.diffusion.generators.plain import PLAIN
-from factory.diffusion.given.pictures import GivenBatch, in_a_square
+from factory.diffusion.given.pictures import GivenBatch, in_the_middle
 from factory.diffusion.given.settings import Given
 from factory.diffusion.model_files import EMBEDDED
 from factory.diffusion.plain.families import family_of
@@ -32,6 +32,7 @@ from factory.diffusion.plain.settings import PlainSettings
 from factory.diffusion.plain.sibling import check_sibling, sibling_of
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.settings import Sampler, SamplerSettings
+from factory.diffusion.sizes import Size, square
 from factory.diffusion.train.networks import build, build_scheduler
 from factory.diffusion.train.settings import NetworkSettings
 from factory.engine.plan import read_plan
@@ -186,23 +187,23 @@ def test_pipelines_without_a_sibling_are_refused() -> None:
         check_sibling("LatentConsistencyModelPipeline", Given(column="picture", mask="mask"))
 
 
-@for_all(st.integers(1, 40), st.integers(1, 40), st.integers(16, 48))
-def test_a_picture_lies_whole_in_the_middle_of_its_square(height: int, width: int, size: int) -> None:
+@for_all(st.integers(1, 40), st.integers(1, 40), st.builds(Size, st.integers(16, 48), st.integers(16, 48)))
+def test_a_picture_lies_whole_in_the_middle_of_what_is_painted(height: int, width: int, size: Size) -> None:
     red = np.full((height, width, 3), (255, 0, 0), np.uint8)
-    square = in_a_square(red, None, (0, 255, 0), size)
-    assert square.shape == (size, size, 3)
-    inside = (square == (255, 0, 0)).all(axis=2)
+    whole = in_the_middle(red, None, (0, 255, 0), size)
+    assert whole.shape == (*size, 3)
+    inside = (whole == (255, 0, 0)).all(axis=2)
     assert inside.sum() == inside.any(axis=0).sum() * inside.any(axis=1).sum()
-    assert max(inside.any(axis=0).sum(), inside.any(axis=1).sum()) == size
-    assert (square[~inside] == (0, 255, 0)).all()
+    assert inside.any(axis=1).sum() == size.height or inside.any(axis=0).sum() == size.width
+    assert (whole[~inside] == (0, 255, 0)).all()
 
 
 def test_what_is_transparent_shows_the_screen() -> None:
     alpha = np.zeros((8, 8), np.uint8)
     alpha[2:6, 2:6] = 255
-    square = in_a_square(pictures(8, 1)[0], alpha, (0, 0, 255), 8)
-    assert (square[alpha == 0] == (0, 0, 255)).all()
-    assert np.array_equal(square[alpha > 0], pictures(8, 1)[0][alpha > 0])
+    whole = in_the_middle(pictures(8, 1)[0], alpha, (0, 0, 255), square(8))
+    assert (whole[alpha == 0] == (0, 0, 255)).all()
+    assert np.array_equal(whole[alpha > 0], pictures(8, 1)[0][alpha > 0])
 
 
 def table(folder: Path) -> Path:

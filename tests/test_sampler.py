@@ -41,6 +41,7 @@ from factory.diffusion.sample.samplers import (
 from factory.diffusion.sample.settings import Sampler, SamplerSettings, Start, default_settings
 from factory.diffusion.sample.source import DiffuMattingSource
 from factory.diffusion.sample.text import Told
+from factory.diffusion.sizes import square
 from factory.diffusion.train.networks import build, build_scheduler
 from factory.diffusion.train.settings import NetworkSettings
 from factory.errors import DataError, UsageError
@@ -349,8 +350,8 @@ def test_the_key_latent_is_the_scaled_code_of_the_bare_screen(pipeline: DiffuMat
     screen = torch.tensor([-1.0, 1.0, -1.0]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
     with torch.inference_mode():
         expected = vae.config.scaling_factor * vae.encode(screen).latent_dist.mode()
-    assert torch.allclose(pipeline.key_latent("green", 32), expected, atol=1e-6)
-    assert not torch.allclose(pipeline.key_latent("magenta", 32), expected, atol=1e-6)
+    assert torch.allclose(pipeline.key_latent("green", square(32)), expected, atol=1e-6)
+    assert not torch.allclose(pipeline.key_latent("magenta", square(32)), expected, atol=1e-6)
 
 
 def test_a_size_the_networks_cannot_halve_is_refused(pipeline: DiffuMattingPipeline) -> None:

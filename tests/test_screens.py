@@ -23,6 +23,7 @@ from factory.diffusion.routing import Routing, screens_for
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.settings import KEYS, SamplerSettings, default_settings, known_keys
 from factory.diffusion.sample.source import DiffuMattingSource
+from factory.diffusion.sizes import square
 from factory.diffusion.vocabulary import Vocabulary, write_vocabulary
 from factory.engine.plan import read_plan
 from factory.engine.worker import ShardWorker
@@ -269,7 +270,7 @@ def test_the_start_is_that_of_each_samples_screen(source: DiffuMattingSource, mo
     monkeypatch.setattr(source.pipeline, "_denoise", watching)
     source.pipeline.paint(["x", "x"], [7, 7], SamplerSettings(steps=1, guidance=1.0), TWO)
     (latents,) = seen
-    green, magenta = (source.pipeline.key_latent(key, 32)[0] for key in TWO)
+    green, magenta = (source.pipeline.key_latent(key, square(32))[0] for key in TWO)
     apart = source.pipeline.components.scheduler.alphas_cumprod[999].sqrt() * (magenta - green)
     assert torch.allclose(latents[1] - latents[0], apart, atol=1e-5)
     assert apart.abs().max() > 1e-3

@@ -173,6 +173,13 @@ def generate(
             show_default=f"{OF_MODEL}green",
         ),
     ] = None,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Size to paint at, `WIDTHxHEIGHT`; given several times, samples take them in turn.",
+            show_default="the model's own",
+        ),
+    ] = None,
     batch: Batch = None,
     max_attempts: Annotated[
         int | None, typer.Option(help="Tries to fill a slot before it is left empty.", show_default="10")
@@ -212,6 +219,7 @@ def generate(
     own: dict[str, Any] = {}
     gates: dict[str, Any] = {}
     put(own, steps=steps, guidance=guidance, sampler=sampler, negative_prompt=negative_prompt, key=key)
+    put(own, sizes=size or None)
     put(gates, gsg_max=gsg_max, coverage_min=coverage_min, coverage_max=coverage_max)
     fields: dict[str, Any] = {"job": "generate", "out": "runs/generate", "sampler": own, "gates": gates}
     put(

@@ -10,6 +10,7 @@ from factory.diffusion.conditions import Condition
 from factory.diffusion.control.fitting import SIBLINGS, T2I, UNION
 from factory.diffusion.control.networks import Loaded, as_inputs, reader
 from factory.diffusion.row_pictures import RowPictures
+from factory.diffusion.sizes import Size
 from factory.errors import UsageError
 from factory.sample import Picture
 
@@ -48,13 +49,13 @@ def _parts(pipeline: Any, kind: Any) -> dict[str, Any]:
     return {name: value for name, value in (own | pipeline.components).items() if name in known}
 
 
-def controlled(loaded: Sequence[Loaded], base: str, pictures: RowPictures, side: int) -> Condition[Mapping[str, Any]]:
+def controlled(loaded: Sequence[Loaded], base: str, pictures: RowPictures, size: Size) -> Condition[Mapping[str, Any]]:
     """The networks' pictures and weights as arguments of the sibling's call.  base: the pipeline's class.
 
     With a union network each picture is painted alone, see residuals.py.
     """
     return Condition(
-        reader(loaded, pictures, side),
+        reader(loaded, pictures, size),
         lambda batch: arguments(loaded, base, batch),
         alone=loaded[0].said.network == UNION,
     )
@@ -67,8 +68,8 @@ def arguments(loaded: Sequence[Loaded], base: str, batch: Sequence[Sequence[Pict
     shown = as_inputs(loaded, batch)
     alone = len(loaded) == 1 and network != UNION
     picture = SIBLINGS[base, network].picture
-    side = shown[0].shape[-1]
-    call: dict[str, Any] = {picture: shown[0] if alone else shown, "height": side, "width": side}
+    height, width = shown[0].shape[-2:]
+    call: dict[str, Any] = {picture: shown[0] if alone else shown, "height": height, "width": width}
     weights = [one.weight for one in said]
     if network == T2I:
         return call | {"adapter_conditioning_scale": weights[0] if alone else weights}

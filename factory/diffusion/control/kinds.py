@@ -11,9 +11,10 @@ from factory.diffusion.control.canny import canny
 from factory.diffusion.control.contour import contour
 from factory.diffusion.control.pose import pose
 from factory.diffusion.control.scribble import scribble
+from factory.diffusion.sizes import Size
 from factory.sample import Picture
 
-Draw: TypeAlias = Callable[[bytes, int], Picture]
-"""A file's content and a side in pixels -> (side, side, 3) uint8. Raises DataError for a file that it makes none of."""
+Draw: TypeAlias = Callable[[bytes, Size], Picture]
+"""A file's content and a size -> (*size, 3) uint8. Raises DataError for a file that it makes none of."""
 
 KINDS: Mapping[str, Draw] = {"as-is": as_is, "canny": canny, "scribble": scribble, "pose": pose, "contour": contour}

@@ -13,6 +13,7 @@ from torch import Tensor
 from factory.diffusion.control.kinds import KINDS
 from factory.diffusion.control.planning import PlannedControl
 from factory.diffusion.row_pictures import RowPictures
+from factory.diffusion.sizes import Size
 from factory.errors import DataError
 from factory.models.part import load_part
 from factory.sample import Picture
@@ -36,24 +37,24 @@ def load_networks(planned: Sequence[tuple[Path, PlannedControl]], dtype: torch.d
     return [Loaded(networks[folder], said) for folder, said in planned]
 
 
-def reader(loaded: Sequence[Loaded], pictures: RowPictures, side: int) -> Callable[[Mapping[str, Any]], list[Picture]]:
-    """From a prompt's row to the picture for each network, (side, side, 3) uint8. That raises DataError."""
+def reader(loaded: Sequence[Loaded], pictures: RowPictures, size: Size) -> Callable[[Mapping[str, Any]], list[Picture]]:
+    """From a prompt's row to the picture for each network, (*size, 3) uint8. That raises DataError."""
 
     def read(item: Mapping[str, Any]) -> list[Picture]:
-        return [_drawn(pictures.data(item, one.said.column), one.said, side) for one in loaded]
+        return [_drawn(pictures.data(item, one.said.column), one.said, size) for one in loaded]
 
     return read
 
 
-def _drawn(data: bytes, said: PlannedControl, side: int) -> Picture:
+def _drawn(data: bytes, said: PlannedControl, size: Size) -> Picture:
     try:
-        return KINDS[said.kind](data, side)
+        return KINDS[said.kind](data, size)
     except DataError as fault:
         raise DataError(fault.kind, f"`{said.column}`: {fault}") from fault
 
 
 def as_inputs(loaded: Sequence[Loaded], batch: Sequence[Sequence[Picture]]) -> list[Tensor]:
-    """For each network (B, C, side, side) float32 in 0..1: three channels, or one where it takes greys.
+    """For each network (B, C, H, W) float32 in 0..1: three channels, or one where it takes greys.
 
     batch: of each picture to paint, what `reader` gave.
     """

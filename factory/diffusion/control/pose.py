@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from factory.diffusion.sizes import Size
 from factory.errors import DataError
 from factory.sample import Picture
 from factory.shards.foreign_text import parse_json
@@ -26,7 +27,7 @@ COLOURS = (
     *((170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85)),
 )
 DIMMED = 0.6  # limbs beside their joints
-PARTS = 128  # of the side are a joint's radius and half a limb's width: 4 pixels at 512
+PARTS = 128  # of the shorter side are a joint's radius and half a limb's width: 4 pixels at 512
 CANVAS = ("canvas_width", "canvas_height")
 MOST = 1e9  # pixels that nobody means
 
@@ -38,33 +39,33 @@ class Joint(NamedTuple):
     y: float
 
 
-def pose(data: bytes, side: int) -> Picture:
+def pose(data: bytes, size: Size) -> Picture:
     """The joints of all people as coloured dots, joined by limbs, on black. Raises DataError."""
-    drawn = np.zeros((side, side, 3), np.uint8)
-    size = max(1, round(side / PARTS))
-    for person in _people(data):
-        pixels = [None if joint is None else (joint.x * side, joint.y * side) for joint in person]
+    drawn = np.zeros((*size, 3), np.uint8)
+    thick = max(1, round(min(size) / PARTS))
+    for pixels in _people(data, size):
         for (first, second), colour in zip(LIMBS, COLOURS, strict=False):
             if (one := pixels[first]) is not None and (other := pixels[second]) is not None:
-                _draw_limb(drawn, one, other, size, [int(level * DIMMED) for level in colour])
+                _draw_limb(drawn, one, other, thick, [int(level * DIMMED) for level in colour])
         for at, colour in zip(pixels, COLOURS, strict=True):
             if at is not None:
-                cv2.circle(drawn, (int(at[0]), int(at[1])), size, colour, -1)
+                cv2.circle(drawn, (int(at[0]), int(at[1])), thick, colour, -1)
     return drawn
 
 
 def _draw_limb(
-    drawn: Picture, one: tuple[float, float], other: tuple[float, float], size: int, colour: Sequence[int]
+    drawn: Picture, one: tuple[float, float], other: tuple[float, float], thick: int, colour: Sequence[int]
 ) -> None:
     """An ellipse between two joints."""
     across, down = one[0] - other[0], one[1] - other[1]
     middle = int((one[0] + other[0]) / 2), int((one[1] + other[1]) / 2)
-    axes = int(math.hypot(across, down) / 2), size
+    axes = int(math.hypot(across, down) / 2), thick
     angle = int(math.degrees(math.atan2(down, across)))
     cv2.fillConvexPoly(drawn, np.asarray(cv2.ellipse2Poly(middle, axes, angle, 0, 360, 1)), colour)
 
 
-def _people(data: bytes) -> list[list[Joint | None]]:
+def _people(data: bytes, painted: Size) -> list[list[Joint | None]]:
+    """In pixels of what is painted. Raises DataError."""
     try:
         told = parse_json(data)
     except ValueError as error:
@@ -82,17 +83,19 @@ def _people(data: bytes) -> list[list[Joint | None]]:
     there_is_a_canvas, are_shares = min(width, height) > 0, max(map(max, seen)) <= 1
     if not there_is_a_canvas and not are_shares:
         raise DataError("pose", f"the pose is in pixels, and of what canvas is not said: write {', '.join(CANVAS)}")
-    size = (width, height) if there_is_a_canvas else (1.0, 1.0)
-    return [[joint and _placed(joint, (1.0, 1.0) if are_shares else size, size) for joint in own] for own in joints]
+    canvas = (width, height) if there_is_a_canvas else (float(painted.width), float(painted.height))
+    unit = (1.0, 1.0) if are_shares else canvas
+    return [[joint and _placed(joint, unit, canvas, painted) for joint in own] for own in joints]
 
 
-def _placed(joint: Joint, unit: tuple[float, float], canvas: tuple[float, float]) -> Joint:
-    """From units of which the canvas has so many, to the square. Raises DataError."""
+def _placed(joint: Joint, unit: tuple[float, float], canvas: tuple[float, float], painted: Size) -> Joint:
+    """From units of which the canvas has so many, to pixels, the canvas whole in the middle. Raises DataError."""
     shares = [at / whole for at, whole in zip(joint, unit, strict=True)]
     if any(not -1 <= share <= 2 for share in shares):
         raise DataError("pose", "the pose has joints far outside of its canvas")
-    across, down = (0.5 + (share - 0.5) * side / max(canvas) for share, side in zip(shares, canvas, strict=True))
-    return Joint(across, down)
+    scale = min(painted.width / canvas[0], painted.height / canvas[1])
+    across, down = ((share - 0.5) * side * scale for share, side in zip(shares, canvas, strict=True))
+    return Joint(painted.width / 2 + across, painted.height / 2 + down)
 
 
 def _joints(person: Any) -> list[Joint | None]:

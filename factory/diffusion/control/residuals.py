@@ -15,15 +15,16 @@ from factory.diffusion.control.fitting import CONTROLNET, T2I, UNION
 from factory.diffusion.control.networks import Loaded, as_inputs, reader
 from factory.diffusion.row_pictures import RowPictures
 from factory.diffusion.sample.pointwise import use_pointwise_convolutions
+from factory.diffusion.sizes import Size
 
 
-def controlled(loaded: Sequence[Loaded], pictures: RowPictures, side: int, device: torch.device) -> Condition[Hints]:
+def controlled(loaded: Sequence[Loaded], pictures: RowPictures, size: Size, device: torch.device) -> Condition[Hints]:
     """The networks as a condition of the U-Net, on its device."""
     for network in {id(one.network): one.network for one in loaded}.values():
         network.to(device, memory_format=torch.channels_last)
         if device.type == "cpu":
             use_pointwise_convolutions(network)
-    return Condition(reader(loaded, pictures, side), lambda batch: residuals(loaded, as_inputs(loaded, batch)))
+    return Condition(reader(loaded, pictures, size), lambda batch: residuals(loaded, as_inputs(loaded, batch)))
 
 
 def residuals(loaded: Sequence[Loaded], pictures: Sequence[Tensor]) -> Hints:

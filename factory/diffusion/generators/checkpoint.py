@@ -90,5 +90,5 @@ CHECKPOINT = GeneratorKind(
     fingerprint=sha256_of,
     open=_open,
     gives="picture",
-    given=plain.check_given,
+    given=plain.check_beginning,
 )

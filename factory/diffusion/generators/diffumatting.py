@@ -1,6 +1,7 @@
 """DiffuMatting: Stable Diffusion taught to paint on a screen, whose decoder tells a coarse mask."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from factory.diffusion.routing import planned_routing
 from factory.diffusion.row_pictures import planned_row_pictures
 from factory.diffusion.sample.few_steps import with_few_steps
 from factory.diffusion.sample.settings import DEFAULTS_FILE, KEYS, SamplerSettings, default_settings, known_keys
+from factory.diffusion.sizes import check_sizes, in_turn
 from factory.diffusion.vocabulary import screen_prompt
 from factory.engine.plan import Plan
 from factory.errors import UsageError
@@ -108,6 +110,7 @@ def _fitting(folder: Path, sampler: SamplerSettings) -> SamplerSettings:
         )
     if sampler.size % 2**halvings:
         raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {2**halvings}.")
+    check_sizes(sampler.sizes, 2**halvings)
     return sampler
 
 
@@ -138,21 +141,25 @@ def _open(plan: Plan, device: Device) -> Source:
     sampler, pictures = settings(SamplerSettings, plan.settings["sampler"]), planned_row_pictures(plan)
     styles = wear(plan, components.unet)
     pipeline = DiffuMattingPipeline(components)
-    conditions = [hinted(styles, pictures)] if styles else []
-    if planned := planned_controls(plan):
-        networks = load_networks(planned, pipeline.dtype)
-        conditions.append(controlled(networks, pictures, pipeline.picture_size(sampler), pipeline.device))
-    source = DiffuMattingSource(
-        pipeline,
-        sampler,
-        plan.batch_size,
-        licence=plan.settings["licence"],
-        routing=planned_routing(plan),
-        given=planned_given(plan),
-        model=with_styles(with_controls(with_additions(plan.weights[NAME], plan), plan), plan),
-        conditions=conditions,
-    )
-    return lowered(source, plan, lay, forget=pipeline.texts.forget)
+    networks = load_networks(planned_controls(plan), pipeline.dtype)
+
+    def source_at(sizes: tuple[str, ...]) -> Source:
+        own = replace(sampler, sizes=sizes)
+        conditions = [hinted(styles, pictures)] if styles else []
+        if networks:
+            conditions.append(controlled(networks, pictures, pipeline.picture_size(own), pipeline.device))
+        return DiffuMattingSource(
+            pipeline,
+            own,
+            plan.batch_size,
+            licence=plan.settings["licence"],
+            routing=planned_routing(plan),
+            given=planned_given(plan),
+            model=with_styles(with_controls(with_additions(plan.weights[NAME], plan), plan), plan),
+            conditions=conditions,
+        )
+
+    return lowered(in_turn(sampler.sizes, source_at), plan, lay, forget=pipeline.texts.forget)
 
 
 DIFFUMATTING = GeneratorKind(

@@ -16,6 +16,7 @@ from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.settings import PlainSettings
 from factory.diffusion.routing import planned_routing
 from factory.diffusion.sample.few_steps import with_few_steps
+from factory.diffusion.sizes import refuse_sizes
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import UsageError
@@ -56,6 +57,7 @@ def _fits(_folder: Path) -> bool:
 def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
     others = {name: value for name, value in asked.items() if name != "key"}
     sampler = changed("sampler", OWN, with_few_steps(others, OWN.sampler))
+    refuse_sizes(sampler.sizes)
     if sampler.size % MULTIPLE:
         raise UsageError(f"sampler.size {sampler.size}: layer diffusion takes multiples of {MULTIPLE}.")
     if sampler.start != "noise":

@@ -1,6 +1,7 @@
 """Plain models: any text-to-image pipeline of diffusers, asked for a screen in words; the keyer tells α."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,13 @@ from factory.diffusion.lora.laying import ADAPTED, lay_planned, with_additions
 from factory.diffusion.lora.lowering import Lay, lowered
 from factory.diffusion.model_files import INDEX
 from factory.diffusion.plain import folder as plain_folder
+from factory.diffusion.plain.arguments import call_of
 from factory.diffusion.plain.families import family_of
 from factory.diffusion.plain.settings import PlainSettings, asked
 from factory.diffusion.routing import planned_routing
 from factory.diffusion.row_pictures import planned_row_pictures
 from factory.diffusion.sample.few_steps import FEW_STEPS, with_few_steps
+from factory.diffusion.sizes import check_sizes, in_turn
 from factory.engine.plan import Plan
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS
@@ -68,7 +71,8 @@ def asked_in_words(folder: Path) -> Sequence[tuple[str, str]]:
 
 def sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
     """Screens are asked for in words, so each prompt gets one of its own unless a recipe names one."""
-    family = family_of(plain_folder.read_index(folder).pipeline)
+    index = plain_folder.read_index(folder)
+    family = family_of(index.pipeline)
     asked = _in_few_steps(asked, folder)
     key = asked.get("key", AUTO)
     check_key(key)
@@ -85,6 +89,9 @@ def sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
         raise UsageError(f"sampler.sampler: this pipeline steps by {family.sampler} only: leave it out.")
     if family.from_screen and sampler.size % MULTIPLE:
         raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {MULTIPLE}.")
+    if sampler.sizes and "height" not in call_of(index.pipeline).names:
+        raise UsageError("sampler.sizes: this pipeline paints at a size of its own: leave it out.")
+    check_sizes(sampler.sizes, plain_folder.evenly_halved(folder, index))
     return Sampling(sampler, tuple(KEY_COLOURS) if key == AUTO else ())
 
 
@@ -102,12 +109,12 @@ def written(prompt: str, sampler: PlainSettings, folder: Path) -> str:
     return asked(prompt, sampler.key, template)
 
 
-def check_given(given: Given, sampler: PlainSettings, folder: Path) -> None:
+def check_beginning(given: Given, sampler: PlainSettings, folder: Path) -> None:
     from factory.diffusion.plain.sibling import check_sibling  # noqa: PLC0415  (torch takes seconds)
 
     index = plain_folder.read_index(folder)
     check_sibling(index.pipeline, given)
-    if not sampler.size and not _knows_its_size(folder, index):
+    if not (sampler.size or sampler.sizes) and not _knows_its_size(folder, index):
         raise UsageError("--given: say at what size to paint, with --set sampler.size=PIXELS.")
     if sampler.steps:
         check_steps_taken(given, sampler.steps)
@@ -138,7 +145,8 @@ def prepared(
     beside: makes of it a pipeline with further parts, before it goes to its device.
     """
     from factory.diffusion.plain import sibling  # noqa: PLC0415
-    from factory.diffusion.plain.pipeline import PlainPipeline, check_settings, placed  # noqa: PLC0415
+    from factory.diffusion.plain.pipeline import PlainPipeline, check_settings  # noqa: PLC0415
+    from factory.diffusion.plain.placing import placed  # noqa: PLC0415
 
     parts = {name: part for name, part in pipeline.components.items() if part is not None}
     tokenizers = {name: parts[reads] for name, reads in TOKENIZERS.items() if reads in parts}
@@ -146,11 +154,9 @@ def prepared(
     family, beginning = family_of(type(pipeline).__name__), planned_given(plan)
     if beginning:
         pipeline = sibling.sibling_of(pipeline, beginning.given)
-    painter = PlainPipeline(placed(beside(pipeline), device.torch), family)
     sampler = settings(PlainSettings, plan.settings["sampler"])
+    painter = PlainPipeline(placed(beside(pipeline), device.torch, compiled=sampler.compile), family)
     check_settings(painter, sampler)
-    if beginning:
-        sibling.check_given(painter, beginning.given, painter.side(sampler), painter.facts(sampler)["steps"])
     return painter, sampler, lay
 
 
@@ -162,6 +168,7 @@ def source_of(plan: Plan, pipeline: Any, device: Device, model: str, name: str =
     from factory.diffusion.control.beside_pipeline import controlled, sibling  # noqa: PLC0415  (torch takes seconds)
     from factory.diffusion.control.networks import load_networks  # noqa: PLC0415
     from factory.diffusion.control.styles import called, wear  # noqa: PLC0415
+    from factory.diffusion.plain.sibling import check_given  # noqa: PLC0415
     from factory.diffusion.plain.source import PlainSource  # noqa: PLC0415
     from factory.diffusion.sample.pipeline import working_type  # noqa: PLC0415
 
@@ -170,23 +177,31 @@ def source_of(plan: Plan, pipeline: Any, device: Device, model: str, name: str =
     painter, sampler, lay = prepared(
         plan, pipeline, device, lambda alone: sibling(alone, networks) if networks else alone
     )
-    conditions = list["Condition[Mapping[str, Any]]"]()
-    if networks:
-        conditions.append(controlled(networks, base, pictures, painter.side(sampler)))
-    if styles := wear(plan, painter.pipeline.unet) if plan.settings.get(STYLES) else []:
-        conditions.append(called(styles, pictures, guided=painter.guided(sampler)))
-    source = PlainSource(
-        painter,
-        sampler,
-        plan.batch_size,
-        licence=plan.settings["licence"],
-        routing=planned_routing(plan),
-        given=planned_given(plan),
-        model=with_styles(with_controls(with_additions(model, plan), plan), plan),
-        conditions=conditions,
-        name=name,
-    )
-    return lowered(source, plan, lay)
+    styles = wear(plan, painter.pipeline.unet) if plan.settings.get(STYLES) else []
+    beginning = planned_given(plan)
+
+    def source_at(sizes: tuple[str, ...]) -> Source:
+        own = replace(sampler, sizes=sizes)
+        if beginning:
+            check_given(painter, beginning.given, painter.picture_size(own), painter.facts(own)["steps"])
+        conditions = list["Condition[Mapping[str, Any]]"]()
+        if networks:
+            conditions.append(controlled(networks, base, pictures, painter.picture_size(own)))
+        if styles:
+            conditions.append(called(styles, pictures, guided=painter.guided(own)))
+        return PlainSource(
+            painter,
+            own,
+            plan.batch_size,
+            licence=plan.settings["licence"],
+            routing=planned_routing(plan),
+            given=beginning,
+            model=with_styles(with_controls(with_additions(model, plan), plan), plan),
+            conditions=conditions,
+            name=name,
+        )
+
+    return lowered(in_turn(sampler.sizes, source_at), plan, lay)
 
 
 def _open(plan: Plan, device: Device) -> Source:
@@ -208,5 +223,5 @@ PLAIN = GeneratorKind(
     fingerprint=plain_folder.fingerprint,
     open=_open,
     gives="picture",
-    given=check_given,
+    given=check_beginning,
 )

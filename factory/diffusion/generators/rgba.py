@@ -12,6 +12,7 @@ from factory.diffusion.plain import folder as plain_folder
 from factory.diffusion.plain.families import family_of
 from factory.diffusion.plain.settings import PlainSettings
 from factory.diffusion.routing import planned_routing
+from factory.diffusion.sizes import refuse_sizes
 from factory.engine.plan import Plan
 from factory.greenscreen.colours import KEY_COLOURS
 from factory.models.device import Device
@@ -31,6 +32,7 @@ def sampling(asked: Mapping[str, Any], _folder: Path) -> Sampling:
     check_key(key)
     changes = {name: value for name, value in asked.items() if not (name == "key" and value == AUTO)}
     sampler = changed("sampler", PlainSettings(negative_prompt=""), changes)
+    refuse_sizes(sampler.sizes)
     return Sampling(sampler, tuple(KEY_COLOURS) if key == AUTO else ())
 
 

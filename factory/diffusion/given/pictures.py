@@ -1,4 +1,4 @@
-"""Pictures that sampling begins with: read for their prompts, and set into the square that the model paints."""
+"""Pictures that sampling begins with: read for their prompts, and set into the size that the model paints."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from factory.diffusion.given.settings import Given
 from factory.diffusion.row_pictures import RowPictures, planned_row_pictures
+from factory.diffusion.sizes import Size
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import DataError
@@ -33,7 +34,7 @@ class Read(NamedTuple):
 
 
 class GivenBatch(NamedTuple):
-    """pictures: (B, S, S, 3) uint8 sRGB.  masks: (B, S, S), true where painted anew; None where all is."""
+    """pictures: (B, H, W, 3) uint8 sRGB.  masks: (B, H, W), true where painted anew; None where all is."""
 
     pictures: Picture
     masks: NDArray[np.bool_] | None
@@ -59,12 +60,14 @@ class GivenPictures:
             raise DataError("mask_size", f"`{self.given.mask}` has another size than `{self.given.column}`")
         return Read(picture, alpha, np.asarray(cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY), np.uint8))
 
-    def batch(self, read: Sequence[Read], keys: Sequence[KeyName], size: int) -> GivenBatch:
-        """Each whole in a square of `size` pixels, with its screen about it and behind what is transparent."""
+    def batch(self, read: Sequence[Read], keys: Sequence[KeyName], size: Size) -> GivenBatch:
+        """Each whole in a picture of this size, with its screen about it and behind what is transparent."""
         pictures = [
-            in_a_square(one.picture, one.alpha, KEY_COLOURS[key], size) for one, key in zip(read, keys, strict=True)
+            in_the_middle(one.picture, one.alpha, KEY_COLOURS[key], size) for one, key in zip(read, keys, strict=True)
         ]
-        masks = [in_a_square(cv2.merge([one.mask] * 3), None, (0, 0, 0), size) for one in read if one.mask is not None]
+        masks = [
+            in_the_middle(cv2.merge([one.mask] * 3), None, (0, 0, 0), size) for one in read if one.mask is not None
+        ]
         anew = np.stack(masks)[..., 0] >= ANEW if masks else None
         return GivenBatch(np.stack(pictures), anew, self.given.strength)
 
@@ -86,29 +89,29 @@ def planned_given(plan: Plan) -> GivenPictures | None:
     return GivenPictures(settings(Given, plan.settings[SETTINGS]), planned_row_pictures(plan))
 
 
-def in_a_square(picture: Any, alpha: Matte | None, around: Colour, size: int) -> Picture:
-    """(size, size, 3) with the picture as large as it fits, in the middle, over a colour. A square one is only resized.
+def in_the_middle(picture: Any, alpha: Matte | None, around: Colour, size: Size) -> Picture:
+    """(*size, 3) with the picture as large as it fits, in the middle, over a colour. One of its shape is only resized.
 
     alpha: None where all is opaque.
     """
     return centred(fitted(picture, alpha, around, size), around, size)
 
 
-def fitted(picture: Any, alpha: Matte | None, behind: Colour, size: int) -> Picture:
-    """(h, w, 3), the longer side of `size` pixels, with a colour behind what is transparent."""
+def fitted(picture: Any, alpha: Matte | None, behind: Colour, size: Size) -> Picture:
+    """(h, w, 3) as large as it fits into a size, with a colour behind what is transparent."""
     matte = np.full(picture.shape[:2], OPAQUE, np.uint8) if alpha is None else alpha
     if (factor := math.ceil(math.sqrt(matte.size / AT_ONCE))) > 1:
         picture, matte = shrunk_in_bands(picture, matte, factor)
-    scale = size / max(matte.shape)
+    scale = min(there / own for there, own in zip(size, matte.shape, strict=True))
     height, width = (max(round(side * scale), 1) for side in matte.shape)
     colours, coverage = resized(picture, matte, height, width)
     return paint_on_screen(colours, coverage, behind)
 
 
-def centred(picture: Picture, around: Colour, size: int) -> Picture:
-    """(size, size, 3) with a picture (h, w, 3) that is no larger in the middle."""
+def centred(picture: Picture, around: Colour, size: Size) -> Picture:
+    """(*size, 3) with a picture (h, w, 3) that is no larger in the middle."""
     height, width = picture.shape[:2]
-    square = np.full((size, size, 3), around, np.uint8)
-    y, x = (size - height) // 2, (size - width) // 2
-    square[y : y + height, x : x + width] = picture
-    return square
+    whole = np.full((*size, 3), around, np.uint8)
+    y, x = (size.height - height) // 2, (size.width - width) // 2
+    whole[y : y + height, x : x + width] = picture
+    return whole

@@ -98,6 +98,22 @@ def configurations_fingerprint(folder: Path) -> str:
     return files_fingerprint(folder, [folder / INDEX, *configs])
 
 
+def evenly_halved(folder: Path, index: Index) -> int:
+    """Pixels of which a picture's sides are to be multiples, so that all networks halve them evenly.
+
+    An autoencoder that does not say how often it halves does so 3 times; a transformer cuts patches of 2. Some
+    pipelines do with less.
+    """
+    return int(2 ** ((_halvings(folder, index, "vae") or 3) + (_halvings(folder, index, "unet") or 1)))
+
+
+def _halvings(folder: Path, index: Index, part: str) -> int:
+    """0 where it is not said."""
+    config: Any = read_json(folder / part / "config.json") if part in index.parts else {}
+    levels = config.get("block_out_channels") or config.get("encoder_block_out_channels")
+    return len(levels) - 1 if isinstance(levels, list) else 0
+
+
 def bytes_of_weights(folder: Path, index: Index) -> int:
     """What the weights take on disk."""
     return sum(path.stat().st_size for part in index.parts for path in (folder / part).glob("*.safetensors"))

@@ -18,11 +18,11 @@ from factory.diffusion.plain.screen_start import has_known_noise, screen_start
 from factory.diffusion.plain.settings import OWN, PlainSettings
 from factory.diffusion.plain.sibling import STRENGTH, arguments_of
 from factory.diffusion.sample.samplers import make_scheduler
+from factory.diffusion.sizes import Size, asked_size, square
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
 from factory.models.part import UNREADABLE, load_part
 
-ROOM = 0.8  # of a GPU's free memory, that weights may take before parts wait on the CPU for their turn
 STEPS, BINNING = "num_inference_steps", "use_resolution_binning"
 SCHEDULE, SCHEDULED = "guidance_schedule", 7.0  # Ideogram's, and what it is on nearly all steps
 
@@ -69,9 +69,16 @@ class PlainPipeline:
             call |= arguments_of(given)
         elif settings.start == "screen":
             call["latents"] = screen_start(self.pipeline, generators, keys, call)
+        size = self.known_size(settings)
+        vae: Any = getattr(self.pipeline, "vae", None)
+        if size and hasattr(vae, "enable_slicing"):
+            (vae.enable_slicing if size.is_large else vae.disable_slicing)()
         told = self.pipeline(**call)
         pictures = told.images if hasattr(told, "images") else told.image  # as Kandinsky 5 calls them
-        return np.asarray(np.stack([np.asarray(picture) for picture in pictures]), np.float32)
+        painted = np.asarray(np.stack([np.asarray(picture) for picture in pictures]), np.float32)
+        if settings.sizes and painted.shape[1:3] != size:
+            raise UsageError(f"sampler.sizes: {self.name} paints {Size(*painted.shape[1:3])} for {size}: ask for that.")
+        return painted
 
     def call_with(self, prompts: Sequence[str], settings: PlainSettings) -> dict[str, Any]:
         """The arguments of a call, but for its noise: only such as the settings change, and the pipeline knows."""
@@ -84,17 +91,29 @@ class PlainPipeline:
             call |= {SCHEDULE: None, self.family.guidance: settings.guidance if settings.guidance != OWN else SCHEDULED}
         if settings.eta:
             call["eta"] = settings.eta
-        if settings.size and "height" in self.arguments:
-            call |= {"height": settings.size, "width": settings.size}
+        size = asked_size(settings.size, settings.sizes)
+        if size and "height" in self.arguments:
+            call |= {"height": size.height, "width": size.width}
             if BINNING in self.arguments:  # else some paint at the nearest size that they know
                 call[BINNING] = False
         if settings.negative_prompt and self.guided(settings):
             call["negative_prompt"] = [settings.negative_prompt] * len(prompts)
         return call
 
-    def side(self, settings: PlainSettings) -> int:
-        """Of the picture, in pixels; of pipelines with a U-Net, or where the settings say it."""
-        return int(settings.size or self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor)
+    def picture_size(self, settings: PlainSettings) -> Size:
+        """Of pipelines with a U-Net, or where the settings say it."""
+        size = self.known_size(settings)
+        assert size is not None  # planning saw to it
+        return size
+
+    def known_size(self, settings: PlainSettings) -> Size | None:
+        """Of the pictures; None where the pipeline decides and does not say."""
+        if size := asked_size(settings.size, settings.sizes):
+            return size
+        network = getattr(self.pipeline, "unet", None) or getattr(self.pipeline, "transformer", None)
+        side = getattr(getattr(network, "config", None), "sample_size", None)
+        side = getattr(self.pipeline, "default_sample_size", side)
+        return square(side * getattr(self.pipeline, "vae_scale_factor", 1)) if isinstance(side, int) else None
 
     def guided(self, settings: PlainSettings) -> bool:
         """Whether there is a use for a negative prompt; none where the network itself is told how much to be guided."""
@@ -161,16 +180,6 @@ def keep_quiet() -> None:
         library.set_verbosity_error()
 
 
-def placed(pipeline: Any, device: str) -> Any:
-    """On its device; where a GPU is too small for all of it, its parts take turns."""
-    parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
-    needed = sum(weight.numel() * weight.element_size() for part in parts for weight in part.parameters())
-    if device == "cuda" and needed > ROOM * torch.cuda.mem_get_info()[0]:
-        pipeline.enable_model_cpu_offload()
-        return pipeline
-    return pipeline.to(device)
-
-
 def check_importable(folder: Path, kind: Any) -> None:
     """Raises UsageError for a pipeline that cannot be had here."""
     if backends := getattr(kind, "_backends", None):  # what diffusers puts in the place of what it cannot import
@@ -181,7 +190,9 @@ def check_importable(folder: Path, kind: Any) -> None:
 
 def check_settings(pipeline: PlainPipeline, settings: PlainSettings) -> None:
     """Raises UsageError for a setting that the pipeline has no argument for."""
-    sized = bool(settings.size) and STRENGTH not in pipeline.arguments  # else it has that of the given pictures
+    sized = (
+        bool(settings.size or settings.sizes) and STRENGTH not in pipeline.arguments
+    )  # else it has that of the given pictures
     asked = {"guidance": settings.guidance != OWN, "steps": bool(settings.steps), "size": sized}
     names = {"guidance": pipeline.family.guidance, "steps": STEPS, "size": "height"}
     if settings.start == "screen" and not has_known_noise(pipeline.own_scheduler):

@@ -13,6 +13,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from factory.diffusion.sample.samplers import screen_latent
+from factory.diffusion.sizes import Size
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 
 
@@ -27,14 +28,17 @@ def screen_start(
     keys: the screen of each picture.  call: the arguments; `height` among them only where a size is asked.
     """
     vae, scheduler, device = pipeline.vae, pipeline.scheduler, pipeline._execution_device
-    side = int(call.get("height", pipeline.unet.config.sample_size * pipeline.vae_scale_factor))
-    latent = side // pipeline.vae_scale_factor
-    shape = (len(generators), pipeline.unet.config.in_channels, latent, latent)
+    own = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+    size = Size(int(call.get("height", own)), int(call.get("width", own)))
+    latent = (side // pipeline.vae_scale_factor for side in size)
+    shape = (len(generators), pipeline.unet.config.in_channels, *latent)
     noise = randn_tensor(shape, generator=list(generators), device=device, dtype=pipeline.unet.dtype).float()
-    codes = {key: screen_latent(vae, KEY_COLOURS[key], side, device) for key in set(keys)}
+    codes = {key: screen_latent(vae, KEY_COLOURS[key], size, device) for key in set(keys)}
     screen = _as_the_network_sees(torch.cat([codes[key] for key in keys]).to(noise), vae.config)
-    own = inspect.signature(pipeline.__call__).parameters["num_inference_steps"].default
-    scheduler.set_timesteps(call.get("num_inference_steps", own), device=device)  # else it is as the last call left it
+    steps = inspect.signature(pipeline.__call__).parameters["num_inference_steps"].default
+    scheduler.set_timesteps(
+        call.get("num_inference_steps", steps), device=device
+    )  # else it is as the last call left it
     first = float(scheduler.init_noise_sigma)
     if first == 1:  # variances
         kept = scheduler.alphas_cumprod[int(scheduler.timesteps[0])].to(noise)

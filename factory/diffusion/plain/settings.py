@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias, get_args
 
 from factory.diffusion.sample.few_steps import check_steps
 from factory.diffusion.sample.settings import Sampler
+from factory.diffusion.sizes import check_sizes
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.settings import UNSAID
@@ -23,10 +24,11 @@ class PlainSettings:
     negative_prompt: given where the pipeline takes one and guidance is above 1.
     start: "screen" begins where a picture that is all screen would be, as far as the pipeline lets itself be told;
         "noise" as the pipeline does it.
-    size: side of the picture in pixels.
+    size: side of the picture in pixels.  sizes: as in sample/settings.py.
     key: the screen's colour, unless samples have each their own (diffusion/routing.py).
     template: how the screen is asked for, with {prompt} and {key} in it.
     eta: as in sample/settings.py, of a sampler that is named here.
+    compile: on CUDA, the blocks of which its networks have many; elsewhere of no effect.
     """
 
     sampler: PlainSampler = ""
@@ -38,6 +40,8 @@ class PlainSettings:
     key: KeyName = "green"
     template: str = ""
     eta: float = field(default=0.0, metadata=UNSAID)
+    sizes: tuple[str, ...] = field(default=(), metadata=UNSAID)
+    compile: bool = field(default=False, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         if self.key not in KEY_COLOURS:
@@ -53,6 +57,7 @@ class PlainSettings:
             raise UsageError(f"guidance {self.guidance} is out of range: take 0 to 100, or -1 for the pipeline's own")
         if not 0 <= self.size <= 8192:
             raise UsageError(f"size {self.size} is out of range: take pixels, or 0 for the pipeline's own size")
+        check_sizes(self.sizes)
         if self.template and "{prompt}" not in self.template:
             raise UsageError(f"sampler.template {self.template!r} does not say where {{prompt}} goes: write it there.")
 

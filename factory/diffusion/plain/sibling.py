@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from factory.diffusion.given.pictures import GivenBatch
 from factory.diffusion.given.settings import Given, check_steps_taken
+from factory.diffusion.sizes import Size
 from factory.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ def sibling_of(pipeline: Any, given: Given) -> Any:
         raise UsageError(f"--given: no sibling of {type(pipeline).__name__} can be made ({reason}).") from error
 
 
-def check_given(painter: "PlainPipeline", given: Given, size: int, steps: int) -> None:
+def check_given(painter: "PlainPipeline", given: Given, size: Size, steps: int) -> None:
     """Raises UsageError for a size that the pipeline would change, and a strength that leaves no step."""
     processor = getattr(painter.pipeline, "image_processor", None)  # Kandinsky's and IF's have none
     multiple = processor.config.vae_scale_factor if processor else 1
-    if size % multiple:
+    if any(side % multiple for side in size):
         raise UsageError(f"sampler.size {size} does not fit this model: take a multiple of {multiple}.")
     if steps > 0:
         check_steps_taken(given, steps)

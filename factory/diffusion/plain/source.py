@@ -63,8 +63,10 @@ class PlainSource:
     ) -> list[Sample | DataError]:
         keys = [self._key(request) for request in requests]
         prompts = [self._prompt(request, key) for request, key in zip(requests, keys, strict=True)]
-        size = self.pipeline.side(self.settings) if self.given else 0
-        given = self.given.batch([one for one, _ in read if one], keys, size) if self.given else None
+        given = None
+        if self.given:
+            size = self.pipeline.picture_size(self.settings)
+            given = self.given.batch([one for one, _ in read if one], keys, size)
         seeds, more = [request.seed for request in requests], arguments(self.conditions, [own for _, own in read])
         painted = self.pipeline.paint(prompts, seeds, self.settings, keys, given=given, more=more)
         return list(map(self._sample, requests, prompts, keys, painted))

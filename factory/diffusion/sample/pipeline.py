@@ -21,8 +21,10 @@ from factory.diffusion.sample.recording import Recorded
 from factory.diffusion.sample.samplers import noise_from, sample_latents, screen_latent, seeded
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.diffusion.sample.text import TextReader, sizes_told
+from factory.diffusion.sizes import Size, asked_size, square
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.models.compiling import allow_shapes
 
 Pictures = NDArray[np.uint8]  # (B, H, W, 3) sRGB
 Masks = NDArray[np.uint8]  # (B, H, W)
@@ -48,7 +50,7 @@ class DiffuMattingPipeline:
             model.to(memory_format=torch.channels_last)
             if self.device.type == "cpu":
                 use_pointwise_convolutions(model)
-        self._screens: dict[tuple[KeyName, int], Tensor] = {}
+        self._screens: dict[tuple[KeyName, Size], Tensor] = {}
 
     @classmethod
     def from_folder(
@@ -82,7 +84,7 @@ class DiffuMattingPipeline:
         hints: what the U-Net is told beside the texts; then it is not compiled.
         """
         size = self.picture_size(settings)
-        h = size // self.vae_factor
+        h, w = (side // self.vae_factor for side in size)
         denoise, decode = self._compiled if settings.compile and self.device.type == "cuda" else self._plain
         prompt, negative = self.texts(prompts), self.texts.negative(settings.negative_prompt)
         if self.components.is_xl:
@@ -93,7 +95,7 @@ class DiffuMattingPipeline:
         latents = sample_latents(
             denoise if hints is None else self._denoise,
             self.components.scheduler,
-            noise_from(generators, (self.components.unet.config.in_channels, h, h)).to(self.device),
+            noise_from(generators, (self.components.unet.config.in_channels, h, w)).to(self.device),
             prompt_embeds=prompt[0],
             negative_embeds=negative[0],
             prompt_added=prompt[1:],
@@ -104,7 +106,7 @@ class DiffuMattingPipeline:
             given=start,
             hints=hints,
         )
-        picture, mask = decode(latents)
+        picture, mask = _one_by_one(decode, latents) if size.is_large else decode(latents)
         finite = torch.stack([values.isfinite().flatten(1).all(1) for values in (latents, picture, mask)]).all(0)
         pictures = to_bytes(picture / 2 + 0.5).permute(0, 2, 3, 1)
         return pictures.cpu().numpy(), to_bytes(mask)[:, 0].cpu().numpy(), finite.cpu().numpy()
@@ -114,17 +116,17 @@ class DiffuMattingPipeline:
         """Pixels per latent pixel along a side: 8 for Stable Diffusion."""
         return int(2 ** (len(self.components.vae.config.block_out_channels) - 1))
 
-    def picture_size(self, settings: SamplerSettings) -> int:
-        """Side of the picture in pixels; a size the networks cannot halve evenly is refused."""
+    def picture_size(self, settings: SamplerSettings) -> Size:
+        """Of settings with one size; one that the networks cannot halve evenly is refused."""
         unet = self.components.unet.config
-        size = settings.size or int(unet.sample_size) * self.vae_factor
+        size = asked_size(settings.size, settings.sizes) or square(int(unet.sample_size) * self.vae_factor)
         multiple = self.vae_factor * 2 ** (len(unet.block_out_channels) - 1)
-        if size % multiple:
+        if any(side % multiple for side in size):
             raise UsageError(f"size {size} does not fit this model: take a multiple of {multiple}")
         return size
 
     @torch.inference_mode()
-    def key_latent(self, key: KeyName, size: int) -> Tensor:
+    def key_latent(self, key: KeyName, size: Size) -> Tensor:
         """z_key = scaling·E(bare screen): (1, 4, h, w) float32, encoded once.
 
         The whole map and not its mean: the encoder pads with zeros, and the pictures it trained on had those rims too.
@@ -153,8 +155,14 @@ class DiffuMattingPipeline:
     @cached_property
     def _compiled(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
         # Not max-autotune: it picks kernels by timing them, so two workers could paint different bytes.
+        allow_shapes()
         denoise = torch.compile(self._denoise, dynamic=False)
         return Recorded(denoise), torch.compile(self._decode, dynamic=False)
+
+
+def _one_by_one(decode: Callable[..., Any], latents: Tensor) -> tuple[Tensor, Tensor]:
+    pictures, masks = zip(*(decode(one[None]) for one in latents), strict=True)
+    return torch.cat(pictures), torch.cat(masks)
 
 
 def working_type(device: torch.device | str) -> torch.dtype:

@@ -19,6 +19,7 @@ from factory.diffusion.conditions import Hints
 from factory.diffusion.sample.few_steps import NOISY
 from factory.diffusion.sample.given_start import GivenLatents, begin_given, kept
 from factory.diffusion.sample.settings import Sampler, SamplerSettings
+from factory.diffusion.sizes import Size
 from factory.greenscreen.colours import Colour
 
 NOISE_FIELDS = (
@@ -119,14 +120,14 @@ def _drawing(settings: SamplerSettings, generators: Sequence[torch.Generator]) -
     return {"eta": settings.eta, "generator": list(generators)} if settings.sampler in NOISY else {}
 
 
-def screen_latent(vae: AutoencoderKL, colour: Colour, size: int, device: torch.device | None = None) -> Tensor:
-    """(1, 4, h, w) float32, unscaled: the code of a bare screen of size × size pixels.
+def screen_latent(vae: AutoencoderKL, colour: Colour, size: Size, device: torch.device | None = None) -> Tensor:
+    """(1, 4, h, w) float32, unscaled: the code of a bare screen.
 
     device: where the autoencoder works, if its weights wait elsewhere for their turn.
     """
     screen = torch.tensor(colour, device=device or vae.device, dtype=vae.dtype).view(1, 3, 1, 1) / 127.5 - 1
     with torch.no_grad():
-        code: Tensor = vae.encode(screen.expand(1, 3, size, size)).latent_dist.mode().float()
+        code: Tensor = vae.encode(screen.expand(1, 3, *size)).latent_dist.mode().float()
     return code
 
 

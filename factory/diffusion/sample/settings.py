@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from factory.diffusion.sample.few_steps import check_steps, with_few_steps
+from factory.diffusion.sizes import check_sizes
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.models.folder import read_json
@@ -29,10 +30,12 @@ class SamplerSettings:
     start: "marginal" begins where training ended, at √ᾱ·z_key + √(1−ᾱ)·ε: Stable Diffusion's schedule never reaches
         pure noise, and the network was always told the screen's colour by the mean. "noise" begins at ε.
     size: side of the picture in pixels; 0 is the size the model was trained at.
+    sizes: in its place several, as "640x448" (width and height), which slots take in turn.
     key: the screen's colour and its word in the prompt, unless samples have each their own (diffusion/routing.py).
     compile: on CUDA, compile the networks (about a minute once per worker); elsewhere of no effect.
-    original_size, crop: what Stable Diffusion XL is told of where a picture comes from: the side of what it was shrunk
-        from, in pixels (0: it was not), and the top and left of the crop. Small originals look blurred, crops cut off.
+    original_size, crop: what Stable Diffusion XL is told of where a picture comes from: the longer side of what
+        it was shrunk from, in pixels (0: it was not), and the top and left of the crop. Small originals look blurred,
+        crops cut off.
     """
 
     sampler: Sampler = "dpm++2m"
@@ -47,6 +50,7 @@ class SamplerSettings:
     eta: float = field(default=0.0, metadata=UNSAID)
     original_size: int = field(default=0, metadata=UNSAID)
     crop: tuple[int, int] = field(default=(0, 0), metadata=UNSAID)
+    sizes: tuple[str, ...] = field(default=(), metadata=UNSAID)
 
     def __post_init__(self) -> None:
         choices = {"sampler": get_args(Sampler), "start": get_args(Start), "key": tuple(KEY_COLOURS)}
@@ -62,6 +66,7 @@ class SamplerSettings:
             raise UsageError(f"guidance_until {self.guidance_until} is out of range: take 0 to 1")
         if self.size < 0:
             raise UsageError(f"size {self.size} is out of range: take pixels, or 0 for the model's own size")
+        check_sizes(self.sizes)
         if self.original_size < 0 or min(self.crop) < 0:
             raise UsageError(
                 f"original_size {self.original_size} or crop {list(self.crop)} is out of range: take pixels"

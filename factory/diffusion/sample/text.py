@@ -15,6 +15,7 @@ from torch import Tensor
 from factory.diffusion.model_folder import Components
 from factory.diffusion.new_words import in_full
 from factory.diffusion.sample.settings import SamplerSettings
+from factory.diffusion.sizes import Size
 
 TEXT_BATCH = 8  # texts are encoded in batches of one fixed size, so an embedding depends on its text alone
 REMEMBERED_TEXTS = 1024  # 236 kB each for Stable Diffusion 1.5 in float32
@@ -75,9 +76,10 @@ def read(tokenizer: Any, text_encoder: Any, texts: Sequence[str], **more: bool) 
     return text_encoder(tokens.input_ids.to(text_encoder.device), **more)
 
 
-def sizes_told(settings: SamplerSettings, size: int, device: torch.device) -> Tensor:
+def sizes_told(settings: SamplerSettings, size: Size, device: torch.device) -> Tensor:
     """(1, 6) float32, in pixels, as XL's training said of each picture: the height and width it was shrunk from, the
     top and left of the crop, the height and width it is seen at.
     """
-    original = settings.original_size or size
-    return torch.tensor([[original, original, *settings.crop, size, size]], dtype=torch.float32, device=device)
+    longer = settings.original_size or max(size)
+    original = [longer * side / max(size) for side in size]
+    return torch.tensor([[*original, *settings.crop, *size]], dtype=torch.float32, device=device)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from factory.diffusion.sample.samplers import screen_latent
+from factory.diffusion.sizes import square
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.settings import TrainSettings
@@ -82,7 +83,7 @@ class AutoencoderTask:
 
 def key_latent(vae: AutoencoderKL, key_rgb: Colour, size: int) -> Tensor:
     """(4,) latent mean of a solid key-colour picture at its centre, where no border is near."""
-    z = screen_latent(vae, key_rgb, size)
+    z = screen_latent(vae, key_rgb, square(size))
     return z[0, :, z.shape[2] // 2, z.shape[3] // 2].clone()
 
 

@@ -13,6 +13,7 @@ from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
 from factory.diffusion.sample.samplers import draw_noise, sample_latents, screen_latent
 from factory.diffusion.sample.settings import SamplerSettings
+from factory.diffusion.sizes import square
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.settings import TrainSettings
@@ -44,7 +45,7 @@ def sample(components: Components, captions: Sequence[str], s: TrainSettings) ->
     vae, unet = components.vae, components.unet
     tokens = training_data.tokenize(components.tokenizer, captions, s.template, s.key)
     context = components.text_encoder(tokens.ids.to(unet.device)).last_hidden_state
-    screen = screen_latent(vae, s.key_rgb, s.size) * vae.config.scaling_factor
+    screen = screen_latent(vae, s.key_rgb, square(s.size)) * vae.config.scaling_factor
     z = sample_latents(
         lambda z_t, t, text: unet(z_t, t, text).sample,
         components.scheduler,
