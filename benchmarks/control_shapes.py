@@ -31,7 +31,7 @@ ON_THE_SHEET, ENLARGED = 48, 2
 
 def outline(matte: Matte) -> Picture:
     """What the network is shown of a matte. Raises DataError for one without a rim."""
-    return contour(cv2.imencode(".png", matte)[1].tobytes(), SIZE)
+    return contour(cv2.imencode(".png", matte)[1].tobytes(), square(SIZE))
 
 
 def has_outline(matte: Matte) -> bool:

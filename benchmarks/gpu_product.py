@@ -6,16 +6,22 @@ is that on real pictures, and a shard's bytes still depend on every byte that th
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from factory.diffusion.checkpoints.header import CONFIGURATIONS
+from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.model_folder import Components
 from factory.diffusion.sample.source import DiffuMattingSource
+from factory.diffusion.tokenizer import build_tokenizer
 from factory.diffusion.train import networks
 from factory.diffusion.train.settings import NetworkSettings
 from factory.engine.inputs import write_inputs
@@ -29,6 +35,7 @@ from factory.greenscreen.colours import KEY_COLOURS
 from factory.greenscreen.compositing import paint_on_screen
 from factory.jobs import generate
 from factory.jobs.generate import GenerateRecipe
+from factory.models.folder import read_json
 from factory.quality.gates import GateSettings
 from factory.review.thumbnails import rejection_thumbnail
 from factory.run.hire import finishing_threads
@@ -105,6 +112,31 @@ def random_components(sizes: NetworkSettings, side: int, dtype: torch.dtype) -> 
     for model in (made.unet, made.vae, made.text_encoder, made.head):
         model.to(dtype).eval().requires_grad_(False)
     return replace(made, scheduler=networks.build_scheduler())  # its numbers belong on the CPU
+
+
+def random_xl(changes: Mapping[str, Mapping[str, Any]], dtype: torch.dtype) -> Components:
+    """The same in Stable Diffusion XL's layout.  changes: by part, of the configurations that ship."""
+
+    def said(part: str) -> dict[str, Any]:
+        return {**read_json(CONFIGURATIONS / "xl" / part / "config.json"), **changes.get(part, {})}
+
+    tokenizer, vae = build_tokenizer(NAMES, 77), said("vae")
+    with DEVICE:
+        made = Components(
+            unet=UNet2DConditionModel.from_config(said("unet")),
+            vae=AutoencoderKL.from_config(vae),
+            text_encoder=CLIPTextModel(CLIPTextConfig(**said("text_encoder"))),
+            tokenizer=tokenizer,
+            scheduler=networks.build_scheduler(),
+            head=MattingHead(vae["block_out_channels"][0]),
+            text_encoder_2=CLIPTextModelWithProjection(CLIPTextConfig(**said("text_encoder_2"))),
+            tokenizer_2=tokenizer,
+            zeros_for_empty=True,
+        )
+    for model in (made.unet, made.vae, made.text_encoder, made.text_encoder_2, made.head):
+        assert model is not None
+        model.to(dtype).eval().requires_grad_(False)
+    return replace(made, scheduler=networks.build_scheduler())
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,23 @@ def library_messages() -> Iterator[list[str]]:
         logger.removeHandler(handler)
 
 
+def test_what_is_to_paint_is_laid_out_for_it_and_holds_the_same_weights(tiny_model: Path) -> None:
+    plain, laid_out = model_folder.load(tiny_model), model_folder.load_to_paint(tiny_model, torch.float32, "cpu")
+    for name in ("unet", "vae"):
+        weights = getattr(plain, name).state_dict()
+        for key, weight in getattr(laid_out, name).state_dict().items():
+            assert torch.equal(weight, weights[key])
+            assert weight.dim() != 4 or weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.float16])
+def test_weights_of_another_type_are_laid_out_in_the_asked_one(tmp_path: Path, stored: torch.dtype) -> None:
+    model_folder.save(tiny_components(), tmp_path, stored)
+    weight = model_folder.load_to_paint(tmp_path, torch.float32, "cpu").unet.conv_in.weight
+    assert weight.dtype == torch.float32
+    assert torch.equal(weight, tiny_components().unet.conv_in.weight.to(stored).float())
+
+
 def test_plain_diffusers_loads_and_runs_the_folder_without_a_warning(
     tiny_model: Path, library_messages: list[str]
 ) -> None:

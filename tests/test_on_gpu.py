@@ -58,7 +58,7 @@ def test_on_a_bare_machine_every_row_is_measured_at_tiny_sizes(tmp_path: Path) -
     ended = run("-c", BARE, str(SCRIPT), "--tiny", "--out", str(out), "--commit", "abc")
     assert ended.returncode == 0, ended.stderr
     records = read(out)
-    assert len(records) == 9
+    assert len(records) == 11
     for record in records:
         assert record["status"] == "measured", record
         assert record["numbers"] and all(map(math.isfinite, record["numbers"].values())), record

@@ -24,7 +24,7 @@ from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.model_files import INDEX, XL, Prediction, check, folders, is_xl, parts
 from factory.errors import UsageError
 from factory.models.folder import read_json
-from factory.models.part import load_part
+from factory.models.part import lay_out_for_pictures, load_part
 from factory.models.weights import refuse_pickled
 
 ZEROS = "force_zeros_for_empty_prompt"  # of XL's index
@@ -102,6 +102,15 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, device: torch.device 
     """Read a folder, frozen and in evaluation mode. Whatever is wrong with it is a UsageError that names the file."""
     check(folder)
     return _load_around(load_part(MattingHead, folder / "matting_head", torch_dtype=dtype), folder, dtype, device)
+
+
+def load_to_paint(folder: Path, dtype: torch.dtype, device: torch.device | str) -> Components:
+    """As `load`, laid out as sampling wants it, where weights are not copied to another device anyway."""
+    components = load(folder, dtype, device)
+    if components.unet.device.type == "cpu":
+        lay_out_for_pictures(components.unet, folder / "unet")
+        lay_out_for_pictures(components.vae, folder / "vae")
+    return components
 
 
 def load_base(folder: Path, head_hidden: int, seed: int, head_activation: str = "sigmoid") -> Components:

@@ -10,7 +10,7 @@ from pathlib import Path
 from factory.errors import FactoryError, what_failed
 
 REASON_LENGTH = 300  # letters of an error's own words; some print whole arrays
-OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED", re.IGNORECASE)
 OF_A_DEVICE = re.compile(r"CUDA (error|driver)|cuDNN error|CUDNN_STATUS|CUBLAS_STATUS|NVIDIA driver")
 
 
@@ -49,7 +49,7 @@ def _judged(error: Exception) -> tuple[Blame, str]:
     if isinstance(error, OSError) and error.errno is not None:  # without a number it is some library's own OSError
         return Blame.WORKER, what_failed(error, Path("some file"))
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(said)):
-        return Blame.WORKER, "it ran out of memory: use a smaller --batch or fewer --workers"
+        return Blame.WORKER, "it ran out of memory: use fewer --workers, or a smaller --batch and a new --out"
     if isinstance(error, RuntimeError) and OF_A_DEVICE.search(said):
         return Blame.WORKER, named
     return Blame.SHARD, named

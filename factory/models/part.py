@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 
 from factory.errors import UsageError
 from factory.models.folder import read_json, variant_of
+from factory.models.weights import SAFE, shapes_in
 
 UNREADABLE = (
     *(OSError, ValueError, TypeError, RuntimeError, AttributeError, ImportError, LookupError),
@@ -38,3 +40,21 @@ def load_part(kind: Any, folder: Path, **more: Any) -> Any:
     if missing := sorted(info["missing_keys"]):
         raise UsageError(f"{folder} lacks {len(missing)} weights, {missing[0]} among them: copy it again, whole")
     return model
+
+
+def lay_out_for_pictures(network: torch.nn.Module, folder: Path) -> None:
+    """Put the convolutions of a network that was just loaded channels-last, in place, without holding them twice.
+
+    Its weights are views into its file, which is mapped as a whole: what is copied from there stays in memory beside
+    the copy for as long as any other weight is a view. So each is read through a mapping of its own, which goes with
+    it. Weights in several files stay as they are.
+    """
+    files = sorted(folder.glob(f"*{SAFE}"))
+    if len(files) != 1:
+        return
+    weights = dict(network.named_parameters())
+    for name in sorted(weights.keys() & shapes_in(files[0]).keys()):
+        if (weight := weights[name]).dim() == 4:
+            with safe_open(files[0], framework="pt") as file:
+                fresh = file.get_tensor(name)
+                weight.data = fresh.to(weight.dtype, memory_format=torch.channels_last, copy=True)

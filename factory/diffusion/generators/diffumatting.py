@@ -132,7 +132,7 @@ def _open(plan: Plan, device: Device) -> Source:
     from factory.diffusion.sample.source import DiffuMattingSource  # noqa: PLC0415
 
     keep_quiet()
-    components = model_folder.load(Path(plan.places[NAME]), working_type(device.torch), device.torch)
+    components = model_folder.load_to_paint(Path(plan.places[NAME]), working_type(device.torch), device.torch)
     parts = {"unet": components.unet, "text_encoder": components.text_encoder}
     tokenizers = {"text_encoder": components.tokenizer}
     if components.text_encoder_2 is not None:

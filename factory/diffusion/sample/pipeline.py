@@ -57,7 +57,7 @@ class DiffuMattingPipeline:
         cls, folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
     ) -> "DiffuMattingPipeline":
         """Load a model folder; without a type as `working_type`."""
-        return cls(model_folder.load(folder, dtype or working_type(device), device))
+        return cls(model_folder.load_to_paint(folder, dtype or working_type(device), device))
 
     def __call__(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplerSettings
