@@ -129,7 +129,7 @@ def _reasons(out: Path) -> str:
 
 def _apart(model: Path, out: Path) -> int:
     """The largest difference, in levels, of what the generator paints and the pipeline's own call."""
-    painter, settings = plain.opened(read_plan(Layout(out).plan), model, CPU)
+    painter, settings, _ = plain.opened(read_plan(Layout(out).plan), model, CPU)
     template = settings.template or painter.family.template
     prompts = [template.replace("{prompt}", prompt).replace("{key}", "green") for prompt in PROMPTS]
     painted = painter.paint(prompts, SEEDS, settings, ["green"] * len(PROMPTS))

@@ -190,9 +190,8 @@ def check_importable(folder: Path, kind: Any) -> None:
 
 def check_settings(pipeline: PlainPipeline, settings: PlainSettings) -> None:
     """Raises UsageError for a setting that the pipeline has no argument for."""
-    sized = (
-        bool(settings.size or settings.sizes) and STRENGTH not in pipeline.arguments
-    )  # else it has that of the given pictures
+    of_given = STRENGTH in pipeline.arguments  # then it has the size of the pictures
+    sized = bool(settings.size or settings.sizes) and not of_given
     asked = {"guidance": settings.guidance != OWN, "steps": bool(settings.steps), "size": sized}
     names = {"guidance": pipeline.family.guidance, "steps": STEPS, "size": "height"}
     if settings.start == "screen" and not has_known_noise(pipeline.own_scheduler):
