@@ -355,7 +355,7 @@ def test_the_key_latent_is_the_scaled_code_of_the_bare_screen(pipeline: DiffuMat
 
 
 def test_a_size_the_networks_cannot_halve_is_refused(pipeline: DiffuMattingPipeline) -> None:
-    with pytest.raises(UsageError, match="size 30 does not fit this model: take a multiple of 4"):
+    with pytest.raises(UsageError, match="size 30x30 does not fit this model: take a multiple of 4"):
         pipeline(PROMPTS, range(4), dataclasses.replace(FAST, size=30))
     rgb, coarse = pipeline(PROMPTS[:1], [1], dataclasses.replace(FAST, size=48))
     assert rgb.shape == (1, 48, 48, 3)
