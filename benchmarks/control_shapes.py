@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import factory
 from factory.diffusion.control.contour import HALF, contour
 from factory.diffusion.control.settings import Control
+from factory.diffusion.sizes import square
 from factory.errors import DataError
 from factory.jobs.generate import GenerateRecipe
 from factory.quality.gates import GateSettings
