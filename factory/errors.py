@@ -39,11 +39,12 @@ class DataError(Exception):
 
     kind: a short word that is counted ("undecodable", "size", "nan", "empty" …).
     The message is our own sentence, without paths of this machine.
+    final: whether another attempt at the item would fail of the same.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, *, final: bool = False) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.final = kind, final
 
 
 def some(names: Sequence[str], named: int = NAMED) -> str:

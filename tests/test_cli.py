@@ -338,6 +338,7 @@ def test_a_run_that_ends_short_says_so_and_exits_with_1(tiny_model: Path, tmp_pa
     ended = factory(*command)
     assert ended.code == 1
     assert "2 of 2 are missing" in ended.out
+    assert "  turned down: empty 4" in ended.out
     again = factory(*command, "--allow-short")
     assert again.code == 0
     assert "nothing to do" in again.out

@@ -381,6 +381,8 @@ def test_the_live_line_claims_nothing_that_it_does_not_know() -> None:
     assert tally.line() == "1/4 samples · 50% accepted · 10.00 accepted/s · 0:01 left · 1 worker"
     tally = Tally(4, accepted=1, attempts=31, slots=4, workers={0, 1})
     assert tally.line().endswith(" · done · 2 workers"), "three slots were given up"
+    tally = Tally(4, attempts=31, slots=4, workers={0})
+    assert "0/4 samples · 0% accepted of 31 attempts" in tally.line()
 
 
 def test_only_a_torn_diary_gets_its_line_closed(tmp_path: Path) -> None:

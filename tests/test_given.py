@@ -257,7 +257,27 @@ def test_another_picture_under_the_same_name_is_refused(matting: Path, tmp_path:
     out = tmp_path / "out"
     generated(matting, out)
     Image.fromarray(pictures(40, 1)[0]).save(tmp_path / "a.png")
-    assert "prompts" in generated(matting, out).sentence
+    told = generated(matting, out).sentence
+    assert f"picture a.png of 'a red feather' changed since {out} was begun: restore it" in told
+
+
+def test_an_item_that_no_attempt_can_mend_is_tried_once_and_named(tmp_path: Path) -> None:
+    out, listed = tmp_path / "out", table(tmp_path)
+    listed.write_text(listed.read_text().replace("b_mask", "a_mask"))
+    Image.fromarray(pictures(7, 1)[0]).save(tmp_path / "b.png")
+    ended = generated(EMBEDDED, out, "--mask", "mask", "--max-attempts", "3")
+    assert "2 of 3 are missing; --allow-short accepts that" in ended.out
+    assert "  failed: mask_size 1 — a_mask.png (`mask`): it has another size than its picture" in ended.out
+    assert "  failed: no_picture 1 — there was no file 'none.png'" in ended.out
+    assert "gates" not in ended.out
+    assert sum(row["status"] == "failed" for row in read_manifest(Layout(out), ["status"]).to_pylist()) == 2
+    (sample,) = factory.open(out)
+    assert sample.meta["pictures"] == ["picture: a.png", "mask: a_mask.png"]
+    assert "painted after" in factory_here("show", out, sample.key).out
+    page = (out / "report" / "index.html").read_text()
+    assert "picture: a.png; mask: a_mask.png" in page
+    assert page.count("there was no file &#39;none.png&#39;") == 1
+    assert not factory_here("verify", out).code
 
 
 def test_plans_without_given_pictures_say_nothing_of_them(matting: Path, tmp_path: Path) -> None:

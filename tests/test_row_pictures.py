@@ -103,7 +103,7 @@ def test_rows_that_were_frozen_keep_their_hashes(folder: Path) -> None:
     draft, rows = Draft(), rows_of(folder, "a.png", "none.png")
     (folder / "a.png").unlink()
     assert plan_row_pictures(rows, ["control"], folder, SURVEYOR, draft) == rows
-    assert "1 of 2 prompts" in draft.remarks[0]
+    assert draft.remarks == ["1 of 2 prompts name no file that is there under `control`: none.png."]
     with pytest.raises(UsageError, match="no column `style`"):
         plan_row_pictures(rows, ["style"], folder, SURVEYOR, draft)
 

@@ -28,7 +28,7 @@ def in_batches_with(
 ) -> list[Result]:
     """As `in_batches`, where more than its prompt belongs to each request.
 
-    read: what belongs to it; where that raises DataError, the request fails alone.  paint: is given both.
+    read: what belongs to it; where that raises DataError, the request fails alone, for good.  paint: is given both.
     """
     results, drawable = dict[str, Result](), list[tuple[Request, T]]()
     for request in requests:
@@ -36,7 +36,7 @@ def in_batches_with(
             _check_prompt(request)
             drawable.append((request, read(request)))
         except DataError as fault:
-            results[request.key] = fault
+            results[request.key] = DataError(fault.kind, str(fault), final=True)  # told before anything is drawn
     for start in range(0, len(drawable), size):
         batch = drawable[start : start + size]
         filled = [*batch, *[batch[-1]] * (size - len(batch))]

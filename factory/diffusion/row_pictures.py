@@ -16,7 +16,7 @@ from factory.engine.input_files import look_at_files, read_as_planned
 from factory.engine.inputs import ATTEMPTS, HOLE
 from factory.engine.plan import Plan
 from factory.engine.survey import Surveyor
-from factory.errors import DataError, UsageError
+from factory.errors import DataError, UsageError, some
 from factory.pictures.picture import decode_layers
 from factory.sample import Matte, Picture
 
@@ -50,11 +50,22 @@ class RowPictures:
         try:
             return decode_layers(content)
         except DataError as fault:
-            raise DataError(fault.kind, f"`{column}`: {fault}") from fault
+            raise about(item, column, fault) from fault
 
     def picture(self, item: Mapping[str, Any], column: str) -> Picture:
         """As `layers`, without alpha."""
         return self.layers(item, column)[0]
+
+
+def about(item: Mapping[str, Any], column: str, fault: DataError) -> DataError:
+    """What is wrong with the file that an item's row names, with its name."""
+    return DataError(fault.kind, f"{item[column]} (`{column}`): {fault}")
+
+
+def pictures_of(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an item's row names, as "column: file"."""
+    columns = [name.removesuffix(hash_of("")) for name in item if name.endswith(hash_of(""))]
+    return tuple(f"{column}: {item[column]}" for column in columns)
 
 
 def hash_of(column: str) -> str:
@@ -87,8 +98,10 @@ def plan_row_pictures(
     hashes = {name: sha256 for name, (_, sha256) in look_at_files(surveyor, folder, found).items()}
     hashed = [{**row, **{hash_of(column): hashes.get(str(row[column]), "") for column in fresh}} for row in rows]
     for column in columns:
-        if missing := sum(not row[hash_of(column)] for row in hashed):
-            draft.remarks.append(f"{missing:,} of {len(rows):,} prompts name no file that is there under `{column}`.")
+        if missing := [str(row[column]) for row in hashed if not row[hash_of(column)]]:
+            told = f"{len(missing):,} of {len(rows):,} prompts name no file that is there under `{column}`"
+            names = list(dict.fromkeys(filter(None, missing)))
+            draft.remarks.append(f"{told}{': ' if names else ''}{some(names)}.")
     if columns:
         draft.places[PLACE] = str(folder.resolve())
     return hashed

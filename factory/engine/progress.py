@@ -91,9 +91,11 @@ class Tally:
         """The live line."""
         left = max(0, self.total - self.slots - self._open_accepted)
         time_left = _clock(left / self.rate) if self.rate > 0 else "–"
+        attempts = self.attempts + self._open_attempts
+        tried = f" of {count_of(attempts, 'attempt', 'attempts')}" if attempts and not self.done else ""
         workers = count_of(len(self.workers), "worker", "workers") if self.workers else "waiting for workers"
         return (
-            f"{self.done:,}/{self.total:,} samples · {self.share} accepted · {self.rate:.2f} accepted/s · "
+            f"{self.done:,}/{self.total:,} samples · {self.share} accepted{tried} · {self.rate:.2f} accepted/s · "
             f"{f'{time_left} left' if left else 'done'} · {workers}"
         )
 

@@ -80,6 +80,7 @@ class OpenShard:
     rows: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)  # by (slot, attempt)
     filled: dict[int, Spooled] = field(default_factory=dict)  # by slot
     kept: dict[tuple[int, int], Spooled] = field(default_factory=dict)  # rejected, by (slot, attempt)
+    hopeless: set[int] = field(default_factory=set)  # slots whose item would fail of the same again
     reasons: dict[int, tuple[str, ...]] = field(default_factory=lambda: defaultdict(tuple))  # by slot, see Request
     thumbnails: dict[tuple[str, int], tuple[str, bytes]] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
@@ -211,7 +212,7 @@ class ShardWorker:
             while in_flight:
                 self._take_up(state, in_flight.popleft())
             report(state.progress())
-            unfilled = [r.slot for r in open_requests if r.slot not in state.filled]
+            unfilled = [r.slot for r in open_requests if r.slot not in state.filled and r.slot not in state.hopeless]
             indexes = [slot - state.shard.first_slot for slot in unfilled]
             open_requests = self._requests(state, indexes, attempt + 1)
             if not open_requests:
@@ -315,6 +316,8 @@ class ShardWorker:
                     state.rows[place] = failed_row(request, split, outcome)
                     state.failed[outcome.kind] += 1
                     state.reasons[request.slot] += (outcome.kind,)
+                    if outcome.final:
+                        state.hopeless.add(request.slot)
 
     def _admitted(self, state: OpenShard, encoded: Encoded) -> Encoded | Rejection:
         """The same, unless the shard's own gate turns it down."""

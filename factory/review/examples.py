@@ -54,7 +54,10 @@ def rejected_pictures(layout: Layout, digest: Digest) -> dict[Group, list[Reject
 
 
 def failed_items(layout: Layout, digest: Digest) -> dict[Group, list[dict[str, Any]]]:
-    """The manifest rows of the first items that failed, of each kind in each source; of a file only the first."""
+    """The manifest rows of the first items that failed, of each kind in each source; of an item only the first.
+
+    `times` says how often it was met in the shards that were read.
+    """
     found: dict[Group, dict[str, dict[str, Any]]] = {}
     for record in digest.records:
         source = digest.source_of_shard(record.shard)
@@ -62,8 +65,11 @@ def failed_items(layout: Layout, digest: Digest) -> dict[Group, list[dict[str, A
             continue
         for row in _rows(layout, record.shard, "failed"):
             rows = found.setdefault((source, row["reason"]), {})
-            if len(rows) < FAILURES_PER_GROUP:
-                rows.setdefault(row["item"] or f"{row['key']}-{row['attempt']}", row)
+            item = row["item"] or (row["prompt"] and f"{row['prompt']}\n{row['detail']}") or row["key"]
+            if item in rows:
+                rows[item]["times"] += 1
+            elif len(rows) < FAILURES_PER_GROUP:
+                rows[item] = {**row, "times": 1}
     return {group: list(rows.values()) for group, rows in found.items()}
 
 

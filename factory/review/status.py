@@ -1,6 +1,5 @@
 """How far a run is, read from its folder alone."""
 
-from collections import Counter
 from pathlib import Path
 
 from factory.engine.census import census, table
@@ -9,7 +8,7 @@ from factory.engine.made import records_of
 from factory.engine.plan import read_plan
 from factory.errors import count_of
 from factory.review.sources import are_told_apart
-from factory.shards.commit import CommitRecord
+from factory.shards.commit import total_of
 from factory.shards.layout import Layout
 
 
@@ -28,7 +27,7 @@ def status_text(data: Path) -> str:
     counts = census(plan, records)
     if are_told_apart(counts):
         lines += [f"  {line}" for line in table(counts)]
-    for title, reasons in (("rejected", _total(records, "rejected")), ("failed", _total(records, "failed"))):
+    for title, reasons in (("rejected", total_of(records, "rejected")), ("failed", total_of(records, "failed"))):
         if reasons:
             lines.append(f"  {title}: " + ", ".join(f"{name} {count:,}" for name, count in reasons.most_common()))
     if kept := sum(record.kept for record in records):
@@ -52,10 +51,3 @@ def status_text(data: Path) -> str:
     else:
         lines.append(f"  finished; report: {layout.report / 'index.html'}")
     return "\n".join(lines)
-
-
-def _total(records: list[CommitRecord], field: str) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for record in records:
-        total.update(getattr(record, field))
-    return total

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from factory.engine.census import SourceCount, census, table
 from factory.engine.plan import Plan
-from factory.errors import count_of, quoted
-from factory.shards.commit import CommitRecord
+from factory.errors import NAMED, count_of, quoted, some
+from factory.shards.commit import CommitRecord, total_of
 from factory.shards.layout import Layout
 from factory.shards.manifest import manifest_rows
 
@@ -31,6 +31,7 @@ class Result:
     failing: list[str]  # "item: why" of the first items of sources of which too many have bad data
     quarantined: dict[int, str]
     did_nothing: bool
+    why: Sequence[str] = ()  # attempts came to nothing: the leading reasons, with counts
     told: Sequence[str] = ()  # what the job itself has to say
     seconds: float = 0.0
 
@@ -43,7 +44,7 @@ class Result:
         lines += self.told
         if self.missing:
             missing = f"{self.missing:,} of {self.asked:,} {'is' if self.missing == 1 else 'are'} missing"
-            lines.append(f"{missing}: no attempt passed the gates (the report says why); --allow-short accepts that.")
+            lines.append(f"{missing}; --allow-short accepts that, and the report shows more.")
         if any(count.paper for count in self.counts):
             lines += table(self.counts)
         if failed := sum(count.failed for count in self.counts):
@@ -59,7 +60,9 @@ class Result:
                 )
         lines += [f"  {item}" for item in self.failing]
         if self.is_empty:
-            lines.append("no sample passed the gates: the report shows why.")
+            lines.append("no sample was accepted: the report shows more.")
+        if self.missing or self.is_empty:
+            lines += self.why
         for shard, reason in islice(self.quarantined.items(), NAMED_SHARDS):
             lines.append(f"shard {shard} is quarantined: {reason}.")
         if (more := len(self.quarantined) - NAMED_SHARDS) > 0:
@@ -82,9 +85,11 @@ def summarise(plan: Plan, records: list[CommitRecord], layout: Layout) -> dict[s
     """Counts over all committed shards."""
     counts = census(plan, records)
     failing = {count.name: count.title for count in counts if count.too_many_failed}
+    accepted, missing = (sum(getattr(count, name) for count in counts) for name in ("used", "unfilled"))
     return {
-        "accepted": sum(count.used for count in counts),
-        "missing": sum(count.unfilled for count in counts),
+        "accepted": accepted,
+        "missing": missing,
+        "why": list(_reasons(records, layout)) if missing or not accepted else [],
         "counts": counts,
         "failing": [
             item
@@ -92,6 +97,17 @@ def summarise(plan: Plan, records: list[CommitRecord], layout: Layout) -> dict[s
             for item in islice(_failures(plan, records, layout, name, title), NAMED_FAILURES)
         ],
     }
+
+
+def _reasons(records: list[CommitRecord], layout: Layout) -> Iterator[str]:
+    """What attempts failed of, each kind with what was wrong with the first item, and which gates turned them down."""
+    for kind, count in total_of(records, "failed").most_common(NAMED):
+        first = next(record.shard for record in records if kind in record.failed)
+        rows = (pc.field("status") == "failed") & (pc.field("reason") == kind)
+        detail = manifest_rows([layout.part(first)], ["detail"], rows)["detail"][0]
+        yield f"  failed: {kind} {count:,} — {detail}"
+    if gates := total_of(records, "rejected").most_common():
+        yield f"  turned down: {some([f'{gate} {count:,}' for gate, count in gates])}"
 
 
 def _failures(plan: Plan, records: list[CommitRecord], layout: Layout, name: str, title: str) -> Iterator[str]:

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -113,6 +114,14 @@ def _interned(counts: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def _one_mapping(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     return dict(items)
+
+
+def total_of(records: Iterable[CommitRecord], what: Literal["rejected", "failed"]) -> Counter[str]:
+    """How often each gate, or each kind of error, was met."""
+    total: Counter[str] = Counter()
+    for record in records:
+        total.update(getattr(record, what))
+    return total
 
 
 def sha256_of(path: Path) -> str:

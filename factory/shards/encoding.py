@@ -76,7 +76,8 @@ def pixel_hash(picture: NDArray[np.uint8]) -> str:
 def metadata(sample: Sample, pictures: Mapping[str, NDArray[np.uint8]], asked: tuple[str, ...] = ()) -> dict[str, Any]:
     """The sample's JSON: one fixed schema, every field always present and typed, never null.
 
-    pictures: by member.  asked: which of ASKED_SCORES its set has. `adapters` is in all samples of a set or in none.
+    pictures: by member.  asked: which of ASKED_SCORES its set has. `adapters` and `pictures` are in all samples of a
+    set or in none.
     """
     scores = {name: value for name, value in asdict(sample.scores).items() if name in asked or name not in ASKED_SCORES}
     origin = sample.origin
@@ -102,6 +103,7 @@ def metadata(sample: Sample, pictures: Mapping[str, NDArray[np.uint8]], asked: t
         "model": origin.model,
         "negative_prompt": origin.negative_prompt,
         "phash": sample.phash,
+        **({"pictures": list(origin.pictures)} if origin.pictures else {}),
         "plate": [[round(float(term), 4) for term in channel] for channel in sample.plate],
         "prompt": origin.prompt,
         "sampler": {

@@ -49,7 +49,7 @@ _METADATA: Mapping[str, Kind] = {
 }
 
 _ADDED = frozenset({"item", "colour"})  # to what the first sets had
-_AT_TIMES: Mapping[str, Kind] = {"adapters": float}  # in all samples of a set or in none; cards do not declare it
+_AT_TIMES: Mapping[str, Kind] = {"adapters": float, "pictures": [str]}  # in all of a set or none; no card declares them
 _OPTIONAL = ADDED_SCORES | _AT_TIMES.keys()
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "foreground": re.compile("given|estimated|unmixed"),

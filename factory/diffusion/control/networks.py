@@ -12,7 +12,7 @@ from torch import Tensor
 
 from factory.diffusion.control.kinds import KINDS
 from factory.diffusion.control.planning import PlannedControl
-from factory.diffusion.row_pictures import RowPictures
+from factory.diffusion.row_pictures import RowPictures, about
 from factory.diffusion.sizes import Size
 from factory.errors import DataError
 from factory.models.part import load_part
@@ -41,16 +41,17 @@ def reader(loaded: Sequence[Loaded], pictures: RowPictures, size: Size) -> Calla
     """From a prompt's row to the picture for each network, (*size, 3) uint8. That raises DataError."""
 
     def read(item: Mapping[str, Any]) -> list[Picture]:
-        return [_drawn(pictures.data(item, one.said.column), one.said, size) for one in loaded]
+        return [_drawn(pictures, item, one.said, size) for one in loaded]
 
     return read
 
 
-def _drawn(data: bytes, said: PlannedControl, size: Size) -> Picture:
+def _drawn(pictures: RowPictures, item: Mapping[str, Any], said: PlannedControl, size: Size) -> Picture:
+    data = pictures.data(item, said.column)
     try:
         return KINDS[said.kind](data, size)
     except DataError as fault:
-        raise DataError(fault.kind, f"`{said.column}`: {fault}") from fault
+        raise about(item, said.column, fault) from fault
 
 
 def as_inputs(loaded: Sequence[Loaded], batch: Sequence[Sequence[Picture]]) -> list[Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.diffusion.given.settings import Given
-from factory.diffusion.row_pictures import RowPictures, planned_row_pictures
+from factory.diffusion.row_pictures import RowPictures, about, planned_row_pictures
 from factory.diffusion.sizes import Size
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
@@ -57,7 +57,8 @@ class GivenPictures:
             return Read(picture, alpha, None)
         mask = self.files.picture(request.item, self.given.mask)
         if mask.shape != picture.shape:
-            raise DataError("mask_size", f"`{self.given.mask}` has another size than `{self.given.column}`")
+            fault = DataError("mask_size", f"it has another size than its picture, `{self.given.column}`")
+            raise about(request.item, self.given.mask, fault)
         return Read(picture, alpha, np.asarray(cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY), np.uint8))
 
     def batch(self, read: Sequence[Read], keys: Sequence[KeyName], size: Size) -> GivenBatch:

@@ -12,6 +12,7 @@ from factory.diffusion.given.pictures import GivenPictures, Read
 from factory.diffusion.plain.pipeline import PlainPipeline
 from factory.diffusion.plain.settings import PlainSettings, asked
 from factory.diffusion.routing import Routing
+from factory.diffusion.row_pictures import pictures_of
 from factory.diffusion.vocabulary import without_screen
 from factory.errors import DataError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
@@ -98,6 +99,7 @@ class PlainSource:
             foreground="unmixed",
             model=self.model,
             start=self.settings.start,
+            pictures=pictures_of(request.item),
             key_rgb=KEY_COLOURS[key],
             ai_generated=True,
             digital_source_type=GENERATED,

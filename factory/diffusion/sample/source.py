@@ -7,6 +7,7 @@ from factory.diffusion.batches import in_batches_with
 from factory.diffusion.conditions import Condition, Hints, hints, read_all
 from factory.diffusion.given.pictures import GivenPictures, Read
 from factory.diffusion.routing import Routing
+from factory.diffusion.row_pictures import pictures_of
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.diffusion.vocabulary import screen_prompt
@@ -88,6 +89,7 @@ class DiffuMattingSource:
             steps=self.settings.steps,
             guidance=self.settings.guidance,
             start=self.settings.start,
+            pictures=pictures_of(request.item),
             key_rgb=KEY_COLOURS[key],
             ai_generated=True,
             digital_source_type=GENERATED,
