@@ -113,7 +113,7 @@ def test_another_vocabulary_or_configuration_under_the_same_name_is_refused(
     for file in (folder / "tokenizer" / "tokenizer.json", folder / "scheduler" / "scheduler_config.json"):
         before = file.read_text()
         file.write_text(before + "\n")
-        assert "weights.checkpoint_" in generated(sd1[1], out, "--config", folder, "--n", "2").sentence
+        assert f"changed since {out} was begun" in generated(sd1[1], out, "--config", folder, "--n", "2").sentence
         file.write_text(before)
 
 

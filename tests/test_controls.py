@@ -401,12 +401,12 @@ def test_a_network_or_a_picture_that_changed_is_not_used(model: Path, nets: Path
     shutil.copy(nets / "two" / "diffusion_pytorch_model.safetensors", network)
     refused = generated(model, out, listed, "--control", network, "--n", "3")
     assert refused.code == 2
-    assert "control_0" in refused.sentence
+    assert f"net changed since {out} was begun: restore it" in refused.sentence
     shutil.copy(nets / "one" / "diffusion_pytorch_model.safetensors", network)
     shutil.copy(listed.with_name("b.png"), listed.with_name("a.png"))
     refused = generated(model, out, listed, "--control", network, "--n", "3")
     assert refused.code == 2
-    assert "prompts" in refused.sentence
+    assert f"picture a.png of 'a red feather' changed since {out} was begun: restore it" in refused.sentence
 
 
 @pytest.mark.slow
@@ -529,6 +529,10 @@ def weight_gone(folder: Path) -> None:
         (lambda net: config_with(net, cross_attention_dim=768), "is for another base: its cross_attention_dim"),
         (lambda net: config_with(net, block_out_channels=[320, 640]), "is for another base: its block_out_ch"),
         (lambda net: config_with(net, _class_name="UNet2DModel"), "holds UNet2DModel: give a ControlNetModel"),
+        (
+            lambda net: config_with(net, conditioning_embedding_out_channels=[8, 16, 32]),
+            "is for another base: it shrinks its picture 4 times",
+        ),
         (lambda net: config_with(net, global_pool_conditions=True), "global_pool_conditions"),
         (lambda net: (net / "diffusion_pytorch_model.safetensors").rename(net / "a.bin"), "could run code"),
         (lambda net: (net / "config.json").unlink(), "is missing"),
@@ -577,6 +581,11 @@ def test_what_a_network_has_no_use_for_is_refused(model: Path, nets: Path) -> No
         with pytest.raises(UsageError, match=said_of_it):
             planned(model, controls, plain=True)
     assert planned(model, [Control(model=nets / "union", kind="pose")]).settings["controls"][0]["mode"] == 0
+
+
+def test_an_ip_adapter_is_no_control_network(model: Path, unet: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is an IP-Adapter: give its folder to --style"):
+        planned(model, [Control(model=ip_adapter(unet, tmp_path / "ip"))])
 
 
 def test_an_ip_adapter_of_another_base_or_for_faces_is_refused(

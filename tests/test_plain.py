@@ -294,7 +294,7 @@ def test_a_model_that_changed_after_planning_is_not_used(model: Path, tmp_path: 
     config.write_text(config.read_text().replace("0.012", "0.02"))
     refused = generated(model, out, "--n", "4")
     assert refused.code == 2
-    assert "plain" in refused.sentence
+    assert f"{model.name} changed since {out} was begun: restore it" in refused.sentence
 
 
 def test_half_weights_alone_are_found(model: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from factory.diffusion.batches import Result, in_batches_with
-from factory.diffusion.row_pictures import RowPictures, check_columns, hash_of, plan_row_pictures
+from factory.diffusion.row_pictures import RowPictures, changed_pictures, check_columns, hash_of, plan_row_pictures
 from factory.engine.draft import Draft
 from factory.engine.survey import Memory, Surveyor
 from factory.errors import DataError, InputChanged, UsageError
@@ -106,6 +106,16 @@ def test_rows_that_were_frozen_keep_their_hashes(folder: Path) -> None:
     assert draft.remarks == ["1 of 2 prompts name no file that is there under `control`: none.png."]
     with pytest.raises(UsageError, match="no column `style`"):
         plan_row_pictures(rows, ["style"], folder, SURVEYOR, draft)
+
+
+def test_pictures_that_changed_are_named_and_nothing_else_is_taken_for_one(folder: Path) -> None:
+    begun = rows_of(folder, "a.png", "b.png")
+    (folder / "a.png").write_bytes(b"another")
+    now = rows_of(folder, "a.png", "b.png")
+    assert changed_pictures(begun, now) == ["picture a.png of 'a thing, a.png'"]
+    assert changed_pictures(begun, begun) == []
+    assert changed_pictures(begun, rows_of(folder, "b.png", "b.png")) == []
+    assert changed_pictures(begun, now[:1]) == []
 
 
 def test_a_fault_names_its_column_once(folder: Path) -> None:

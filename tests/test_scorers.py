@@ -323,7 +323,7 @@ def test_another_file_under_the_same_name_is_refused_on_resume(plain_set: Path, 
     write_clip(clip, seed=5)
     refused = filtered(plain_set, tmp_path / "out", *flags)
     assert refused.code == 2
-    assert "aesthetic_clip" in refused.sentence
+    assert f"clip changed since {tmp_path / 'out'} was begun: restore it" in refused.sentence
 
 
 def test_a_gate_on_what_nobody_scores_is_refused(files: Files, plain_set: Path, tmp_path: Path) -> None:

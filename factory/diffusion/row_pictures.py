@@ -107,6 +107,21 @@ def plan_row_pictures(
     return hashed
 
 
+def changed_pictures(begun: Rows, now: Rows) -> list[str]:
+    """The pictures that are others than they were, with their prompts. [] where the rows differ in anything else."""
+    if len(begun) != len(now):
+        return []
+    told = list[str]()
+    for old, new in zip(begun, now, strict=True):
+        columns = [column for column in old if hash_of(column) in old]
+        hashes = {name: new[name] for name in map(hash_of, columns) if name in new}
+        if {**old, **hashes} != new:
+            return []
+        changed = [column for column in columns if old[hash_of(column)] != new[hash_of(column)]]
+        told += [f"picture {new[column]} of {new['prompt']!r}" for column in changed]
+    return list(dict.fromkeys(told))
+
+
 def planned_row_pictures(plan: Plan) -> RowPictures:
     """The pictures of a plan's prompts."""
     return RowPictures(Path(plan.places[PLACE]) if PLACE in plan.places else None)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from factory.diffusion.row_pictures import changed_pictures
 from factory.engine.draft import Prepared
 from factory.engine.events import read_events
 from factory.engine.extend import extended, reasons_not_to_extend
@@ -36,6 +37,9 @@ def settle(layout: Layout, prepared: Prepared, recipe: RunSettings, run: str, sa
     if grown is None:
         if stored.job != plan.job:
             raise UsageError(f"{layout.root} is a set of job {stored.job!r}, not {plan.job!r}: use a new --out.")
+        if changed := changed_files(layout, stored, prepared):
+            told = f"{some(changed, NAMED_CHANGES)} changed since {layout.root} was begun"
+            raise UsageError(f"{told}: restore {'it' if len(changed) == 1 else 'them'}, or use a new --out.")
         changes = [*changed_inputs(layout, stored, prepared), *reasons_not_to_extend(stored, plan)]
         raise UsageError(
             f"{layout.root} was started with other settings ({'; '.join(changes)}): use them, or a new --out."
@@ -65,6 +69,25 @@ def check_software(layout: Layout, begun: Mapping[str, str], now: Mapping[str, s
             f"{layout.root} was started under other software ({'; '.join(changed)}), so bytes may differ: "
             "use that, or --accept-software."
         )
+
+
+def changed_files(layout: Layout, stored: Plan, prepared: Prepared) -> list[str]:
+    """Weights and pictures of prompts that lie in the same places with other content; [] where more has changed."""
+    plan, told = prepared.plan, list[str]()
+    weights, inputs = dict(plan.weights), dict(plan.inputs)
+    for name in weights.keys() & stored.weights.keys():
+        files = {Path(one.places[name]).name for one in (stored, plan) if name in one.places}
+        if weights[name] != stored.weights[name] and name in plan.places and len(files) == 1:
+            told.append(plan.places[name])
+            weights[name] = stored.weights[name]
+    for name, rows in prepared.tables.items():
+        old = read_frozen(layout.inputs / f"{name}.arrow")
+        if old is not None and (pictures := changed_pictures(old.to_pylist(), rows.to_pylist())):
+            told += pictures
+            inputs[name] = stored.inputs[name]
+    as_begun = replace(plan, weights=weights, inputs=inputs)
+    same = stored.fingerprint == as_begun.fingerprint or extended(stored, as_begun) is not None
+    return sorted(set(told)) if same else []
 
 
 def changed_inputs(layout: Layout, stored: Plan, prepared: Prepared) -> Iterator[str]:
