@@ -29,17 +29,22 @@ def convert(
 
 @models_app.command()
 def models(
-    folder: Annotated[str, typer.Argument(help="A model folder, or a checkpoint in one file.")],
+    folder: Annotated[str, typer.Argument(help="A model folder, a checkpoint in one file, or another input.")],
     debug: Debug = False,
 ) -> None:
     """Say what a model folder is: which generator paints with it, its parts, its screens, its licence.
 
-    Nothing is loaded. `factory models runs/train/model`
+    Of other inputs (adapters, control networks, a CLIP) it says which flag takes them. Nothing is loaded.
+    `factory models runs/train/model`
     """
     from factory.diffusion import model_files
     from factory.diffusion.generators.kinds import kind_of
+    from factory.models.other_inputs import other_input
 
-    place = model_files.resolve(folder)
+    if not (Path(folder) / model_files.INDEX).is_file() and (other := other_input(Path(folder))):
+        typer.echo(f"{folder} is {other}")
+        return
+    place = model_files.resolve(folder, "factory models")
     kind = kind_of(place)
     facts = [("generator", f"{kind.name}: {kind.says}"), *kind.facts(place)]
     facts.append(("licence", model_files.licence(place) or "not said"))

@@ -21,8 +21,10 @@ XL = "StableDiffusionXLPipeline"
 PARTS = ("unet", "vae", "text_encoder", "matting_head")  # the subfolders with weights
 
 
-def resolve(name: str) -> Path:
+def resolve(name: str, said: str = "--model") -> Path:
     """The folder, or the single file, that a flag or recipe names. Raises UsageError for a pickled file.
+
+    said: before the name, in errors.
 
     A hub name is not fetched: the error says what to run.
     """
@@ -30,13 +32,13 @@ def resolve(name: str) -> Path:
     if folder.is_dir():
         return folder
     if folder.suffix in (SAFE, *PICKLED):
-        return weights_file(folder, "--model")
+        return weights_file(folder, said)
     if is_hub_name(name):
         raise UsageError(
-            f"--model {name}: there is no such folder, and nothing is downloaded unasked; if it is a model on the "
+            f"{said} {name}: there is no such folder, and nothing is downloaded unasked; if it is a model on the "
             f"Hugging Face hub, run `hf download {name} --local-dir {quoted(folder.name)}` and give that folder"
         )
-    raise UsageError(f"--model {name}: there is no such folder; give a folder with a {INDEX} inside")
+    raise UsageError(f"{said} {name}: there is no such folder; give a folder with a {INDEX} inside")
 
 
 def is_xl(folder: Path) -> bool:

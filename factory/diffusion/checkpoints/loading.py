@@ -23,9 +23,9 @@ def load_checkpoint(file: Path, config: Path, vocabulary: Path, dtype: torch.dty
     config: a folder with the configurations of the pipeline and its parts.  vocabulary: one with CLIP's words.
     Raises UsageError, also for weights that the file lacks.
     """
+    keep_quiet()  # importing a pipeline warns already
     index = check_index(config)
     kind = getattr(diffusers, index.pipeline)
-    keep_quiet()
     more = {"add_watermarker": False} if "add_watermarker" in inspect.signature(kind).parameters else {}
     try:
         tokenizers = {

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 from factory.errors import UsageError
 from factory.models.folder import check_weights, read_json
+from factory.models.other_inputs import CONTROL, other_input
 
 CONTROLNET, UNION, T2I = "ControlNetModel", "ControlNetUnionModel", "T2IAdapter"
 SD, XL = "StableDiffusionPipeline", "StableDiffusionXLPipeline"
 FULL_XL = "full_adapter_xl"
 PLAIN_BLOCK = "DownBlock2D"  # a level without attention, to which a T2I-Adapter adds after it has been halved
+EMBEDDING = (16, 32, 96, 256)  # what a ControlNet's configuration leaves unsaid
 SHARED = ("in_channels", "cross_attention_dim", "block_out_channels", "addition_embed_type")
 
 
@@ -36,6 +38,8 @@ def network_in(folder: Path, name: str) -> tuple[str, Mapping[str, Any]]:
 
     Raises UsageError for another kind of folder, and for one that is not whole.
     """
+    if (other := other_input(folder)) not in ("", CONTROL):
+        raise UsageError(f"{name} {folder} is {other}.")
     if folder.is_file():
         raise UsageError(f"{name} {folder} is a file: give the folder that diffusers saved the network in, with it.")
     config: Any = read_json(folder / "config.json")
@@ -52,6 +56,9 @@ def check_fit(name: str, kind: str, config: Mapping[str, Any], base: Path) -> No
     if kind == T2I:
         _check_adapter(name, config, unet, base)
         return
+    embedding = config.get("conditioning_embedding_out_channels", EMBEDDING)
+    if (smaller := 2 ** (len(embedding) - 1)) != (pixels := _pixels(base)):
+        raise UsageError(f"{name} is for another base: it shrinks its picture {smaller} times, not {pixels}.")
     for field in SHARED:
         if field in config and field in unet and _plain(config[field]) != _plain(unet[field]):
             raise UsageError(
@@ -69,11 +76,16 @@ def _check_adapter(name: str, config: Mapping[str, Any], unet: Mapping[str, Any]
     asked = [*levels, *levels[-1:]] if is_xl else levels  # the U-Net's middle too
     if features != asked:
         raise UsageError(f"{name} is for another base: its channels are {told}, those of {base} {levels}.")
-    pixels = 2 ** (len(read_json(base / "vae" / "config.json").get("block_out_channels", ())) - 1)
+    pixels = _pixels(base)
     first: Any = unet.get("down_block_types") or [""]
     smaller = pixels * 2 if first[0] == PLAIN_BLOCK and len(first) > 1 else pixels
     if (factor := config.get("downscale_factor")) != smaller:
         raise UsageError(f"{name} is for another base: its downscale_factor is {factor}, not {smaller}.")
+
+
+def _pixels(base: Path) -> int:
+    """By how much what the base paints is smaller than its pictures."""
+    return int(2 ** (len(read_json(base / "vae" / "config.json").get("block_out_channels", ())) - 1))
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load
 from torch import Tensor
-from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from factory.diffusion.conditions import Condition, Hints, Told
 from factory.diffusion.control.as_is import BEHIND
@@ -134,5 +134,5 @@ def _loaded(
     encoder = load_part(CLIPVisionModelWithProjection, folder_as_planned(plan, encoder_of(index)), dtype=unet.dtype)
     encoder.to(unet.device).eval().requires_grad_(requires_grad=False)
     side = int(encoder.config.image_size)
-    process = CLIPImageProcessor(size=side, crop_size=side)
+    process = CLIPImageProcessorPil(size=side, crop_size=side)
     return LoadedStyle(style, encoder, process, hidden="proj.weight" not in state["image_proj"])

@@ -11,13 +11,16 @@ from factory.diffusion.generators.plain import PLAIN
 from factory.diffusion.generators.rgba import RGBA
 from factory.diffusion.model_files import INDEX
 from factory.errors import UsageError
+from factory.models.other_inputs import other_input
 
 KINDS = (CHECKPOINT, DIFFUMATTING, RGBA, PLAIN)
 BY_NAME = {kind.name: kind for kind in (*KINDS, CALLABLE, LAYERS)}
 
 
 def kind_of(folder: Path) -> GeneratorKind:
-    """The kind of a model folder or file, checked. Raises UsageError for one of none."""
+    """The kind of a model folder or file, checked. Raises UsageError for one of none, which says what it is."""
+    if not (folder / INDEX).is_file() and (other := other_input(folder)):
+        raise UsageError(f"{folder} is {other}, and no model by itself.")
     for kind in KINDS:
         if kind.fits(folder):
             kind.check(folder)

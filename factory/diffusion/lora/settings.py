@@ -22,9 +22,11 @@ class Lora:
 
 
 def said_in_a_flag(text: str) -> Lora:
-    """`FILE` or `FILE=WEIGHT`. Raises UsageError for a weight out of range."""
+    """`FILE` or `FILE=WEIGHT`. Raises UsageError for a weight that is none, or out of range."""
     file, _, weight = text.rpartition("=")
     try:
         return Lora(file=Path(file), weight=float(weight)) if file else Lora(file=Path(text))
-    except ValueError:  # the sign is part of the file's name
+    except ValueError as error:
+        if Path(file).exists() and not Path(text).exists():  # else the sign is part of the file's name
+            raise UsageError(f"--lora {file}: its weight {weight!r} is no number.") from error
         return Lora(file=Path(text))

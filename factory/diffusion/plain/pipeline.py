@@ -139,10 +139,10 @@ class PlainPipeline:
 
 def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     """Read it into memory. Raises UsageError, also for weights that a part's files lack."""
+    keep_quiet()  # importing a pipeline warns already
     index = check(folder)
     kind = getattr(diffusers, index.pipeline)
     check_importable(folder, kind)
-    keep_quiet()
     arguments = inspect.signature(kind).parameters
     without = {part: None for part in OPTIONAL if part in arguments and part not in index.parts}
     no_watermark = {"add_watermarker": False} if "add_watermarker" in arguments else {}

@@ -6,6 +6,7 @@ from typing import Any
 
 from factory.errors import UsageError
 from factory.models.folder import check_weights, read_json
+from factory.models.other_inputs import CHECKER, CLIP, other_input
 from factory.models.weights import shapes_in
 
 PROJECTIONS = ("visual_projection.weight", "text_projection.weight")  # of pictures and of texts
@@ -30,6 +31,8 @@ def shapes_of(folder: Path, setting: str) -> Mapping[str, tuple[int, ...]]:
             f"{setting} {folder}: there is no such folder, and nothing is downloaded unasked; fetch the model with "
             "`hf download NAME --local-dir FOLDER` and give that folder."
         )
+    if (other := other_input(folder)) not in ("", CLIP, CHECKER):
+        raise UsageError(f"{setting} {folder} is {other}.")
     check_weights(folder)
     return {name: shape for file in sorted(folder.glob("*.safetensors")) for name, shape in shapes_in(file).items()}
 
