@@ -5,17 +5,21 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_page import read_page
+from safetensors.numpy import save_file
 
 from factory.diffusion.model_files import EMBEDDED
+from factory.diffusion.new_words import Word
 from factory.diffusion.text_length import text_length
 from factory.engine.plan import Plan, read_plan
 from factory.errors import UsageError
 from factory.jobs.generate import GenerateRecipe
 from factory.jobs.prepare import prepare
+from factory.models.folder import read_json
 from factory.review.report import write_report
 from factory.shards.durable import write_json
 from factory.shards.layout import Layout
@@ -59,6 +63,17 @@ def test_strict_words_refuses_what_was_never_taught(tmp_path: Path) -> None:
     assert remarks(tmp_path, "a red cat\n", strict_words=True) == []
     with pytest.raises(UsageError, match=r"--strict-words: 2 prompts have .* \(sphinx, obelisk\)"):
         remarks(tmp_path, "a red cat\na red sphinx\na red obelisk\n", strict_words=True)
+
+
+def test_words_from_files_are_known_and_those_of_no_prompt_are_said(tmp_path: Path) -> None:
+    width = read_json(EMBEDDED / "text_encoder" / "config.json")["hidden_size"]
+    save_file({"<sphinx-toy>": np.zeros(width, np.float32)}, tmp_path / "style.safetensors")
+    words = (Word(file=tmp_path / "style.safetensors"),)
+    said = remarks(tmp_path, "a red <sphinx-toy>\n", strict_words=True, words=words)
+    assert said == ["new words for prompts: <sphinx-toy>"]
+    said = remarks(tmp_path, "a red cat\n", words=words)
+    assert said[1:] == ["no prompt has <sphinx-toy>: write it into the prompts as it stands here."]
+    assert len(remarks(tmp_path, "a red cat\n", words=words, sampler={"negative_prompt": "<sphinx-toy>"})) == 1
 
 
 def test_the_report_lists_every_unknown_word(tmp_path: Path, root: Path) -> None:

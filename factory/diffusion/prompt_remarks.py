@@ -53,15 +53,23 @@ def cut_off(rows: Rows, written: Callable[[str], str], folder: Path, words: str 
     ]
 
 
-def never_taught(rows: Rows, key: KeyName, known: Vocabulary) -> Strangers:
+def never_used(added: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """A remark about new words that stand in none of the texts, where a plan has such.  texts: all that are read."""
+    unused = [word for word in added if not any(word in text for text in texts)]
+    return [f"no prompt has {some(unused)}: write it into the prompts as it stands here."] if unused else []
+
+
+def never_taught(rows: Rows, key: KeyName, known: Vocabulary, added: Sequence[str] = ()) -> Strangers:
     """Each word that the model has never seen, in the list's order, with the lines that have it.
 
-    The screen's prefix is no word of a prompt, typed or not.
+    The screen's prefix is no word of a prompt, typed or not.  added: words that it learns from files.
     """
     prefix, words = screen_prompt("", key), set(known.words)
     found: dict[str, set[str]] = {}
     for row in rows:
         body = screen_prompt(row["prompt"], key).removeprefix(prefix)
+        for word in added:
+            body = body.replace(word, " ")  # wherever it stands, as tokenizers cut it out
         for word in words_of(body):
             if word not in words:
                 found.setdefault(word, set()).add(line_of(row))

@@ -14,7 +14,8 @@ from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.generators.kinds import BY_NAME, kind_of
 from factory.diffusion.generators.layers import LAYERS, plan_layers
 from factory.diffusion.lora.lowering import planned_lowering
-from factory.diffusion.prompt_remarks import cut_off, never_taught, refusal, unknown
+from factory.diffusion.new_words import SETTINGS as WORDS
+from factory.diffusion.prompt_remarks import cut_off, never_taught, never_used, refusal, unknown
 from factory.diffusion.routing import Routing, routed, shares
 from factory.diffusion.row_pictures import plan_row_pictures
 from factory.diffusion.vocabulary import read_vocabulary
@@ -91,11 +92,6 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     draft.remarks += cut_off(
         rows, lambda prompt: kind.written(prompt, sampler, configured), configured, draft.places.get(VOCABULARY)
     )
-    if known is not None and (strangers := never_taught(rows, sampler.key, known)):
-        if recipe.strict_words:
-            raise UsageError(refusal(strangers))
-        draft.remarks += unknown(strangers, rows, known)
-        draft.census[kind.name] = {"unknown_words": list(strangers)}
     draft.tables[TABLE] = make_table(rows)
     draft.segments.append(
         Segment(
@@ -126,6 +122,14 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     if recipe.layers:
         plan_layers(Path(recipe.layers), folder, draft)
     plan_additions(recipe, configured, kind, keys, draft)
+    added = draft.settings.get(WORDS, ())
+    written = [kind.written(row["prompt"], sampler, configured) for row in rows] if added else []
+    draft.remarks += never_used(added, [*written, getattr(sampler, "negative_prompt", "")])
+    if known is not None and (strangers := never_taught(rows, sampler.key, known, added)):
+        if recipe.strict_words:
+            raise UsageError(refusal(strangers))
+        draft.remarks += unknown(strangers, rows, known)
+        draft.census[kind.name] = {"unknown_words": list(strangers)}
     return draft
 
 
