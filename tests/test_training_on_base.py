@@ -97,6 +97,27 @@ def test_a_plain_base_keeps_every_byte_that_is_not_trained(
     assert pipeline.safety_checker is not None
 
 
+def test_a_base_in_half_precision_becomes_a_model_with_all_its_weights(data: Path, base: Path, tmp_path: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+    from safetensors.torch import load_file, save_file
+
+    half = Path(shutil.copytree(base, tmp_path / "half"))
+    (half / "text_encoder" / "model.fp16.safetensors").unlink()
+    for file in half.rglob("*.safetensors"):
+        weights = {
+            name: value.half() if value.is_floating_point() else value for name, value in load_file(file).items()
+        }
+        save_file(weights, file.with_suffix(".fp16.safetensors"), metadata={"format": "pt"})
+        file.unlink()
+    model = train(on_base(data, half, "generation"), tmp_path / "out", quiet)
+    model_files.check(model)
+    before, after = model_folder.load_base(half, 8, 0), model_folder.load(model)
+    for part in ("vae", "text_encoder"):
+        expected, found = getattr(before, part).state_dict(), getattr(after, part).state_dict()
+        assert all(torch.equal(expected[name], found[name]) for name in expected), part
+    assert StableDiffusionPipeline.from_pretrained(model, local_files_only=True).safety_checker is not None
+
+
 def test_a_plain_base_gets_a_head_drawn_from_the_seed(base: Path) -> None:
     first, again, other = (model_folder.load_base(base, 8, seed).head.conv_in.weight for seed in (1, 1, 2))
     assert torch.equal(first, again)

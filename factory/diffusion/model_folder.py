@@ -23,7 +23,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.model_files import INDEX, XL, Prediction, check, folders, is_xl, parts
 from factory.errors import UsageError
-from factory.models.folder import read_json
+from factory.models.folder import read_json, variant_of
 from factory.models.part import lay_out_for_pictures, load_part
 from factory.models.weights import refuse_pickled
 
@@ -83,13 +83,15 @@ def save_on_base(
     """Write the trained parts (of `parts`); everything else of the base is copied byte for byte, its index last.
 
     So a frozen text encoder keeps the bytes that every version of transformers reads, and a safety checker stays.
-    A base without matting head gets the components' own.
+    A base without matting head gets the components' own. What the base has in half precision alone is written as it
+    was trained with, in `dtype`: a model has its weights under plain names.
     """
     (folder / INDEX).unlink(missing_ok=True)
-    written = {name for name in parts(xl=is_xl(base)) if name in trained or not (base / name).is_dir()}
-    for source in _portable_files(base):
+    whole = {name for name in parts(xl=is_xl(base)) if (base / name).is_dir() and variant_of(base / name) is None}
+    written = {name for name in parts(xl=is_xl(base)) if name in trained or name not in whole}
+    for source, name in _portable_files(base):
         if source.parent.name not in written:
-            target = folder / source.relative_to(base)
+            target = folder / source.parent.name / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     for name in sorted(written):
@@ -169,13 +171,18 @@ def _second_reader(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     }
 
 
-def _portable_files(base: Path) -> Iterator[Path]:
-    """What the base's parts are read from: no pickles, no variants like model.fp16.safetensors."""
+def _portable_files(base: Path) -> Iterator[tuple[Path, str]]:
+    """What the base's parts are read from, and what that is called in a model.
+
+    No pickles; no variants like model.fp16.safetensors, but where a part (a safety checker) has nothing else.
+    """
     for name in (*filter(FOLDER_NAME.fullmatch, read_json(base / INDEX)), "matting_head"):
+        only = variant_of(base / name)
         for path in sorted((base / name).glob("*")):
-            variant = path.suffix == ".safetensors" and "." in path.stem
+            plain = path.name.replace(f".{only}", "") if only else path.name
+            variant = path.suffix == ".safetensors" and "." in Path(plain).stem
             if path.suffix in {".json", ".txt", ".safetensors"} and not variant:
-                yield path
+                yield path, plain
 
 
 def _write_part(components: Components, name: str, folder: Path, dtype: torch.dtype) -> None:
