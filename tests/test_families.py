@@ -252,6 +252,18 @@ def test_what_lies_in_the_second_readers_folders_decides_a_pixel(xl: Path, tmp_p
             kind_of(folder)
 
 
+def test_a_second_tokenizer_that_splits_the_screens_word_is_refused(xl: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(xl, tmp_path / "model"))
+    file = folder / "tokenizer_2" / "tokenizer.json"
+    content = json.loads(file.read_text())
+    model = content["model"]
+    model["vocab"] = {word.replace("green</w>", "grean</w>"): number for word, number in model["vocab"].items()}
+    model["merges"] = [pair for pair in model["merges"] if "".join(pair) != "green</w>"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=r"tokenizer_2 splits 'green' into \d tokens"):
+        kind_of(folder).sampling({}, folder)
+
+
 def generated(model: Path, out: Path, *more: str | Path) -> Ended:
     prompts = out.with_name("prompts.txt")
     prompts.write_text("a red feather\n")

@@ -12,8 +12,12 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from safetensors import safe_open
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import CLIPTokenizer
 
 from factory.diffusion import model_files, model_folder
+from factory.diffusion.clip_vocabulary import read_tokenizer
 from factory.diffusion.matting_head import MattingHead, decode_with_features, decoder_features
 from factory.diffusion.model_folder import Components
 from factory.diffusion.train.networks import build, build_autoencoder, build_text_encoder, build_unet
@@ -165,6 +169,28 @@ def test_weights_that_lack_a_tensor_are_refused(copy: Path) -> None:
     save_file(weights, path, metadata={"format": "pt"})
     with pytest.raises(UsageError, match=r"lacks 1 weights, conv_out\.bias among them"):
         model_folder.load(copy)
+
+
+def made_up(folder: Path) -> None:
+    """Put beside the words what transformers makes of a folder without any: a tokenizer of two tokens."""
+    CLIPTokenizer().save_pretrained(folder / "made_up")
+    shutil.copyfile(folder / "made_up" / "tokenizer.json", folder / "tokenizer.json")
+    shutil.rmtree(folder / "made_up")
+
+
+def test_a_made_up_tokenizer_beside_the_words_is_refused(copy: Path) -> None:
+    made_up(copy / "tokenizer")
+    with pytest.raises(UsageError, match=r"tokenizer knows 2 tokens only"):
+        model_folder.load(copy)
+    with pytest.raises(UsageError, match=r"tokenizer knows 2 tokens only"):
+        model_folder.load_base(copy, 8, 0)
+
+
+def test_a_tokenizer_of_another_kind_is_refused(copy: Path) -> None:
+    words = {f"word{number}": number for number in range(600)}
+    Tokenizer(WordLevel(words, unk_token="word0")).save(str(copy / "tokenizer" / "tokenizer.json"))
+    with pytest.raises(UsageError, match=r"another kind \(WordLevel\)"):
+        read_tokenizer(copy / "tokenizer")
 
 
 def test_a_folder_without_head_is_refused(copy: Path) -> None:

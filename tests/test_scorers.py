@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from program import Ended, factory_here
+from test_model_folder import made_up
 from tiny_scorers import SIDE, WIDTH, write_checker, write_clip, write_head
 from torch import nn
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
@@ -29,6 +30,7 @@ from factory.models.device import CPU
 from factory.quality.scorers.aesthetic import Aesthetic
 from factory.quality.scorers.aesthetic_head import read_head
 from factory.quality.scorers.clip import Clip, prepared
+from factory.quality.scorers.clip_folder import check_clip, check_tokenizer
 from factory.quality.scorers.safety import FLAGGED, Safety
 from factory.quality.scorers.scorer import View
 from factory.quality.scorers.stage import GREY, ScorerStage
@@ -351,6 +353,30 @@ def test_files_that_do_not_fit_are_refused_at_planning(files: Files, plain_set: 
         assert refused.code == 2
         assert said in refused.sentence
     assert not (tmp_path / "out").exists()
+
+
+def test_half_weights_alone_are_found(files: Files, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip")
+    (clip / "model.safetensors").rename(clip / "model.fp16.safetensors")
+    assert torch.equal(Clip(clip, CPU).texts(("a cat",)), Clip(files.clip, CPU).texts(("a cat",)))
+
+
+@pytest.mark.parametrize("config", [{"model_type": "clip", "text_config": {"hidden_size": "wide"}}, [1], {"a": 1}])
+def test_a_configuration_that_makes_no_clip_is_refused_at_planning(tmp_path: Path, config: Any) -> None:
+    clip = write_clip(tmp_path / "clip")
+    (clip / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError, match=r"makes no CLIP|values by name|is no CLIP"):
+        check_clip(clip, "clip")
+
+
+def test_a_made_up_tokenizer_beside_the_words_is_refused(tmp_path: Path) -> None:
+    """Transformers reads tokenizer.json first."""
+    clip = write_clip(tmp_path / "clip")
+    made_up(clip)
+    with pytest.raises(UsageError, match="is not that of its text encoder"):
+        check_tokenizer(clip, "clip")
+    with pytest.raises(UsageError, match="knows 2 tokens only"):
+        Clip(clip, CPU).texts(("a cat",))
 
 
 def test_weights_that_are_missing_are_not_made_up(files: Files, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from factory.diffusion.clip_vocabulary import check_words
 from factory.errors import UsageError, quoted
+from factory.models.clip_words import check_words
 from factory.models.folder import check_weights, files_fingerprint, is_hub_name, read_json
 from factory.models.weights import PICKLED, SAFE, weights_file
 from factory.shards.foreign_text import parse_yaml

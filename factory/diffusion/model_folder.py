@@ -23,6 +23,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.model_files import INDEX, XL, Prediction, check, folders, is_xl, parts
 from factory.errors import UsageError
+from factory.models.clip_words import check_count
 from factory.models.folder import read_json, variant_of
 from factory.models.part import lay_out_for_pictures, load_part
 from factory.models.weights import refuse_pickled
@@ -151,7 +152,7 @@ def _load_around(head: MattingHead, folder: Path, dtype: torch.dtype, device: to
         unet=load_part(UNet2DConditionModel, folder / "unet", torch_dtype=dtype),
         vae=load_part(AutoencoderKL, folder / "vae", torch_dtype=dtype),
         text_encoder=load_part(CLIPTextModel, folder / "text_encoder", dtype=dtype),
-        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        tokenizer=_tokenizer(folder / "tokenizer"),
         scheduler=scheduler_class.from_pretrained(folder / "scheduler"),
         head=head,
         **(_second_reader(folder, dtype) if is_xl(folder) else {}),
@@ -166,9 +167,16 @@ def _load_around(head: MattingHead, folder: Path, dtype: torch.dtype, device: to
 def _second_reader(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     return {
         "text_encoder_2": load_part(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype=dtype),
-        "tokenizer_2": CLIPTokenizer.from_pretrained(folder / "tokenizer_2"),
+        "tokenizer_2": _tokenizer(folder / "tokenizer_2"),
         "zeros_for_empty": bool(read_json(folder / INDEX).get(ZEROS, True)),
     }
+
+
+def _tokenizer(folder: Path) -> CLIPTokenizer:
+    """Raises UsageError where it was made up: what is counted on disk is not always what the library reads."""
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    check_count(folder, len(tokenizer))
+    return tokenizer
 
 
 def _portable_files(base: Path) -> Iterator[tuple[Path, str]]:

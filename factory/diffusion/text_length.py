@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory.diffusion.clip_vocabulary import read_tokenizer, word_files, words_of
+from factory.diffusion.clip_vocabulary import read_tokenizer
+from factory.models.clip_words import word_files, words_of
 from factory.models.folder import read_json
 
 END = "<|endoftext|>"  # CLIP's

@@ -67,6 +67,21 @@ def _check_index(index: Path, shards: Mapping[str, Collection[str]]) -> None:
             raise UsageError(f"{index.parent / name} {lack}: copy the model again, whole")
 
 
+def check_configurations(folder: Path, parts: Iterable[str]) -> None:
+    """Raises UsageError for a configuration of a part that does not say values by name."""
+    for part in parts:
+        for path in sorted((folder / part).glob("*config.json")):
+            read_mapping(path)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The values by name in a JSON file of the folder; anything else is a UsageError that names it."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} does not say values by name: copy the model again, whole")
+    return content
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file of the folder; missing or broken is a UsageError that names it."""
     try:

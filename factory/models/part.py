@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from factory.errors import UsageError
-from factory.models.folder import read_json, variant_of
+from factory.models.folder import read_mapping, variant_of
 from factory.models.weights import SAFE, shapes_in
 
 UNREADABLE = (
     *(OSError, ValueError, TypeError, RuntimeError, AttributeError, ImportError, LookupError),
-    SafetensorError,
+    *(SafetensorError, StrictDataclassError),
 )
 """What diffusers and transformers raise of folders that they cannot read."""
 
@@ -24,7 +25,7 @@ def load_part(kind: Any, folder: Path, **more: Any) -> Any:
     Raises UsageError for weights that are missing, or of another shape: both libraries begin the former anew and only
     log it.
     """
-    read_json(folder / "config.json")
+    read_mapping(folder / "config.json")
     try:
         model, info = kind.from_pretrained(
             folder,

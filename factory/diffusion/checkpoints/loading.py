@@ -10,10 +10,10 @@ import diffusers
 import torch
 from transformers import CLIPTokenizer
 
-from factory.diffusion.clip_vocabulary import word_files
 from factory.diffusion.plain.folder import check_index
 from factory.diffusion.plain.pipeline import keep_quiet
 from factory.errors import UsageError
+from factory.models.clip_words import word_files
 from factory.models.part import UNREADABLE
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from factory.diffusion.clip_vocabulary import PAIR, word_files, words_of
 from factory.errors import UsageError, quoted
+from factory.models.clip_words import PAIR, word_files, words_of
 
 FOLDER = "tokenizer"
 

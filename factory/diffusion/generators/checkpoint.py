@@ -9,7 +9,6 @@ from pathlib import Path
 
 from factory.diffusion.checkpoints.header import CONFIGURATIONS, NAMES, read_header
 from factory.diffusion.checkpoints.vocabulary import find_vocabulary
-from factory.diffusion.clip_vocabulary import word_files
 from factory.diffusion.generators import plain
 from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.model_files import XL
@@ -17,6 +16,7 @@ from factory.diffusion.plain.folder import check_index, configurations_fingerpri
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import InputChanged, UsageError
+from factory.models.clip_words import word_files
 from factory.models.device import Device
 from factory.models.folder import files_fingerprint
 from factory.models.weights import SAFE

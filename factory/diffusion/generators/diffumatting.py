@@ -81,13 +81,14 @@ def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
 
 def _check_screens(folder: Path, keys: Sequence[KeyName]) -> None:
     """Raises UsageError where a screen's word is not one token: training taught that token to mean the screen."""
-    tokenizer = read_tokenizer(folder / "tokenizer")
-    for key in keys:
-        if len(tokens := tokenizer.encode(key).tokens) != 1:
-            raise UsageError(
-                f"{folder / 'tokenizer'} splits {key!r} into {len(tokens)} tokens: no model was taught that screen "
-                "with it; take the tokenizer that the model came with."
-            )
+    for place in (folder / part for part in model_files.folders(xl=model_files.is_xl(folder)) if "tokenizer" in part):
+        tokenizer = read_tokenizer(place)
+        for key in keys:
+            if len(tokens := tokenizer.encode(key).tokens) != 1:
+                raise UsageError(
+                    f"{place} splits {key!r} into {len(tokens)} tokens: no model was taught that screen with it; take "
+                    "the tokenizer that the model came with."
+                )
 
 
 def _fitting(folder: Path, sampler: SamplerSettings) -> SamplerSettings:

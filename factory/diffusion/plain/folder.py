@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from factory.diffusion.clip_vocabulary import check_words
 from factory.diffusion.model_files import INDEX
 from factory.diffusion.plain.arguments import check_arguments, package
 from factory.errors import UsageError
+from factory.models.clip_words import check_words
 from factory.models.folder import check_weights, files_fingerprint, read_json
 
 LIBRARIES = frozenset({"diffusers", "transformers"})  # whose classes a folder may ask for, and pipelines' own modules

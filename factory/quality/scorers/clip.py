@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from factory.errors import UsageError
+from factory.models.clip_words import check_count
 from factory.models.device import CPU, Device
+from factory.models.part import load_part
 from factory.quality.scorers.scorer import View
 from factory.sample import Picture
 
@@ -83,18 +84,9 @@ def through(network: Callable[[Tensor], Tensor], inputs: Tensor, device: Device)
 
 
 def whole(kind: Any, folder: Path) -> Any:
-    """A network from its folder, in float32. A weight that is not in its files would be random, so it is refused."""
+    """A network of all its weights, in float32, frozen. Raises UsageError."""
     transformers.utils.logging.disable_progress_bar()  # a bar of its own would break our one live line
-    try:
-        model, report = kind.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{folder} cannot be loaded, its config.json and weights differ: {reason}") from error
-    if missing := sorted(report["missing_keys"]):
-        raise UsageError(f"{folder} lacks {len(missing)} weights, {missing[0]} among them: copy it again, whole.")
-    return model.eval().requires_grad_(False)
+    return load_part(kind, folder, dtype=torch.float32).eval().requires_grad_(False)
 
 
 def _tokenizer(folder: Path, most: int) -> Any:
@@ -103,6 +95,7 @@ def _tokenizer(folder: Path, most: int) -> Any:
         tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers and tokenizers raise anything for damaged files
         raise UsageError(f"{folder}: its tokenizer cannot be loaded ({error}): copy the model again, whole.") from error
+    check_count(folder, len(tokenizer))
     if len(tokenizer) > most:
         raise UsageError(
             f"{folder}: its tokenizer has {len(tokenizer):,} tokens, and its text encoder knows {most:,}: copy the "
