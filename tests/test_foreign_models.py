@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from program import factory_here
 from safetensors.torch import load_file, save_file
 from tiny_model import save_tiny_model
 from tiny_pipelines import build
@@ -131,6 +132,58 @@ def test_weights_under_foreign_names_are_not_drawn_anew(model: Path, part: str) 
     renamed(model / part, lambda name: f"somewhere.{name}")
     with pytest.raises(UsageError, match=f"{part} lacks [0-9]+ weights"):
         looked_at_and_loaded(model)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("unet/config.json", [], "does not say values by name"),
+        ("vae/config.json", 5, "does not say values by name"),
+        ("scheduler/scheduler_config.json", ["DDIMScheduler"], "does not say values by name"),
+        ("tokenizer/tokenizer_config.json", None, "does not say values by name"),
+        ("model_index.json", [], "does not say values by name"),
+    ],
+)
+def test_a_configuration_of_another_kind_is_refused_at_planning(
+    model: Path, file: str, content: Any, said: str
+) -> None:
+    (model / file).write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=said):
+        kind_of(model)
+
+
+@pytest.mark.parametrize("name", [None, 5, "NoSuchScheduler", "StableDiffusionPipeline"])
+def test_a_scheduler_that_there_is_not_is_refused_at_planning(
+    saved: dict[str, Path], tmp_path: Path, name: Any
+) -> None:
+    model = Path(shutil.copytree(saved[HEADED], tmp_path / "model"))
+    file = model / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_bytes()) | {"_class_name": name}))
+    with pytest.raises(UsageError, match="names no scheduler that the installed diffusers has"):
+        kind_of(model)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("unet", {"sample_size": None}, "must say sample_size"),
+        ("unet", {"sample_size": [8, 8]}, "must say sample_size"),
+        ("vae", {"block_out_channels": None}, "must list block_out_channels"),
+    ],
+)
+def test_a_model_that_does_not_say_its_size_is_refused_in_a_sentence(
+    saved: dict[str, Path], tmp_path: Path, part: str, value: dict[str, Any], said: str
+) -> None:
+    model = Path(shutil.copytree(saved[HEADED], tmp_path / "model"))
+    file = model / part / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_bytes()) | value))
+    told = factory_here("models", model)
+    (tmp_path / "prompts.txt").write_text("a red feather\n")
+    asked = ("generate", "--model", model, "--prompts", tmp_path / "prompts.txt", "--out", tmp_path / "out")
+    planned = factory_here(*asked, "--dry-run")
+    for ended in (told, planned):
+        assert ended.code == 2
+        assert said in ended.sentence
 
 
 def test_one_missing_weight_is_named(model: Path) -> None:

@@ -4,13 +4,14 @@ Light on purpose: planning and the command line use it, and torch is seconds awa
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from factory.diffusion.plain.arguments import classes
 from factory.errors import UsageError, quoted
 from factory.models.clip_words import check_words
-from factory.models.folder import check_weights, files_fingerprint, is_hub_name, read_json
+from factory.models.folder import check_configurations, check_weights, files_fingerprint, is_hub_name, read_mapping
 from factory.models.weights import PICKLED, SAFE, weights_file
 from factory.shards.foreign_text import parse_yaml
 
@@ -43,8 +44,34 @@ def resolve(name: str, said: str = "--model") -> Path:
 
 def is_xl(folder: Path) -> bool:
     """Whether a folder is laid out as Stable Diffusion XL, with two readers of the text."""
-    index = read_json(folder / INDEX)
-    return isinstance(index, dict) and index.get("_class_name") == XL
+    return read_mapping(folder / INDEX).get("_class_name") == XL
+
+
+def own_size(folder: Path) -> int:
+    """Pixels of the side of the pictures that a model was made for. Raises UsageError where it does not say."""
+    place = folder / "unet" / "config.json"
+    latent = read_mapping(place).get("sample_size")
+    if not isinstance(latent, int):
+        raise UsageError(f"{place} must say sample_size, one number: copy the model again, whole.")
+    return latent << (len(channels_of_levels(folder)) - 1)  # each level but the first halves the side
+
+
+def channels_of_levels(folder: Path) -> Sequence[int]:
+    """Of a model's autoencoder, from the pictures down. Raises UsageError where it does not say."""
+    place = folder / "vae" / "config.json"
+    channels = read_mapping(place).get("block_out_channels")
+    if not isinstance(channels, list) or not channels or not all(isinstance(one, int) for one in channels):
+        raise UsageError(f"{place} must list block_out_channels: copy the model again, whole.")
+    return channels
+
+
+def scheduler_class(folder: Path) -> str:
+    """What diffusers calls a model's noise schedule. Raises UsageError where it has none of that name."""
+    place = folder / "scheduler" / "scheduler_config.json"
+    name = read_mapping(place).get("_class_name")
+    if not isinstance(name, str) or not name.endswith("Scheduler") or name not in classes():
+        raise UsageError(f"{place} names no scheduler that the installed diffusers has ({name}): copy it again.")
+    return name
 
 
 def parts(*, xl: bool) -> tuple[str, ...]:
@@ -92,6 +119,8 @@ def check(folder: Path) -> None:
         if not (folder / name).is_dir():
             mend = "train one with `factory train`" if name == "matting_head" else "copy the model again, whole"
             raise UsageError(f"{folder} has no {name}/: {mend}")
+    check_configurations(folder, folders(xl=xl))
+    scheduler_class(folder)
     for name in parts(xl=xl):
         check_weights(folder / name)
     check_words(folder / "tokenizer")

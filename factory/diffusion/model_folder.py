@@ -21,10 +21,20 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from factory.diffusion.matting_head import MattingHead
-from factory.diffusion.model_files import INDEX, XL, Prediction, check, folders, is_xl, parts
+from factory.diffusion.model_files import (
+    INDEX,
+    XL,
+    Prediction,
+    channels_of_levels,
+    check,
+    folders,
+    is_xl,
+    parts,
+    scheduler_class,
+)
 from factory.errors import UsageError
 from factory.models.clip_words import check_count
-from factory.models.folder import read_json, variant_of
+from factory.models.folder import read_mapping, variant_of
 from factory.models.part import lay_out_for_pictures, load_part
 from factory.models.weights import refuse_pickled
 
@@ -122,7 +132,7 @@ def load_base(folder: Path, head_hidden: int, seed: int, head_activation: str = 
         components = load(folder)
     else:
         _check_base(folder)
-        channels = read_json(folder / "vae" / "config.json")["block_out_channels"]
+        channels = channels_of_levels(folder)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             head = MattingHead(in_channels=channels[0], hidden_channels=head_hidden, activation=head_activation)
@@ -146,14 +156,14 @@ def _check_base(folder: Path) -> None:
 
 def _load_around(head: MattingHead, folder: Path, dtype: torch.dtype, device: torch.device | str) -> Components:
     """The folder's plain Stable Diffusion parts and this head."""
-    scheduler_class = getattr(diffusers, read_json(folder / "scheduler" / "scheduler_config.json")["_class_name"])
+    schedule: Any = getattr(diffusers, scheduler_class(folder))
     transformers.utils.logging.disable_progress_bar()  # a bar of its own would break our one live line
     components = Components(
         unet=load_part(UNet2DConditionModel, folder / "unet", torch_dtype=dtype),
         vae=load_part(AutoencoderKL, folder / "vae", torch_dtype=dtype),
         text_encoder=load_part(CLIPTextModel, folder / "text_encoder", dtype=dtype),
         tokenizer=_tokenizer(folder / "tokenizer"),
-        scheduler=scheduler_class.from_pretrained(folder / "scheduler"),
+        scheduler=schedule.from_pretrained(folder / "scheduler"),
         head=head,
         **(_second_reader(folder, dtype) if is_xl(folder) else {}),
     )
@@ -168,7 +178,7 @@ def _second_reader(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     return {
         "text_encoder_2": load_part(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype=dtype),
         "tokenizer_2": _tokenizer(folder / "tokenizer_2"),
-        "zeros_for_empty": bool(read_json(folder / INDEX).get(ZEROS, True)),
+        "zeros_for_empty": bool(read_mapping(folder / INDEX).get(ZEROS, True)),
     }
 
 
@@ -184,7 +194,7 @@ def _portable_files(base: Path) -> Iterator[tuple[Path, str]]:
 
     No pickles; no variants like model.fp16.safetensors, but where a part (a safety checker) has nothing else.
     """
-    for name in (*filter(FOLDER_NAME.fullmatch, read_json(base / INDEX)), "matting_head"):
+    for name in (*filter(FOLDER_NAME.fullmatch, read_mapping(base / INDEX)), "matting_head"):
         only = variant_of(base / name)
         for path in sorted((base / name).glob("*")):
             plain = path.name.replace(f".{only}", "") if only else path.name

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import UsageError
-from factory.models.folder import read_json
+from factory.models.folder import read_mapping
 from factory.models.planned_file import bytes_as_planned, plan_file
 from factory.models.weights import shapes_in, weights_file
 
@@ -131,4 +131,4 @@ def _width(folder: Path, part: str) -> int:
     config = folder / part / "config.json"
     if not config.is_file():
         raise UsageError(f"--word: {folder} has no {part} to learn a word.")
-    return int(read_json(config).get("hidden_size", 0))
+    return int(read_mapping(config).get("hidden_size", 0))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from factory.diffusion.clip_vocabulary import read_tokenizer
 from factory.models.clip_words import word_files, words_of
-from factory.models.folder import read_json
+from factory.models.folder import read_mapping
 
 END = "<|endoftext|>"  # CLIP's
 
@@ -40,5 +40,5 @@ def _length(place: Path, words: Path) -> int | None:
     config = place / "tokenizer_config.json"
     if not word_files(words) or END not in words_of(words) or not config.is_file():
         return None
-    length = read_json(config).get("model_max_length")
+    length = read_mapping(config).get("model_max_length")
     return length if isinstance(length, int) else None

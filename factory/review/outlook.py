@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from factory.diffusion.model_files import own_size
 from factory.engine.census import census
 from factory.engine.draft import Prepared
 from factory.engine.extend import extended, reasons_not_to_extend
@@ -12,7 +13,6 @@ from factory.engine.survey import Memory
 from factory.errors import count_of
 from factory.jobs.base import RunSettings
 from factory.jobs.prepare import prepare
-from factory.models.folder import read_json
 from factory.review.units import duration, size
 from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
@@ -87,7 +87,4 @@ def _side(plan: Plan) -> int:
         return side
     if "diffumatting" not in plan.places:  # a pipeline's own size stands in none of its files
         return 0
-    model = Path(plan.places["diffumatting"])
-    latent = read_json(model / "unet" / "config.json")["sample_size"]
-    levels = len(read_json(model / "vae" / "config.json")["block_out_channels"])
-    return int(latent) << (levels - 1)  # each level but the first halves the side
+    return own_size(Path(plan.places["diffumatting"]))

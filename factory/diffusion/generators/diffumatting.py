@@ -25,7 +25,7 @@ from factory.engine.plan import Plan
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
 from factory.models.device import Device
-from factory.models.folder import read_json
+from factory.models.folder import read_mapping
 from factory.sample import Source
 from factory.settings import changed, settings
 
@@ -37,20 +37,19 @@ def _fits(folder: Path) -> bool:
 
 
 def _facts(folder: Path) -> Sequence[tuple[str, str]]:
-    unet = read_json(folder / "unet" / "config.json")
+    unet = read_mapping(folder / "unet" / "config.json")
     keys = known_keys(folder)
     return [
         ("family", family_of_unet(unet) or "Stable Diffusion's layout, in another size"),
-        ("size", f"{_own_size(folder)} pixels"),
+        ("size", f"{model_files.own_size(folder)} pixels"),
         ("text", f"{unet.get('cross_attention_dim')} numbers a token"),
-        ("predicts", str(read_json(folder / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon"))),
+        ("predicts", _predicts(folder)),
         ("screens", screens(keys) if keys else "not said"),
     ]
 
 
-def _own_size(folder: Path) -> int:
-    levels = len(read_json(folder / "vae" / "config.json")["block_out_channels"])
-    return int(read_json(folder / "unet" / "config.json")["sample_size"]) << (levels - 1)  # each but the first halves
+def _predicts(folder: Path) -> str:
+    return str(read_mapping(folder / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon"))
 
 
 def _sampling(asked: Mapping[str, Any], folder: Path) -> Sampling:
@@ -96,7 +95,7 @@ def _fitting(folder: Path, sampler: SamplerSettings) -> SamplerSettings:
 
     Size 0 is the model's own.
     """
-    configs = {part: read_json(folder / part / "config.json") for part in ("vae", "unet")}
+    configs = {part: read_mapping(folder / part / "config.json") for part in ("vae", "unet")}
     try:
         halvings = sum(len(config["block_out_channels"]) - 1 for config in configs.values())
     except (KeyError, TypeError) as error:
@@ -109,6 +108,8 @@ def _fitting(folder: Path, sampler: SamplerSettings) -> SamplerSettings:
         raise UsageError(
             "sampler.original_size, sampler.crop: only Stable Diffusion XL is told of them: leave them out."
         )
+    if not sampler.size:
+        model_files.own_size(folder)
     if sampler.size % 2**halvings:
         raise UsageError(f"sampler.size {sampler.size} does not fit this model: take a multiple of {2**halvings}.")
     check_sizes(sampler.sizes, 2**halvings)

@@ -26,7 +26,7 @@ from factory.engine.plan import Plan
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS
 from factory.models.device import Device
-from factory.models.folder import read_json
+from factory.models.folder import read_mapping
 from factory.sample import Source
 from factory.settings import changed, settings
 
@@ -99,7 +99,7 @@ def _in_few_steps(asked: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
     """With what a sampler of few steps is called with, but for guidance where the network itself is told of it."""
     laid = with_few_steps(asked)
     unet = folder / "unet" / "config.json"
-    if "guidance" in asked or not unet.is_file() or read_json(unet).get("time_cond_proj_dim") is None:
+    if "guidance" in asked or not unet.is_file() or read_mapping(unet).get("time_cond_proj_dim") is None:
         return laid
     return {name: value for name, value in laid.items() if name != "guidance"}
 
@@ -126,7 +126,7 @@ def check_beginning(given: Given, sampler: PlainSettings, folder: Path) -> None:
 
 def _knows_its_size(folder: Path, index: plain_folder.Index) -> bool:
     """Whether pictures to begin with are of the size that the U-Net was trained at; pixels of the `vae` there are."""
-    return {"unet", "vae"} <= index.parts.keys() and "sample_size" in read_json(folder / "unet" / "config.json")
+    return {"unet", "vae"} <= index.parts.keys() and "sample_size" in read_mapping(folder / "unet" / "config.json")
 
 
 def opened(plan: Plan, folder: Path, device: Device) -> "tuple[PlainPipeline, PlainSettings, Lay]":

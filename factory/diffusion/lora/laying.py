@@ -12,7 +12,7 @@ from factory.diffusion.plain.folder import read_index
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import UsageError
-from factory.models.folder import read_json
+from factory.models.folder import read_mapping
 from factory.models.planned_file import bytes_as_planned, plan_file
 from factory.models.weights import shapes_in, weights_file
 
@@ -144,7 +144,7 @@ def without_numbers(folder: Path) -> Mapping[str, "nn.Module"]:
             if part in ADAPTED:
                 place = folder / part / "config.json"
                 try:
-                    config = read_json(place)
+                    config = read_mapping(place)
                     if library == "diffusers":
                         parts[part] = getattr(diffusers, kind).from_config(config)
                     elif library == "transformers":

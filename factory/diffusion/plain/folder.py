@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from factory.diffusion.model_files import INDEX
-from factory.diffusion.plain.arguments import check_arguments, package
+from factory.diffusion.plain.arguments import check_arguments, classes, package
 from factory.errors import UsageError
 from factory.models.clip_words import check_words
-from factory.models.folder import check_weights, files_fingerprint, read_json
+from factory.models.folder import check_configurations, check_weights, files_fingerprint, read_mapping
 
 LIBRARIES = frozenset({"diffusers", "transformers"})  # whose classes a folder may ask for, and pipelines' own modules
 NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -34,8 +34,8 @@ class Index:
 
 def read_index(folder: Path) -> Index:
     """Raises UsageError for an index that is broken, or asks for code of its own."""
-    content: Any = read_json(folder / INDEX)
-    name = content.get("_class_name") if isinstance(content, dict) else None
+    content = read_mapping(folder / INDEX)
+    name = content.get("_class_name")
     if isinstance(name, list):
         raise UsageError(f"{folder} brings a pipeline as code of its own ({name[-1]}), which is never run.")
     if not isinstance(name, str) or not NAME.fullmatch(name):
@@ -72,9 +72,10 @@ def check_index(folder: Path) -> Index:
     if not (folder / INDEX).is_file():
         raise UsageError(f"{folder} is not a model folder: there is no {INDEX} in it; give one that diffusers saved")
     index = read_index(folder)
-    if index.pipeline not in _classes():
+    if index.pipeline not in classes():
         newer = f"; it was saved by diffusers {index.version}: install that or a newer one" if index.version else ""
         raise UsageError(f"{folder} is for the pipeline {index.pipeline}, which the installed diffusers lacks{newer}.")
+    check_configurations(folder, index.parts)
     check_arguments(folder, index.pipeline)
     for part, (library, kind) in index.parts.items():
         if library not in LIBRARIES and library not in _modules():
@@ -109,7 +110,7 @@ def evenly_halved(folder: Path, index: Index) -> int:
 
 def _halvings(folder: Path, index: Index, part: str) -> int:
     """0 where it is not said."""
-    config: Any = read_json(folder / part / "config.json") if part in index.parts else {}
+    config = read_mapping(folder / part / "config.json") if part in index.parts else {}
     levels = config.get("block_out_channels") or config.get("encoder_block_out_channels")
     return len(levels) - 1 if isinstance(levels, list) else 0
 
@@ -123,12 +124,6 @@ def _deciding_files(folder: Path, index: Index) -> Iterator[Path]:
     yield folder / INDEX
     for part in sorted(index.parts):
         yield from sorted(path for path in (folder / part).rglob("*") if path.suffix in DECIDING and path.is_file())
-
-
-@cache
-def _classes() -> frozenset[str]:
-    """The names that diffusers has, read and not imported: that takes seconds."""
-    return frozenset(re.findall(r'"([A-Za-z0-9_]+)"', (package() / "__init__.py").read_text(encoding="utf-8")))
 
 
 @cache
