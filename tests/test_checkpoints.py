@@ -169,13 +169,72 @@ def test_what_a_file_of_2_predicts_is_taken_from_what_it_says(tmp_path: Path) ->
         assert (header.family, header.guessed) == (family, "")
 
 
+@pytest.mark.parametrize("family", ["sd1", "xl"])
+def test_a_file_that_says_it_predicts_velocity_is_not_painted_as_noise(family: str, tmp_path: Path) -> None:
+    noise = write_checkpoint(FAMILIES[family](), tmp_path / "a.safetensors")
+    assert not read_header(noise).velocity
+    files = [
+        changed(noise, tmp_path / "key.safetensors", {}, v_pred=torch.zeros(1)),
+        changed(noise, tmp_path / "said.safetensors", {"modelspec.prediction_type": "v"}),
+    ]
+    for file in files:
+        assert "predicts velocity" in generated(file, tmp_path / "out").sentence
+        told = factory_here("models", file)
+        assert told.code == 0
+        assert "velocity: needs --config" in told.out
+
+
+def test_what_is_guessed_of_a_file_is_told(tmp_path: Path) -> None:
+    silent = write_checkpoint(stable_diffusion_2(), tmp_path / "a.safetensors")
+    assert "does not say whether" in factory_here("models", silent).out
+
+
+def test_an_xl_without_its_second_text_encoder_is_refused(tmp_path: Path) -> None:
+    pipeline = stable_diffusion_xl()
+    pipeline.save_pretrained(tmp_path / "model")
+    file = write_checkpoint(pipeline, tmp_path / "a.safetensors", without="conditioner.embedders.1")
+    with pytest.raises(UsageError, match="lacks the second text encoder"):
+        read_header(file, other=True)
+    with pytest.raises(UsageError, match="cannot be loaded as StableDiffusionXLPipeline"):
+        load_checkpoint(file, tmp_path / "model", tmp_path / "model" / "tokenizer", torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [
+        ("model.diffusion_model.input_blocks.0.0.weight", (8,), "is no checkpoint"),
+        ("cond_stage_model.transformer.text_model.embeddings.token_embedding.weight", (), "lacks the text encoder"),
+    ],
+)
+def test_weights_of_no_sense_are_refused(
+    sd1: tuple[Path, Path], tmp_path: Path, name: str, shape: tuple[int, ...], said: str
+) -> None:
+    file = changed(sd1[1], tmp_path / "a.safetensors", {}, **{name: torch.zeros(shape)})
+    with pytest.raises(UsageError, match=said):
+        read_header(file)
+
+
+def test_a_link_into_a_cache_is_read_as_what_it_is_called(sd1: tuple[Path, Path], tmp_path: Path) -> None:
+    blob = Path(shutil.copyfile(sd1[1], tmp_path / "0123abcd"))
+    (tmp_path / "a.safetensors").symlink_to(blob)
+    out = tmp_path / "out"
+    assert generated(tmp_path / "a.safetensors", out, "--config", sd1[0]).code == 0
+    with pytest.raises(UsageError, match="would be read as a pickle"):
+        load_checkpoint(blob, sd1[0], sd1[0] / "tokenizer", torch.float32)
+
+
+def test_configurations_of_another_kind_are_refused_at_planning(sd1: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(sd1[0], tmp_path / "model"))
+    (folder / "unet" / "config.json").write_text("[]")
+    refused = generated(sd1[1], tmp_path / "out", "--config", folder, "--sampler", "lcm")
+    assert "does not say values by name" in refused.sentence
+
+
 def test_files_of_other_models_are_refused(sd1: tuple[Path, Path], tmp_path: Path) -> None:
     first = "model.diffusion_model.input_blocks.0.0.weight"
     inpainting = changed(sd1[1], tmp_path / "9.safetensors", {}, **{first: torch.zeros(8, 9, 3, 3)})
     with pytest.raises(UsageError, match="9 channels"):
         read_header(inpainting)
-    with pytest.raises(UsageError, match="predicts velocity"):
-        read_header(changed(sd1[1], tmp_path / "v.safetensors", {}, v_pred=torch.zeros(1)))
     pickled = tmp_path / "a.ckpt"
     pickled.write_bytes(b"")
     assert "factory convert" in generated(pickled, tmp_path / "out").sentence

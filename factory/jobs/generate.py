@@ -118,7 +118,7 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
         draft.settings["routing"] = asdict(Routing(keys=keys, moves_on=moves_on))
         draft.remarks.append(shares(rows))
     draft.weights[kind.name] = kind.fingerprint(folder)
-    draft.places[kind.name] = str(folder if recipe.painter else folder.resolve())
+    draft.places[kind.name] = str(folder if recipe.painter else folder.absolute())
     if recipe.layers:
         plan_layers(Path(recipe.layers), folder, draft)
     plan_additions(recipe, configured, kind, keys, draft)

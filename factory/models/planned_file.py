@@ -10,9 +10,9 @@ from factory.shards.commit import sha256_of
 
 
 def plan_file(name: str, weights: Path, draft: Draft) -> None:
-    """Freeze the file under a name."""
+    """Freeze the file under a name. A link keeps its own, whose suffix says what it is: caches name files by hashes."""
     draft.weights[name] = sha256_of(weights)
-    draft.places[name] = str(weights.resolve())
+    draft.places[name] = str(weights.absolute())
 
 
 def file_as_planned(plan: Plan, name: str) -> Path:

@@ -21,6 +21,7 @@ WORDS = {  # the text encoder's table of words, by family
     "sd2": "cond_stage_model.model.token_embedding.weight",
     "sd1": "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight",
 }
+SECOND = "conditioner.embedders.1.model.token_embedding.weight"  # of XL's second text encoder
 NAMES = {
     "sd1": "Stable Diffusion 1",
     "sd2": "Stable Diffusion 2 (768 pixels, predicts velocity)",
@@ -28,10 +29,8 @@ NAMES = {
     "xl": "Stable Diffusion XL",
 }
 VELOCITY = "v_pred"  # a key without content, by which XL's that predict velocity are told
-SAID = (
-    "modelspec.prediction_type",
-    "modelspec.architecture",
-)  # metadata in which a file of 2 may tell what it predicts
+PREDICTING_VELOCITY = ("v", "v_prediction")
+PREDICTS, ARCHITECTURE = "modelspec.prediction_type", "modelspec.architecture"  # metadata, which few files have
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,13 @@ class Header:
     """family: a folder of CONFIGURATIONS.  words: how many tokens its text encoder knows.
 
     guessed: what the file leaves open, in a sentence; "" for nothing.
+    velocity: whether it says that it predicts velocity, where the family's published models predict noise.
     """
 
     family: str
     words: int
-    guessed: str
+    guessed: str = ""
+    velocity: bool = False
 
 
 def read_header(file: Path, *, other: bool = False) -> Header:
@@ -53,39 +54,41 @@ def read_header(file: Path, *, other: bool = False) -> Header:
     """
     shapes = shapes_in(file)
     family = next((family for family, key in WORDS.items() if key in shapes), "")
-    if FIRST not in shapes or AUTOENCODER not in shapes or not family:
-        raise UsageError(f"{file} {_lack(shapes)}: take a whole checkpoint, or a folder that diffusers saved.")
+    if lack := _lack(shapes, family):
+        raise UsageError(f"{file} {lack}: take a whole checkpoint, or a folder that diffusers saved.")
     words = shapes[WORDS[family]][0]
     if other:
-        return Header(family, words, "")
+        return Header(family, words)
     if (channels := shapes[FIRST][1]) != 4:
         raise UsageError(f"{file} takes {channels} channels, not 4: it is for inpainting; take a text-to-image model.")
-    if VELOCITY in shapes:
-        raise UsageError(
-            f"{file} is an XL that predicts velocity: give --config a folder of its configurations (docs/models.md)."
-        )
-    return Header(*_kind_of_2(file, words)) if family == "sd2" else Header(family, words, "")
-
-
-def _kind_of_2(file: Path, words: int) -> tuple[str, int, str]:
-    """2 and its base have the same weights' names and shapes."""
     with safe_open(file, framework="np") as opened:
         metadata: Mapping[str, str] = opened.metadata() or {}
-    said = " ".join(metadata.get(key, "") for key in SAID).lower().split()
-    if any(word == "epsilon" or "v2-512" in word for word in said):
-        return "sd2-base", words, ""
-    if any(word == "v" or "v2-768" in word for word in said):
-        return "sd2", words, ""
+    predicts = metadata.get(PREDICTS, "").strip().lower()
+    if family != "sd2":
+        return Header(family, words, velocity=VELOCITY in shapes or predicts in PREDICTING_VELOCITY)
+    family, guessed = _kind_of_2(file, predicts, metadata.get(ARCHITECTURE, "").lower())
+    return Header(family, words, guessed)
+
+
+def _kind_of_2(file: Path, predicts: str, architecture: str) -> tuple[str, str]:
+    """2 and its base have the same weights' names and shapes. The family, and what is guessed."""
+    if predicts == "epsilon" or "v2-512" in architecture:
+        return "sd2-base", ""
+    if predicts in PREDICTING_VELOCITY or "v2-768" in architecture:
+        return "sd2", ""
     guess = (
         f"{file.name} does not say whether it is Stable Diffusion 2 or its base: taken for {NAMES['sd2']}; "
         f"if pictures are noise, give --config {quoted(CONFIGURATIONS / 'sd2-base')}"
     )
-    return "sd2", words, guess
+    return "sd2", guess
 
 
-def _lack(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    if FIRST not in shapes:
+def _lack(shapes: Mapping[str, tuple[int, ...]], family: str) -> str:
+    """What is missing of a checkpoint, in words; "" for nothing.  family: told from the words; "" where none are."""
+    if len(shapes.get(FIRST, ())) != 4:
         return "is no checkpoint of Stable Diffusion 1, 2 or XL"
     if AUTOENCODER not in shapes:
         return "lacks the autoencoder"
-    return "lacks the text encoder, or has it under names of another kind"
+    if not family or len(shapes[WORDS[family]]) != 2:
+        return "lacks the text encoder, or has it under names of another kind"
+    return "lacks the second text encoder" if family == "xl" and SECOND not in shapes else ""

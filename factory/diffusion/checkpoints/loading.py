@@ -8,6 +8,7 @@ from typing import Any
 
 import diffusers
 import torch
+from diffusers.loaders.single_file_utils import SingleFileComponentError
 from transformers import CLIPTokenizer
 
 from factory.diffusion.plain.folder import check_index
@@ -15,6 +16,7 @@ from factory.diffusion.plain.pipeline import keep_quiet
 from factory.errors import UsageError
 from factory.models.clip_words import word_files
 from factory.models.part import UNREADABLE
+from factory.models.weights import SAFE
 
 
 def load_checkpoint(file: Path, config: Path, vocabulary: Path, dtype: torch.dtype) -> Any:
@@ -23,6 +25,8 @@ def load_checkpoint(file: Path, config: Path, vocabulary: Path, dtype: torch.dty
     config: a folder with the configurations of the pipeline and its parts.  vocabulary: one with CLIP's words.
     Raises UsageError, also for weights that the file lacks.
     """
+    if file.suffix != SAFE:
+        raise UsageError(f"{file} is not called *{SAFE}, and would be read as a pickle: start anew with such a name.")
     keep_quiet()  # importing a pipeline warns already
     index = check_index(config)
     kind = getattr(diffusers, index.pipeline)
@@ -36,7 +40,7 @@ def load_checkpoint(file: Path, config: Path, vocabulary: Path, dtype: torch.dty
         )
     except NotImplementedError as error:  # of networks whose weights are not all there, as they are put on a device
         raise UsageError(f"{file} lacks weights of {index.pipeline}'s U-Net or autoencoder: take another.") from error
-    except UNREADABLE as error:
+    except (*UNREADABLE, SingleFileComponentError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(f"{file} cannot be loaded as {index.pipeline}: {reason}") from error
     for name, part in pipeline.components.items():

@@ -31,6 +31,11 @@ PIPELINES = ("StableDiffusionPipeline", XL)
 def plan_checkpoint(file: Path, config: str, tokenizer: str, draft: Draft) -> Path:
     """Freeze what a checkpoint is read with; the folder of its configurations. Raises UsageError."""
     header = read_header(file, other=bool(config))
+    if header.velocity:
+        raise UsageError(
+            f"{file} predicts velocity, as {NAMES[header.family]} does not: give --config a folder of its "
+            "configurations (docs/models.md)."
+        )
     folder = Path(config) if config else CONFIGURATIONS / header.family
     if config and (pipeline := check_index(folder).pipeline) not in PIPELINES:
         raise UsageError(f"--config {folder} is for {pipeline}; a checkpoint is read as {' or '.join(PIPELINES)}.")
@@ -59,6 +64,8 @@ def _facts(file: Path) -> Sequence[tuple[str, str]]:
     return [
         ("family", NAMES[header.family]),
         ("weights", f"{file.stat().st_size / 1e9:.2f} GB"),
+        *([("predicts", "velocity: needs --config, a folder of its configurations")] if header.velocity else []),
+        *([("guessed", header.guessed)] if header.guessed else []),
         *plain.asked_in_words(CONFIGURATIONS / header.family),
     ]
 

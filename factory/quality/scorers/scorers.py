@@ -89,7 +89,7 @@ def _kind(name: str) -> Any:
 
 
 def _files(scorer: Scorer) -> dict[str, Path]:
-    return {part.name: getattr(scorer, part.name).resolve() for part in fields(cast(Any, scorer))}
+    return {part.name: getattr(scorer, part.name).absolute() for part in fields(cast(Any, scorer))}
 
 
 def _hash(path: Path) -> str:
