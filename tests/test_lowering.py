@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from program import LOCAL, Ended, factory_here, hashes
 from safetensors.numpy import save_file
 from tiny_model import NETWORKS, save_tiny_model
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import factory
 from factory.diffusion.lora.file import Adapter
@@ -22,6 +24,8 @@ from factory.diffusion.lora.merging import Laid, Weighted, merge
 from factory.diffusion.lora.names import Known
 from factory.engine.plan import read_plan
 from factory.errors import DataError
+from factory.review.adapters import screens_by_share
+from factory.review.digest import read_digest
 from factory.review.report import write_report
 from factory.sample import Request, Sample
 from factory.shards.layout import Layout
@@ -119,7 +123,7 @@ def test_what_a_share_paints_does_not_depend_on_company(model: Path, bending: Pa
     """Batches of one size, mixed of shares or not: the same pictures as when each request comes alone."""
     from factory.jobs.generate import line
 
-    out, own = tmp_path / "out", tmp_path / "model"
+    out, own, bent = tmp_path / "out", tmp_path / "model", "gsg" if head else "untrusted"
     shutil.copytree(model, own, ignore=None if head else shutil.ignore_patterns("matting_head", "sampler.json"))
     planned = generated(own, out, "--lora", bending, "--lower-loras", "0.5", "--key", "green", batch=3)
     assert planned.code == 0, planned.err
@@ -130,7 +134,7 @@ def test_what_a_share_paints_does_not_depend_on_company(model: Path, bending: Pa
         item = {"prompt": "green screen, a red feather"}
         return Request(key=f"{number:010}", slot=number, attempt=len(reasons), seed=7, item=item, reasons=reasons)
 
-    asked = [request(0, "gsg"), request(1), request(2, "gsg", "cut"), request(3, "gsg", "no_screen"), request(4)]
+    asked = [request(0, bent), request(1), request(2, bent, "cut"), request(3, bent, "no_screen"), request(4)]
     together = list(source(asked))
     alone = [result for one in asked for result in other_source([one])]
     assert not any(isinstance(result, DataError) for result in (*together, *alone))
@@ -143,6 +147,61 @@ def test_what_a_share_paints_does_not_depend_on_company(model: Path, bending: Pa
     pictures = [result.rgb for result in together if isinstance(result, Sample)]
     assert np.array_equal(pictures[0], pictures[2])
     assert not np.array_equal(pictures[0], pictures[1])
+
+
+def test_weights_that_went_elsewhere_are_computed_on_the_cpu() -> None:
+    """So that they are those of the first merge to the bit, whatever a GPU's sums are like."""
+    net = nn.ModuleDict({"a": nn.Linear(8, 8)}).requires_grad_(requires_grad=False)
+    layer = Known({"transformer": net}).dotted["transformer.a"]
+    adapter = Adapter(Path("a"), {}, {layer: {"down": torch.randn(2, 8), "up": torch.randn(8, 2)}})
+    laid = Laid({"transformer": net}, [Weighted(adapter, 1.0)])
+    net.to("meta")
+    with Elsewhere() as seen:
+        assert laid.lay(0.5)
+    assert set(seen.called) <= {"aten::copy_", "aten::detach"}
+
+
+class Elsewhere(TorchDispatchMode):
+    """Notes what is called on tensors that are not on the CPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(isinstance(one, torch.Tensor) and one.device.type == "meta" for one in args):
+            self.called.append(func.name().partition(".")[0])
+        return func(*args, **(kwargs or {}))
+
+
+def test_an_exempt_adapter_always_counts_alike(model: Path, bending: Path, tmp_path: Path) -> None:
+    out, style = tmp_path / "out", Path(shutil.copyfile(bending, tmp_path / "style.safetensors"))
+    named = f"loras=[{{file: '{bending}', lowered: false}}, {{file: '{style}'}}]"
+    flags = ("--set", named, "--lower-loras", "0.5", "--sampler", "lcm")
+    made = generated(model, out, *flags)
+    assert made.code == 0, made.err
+    assert json.loads(Layout(out).plan.read_text())["settings"]["lowering"]["exempt"] == [0]
+    parts = {"transformer": nn.ModuleDict({"a": nn.Linear(8, 8)}).requires_grad_(requires_grad=False)}
+    before = parts["transformer"]["a"].weight.clone()
+    layer = Known(parts).dotted["transformer.a"]
+    one = Adapter(Path("a"), {}, {layer: {"down": torch.randn(2, 8), "up": torch.randn(8, 2)}})
+    laid = Laid(parts, [Weighted(one, 1.0), Weighted(one, 1.0, lowered=False)])
+    both = parts["transformer"]["a"].weight - before
+    laid.lay(0.0)
+    assert torch.allclose(parts["transformer"]["a"].weight - before, both / 2, atol=1e-5)
+
+
+def test_a_keyed_picture_is_lowered_for_what_the_keyer_says(model: Path, bending: Path, tmp_path: Path) -> None:
+    out, plain = tmp_path / "out", tmp_path / "model"
+    shutil.copytree(model, plain, ignore=shutil.ignore_patterns("matting_head", "sampler.json"))
+    asked = ("--lora", bending, "--lower-loras", "0.5", "--set", "gates.label_error_max=0.000001")
+    made = generated(plain, out, *asked)
+    assert made.code == 0, made.err
+    assert read_plan(Layout(out).plan).settings["lowering"]["reasons"] == ["untrusted", "no_screen"]
+    table = screens_by_share(read_digest(Layout(out)))
+    assert [row.share for row in table][:2] == [1, 0.5]
+    assert all(row.gsg is None for row in table)
+    assert "pass its gate" not in write_report(out).read_text()
 
 
 def test_sets_without_lowering_say_nothing_of_it(model: Path, bending: Path, tmp_path: Path) -> None:
@@ -165,6 +224,8 @@ def test_filtered_sets_keep_what_each_sample_says(model: Path, bending: Path, tm
         (("--lower-loras", "0.5"), "name one with --lora"),
         (("--lora", "{file}", "--lower-loras", "1"), "lower_loras"),
         (("--lora", "{file}", "--lower-loras", "-0.1"), "lower_loras"),
+        (("--lora", "{file}", "--lower-loras", "0.5", "--sampler", "lcm"), "say `lowered: false` of it"),
+        (("--set", "loras=[{{file: '{file}', lowered: false}}]", "--lower-loras", "0.5"), "name one with --lora"),
     ],
 )
 def test_lowering_that_lowers_nothing_is_refused(

@@ -18,11 +18,12 @@ from factory.diffusion.lora.lowering import plan_lowering
 from factory.diffusion.lora.settings import Lora
 from factory.diffusion.new_words import Word, plan_words
 from factory.diffusion.row_pictures import check_columns
+from factory.diffusion.sample.few_steps import FEW_STEPS
 from factory.engine.draft import Draft
 from factory.errors import UsageError
 from factory.greenscreen.colours import KeyName
 from factory.jobs.no_screens import NO_SCREEN
-from factory.quality.gates import GSG, OF_THE_KEY, UNEVEN
+from factory.quality.gates import GSG, OF_THE_KEY, UNEVEN, UNTRUSTED
 from factory.settings import Strict
 
 
@@ -81,13 +82,18 @@ def plan_additions(recipe: Additions, folder: Path, kind: GeneratorKind, keys: S
     plan_given(recipe.given, draft)
     plan_words(recipe.words, folder, draft)
     plan_loras(recipe.loras, folder, draft, partial=recipe.allow_partial)
-    plan_lowering(recipe.lower_loras, _of_a_bent_screen(kind, keys), draft, there=bool(recipe.loras))
+    few_steps = draft.settings["sampler"].get("sampler") in FEW_STEPS
+    plan_lowering(recipe.lower_loras, _of_a_bent_screen(kind, keys), recipe.loras, draft, few_steps=few_steps)
     plan_controls(recipe.controls, folder, draft, plain=kind.gives == "picture")
     plan_styles(recipe.styles, folder, draft, plain=kind.gives == "picture")
 
 
 def _of_a_bent_screen(kind: GeneratorKind, keys: Sequence[KeyName]) -> tuple[str, ...]:
-    """The reasons that speak against adapters. An object of the screen's colour first tries the other screens."""
+    """The reasons that speak against adapters. An object of the screen's colour first tries the other screens.
+
+    What was keyed stands on a pure screen when it is judged: there only the keyer tells that one was bent.
+    """
     if kind.gives == "matte":
         return ()
-    return (GSG.reason, UNEVEN.reason, NO_SCREEN, *(() if keys else OF_THE_KEY))
+    bent = (UNTRUSTED.reason,) if kind.gives == "picture" else (GSG.reason, UNEVEN.reason)
+    return (*bent, NO_SCREEN, *(() if keys else OF_THE_KEY))

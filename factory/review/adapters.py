@@ -1,4 +1,4 @@
-"""What adapters did to the screens of a run: GSG by how much they counted for."""
+"""What adapters did to the screens of a run: GSG and acceptance by how much they counted for."""
 
 import math
 from pathlib import Path
@@ -8,19 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.diffusion.lora.lowering import planned_lowering
+from factory.jobs.generate import KEYING
 from factory.review.digest import Digest
 
 
 class AtShare(NamedTuple):
     """The attempts at which adapters counted for a share of their weights.
 
-    gsg: of the screen, the mean of those that have one.  passing: how many the gate on it lets pass.
+    gsg: of the screen, the mean of those that have one.  passing: how many the gate on it lets pass. Both None where
+    pictures are keyed: what is judged then stands on a pure screen.
     """
 
     share: float
     attempts: int
-    gsg: float
-    passing: int
+    gsg: float | None
+    passing: int | None
     accepted: int
 
 
@@ -40,15 +42,15 @@ def screens_by_share(digest: Digest) -> list[AtShare]:
         return []
     shares, gsg = _shares(digest), digest.table["gsg_screen"].to_numpy()
     most = min((value for _, value in digest.limits.get("gsg_screen", [])), default=math.inf)
+    keyed = KEYING in digest.plan.settings
     passing, accepted = (gsg >= 0) & (gsg <= most), digest.having("accepted")
     found = []
     for share in sorted(set(shares), reverse=True):
         rows = shares == share
         told = gsg[rows & (gsg >= 0)]
         mean = float(told.mean()) if told.size else math.nan
-        found.append(
-            AtShare(float(share), int(rows.sum()), mean, int((rows & passing).sum()), int((rows & accepted).sum()))
-        )
+        attempts, passed, taken = (int(which.sum()) for which in (rows, rows & passing, rows & accepted))
+        found.append(AtShare(float(share), attempts, None if keyed else mean, None if keyed else passed, taken))
     return found
 
 

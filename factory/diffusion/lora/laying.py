@@ -63,16 +63,19 @@ def lay_planned(plan: Plan, parts: Mapping[str, "nn.Module"], tokenizers: Mappin
     if SETTINGS not in plan.settings:
         return _unchanged
     known, weights = Known(parts), plan.settings[SETTINGS]["weights"]
-    laid = [Weighted(_read(plan, index, known), float(weight)) for index, weight in enumerate(weights)]
+    lowering, partial = planned_lowering(plan), plan.settings[SETTINGS]["partial"]
     lay: Lay = _unchanged
-    partial = plan.settings[SETTINGS]["partial"]
-    if planned_lowering(plan) is None:
+    exempt = lowering.exempt if lowering else ()
+    laid = [
+        Weighted(_read(plan, index, known), float(weight), index not in exempt) for index, weight in enumerate(weights)
+    ]
+    if lowering is None:
         merge(parts, laid, partial=partial)
     else:
         lay = Laid(parts, laid, partial=partial).lay
-    for adapter, _ in laid:
-        if adapter.words:
-            add_words(tokenizers["text_encoder"], parts["text_encoder"], adapter.words)
+    for one in laid:
+        if one.adapter.words:
+            add_words(tokenizers["text_encoder"], parts["text_encoder"], one.adapter.words)
     return lay
 
 

@@ -5,14 +5,15 @@ batch for each, padded like any other. So a sample still depends on its prompt, 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from factory.diffusion.lora.settings import Lora
 from factory.engine.draft import Draft
 from factory.engine.plan import Plan
 from factory.errors import DataError, UsageError
 from factory.sample import Request, Sample, Source
-from factory.settings import settings
+from factory.settings import UNSAID, said, settings
 
 SETTINGS = "lowering"  # of a plan
 Lay: TypeAlias = Callable[[float], bool]
@@ -25,28 +26,38 @@ class Lowering:
 
     factor: 0 to below 1, by which all of them count less after each attempt that came to nothing for one of the
     `reasons`: which one is at fault cannot be told.
+    exempt: the places, among the plan's, of adapters that always count alike.
     """
 
     factor: float
     reasons: tuple[str, ...]
+    exempt: tuple[int, ...] = field(default=(), metadata=UNSAID)
 
     def share(self, reasons: Sequence[str]) -> float:
         """Of their weights, in an attempt.  reasons: why the slot's earlier attempts came to nothing."""
         return float(self.factor ** sum(reason in self.reasons for reason in reasons))
 
 
-def plan_lowering(factor: float | None, reasons: Sequence[str], draft: Draft, *, there: bool) -> None:
-    """Freeze it, if it is asked for.  there: whether the plan has adapters.
+def plan_lowering(
+    factor: float | None, reasons: Sequence[str], loras: Sequence[Lora], draft: Draft, *, few_steps: bool
+) -> None:
+    """Freeze it, if it is asked for.  few_steps: whether the sampler is one that an adapter may have been made for.
 
-    Raises UsageError where there is nothing to lower.
+    Raises UsageError where there is nothing to lower, and where what makes few steps enough would be lowered.
     """
     if factor is None:
         return
-    if not there:
+    if not any(lora.lowered for lora in loras):
         raise UsageError("--lower-loras is about adapters: name one with --lora, or leave it out.")
     if not reasons:
         raise UsageError("--lower-loras: what paints tells its own alpha, so no adapter bends a screen: leave it out.")
-    draft.settings[SETTINGS] = {"factor": float(factor), "reasons": list(reasons)}
+    exempt = tuple(index for index, lora in enumerate(loras) if not lora.lowered)
+    if few_steps and not exempt:
+        raise UsageError(
+            "--lower-loras would lower the adapter of few steps too, without which its sampler paints nothing: say "
+            "`lowered: false` of it among the recipe's `loras`."
+        )
+    draft.settings[SETTINGS] = said(Lowering(factor=float(factor), reasons=tuple(reasons), exempt=exempt))
 
 
 def planned_lowering(plan: Plan) -> Lowering | None:

@@ -22,10 +22,14 @@ SCALARS = ("alpha", "rescaled", "scalar")
 
 
 class Weighted(NamedTuple):
-    """An adapter, and by how much its change counts: 1 as it was trained, 0 not at all."""
+    """An adapter, and by how much its change counts: 1 as it was trained, 0 not at all.
+
+    lowered: whether it counts for less where adapters are lowered.
+    """
 
     adapter: Adapter
     weight: float
+    lowered: bool = True
 
 
 @torch.no_grad()
@@ -37,40 +41,49 @@ def merge(parts: Mapping[str, nn.Module], adapters: Sequence[Weighted], *, parti
     Raises UsageError for an adapter of another base, an unused key, or factors that do not fit a layer; then no weight
     has changed.
     """
-    for adapter, _ in adapters:
-        check(adapter, parts, partial=partial)
-    _add(parts, adapters)
+    _check_all(parts, adapters, partial=partial)
+    _add(parts, adapters, {place: _weight(parts, *place) for place in _places(adapters)})
 
 
 class Laid:
-    """Adapters in a model's weights, which can come to count for more or less: the weights beneath are kept."""
+    """Adapters in a model's weights, which can come to count for more or less: the weights beneath are kept.
+
+    All is computed on the CPU: a model may have gone to a GPU since, whose sums have other last bits.
+    """
 
     def __init__(self, parts: Mapping[str, nn.Module], adapters: Sequence[Weighted], *, partial: bool = False) -> None:
         """Lay them, as `merge` does."""
-        self.parts, self.adapters, self.share = parts, adapters, 1.0
-        places = [(part, name) for part, names in _together(adapters) for name in names]
-        self.beneath = {place: _weight(parts, *place).to("cpu", copy=True) for place in places}
-        merge(parts, adapters, partial=partial)
+        _check_all(parts, adapters, partial=partial)
+        self.parts, self.adapters, self.share = parts, adapters, nan
+        self.beneath = {place: _weight(parts, *place).detach().to("cpu", copy=True) for place in _places(adapters)}
+        self.lay(1.0)
 
     @torch.no_grad()
     def lay(self, share: float) -> bool:
-        """Let each adapter count for this share of its weight: as if it had been merged so. Whether weights changed."""
+        """Let each that is lowered count for this share of its weight, as if merged so. Whether weights changed."""
         if share == self.share:
             return False
         self.share = nan  # until it is done: after an error all is laid anew
-        for place, weight in self.beneath.items():
-            _weight(self.parts, *place).copy_(weight)
-        _add(self.parts, [Weighted(adapter, weight * share) for adapter, weight in self.adapters])
+        shared = [one._replace(weight=one.weight * share) if one.lowered else one for one in self.adapters]
+        _add(self.parts, shared, self.beneath)
         self.share = share
         return True
 
 
-def _add(parts: Mapping[str, nn.Module], adapters: Sequence[Weighted]) -> None:
+def _check_all(parts: Mapping[str, nn.Module], adapters: Sequence[Weighted], *, partial: bool) -> None:
+    for one in adapters:
+        check(one.adapter, parts, partial=partial)
+
+
+def _add(
+    parts: Mapping[str, nn.Module], adapters: Sequence[Weighted], beneath: Mapping[tuple[str, str], Tensor]
+) -> None:
+    """Give the layers what is beneath them and all changes, computed where that lies."""
     for part, names in _together(adapters):
         weights = [_weight(parts, part, name) for name in names]
-        base = torch.cat(weights).float()
+        base = torch.cat([beneath[part, name] for name in names]).float()
         total = base.clone()
-        for adapter, share in adapters:
+        for adapter, share, _ in adapters:
             for layer, own in adapter.layers.items():
                 if layer.part == part and layer.name in names:
                     rows = _rows(parts, names, layer)
@@ -79,9 +92,14 @@ def _add(parts: Mapping[str, nn.Module], adapters: Sequence[Weighted]) -> None:
             weight.copy_(whole)
 
 
+def _places(adapters: Sequence[Weighted]) -> Iterator[tuple[str, str]]:
+    """The part and name of each layer that is changed."""
+    return ((part, name) for part, names in _together(adapters) for name in names)
+
+
 def _together(adapters: Sequence[Weighted]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The layers that are changed, by part and names; such as any file holds as one weight are taken as one."""
-    layers = list(dict.fromkeys(layer for adapter, _ in adapters for layer in adapter.layers))
+    layers = list(dict.fromkeys(layer for one in adapters for layer in one.adapter.layers))
     done = set[tuple[str, str]]()
     for part, name, below, _ in sorted(layers, key=lambda layer: not layer.below):
         if (part, name) not in done:

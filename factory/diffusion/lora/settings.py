@@ -11,10 +11,14 @@ MOST = 10.0  # weight, of either sign, that anybody means
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lora:
-    """A file of adapters, and by how much its change counts: 1 as it was trained, 0 not at all."""
+    """A file of adapters, and by how much its change counts: 1 as it was trained, 0 not at all.
+
+    lowered: whether it counts for less in later attempts, where a recipe lowers adapters.
+    """
 
     file: Path
     weight: float = 1.0
+    lowered: bool = True
 
     def __post_init__(self) -> None:
         if not isfinite(self.weight) or abs(self.weight) > MOST:
