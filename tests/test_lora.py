@@ -322,6 +322,21 @@ def test_flux_has_scale_and_shift_of_its_end_the_other_way_round(flux: Any, writ
     assert np.abs(change - np.vstack([up[16:], up[:16]]) @ down).max() <= 2e-6
 
 
+def test_fluxs_second_text_encoder_is_known_as_the_third(write: Write) -> None:
+    """Kohya's scripts call the T5 of Flux as that of Stable Diffusion 3."""
+    from transformers import T5Config, T5EncoderModel
+
+    t5 = T5EncoderModel(T5Config(vocab_size=8, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2))
+    layer = "encoder.block.0.layer.0.SelfAttention.q"
+    flat, random = f"lora_te3_{layer.replace('.', '_')}", np.random.default_rng(0)
+    up, down = random.normal(size=(8, 2)).astype(np.float32), random.normal(size=(2, 8)).astype(np.float32)
+    adapter = read(
+        write({f"{flat}.lora_up.weight": up, f"{flat}.lora_down.weight": down}), Known({"text_encoder_2": t5})
+    )
+    assert adapter.unused == []
+    assert [(one.part, one.name) for one in adapter.layers] == [("text_encoder_2", layer)]
+
+
 def test_names_of_flux_are_those_that_diffusers_converts(flux: Any, write: Write) -> None:
     """Adapters for each of its layers, through diffusers' own conversion."""
     from diffusers.loaders.lora_conversion_utils import _convert_kohya_flux_lora_to_diffusers

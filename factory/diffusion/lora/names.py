@@ -13,14 +13,14 @@ from factory.diffusion.ldm_names import ldm_names
 from factory.diffusion.lora import flux_names
 
 DENOISERS = ("unet", "transformer")
-TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 PREFIXES = {  # of kohya's and LyCORIS's names, in which every dot of the layer's is an underscore
     "lora_unet_": DENOISERS,
     "lora_transformer_": DENOISERS,
     "lora_te_": TEXT_ENCODERS[:1],
     "lora_te1_": TEXT_ENCODERS[:1],
-    "lora_te2_": TEXT_ENCODERS[1:2],
-    "lora_te3_": TEXT_ENCODERS[2:],
+    "lora_te2_": TEXT_ENCODERS[1:],
+    "lora_te3_": TEXT_ENCODERS[1:],  # Flux's T5, which kohya's scripts count as Stable Diffusion 3's
     "lycoris_": DENOISERS,
 }
 PARTS = {
