@@ -281,6 +281,16 @@ def test_a_plan_that_would_lead_out_is_damaged(root: Path, change: dict[str, Any
         read_plan(plan)
 
 
+@pytest.mark.parametrize("asked", [5, None, "aesthetic", [5], {"aesthetic": 1}])
+def test_a_plan_whose_scores_are_no_names_is_damaged(root: Path, asked: Any) -> None:
+    plan = Layout(root).plan
+    content = json.loads(plan.read_text())
+    content["settings"]["asked_scores"] = asked
+    plan.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=r"plan\.json is damaged \(asked_scores must list names"):
+        read_plan(plan)
+
+
 @pytest.mark.parametrize("gates", [[], {"gsg_max": "x"}, {"gsg_max": float("nan")}, 3])
 def test_a_plan_of_other_gates_costs_a_sentence(root: Path, tmp_path: Path, gates: Any) -> None:
     layout = Layout(root)

@@ -1,11 +1,13 @@
 """Networks of the user's tell numbers of a picture: the published ones' numbers, whoever else is in the batch."""
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -249,6 +251,26 @@ def test_laions_collapsed_heads_are_read(shared_data: Path) -> None:
 def test_what_is_no_head_is_refused(tmp_path: Path, arrays: dict[str, NDArray[np.generic]], said: str) -> None:
     np.savez_compressed(tmp_path / "head.npz", **arrays)
     with pytest.raises(UsageError, match=said):
+        read_head(tmp_path / "head.npz", "head")
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.int8])
+def test_a_head_of_any_kind_of_number_is_read(tmp_path: Path, kind: torch.dtype) -> None:
+    from safetensors.torch import save_file
+
+    weight, bias = torch.arange(4.0).reshape(1, 4), torch.tensor([5.0])
+    save_file({"weight": weight.to(kind), "bias": bias.to(kind)}, tmp_path / "head.safetensors")
+    head = read_head(tmp_path / "head.safetensors", "head")
+    assert (head.weight.tolist(), head.bias) == ([0.0, 1.0, 2.0, 3.0], 5.0)
+
+
+def test_an_array_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
+    claim = io.BytesIO()
+    np.lib.format.write_array_header_1_0(claim, {"descr": "<f4", "fortran_order": False, "shape": (10**15,)})
+    with ZipFile(tmp_path / "head.npz", "w") as archive:
+        archive.writestr("weight.npy", claim.getvalue())
+        archive.writestr("bias.npy", claim.getvalue())
+    with pytest.raises(UsageError, match="damaged"):
         read_head(tmp_path / "head.npz", "head")
 
 

@@ -183,6 +183,9 @@ class Plan:
             found = data.get("schema_version")
             raise UsageError(f"plan.json has schema {found}, this factory reads {SCHEMA_VERSION}: use a new --out.")
         settings = dict(data["settings"])
+        asked = settings.get("asked_scores", [])
+        if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+            raise ValueError(f"asked_scores must list names, and is {asked!r}")
         census = data.get("census", settings.pop("census", {}))  # at first it stood among the settings
         if unknown := sorted(data.keys() - {field.name for field in fields(cls)}):
             raise ValueError(f"it has what this factory does not know: {some(unknown)}")

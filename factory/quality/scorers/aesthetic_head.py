@@ -12,7 +12,6 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from factory.errors import UsageError, some
 from factory.models.weights import weights_file
@@ -21,6 +20,12 @@ ARRAYS = ".npz"
 MAX_BYTES = 64 << 20  # sixteen times the largest published one, unpacked
 LAYERS = tuple(f"layers.{place}" for place in (0, 2, 4, 6, 7))  # improved-aesthetic-predictor's; between them dropout
 WANTED = "give improved-aesthetic-predictor's linearMSE, LAION's linear one, or an .npz of weight and bias"
+
+
+UNREADABLE = (
+    *(SafetensorError, BadZipFile, OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError),
+    MemoryError,  # of an array whose header claims more than there is
+)
 
 
 class Head(NamedTuple):
@@ -64,14 +69,16 @@ def _collapsed(
 
 def _arrays(file: Path) -> Mapping[str, NDArray[np.floating]]:
     """Raises UsageError where the file is damaged."""
+    from safetensors.torch import load_file  # noqa: PLC0415  (seconds; NumPy knows neither bfloat16 nor float8)
+
     try:
         if file.suffix != ARRAYS:
-            return load_file(file)
+            return {name: tensor.double().numpy() for name, tensor in load_file(file).items()}
         with ZipFile(file) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > MAX_BYTES:
             raise UsageError(f"{file} holds {unpacked:,} bytes, which is no head: {WANTED}.")
         with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (SafetensorError, BadZipFile, OSError, ValueError, TypeError, EOFError, KeyError) as error:
+    except UNREADABLE as error:
         raise UsageError(f"{file} is damaged or of another kind ({error}): copy it again.") from error
