@@ -143,7 +143,7 @@ def own_call(model: Path, painter: PlainPipeline, settings: PlainSettings, promp
     call = painter.call_with(prompts, settings)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in SEEDS[: len(prompts)]]
     if settings.start == "screen":
-        call["latents"] = screen_start(pipeline, generators, ["green"] * len(prompts), call)
+        call["latents"] = screen_start(pipeline, generators, ["green"] * len(prompts), call, {})
     groups = [slice(i, i + 1) for i in range(len(prompts))] if painter.family.alone else [slice(None)]
     pictures: list[Any] = []
     for group in groups:

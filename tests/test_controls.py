@@ -287,7 +287,7 @@ def beside(model: Path, planned: Sequence[tuple[Path, PlannedControl]], batch: A
     own = kind.from_pipe(load_pipeline(model, torch.float32), **part)
     own.set_progress_bar_config(disable=True)
     call = painter.call_with(PROMPTS, PLAIN) | {"generator": [torch.Generator("cpu").manual_seed(s) for s in SEEDS]}
-    call["latents"] = screen_start(own, call["generator"], ["green"] * 2, call)
+    call["latents"] = screen_start(own, call["generator"], ["green"] * 2, call, {})
     told = own(**call, **_as_people_call_it(kind.__name__, loaded, batch)).images
     return painted, as_levels(np.asarray(told)).astype(int)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from factory.diffusion.given.pictures import GivenBatch
 from factory.diffusion.plain.families import Family, family_of
 from factory.diffusion.plain.folder import OPTIONAL, check
-from factory.diffusion.plain.screen_start import has_known_noise, screen_start
+from factory.diffusion.plain.screen_start import Codes, has_known_noise, screen_start
 from factory.diffusion.plain.settings import OWN, PlainSettings
 from factory.diffusion.plain.sibling import STRENGTH, arguments_of
 from factory.diffusion.sample.samplers import make_scheduler
@@ -39,6 +39,7 @@ class PlainPipeline:
         self.name = type(pipeline).__name__
         self.family = family or family_of(self.name)
         self.arguments = inspect.signature(pipeline.__call__).parameters
+        self._codes: Codes = {}
         pipeline.set_progress_bar_config(disable=True)
 
     @torch.inference_mode()
@@ -68,7 +69,7 @@ class PlainPipeline:
         if given is not None:
             call |= arguments_of(given)
         elif settings.start == "screen":
-            call["latents"] = screen_start(self.pipeline, generators, keys, call)
+            call["latents"] = screen_start(self.pipeline, generators, keys, call, self._codes)
         size = self.known_size(settings)
         vae: Any = getattr(self.pipeline, "vae", None)
         if size and hasattr(vae, "enable_slicing"):

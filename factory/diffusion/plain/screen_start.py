@@ -6,7 +6,7 @@ it; plain sampling begins at mean 0, and the network has to invent what it was a
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
@@ -16,9 +16,12 @@ from factory.diffusion.sample.samplers import screen_latent
 from factory.diffusion.sizes import Size
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 
+Codes: TypeAlias = dict[tuple[KeyName, Size], Tensor]
+"""(1, C, h, w) of bare screens, by colour and size in pixels."""
+
 
 def screen_start(
-    pipeline: Any, generators: Sequence[torch.Generator], keys: Sequence[KeyName], call: Mapping[str, Any]
+    pipeline: Any, generators: Sequence[torch.Generator], keys: Sequence[KeyName], call: Mapping[str, Any], codes: Codes
 ) -> Tensor:
     """(B, C, h, w) what a pipeline of Stable Diffusion's kind is to be given as `latents`.
 
@@ -26,6 +29,7 @@ def screen_start(
     it is given by its scheduler's `init_noise_sigma`. Schedulers that work with variances begin at √ᾱ·z + √(1−ᾱ)·ε,
     those that work with σ at z + σ·ε.
     keys: the screen of each picture.  call: the arguments; `height` among them only where a size is asked.
+    codes: those of earlier calls, to which new ones are added.
     """
     vae, scheduler, device = pipeline.vae, pipeline.scheduler, pipeline._execution_device
     own = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
@@ -33,12 +37,12 @@ def screen_start(
     latent = (side // pipeline.vae_scale_factor for side in size)
     shape = (len(generators), pipeline.unet.config.in_channels, *latent)
     noise = randn_tensor(shape, generator=list(generators), device=device, dtype=pipeline.unet.dtype).float()
-    codes = {key: screen_latent(vae, KEY_COLOURS[key], size, device) for key in set(keys)}
-    screen = _as_the_network_sees(torch.cat([codes[key] for key in keys]).to(noise), vae.config)
+    for key in set(keys):
+        if (key, size) not in codes:
+            codes[key, size] = screen_latent(vae, KEY_COLOURS[key], size, device)
+    screen = _as_the_network_sees(torch.cat([codes[key, size] for key in keys]).to(noise), vae.config)
     steps = inspect.signature(pipeline.__call__).parameters["num_inference_steps"].default
-    scheduler.set_timesteps(
-        call.get("num_inference_steps", steps), device=device
-    )  # else it is as the last call left it
+    scheduler.set_timesteps(call.get("num_inference_steps", steps), device=device)  # else it is as it was left
     first = float(scheduler.init_noise_sigma)
     if first == 1:  # variances
         kept = scheduler.alphas_cumprod[int(scheduler.timesteps[0])].to(noise)
