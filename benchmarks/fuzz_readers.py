@@ -146,10 +146,10 @@ def _write_texts(root: Path) -> None:
 
 
 def _write_model(folder: Path) -> None:
-    for name in model_files.FOLDERS:
+    for name in model_files.folders(xl=False):
         (folder / name).mkdir(parents=True)
         (folder / name / "config.json").write_text(json.dumps({"block_out_channels": [8, 16], "sample_size": 8}))
-    for name in model_files.PARTS:
+    for name in model_files.parts(xl=False):
         weights = {"a.weight": np.ones((2, 3), np.float32), "b.bias": np.zeros(4, np.float16)}
         save_file(weights, folder / name / "diffusion_pytorch_model.safetensors", {"format": "pt"})
     (folder / model_files.INDEX).write_text(json.dumps({"_class_name": "StableDiffusionPipeline", "unet": ["a", "b"]}))

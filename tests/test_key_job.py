@@ -195,7 +195,7 @@ def test_a_plate_that_changed_since_planning_stops_the_run(tmp_path: Path) -> No
     put(plate, coded(np.full((96, 96, 3), (0, 200, 60), np.uint8)))
     again = factory_here("key", shoot, "--out", out, *LOCAL)
     assert again.code == 2
-    assert "stills" in again.sentence
+    assert f"picture {plate.name} changed since" in again.sentence
 
 
 def test_a_subject_that_fills_the_frame_is_keyed(tmp_path: Path) -> None:

@@ -75,9 +75,8 @@ def test_mattes_of_one_level_are_judged_too(level: int) -> None:
 
 def test_a_plan_names_them_only_where_a_recipe_does() -> None:
     plain = GateSettings()
-    assert said(plain) == {
-        name: value for name, value in asdict(plain).items() if name not in {*SHAPE, "checkerboard_max"}
-    }
+    unsaid = {*SHAPE, "checkerboard_max", "aesthetic_min", "text_agreement_min", "unsafe_max"}
+    assert said(plain) == {name: value for name, value in asdict(plain).items() if name not in unsaid}
     asked = GateSettings(top_max=0.0, gsg_max=None)
     assert said(asked) == said(plain) | {"top_max": 0.0, "gsg_max": None}
     for own in (plain, asked):

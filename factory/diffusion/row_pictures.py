@@ -118,7 +118,8 @@ def changed_pictures(begun: Rows, now: Rows) -> list[str]:
         if {**old, **hashes} != new:
             return []
         changed = [column for column in columns if old[hash_of(column)] != new[hash_of(column)]]
-        told += [f"picture {new[column]} of {new['prompt']!r}" for column in changed]
+        shown_for = f" of {new['prompt']!r}" if "prompt" in new else ""
+        told += [f"picture {new[column]}{shown_for}" for column in changed]
     return list(dict.fromkeys(told))
 
 
