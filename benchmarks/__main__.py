@@ -6,7 +6,7 @@ from pathlib import Path
 
 NO_BENCHMARKS = {
     *("__main__.py", "figures.py", "keyer_numbers.py", "keyer_sheet.py", "layer_faults.py"),
-    *("control_shapes.py", "drawn_objects.py"),  # they are parts of others
+    *("control_shapes.py", "drawn_objects.py", "learning.py"),  # they are parts of others
     *("greenbench_sheet.py", "labels_sheet.py"),
     *("simulated_crew.py", "simulated_ray.py"),
     *("edge_examples.py", "learn_edges.py"),  # they train the keyer's networks

@@ -23,7 +23,8 @@ from control_shapes import MET, has_outline, held_out, in_words, listed, outline
 from diffusers import ControlNetModel
 from drawn_objects import SIZE, drawn_objects
 from figures import exit_code, shown, within
-from torch import Tensor, nn
+from learning import BATCH, take_steps
+from torch import Tensor
 
 from factory.diffusion import model_folder
 from factory.diffusion.control.settings import Control
@@ -31,9 +32,8 @@ from factory.diffusion.model_files import EMBEDDED
 from factory.diffusion.train.data import encode_all, tokenize, unpack
 from factory.diffusion.train.generation import Batch, GenerationTask
 from factory.diffusion.train.settings import Phase, TrainingFolder, TrainSettings
-from factory.training.schedule import learning_rate
 
-BATCH, WARMUP, LR = 16, 50, 5e-4
+WARMUP, LR = 50, 5e-4
 WITHOUT_CAPTION = 0.3  # of the examples: there the outline alone tells what to paint
 LEARNT_FROM = 1  # the seed of the objects that it learns from; those of 2 were looked at while it was made
 LEVELS = (16, 32, 64)  # channels of the outline's encoder, which halves between them: 64 pixels, latents of 16
@@ -101,15 +101,7 @@ def learn(examples: Path, network: Path, steps: int) -> None:
     weights = list(controlnet.parameters())
     optimizer = torch.optim.AdamW(weights, lr=LR, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     task = Controlled(components, data, latents, tokens, settings, 0, device, with_head=False, controlnet=controlnet)
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(LR, step, steps=steps, warmup=WARMUP, decay="cosine")
-        terms = task.backward(step, BATCH)
-        nn.utils.clip_grad_norm_(weights, settings.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        if step % 50 == 49:
-            print(f"step {step + 1}: {', '.join(f'{name} {value:.4f}' for name, value in terms.items())}", flush=True)
+    take_steps(task, weights, optimizer, steps, WARMUP)
     controlnet.save_pretrained(network)
 
 

@@ -23,6 +23,7 @@ import torch
 from adapter_screens import held_against, in_words, painted
 from drawn_objects import SIZE, drawn_objects
 from figures import exit_code, within
+from learning import BATCH, take_steps
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -37,11 +38,10 @@ from factory.diffusion.train.generation import GenerationTask
 from factory.diffusion.train.settings import Phase, TrainingFolder, TrainSettings
 from factory.greenscreen.compositing import as_levels, as_unit, paint_on_screen
 from factory.shards.reader import read_samples
-from factory.training.schedule import learning_rate
 
 SEPIA = np.array([1.0, 0.8, 0.56], np.float32)
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-RANK, BATCH, WARMUP, LR = 8, 16, 20, 2e-3
+RANK, WARMUP, LR = 8, 20, 2e-3
 ON_THE_SHEET, ENLARGED = 48, 2
 MUST, NEARER = 0.9, 0.5
 
@@ -130,15 +130,7 @@ def learn(settings: TrainSettings, file: Path, steps: int) -> None:
     weights = [weight for change in changes.values() for weight in change.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=LR, weight_decay=0)
     task = GenerationTask(components, data, latents, tokens, settings, 0, device, with_head=False)
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(LR, step, steps=steps, warmup=WARMUP, decay="cosine")
-        terms = task.backward(step, BATCH)
-        nn.utils.clip_grad_norm_(weights, settings.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        if step % 50 == 49:
-            print(f"step {step + 1}: {', '.join(f'{name} {value:.4f}' for name, value in terms.items())}", flush=True)
+    take_steps(task, weights, optimizer, steps, WARMUP)
     tensors = {
         f"unet.{layer}.lora_{part}.weight": value.detach().contiguous()
         for layer, change in changes.items()
