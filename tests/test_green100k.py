@@ -254,6 +254,22 @@ def test_benchmark_images_stay_out_by_hash(tmp_path: Path) -> None:
     assert "2 of bench" in (tmp_path / "set" / "README.md").read_text(encoding="utf-8")
 
 
+def test_pictures_of_a_listed_benchmark_come_in_where_asked_for_and_say_so(shared_data: Path, tmp_path: Path) -> None:
+    for folder, name in (("picture", "image"), ("matte", "alpha")):
+        put(
+            tmp_path / "pairs" / folder / "GT01.png",
+            (shared_data / "alphamatting_odd" / name / "GT01.png").read_bytes(),
+        )
+    source = {"type": "public", "dataset": "pairs", "path": tmp_path / "pairs"}
+    pair(tmp_path / "pairs", "own", 1)
+    gates = {"border_max": None, "key_distance_min": None, "agreement_min": None}
+    made(recipe(tmp_path / "without.yaml", source, gates=gates), tmp_path / "without")
+    assert [row["item"] for row in manifest(tmp_path / "without")] == ["picture/own.png"]
+    made(recipe(tmp_path / "with.yaml", source | {"include_test": True}, gates=gates), tmp_path / "with")
+    told = {row["item"]: row["source"] for row in manifest(tmp_path / "with")}
+    assert told["picture/GT01.png"] == f"{told['picture/own.png']}-test"
+
+
 def test_a_captions_table_is_taken_up_and_corrected_by_hand(mixed: Path, tmp_path: Path) -> None:
     table = tmp_path / "captions.csv"
     table.write_text('path;caption\r\nred_thing_001;"ein Tuch;\r\nrot"\r\nnobody.png;x\r\n', encoding="utf-8-sig")

@@ -1,6 +1,6 @@
 """Public matting and segmentation sets in a recipe: pictures with mattes, or clips with matte clips."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
@@ -16,6 +16,7 @@ from factory.sources.captioning.names import with_article
 from factory.sources.clips.planning import plan_clips
 from factory.sources.clips.settings import ClipSettings
 from factory.sources.entry import FiniteEntry, PlannedSource, Planning, SourceKind
+from factory.sources.files.benchmark_images import load_hashes
 from factory.sources.files.planning import count, note_passed_over, plan_pictures
 from factory.sources.public.listing import list_pairs, public_set, row_of
 from factory.sources.public.registry import Pair, PublicSet
@@ -28,7 +29,7 @@ class PublicEntry(FiniteEntry):
 
     type: Literal["public"] = "public"
     dataset: str  # am-2k, p3m-10k …; "pairs" is any two folders matched by name
-    include_test: bool = False  # also images of public benchmarks
+    include_test: bool = False  # also images of public benchmarks, but for those that the recipe's own lists name
     every: Annotated[int, Field(ge=1)] = 5  # of a set of videos each n-th frame; 5 comes nearest to the paper's count
     inverted: bool | None = None  # whether the mattes' black is the object; None is as the set is known to be
     licence: str = ""  # "" is the set's own
@@ -66,6 +67,10 @@ def _plan_pictures(planning: Planning, name: str, entry: PublicEntry, public: Pu
     from factory.sources.files.matte_pairs import MattePairSettings  # noqa: PLC0415
 
     digests = look_at_files(planning.surveyor, entry.path, [path for pair in pairs for path in pair.files])
+    if entry.include_test:
+        shipped = load_hashes()
+        pairs = [replace(pair, test=pair.test or _is_listed(pair, digests, shipped)) for pair in pairs]
+        planning = replace(planning, kept_out={h: name for h, name in planning.kept_out.items() if h not in shipped})
     rows = [row_of(public, pair, digests) for pair in pairs]
     own = {field: value for field in ("licence", "attribution") if (value := getattr(entry, field))}
     own |= {} if entry.inverted is None else {"inverted": entry.inverted}
@@ -82,6 +87,11 @@ def _without_test(draft: Draft, entry: PublicEntry, public: PublicSet, pairs: Se
         what = "clips" if public.kind == "videos" else "images"
         draft.remarks.append(f"{public.title}, left out as benchmark {what}: {left_out:,}.")
     return kept
+
+
+def _is_listed(pair: Pair, digests: Mapping[str, tuple[int, str]], hashes: Mapping[str, str]) -> bool:
+    """Whether a file of the pair shows a picture of a listed benchmark."""
+    return any(path and digests[path][1] in hashes for path in (pair.picture, pair.foreground))
 
 
 def _plan_videos(planning: Planning, name: str, entry: PublicEntry, public: PublicSet, pairs: Sequence[Pair]) -> None:
