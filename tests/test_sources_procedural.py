@@ -10,6 +10,7 @@ from factory.sample import DRAWN, Request, Sample
 from factory.sources.procedural.palette import COLOURS
 from factory.sources.procedural.render import CLASSES, VOCABULARY, Rendered, render
 from factory.sources.procedural.source import ProceduralObjects, ProceduralSettings
+from factory.sources.procedural.textures import textured
 
 TRANSLUCENT = ("bottle", "bubble", "jellyfish", "light bulb", "wine glass", "flame", "smoke")
 
@@ -189,3 +190,33 @@ def test_unknown_classes_are_refused_by_name() -> None:
         ProceduralSettings(classes=("unicorn",))
     with pytest.raises(UsageError, match="unicorn"):
         render("unicorn", 0, 32)
+
+
+def test_a_texture_changes_colours_alone_and_no_caption_names_one() -> None:
+    plain, painted = (_samples(ProceduralSettings(size=64, textured=share), len(CLASSES)) for share in (0.0, 1.0))
+    for before, after in zip(plain, painted, strict=True):
+        assert before.alpha is not None
+        assert after.alpha is not None
+        assert np.array_equal(before.alpha, after.alpha)
+        assert before.origin.class_name == after.origin.class_name
+        assert after.origin.class_name in after.origin.caption
+        assert not set(after.origin.caption.split()) & (set(COLOURS) | {"striped", "spotted"})
+        assert after.foreground is not None
+        assert residual(after.rgb, after.alpha, after.foreground, after.plate) <= 0.51
+
+
+def test_textures_vary_inside_an_object_and_keep_its_shade() -> None:
+    drawn = render("mug", 3, 128)
+    inside = drawn.alpha == 255
+    painted = [textured(drawn.foreground, drawn.alpha, np.random.default_rng(seed)) for seed in range(12)]
+    assert np.median([picture[inside].std(axis=0).mean() for picture in painted]) > 10
+    assert not np.array_equal(painted[0], painted[1])
+    shaded = drawn.foreground.astype(np.float32).mean(axis=2)[inside]
+    mean = np.mean([picture.astype(np.float32).mean(axis=2) for picture in painted], axis=0)[inside]
+    assert np.corrcoef(shaded, mean)[0, 1] > 0.3
+
+
+def test_a_share_of_the_objects_is_textured() -> None:
+    plain, some = (_samples(ProceduralSettings(size=32, textured=share), 200) for share in (0.0, 0.3))
+    changed = sum(not np.array_equal(a.foreground, b.foreground) for a, b in zip(plain, some, strict=True))
+    assert 35 < changed < 85

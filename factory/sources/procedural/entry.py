@@ -1,13 +1,12 @@
 """Drawn objects in a recipe: as many as you like, nothing needed."""
 
-from dataclasses import asdict
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from factory.engine.plan import Segment
 from factory.sample import Source
-from factory.settings import settings
+from factory.settings import said, settings
 from factory.sources.entry import Entry, PlannedSource, Planning, SourceKind
 
 # The painters are imported where they are used: their meshes take a second to make.
@@ -20,6 +19,7 @@ class ProceduralEntry(Entry):
     n: Annotated[int, Field(ge=1)]
     validation: Annotated[int, Field(ge=0)] = 0  # of further samples for the validation split
     classes: tuple[str, ...] = ()  # () is all
+    textured: Annotated[float, Field(ge=0, le=1)] = 0.0  # share in a texture's colours; captions name no colour then
 
 
 def plan(planning: Planning, name: str, entry: ProceduralEntry) -> None:
@@ -28,8 +28,8 @@ def plan(planning: Planning, name: str, entry: ProceduralEntry) -> None:
     from factory.sources.procedural.source import ProceduralSettings  # noqa: PLC0415
 
     key = "green" if planning.key == "nearest" else planning.key  # nothing was filmed before a screen
-    own = ProceduralSettings(size=planning.size, key=key, classes=entry.classes or CLASSES)
-    planning.draft.settings["sources"][name] = {"type": entry.type, "settings": asdict(own)}
+    own = ProceduralSettings(size=planning.size, key=key, classes=entry.classes or CLASSES, textured=entry.textured)
+    planning.draft.settings["sources"][name] = {"type": entry.type, "settings": said(own)}
     planning.draft.census[name] = {"title": "drawn objects"}
     for split, slots in (("train", entry.n), ("validation", entry.validation)):
         if slots:

@@ -14,6 +14,7 @@ from factory.sources.procedural import blurred, glass_and_smoke, life, meshes, p
 from factory.sources.procedural.canvas import Canvas, View
 from factory.sources.procedural.palette import COLOURS, jittered
 from factory.sources.procedural.registry import REGISTRY, ObjectClass
+from factory.sources.procedural.textures import textured
 
 PAINTERS = (blurred, glass_and_smoke, life, meshes, plants, strands, things, tools)
 CLASSES: tuple[str, ...] = tuple(sorted(REGISTRY))
@@ -81,6 +82,14 @@ def render(class_name: str, seed: int, size: int, without: tuple[str, ...] = ())
     kind.draw(canvas)
     foreground, alpha = canvas.finish()
     return Rendered(foreground, alpha, caption, class_name, look.colour)
+
+
+def with_texture(drawn: Rendered, rng: Generator) -> Rendered:
+    """The object in colours that no word names; its caption is the class alone."""
+    name = drawn.class_name
+    foreground = textured(drawn.foreground, drawn.alpha, rng)
+    caption = with_article(name) if REGISTRY[name].article else name
+    return Rendered(foreground, drawn.alpha, caption, name, colour="")
 
 
 def _draw_look(kind: ObjectClass, rng: Generator, without: tuple[str, ...]) -> Look:

@@ -1,7 +1,7 @@
 """Procedural objects as a source of samples on a screen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from numpy.random import default_rng
 
@@ -11,9 +11,10 @@ from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.greenscreen.compositing import paint_on_screen
 from factory.greenscreen.framing import moved_within
 from factory.sample import DRAWN, Origin, Request, Sample
+from factory.settings import UNSAID
 from factory.sources.procedural.palette import VANISHING
 from factory.sources.procedural.registry import REGISTRY
-from factory.sources.procedural.render import CLASSES, render
+from factory.sources.procedural.render import CLASSES, render, with_texture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class ProceduralSettings:
 
     classes: () means all.  margin: share of the frame kept free at each border.
     wander: 0 keeps objects centred, 1 lets them go as far as the margin.
+    textured: share of objects with a texture in place of the colour that their class would have.
     """
 
     size: int = 128
@@ -29,6 +31,7 @@ class ProceduralSettings:
     key: KeyName = "green"
     margin: float = 0.03
     wander: float = 0.6
+    textured: float = field(default=0.0, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         """Refuse what no plan should hold."""
@@ -56,7 +59,10 @@ class ProceduralObjects:
         classes = s.classes or CLASSES
         screen = KEY_COLOURS[s.key]
         drawn = render(classes[request.slot % len(classes)], request.seed, s.size, VANISHING[s.key])
-        across, down = default_rng([request.seed, 1]).uniform(-1, 1, 2) * s.wander
+        rng = default_rng([request.seed, 1])
+        across, down = rng.uniform(-1, 1, 2) * s.wander
+        if rng.random() < s.textured:
+            drawn = with_texture(drawn, rng)
         foreground, alpha = moved_within(drawn.foreground, drawn.alpha, float(across), float(down), s.margin)
         return Sample(
             request=request,
