@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from factory.cli.flags import DataSet, Debug
-from factory.errors import count_of
+from factory.errors import UsageError, count_of
 
 if TYPE_CHECKING:
     from factory.shards.counting import Counting
@@ -102,14 +102,30 @@ def evaluate(
     ] = None,
     trimap: Annotated[Path | None, typer.Option(help="Folder of trimaps (0, 128, 255).")] = None,
     parquet: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
+    metrics: Annotated[
+        Literal["dim", "rvm"],
+        typer.Option(
+            help="`dim`: Deep Image Matting's. `rvm`: Robust Video Matting's (MAD, MSE, Grad, Conn, dtSSD, and the "
+            "foreground's), of folders of clips: whole pictures, by clip."
+        ),
+    ] = "dim",
     debug: Debug = False,
 ) -> None:
     """SAD, MSE, Grad and Conn as the Deep Image Matting evaluation code has them, for each picture and on average.
 
-    `factory evaluate predictions/ truth/` · `factory evaluate predictions/ truth/ --trimap trimaps/`
+    `factory evaluate predictions/ truth/` · `factory evaluate predictions/ truth/ --trimap trimaps/` ·
+    `factory evaluate my-clips/ true-clips/ --metrics rvm`
     """
+    from factory.quality.clip_evaluation import evaluate_clips
     from factory.quality.evaluation import evaluate as evaluate_mattes
 
+    if metrics == "rvm":
+        if region or trimap:
+            raise UsageError("--metrics rvm measures whole pictures: leave --region and --trimap out.")
+        with _counting("frames measured") as progress:
+            clips = evaluate_clips(pred, gt, parquet=parquet, progress=progress)
+        typer.echo(clips.text())
+        raise typer.Exit(1 if clips.faults else 0)
     region = region or ("unknown" if trimap else "whole")
     with _counting("pictures measured") as progress:
         found = evaluate_mattes(pred, gt, region=region, trimap=trimap, parquet=parquet, progress=progress)

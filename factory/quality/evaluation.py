@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from factory.shards.counting import Counting, silent
 from factory.shards.durable import appearing
 
 RegionName: TypeAlias = Literal["unknown", "whole"]
+N = TypeVar("N")  # what names a matte
 METRICS = tuple(UNITS)
 HEADINGS = ("SAD", "MSE", "Grad", "Conn")
 DECIMALS = {"sad": 4, "mse": 6, "grad": 4, "conn": 4}
@@ -73,7 +74,7 @@ class Evaluation:
 
     def text(self, shown: int = SHOWN) -> str:
         """A table for the terminal. Of more than `shown` pictures only those with the greatest SAD are listed."""
-        return "\n".join([*_table(self, shown), *_faults(self.faults)])
+        return "\n".join([*_table(self, shown), *faults_text(self.faults)])
 
 
 def evaluate(
@@ -95,7 +96,7 @@ def evaluate(
     if region == "whole" and trimap is not None:
         raise UsageError("--trimap has no part in --region whole: give one of the two.")
     if parquet is not None:
-        _check_writable(parquet)
+        check_writable(parquet)
     predictions, truths = find_mattes(prediction), find_mattes(truth)
     if predictions.keys().isdisjoint(truths):
         first = f"{next(iter(predictions))} … and {next(iter(truths))} …"
@@ -123,7 +124,7 @@ def _score(
     trimaps: Mapping[str, Place] | None,
     region: RegionName,
 ) -> Score:
-    alpha, target = _read("prediction", name, predictions), _read("truth", name, truths)
+    alpha, target = read_side("prediction", name, predictions), read_side("truth", name, truths)
     if alpha.shape != target.shape:
         sizes = f"{alpha.shape[1]}×{alpha.shape[0]}, the truth {target.shape[1]}×{target.shape[0]}"
         raise DataError("size", f"the prediction is {sizes}")
@@ -136,7 +137,8 @@ def _score(
     return Score(name, target.shape[1], target.shape[0], int(np.count_nonzero(place)), errors)
 
 
-def _read(side: str, name: str, places: Mapping[str, Place]) -> Matte:
+def read_side(side: str, name: N, places: Mapping[N, Place]) -> Matte:
+    """The matte of this name. Raises DataError, which says of which side."""
     if name not in places:
         raise DataError(f"no_{side}", f"there is no {side} of this name")
     try:
@@ -146,7 +148,7 @@ def _read(side: str, name: str, places: Mapping[str, Place]) -> Matte:
 
 
 def _read_trimap(name: str, trimaps: Mapping[str, Place], target: Matte) -> Matte:
-    trimap = _read("trimap", name, trimaps)
+    trimap = read_side("trimap", name, trimaps)
     if trimap.shape != target.shape:
         raise DataError("size", f"the trimap is {trimap.shape[1]}×{trimap.shape[0]}, not as large as the truth")
     foreign = np.setdiff1d(trimap, (0, 128, 255))
@@ -181,13 +183,18 @@ def _table(evaluation: Evaluation, shown: int) -> list[str]:
     if mean is not None:
         every = f" of {len(scores) + len(evaluation.faults):,}" if evaluation.faults else ""
         rows.append([f"mean of {len(scores):,}{every}", *_numbers(mean), ""])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [row[0].ljust(widths[0]) + _rjust(row[1:], widths[1:]) for row in rows]
+    lines = aligned(rows)
     if len(listed) < len(scores):
         lines.insert(0, f"The {len(listed)} pictures with the greatest SAD; --parquet writes all {len(scores):,}.")
     notes = [f"region: {evaluation.region}", f"as in {CONVENTION}"]
     notes += [f"{heading:4} = {unit}" for heading, unit in zip(HEADINGS, UNITS.values(), strict=True)]
-    return [*(line.rstrip() for line in lines), "", *notes]
+    return [*lines, "", *notes]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [(row[0].ljust(widths[0]) + _rjust(row[1:], widths[1:])).rstrip() for row in rows]
 
 
 def _rjust(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -198,7 +205,8 @@ def _numbers(errors: Errors) -> list[str]:
     return [f"{getattr(errors, name):.{DECIMALS[name]}f}" for name in METRICS]
 
 
-def _faults(faults: tuple[Fault, ...]) -> list[str]:
+def faults_text(faults: tuple[Fault, ...]) -> list[str]:
+    """Lines that name what was not scored."""
     if not faults:
         return []
     lines = ["", f"Not scored, and in no mean: {len(faults):,}"]
@@ -246,7 +254,7 @@ def write_parquet(evaluation: Evaluation, path: Path) -> None:
         raise UsageError(f"--parquet {path} cannot be written ({error}): choose another place.") from error
 
 
-def _check_writable(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Before hours of work, not after them."""
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"--parquet {path} is no file in an existing folder: choose another place.")

@@ -81,10 +81,14 @@ def read_matte(place: Place) -> Matte:
 
     Raises DataError("undecodable", "depth", "no_matte" or "too_large"), UsageError where the file cannot be read.
     """
+    return decode_levels(read_bytes(place))
+
+
+def read_bytes(place: Place) -> bytes:
+    """What lies there. Raises UsageError where the file cannot be read."""
     try:
         with place.path.open("rb") as file:
             file.seek(place.offset)
-            data = file.read(place.size)
+            return file.read(place.size)
     except OSError as error:
         raise UsageError(f"{place.path} cannot be read ({error.strerror}): mend that and try again.") from error
-    return decode_levels(data)
