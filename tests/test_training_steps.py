@@ -16,11 +16,11 @@ from small_training import GREEN, SIZE, make_set, quiet, small_settings
 
 from factory.diffusion import model_folder
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
+from factory.diffusion.token_attention import TokenAttention
 from factory.diffusion.tokenizer import build_tokenizer
 from factory.diffusion.train import autoencoder as autoencoder_training
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train import report as training_report
-from factory.diffusion.train.attention_probe import TokenAttention
 from factory.diffusion.train.generation import GenerationTask, watched
 from factory.diffusion.train.settings import Phase
 from factory.diffusion.train.trainer import Run, train

@@ -155,6 +155,21 @@ def generate(
     guidance: Annotated[
         float | None, typer.Option(help="Classifier-free guidance scale.", show_default=f"{OF_MODEL}7.5")
     ] = None,
+    coarse: Annotated[
+        str | None,
+        typer.Option(
+            help="Where a DiffuMatting model's coarse masks come from: its `head`, or the `attention` to the words of "
+            "each prompt's class, as DiffuMask has it.",
+            show_default="head",
+        ),
+    ] = None,
+    objects: Annotated[
+        str | None,
+        typer.Option(
+            help="With --coarse attention: column of the prompt list that holds the object's words in each prompt.",
+            show_default="the class names that prompts are made of",
+        ),
+    ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(
@@ -218,7 +233,7 @@ def generate(
     """
     own: dict[str, Any] = {}
     gates: dict[str, Any] = {}
-    put(own, steps=steps, guidance=guidance, sampler=sampler, negative_prompt=negative_prompt, key=key)
+    put(own, steps=steps, guidance=guidance, sampler=sampler, negative_prompt=negative_prompt, key=key, coarse=coarse)
     put(own, sizes=size or None)
     put(gates, gsg_max=gsg_max, coverage_min=coverage_min, coverage_max=coverage_max)
     fields: dict[str, Any] = {"job": "generate", "out": "runs/generate", "sampler": own, "gates": gates}
@@ -234,6 +249,7 @@ def generate(
         painter=painter,
         lower_loras=lower_loras,
         allow_partial=allow_partial,
+        objects=objects,
         template=template,
         max_attempts=max_attempts,
         keep_rejected=keep_rejected,

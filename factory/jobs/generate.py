@@ -1,6 +1,6 @@
 """Prompts in, samples out: the job `generate`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +15,7 @@ from factory.diffusion.generators.kinds import BY_NAME, kind_of
 from factory.diffusion.generators.layers import LAYERS, plan_layers
 from factory.diffusion.lora.lowering import planned_lowering
 from factory.diffusion.new_words import SETTINGS as WORDS
+from factory.diffusion.object_words import check_object_words
 from factory.diffusion.prompt_remarks import cut_off, never_taught, never_used, refusal, unknown
 from factory.diffusion.routing import Routing, routed, shares
 from factory.diffusion.row_pictures import plan_row_pictures
@@ -53,6 +54,7 @@ class GenerateRecipe(Additions, Refiners, NewSet):
     job: Literal["generate"] = "generate"
     prompts: str = ""  # a file (txt, csv, json, jsonl, parquet), "-" for stdin, "" for the model's own classes
     strict_words: bool = False  # refuse prompts with words that a small model was never taught
+    objects: str = ""  # for coarse masks from attention: column of the prompts with their objects' words
     template: str = ""  # for class names: "{a} {class}", "{a} {colour} {class}"; "" takes the model's
     n: Annotated[int, Field(ge=1)] = 32
     model: str = ""  # a model folder, or a checkpoint in one file; "" is the embedded one
@@ -83,11 +85,13 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     sampling = kind.sampling(recipe.sampler, configured)
     sampler, keys = beginning(recipe.given, recipe.sampler, sampling, kind, configured)
     columns = picture_columns(recipe, recipe.prompts)
-    prompts = listed_prompts(recipe.prompts, recipe.template, known, columns, n=recipe.n, out=recipe.out)
+    asked = [*columns, *filter(None, [recipe.objects])]
+    prompts = listed_prompts(recipe.prompts, recipe.template, known, asked, n=recipe.n, out=recipe.out)
     rows = routed(prompts.rows, keys) if keys else prompts.rows
     if columns:
         surveyor = Surveyor(recipe.executor, recipe.workers, memory)
         rows = plan_row_pictures(rows, columns, Path(recipe.prompts).parent, surveyor, draft)
+    rows = _with_objects(rows, recipe, sampler, configured)
     draft.remarks += prompts.remarks
     draft.remarks += cut_off(
         rows, lambda prompt: kind.written(prompt, sampler, configured), configured, draft.places.get(VOCABULARY)
@@ -167,6 +171,21 @@ def _configured(recipe: GenerateRecipe, model: Path, kind: GeneratorKind, draft:
     if recipe.config or recipe.tokenizer:
         raise UsageError("--config and --tokenizer are for a --model in a single file: leave them out.")
     return model
+
+
+def _with_objects(
+    rows: Sequence[Mapping[str, Any]], recipe: GenerateRecipe, sampler: Any, folder: Path
+) -> list[dict[str, Any]]:
+    """The rows, where attention is read with the words that it is read of as their class. Raises UsageError."""
+    if getattr(sampler, "coarse", "head") == "head":
+        if recipe.objects:
+            raise UsageError("--objects says what --coarse attention looks at: give both or neither.")
+        return [dict(row) for row in rows]
+    if recipe.styles:
+        raise UsageError("--coarse attention and --style both take the U-Net's attention: leave one of them out.")
+    found = [{**row, "class": row[recipe.objects or "class"]} for row in rows]
+    check_object_words(found, folder)
+    return found
 
 
 def _gates(recipe: GenerateRecipe, kind: GeneratorKind) -> GateSettings:

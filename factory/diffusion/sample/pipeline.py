@@ -1,6 +1,7 @@
 """DiffuMattingPipeline: prompts and seeds in, pictures on a screen and their coarse masks out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from factory.diffusion.conditions import NO_HINTS, Hints, told_by_name
 from factory.diffusion.given.pictures import GivenBatch
 from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
+from factory.diffusion.new_words import in_full
+from factory.diffusion.object_words import object_tokens
+from factory.diffusion.sample.attention import object_attention
 from factory.diffusion.sample.given_start import encoded
 from factory.diffusion.sample.pointwise import use_pointwise_convolutions
 from factory.diffusion.sample.recording import Recorded
@@ -76,12 +80,14 @@ class DiffuMattingPipeline:
         *,
         given: GivenBatch | None = None,
         hints: Hints | None = None,
+        objects: Sequence[tuple[int, ...]] | None = None,
     ) -> tuple[Pictures, Masks, NDArray[np.bool_]]:
         """A batch's pictures, masks, and for each sample whether all its numbers stayed finite; (B,).
 
         keys: each sample's screen, whose word its prompt has; without them all have that of the settings.
         given: the pictures that sampling begins with, of the size that is painted.
         hints: what the U-Net is told beside the texts; then it is not compiled.
+        objects: of each prompt the tokens (`objects_in`) whose attention makes the masks; then it is not either.
         """
         size = self.picture_size(settings)
         h, w = (side // self.vae_factor for side in size)
@@ -92,24 +98,32 @@ class DiffuMattingPipeline:
             prompt, negative = (*prompt, sizes.expand(len(prompts), -1)), (*negative, sizes)
         generators = seeded(seeds)
         start = None if given is None else encoded(self.components.vae, given, generators)
-        latents = sample_latents(
-            denoise if hints is None else self._denoise,
-            self.components.scheduler,
-            noise_from(generators, (self.components.unet.config.in_channels, h, w)).to(self.device),
-            prompt_embeds=prompt[0],
-            negative_embeds=negative[0],
-            prompt_added=prompt[1:],
-            negative_added=negative[1:],
-            key_latent=torch.cat([self.key_latent(key, size) for key in keys or [settings.key]]),
-            settings=settings,
-            generators=generators,
-            given=start,
-            hints=hints,
-        )
+        with object_attention(self.components.unet, objects) if objects else nullcontext() as attention:
+            latents = sample_latents(
+                attention.watching(self._denoise) if attention else denoise if hints is None else self._denoise,
+                self.components.scheduler,
+                noise_from(generators, (self.components.unet.config.in_channels, h, w)).to(self.device),
+                prompt_embeds=prompt[0],
+                negative_embeds=negative[0],
+                prompt_added=prompt[1:],
+                negative_added=negative[1:],
+                key_latent=torch.cat([self.key_latent(key, size) for key in keys or [settings.key]]),
+                settings=settings,
+                generators=generators,
+                given=start,
+                hints=hints,
+            )
         picture, mask = _one_by_one(decode, latents) if size.is_large else decode(latents)
         finite = torch.stack([values.isfinite().flatten(1).all(1) for values in (latents, picture, mask)]).all(0)
         pictures = to_bytes(picture / 2 + 0.5).permute(0, 2, 3, 1)
-        return pictures.cpu().numpy(), to_bytes(mask)[:, 0].cpu().numpy(), finite.cpu().numpy()
+        masks = attention.masks(Size(h, w), size) if attention else to_bytes(mask)[:, 0].cpu().numpy()
+        return pictures.cpu().numpy(), masks, finite.cpu().numpy()
+
+    def objects_in(self, prompt: str, name: str) -> tuple[int, ...]:
+        """The tokens of an object's name in a prompt. Raises DataError("no_object_word") where it is not there."""
+        tokenizer = self.components.tokenizer
+        ids = tokenizer(in_full(prompt, tokenizer), truncation=True, max_length=tokenizer.model_max_length).input_ids
+        return object_tokens(ids, tokenizer(in_full(name, tokenizer), add_special_tokens=False).input_ids)
 
     @property
     def vae_factor(self) -> int:

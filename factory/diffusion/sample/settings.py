@@ -13,6 +13,7 @@ from factory.settings import UNSAID, changed
 
 Sampler = Literal["ddim", "dpm++2m", "lcm", "tcd", "euler", "dmd2"]
 Start = Literal["marginal", "noise"]
+Coarse = Literal["head", "attention"]
 DEFAULTS_FILE = "sampler.json"
 KEYS = "keys"  # there: the screens that the model was trained on, where they are more than its default `key`
 
@@ -36,6 +37,8 @@ class SamplerSettings:
     original_size, crop: what Stable Diffusion XL is told of where a picture comes from: the longer side of what
         it was shrunk from, in pixels (0: it was not), and the top and left of the crop. Small originals look blurred,
         crops cut off.
+    coarse: where coarse masks come from: the matting head, or cross-attention to the words of the object's class, as
+        DiffuMask has it (attention_mask.py). The U-Net is then watched and not compiled.
     """
 
     sampler: Sampler = "dpm++2m"
@@ -51,9 +54,11 @@ class SamplerSettings:
     original_size: int = field(default=0, metadata=UNSAID)
     crop: tuple[int, int] = field(default=(0, 0), metadata=UNSAID)
     sizes: tuple[str, ...] = field(default=(), metadata=UNSAID)
+    coarse: Coarse = field(default="head", metadata=UNSAID)
 
     def __post_init__(self) -> None:
         choices = {"sampler": get_args(Sampler), "start": get_args(Start), "key": tuple(KEY_COLOURS)}
+        choices["coarse"] = get_args(Coarse)
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in allowed:
                 raise UsageError(f"{name} {value!r} is unknown: take one of {', '.join(allowed)}")

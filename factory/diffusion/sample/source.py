@@ -51,6 +51,8 @@ class DiffuMattingSource:
         return in_batches_with(self._read, requests, self.batch_size, self._sample)
 
     def _read(self, request: Request) -> tuple[Read | None, Sequence[Any]]:
+        if self.settings.coarse == "attention":
+            self._objects(request, self._key(request))
         return self.given.read(request) if self.given else None, read_all(self.conditions, request.item)
 
     def _sample(
@@ -61,13 +63,21 @@ class DiffuMattingSource:
         size = self.pipeline.picture_size(self.settings)
         given = self.given.batch([one for one, _ in read if one], keys, size) if self.given else None
         seeds, told = [request.seed for request in requests], hints(self.conditions, [own for _, own in read])
-        painted = self.pipeline.paint(prompts, seeds, self.settings, keys, given=given, hints=told)
+        objects = None
+        if self.settings.coarse == "attention":
+            objects = [self._objects(request, key) for request, key in zip(requests, keys, strict=True)]
+        painted = self.pipeline.paint(prompts, seeds, self.settings, keys, given=given, hints=told, objects=objects)
         return [
             Sample(request=request, origin=self._origin(request, prompt, key), rgb=rgb, coarse=coarse)
             if finite
             else DataError("nan", "the model's numbers overflowed for this prompt and seed: there is no picture")
             for request, prompt, key, rgb, coarse, finite in zip(requests, prompts, keys, *painted, strict=True)
         ]
+
+    def _objects(self, request: Request, key: KeyName) -> tuple[int, ...]:
+        """The tokens of a request's object. Raises DataError."""
+        prompt = screen_prompt(request.item["prompt"], key)
+        return self.pipeline.objects_in(prompt, request.item.get("class", ""))
 
     def _key(self, request: Request) -> KeyName:
         if self.routing is None:
@@ -81,7 +91,7 @@ class DiffuMattingSource:
             caption=request.item.get("caption", ""),
             prompt=prompt,
             negative_prompt=self.settings.negative_prompt,
-            source="DiffuMatting",
+            source="DiffuMatting" if self.settings.coarse == "head" else "DiffuMatting, masks from attention",
             licence=self.licence,
             foreground="unmixed",
             model=self.model,

@@ -12,9 +12,9 @@ from torch.nn import functional as nnf
 
 from factory.diffusion.matting_head import decoder_features
 from factory.diffusion.model_folder import Components
+from factory.diffusion.token_attention import TokenAttention, probed
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train import losses
-from factory.diffusion.train.attention_probe import TokenAttention, probed
 from factory.diffusion.train.data import Tokens, TrainingSet
 from factory.diffusion.train.settings import TrainSettings
 from factory.models.precision import autocast
@@ -89,7 +89,7 @@ class GenerationTask:
         alpha_bar = self.components.scheduler.alphas_cumprod.to(self.device)[b.t]
         a = alpha_bar.view(-1, 1, 1, 1)
         z_t = a.sqrt() * b.z0 + (1 - a).sqrt() * b.epsilon
-        attention.token = b.key
+        attention.tokens = b.key[:, None]
         with autocast(s.bf16, self.device):
             predicted = self.predict(z_t, b)
         prediction = self.components.prediction
@@ -100,7 +100,8 @@ class GenerationTask:
         M_z = nnf.adaptive_avg_pool2d(b.M, (height, width))
         z0_hat = losses.estimate_z0(z_t, predicted, alpha_bar, prediction)
         if s.green_background:
-            terms["green"] = s.green_weight * losses.green_background_loss(attention.maps, M_z, b.has_caption)
+            maps = {layer: A_j[..., 0] for layer, A_j in attention.maps.items()}
+            terms["green"] = s.green_weight * losses.green_background_loss(maps, M_z, b.has_caption)
         if s.detail:
             M_detail = losses.transition_mask(M_z, b.soft_alpha)
             weight = losses.timestep_weight(alpha_bar) if s.detail_timestep_weight else torch.ones_like(alpha_bar)

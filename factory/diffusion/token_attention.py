@@ -1,4 +1,4 @@
-"""The attention of one text token while the U-Net runs (A_j of Eqs. 2 and 3), without materialising the others."""
+"""The attention of some text tokens while the U-Net runs (A_j of Eqs. 2 and 3), without materialising the others."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,18 +13,18 @@ from torch.nn import functional as nnf
 class TokenAttention:
     """What the probe reads and writes in one forward pass.
 
-    token: (B,) index j of the token in each prompt, set before the pass.
-    maps: layer name → A_j (B, h·w) float32, mean over heads. A dict, not a list: with gradient checkpointing every
+    tokens: (B, K) indices j of tokens in each prompt, set before the pass.
+    maps: layer name → A_j (B, h·w, K) float32, mean over heads. A dict, not a list: with gradient checkpointing every
     layer runs a second time in the backward pass and just writes its entry again.
     """
 
     def __init__(self) -> None:
-        self.token = torch.zeros(0, dtype=torch.long)
+        self.tokens = torch.zeros(0, 1, dtype=torch.long)
         self.maps: dict[str, Tensor] = {}
 
 
 class ProbeProcessor:
-    """Cross-attention that also returns A_j: V gets one more column, one-hot at token j, whose output *is* A_j.
+    """Cross-attention that also returns A_j: V gets a column for each j, one-hot at token j, whose output *is* A_j.
 
     Exact and differentiable, whatever kernel runs below. In float32, because A_j is supervised directly.
     """
@@ -45,12 +45,13 @@ class ProbeProcessor:
         query = by_head(attn.to_q(hidden_states))
         key = by_head(attn.to_k(encoder_hidden_states))
         value = by_head(attn.to_v(encoder_hidden_states))
-        one_hot = nnf.one_hot(self.seen.token, key.shape[2]).to(value.dtype)[:, None, :, None]
+        one_hot = nnf.one_hot(self.seen.tokens, key.shape[2]).to(value.dtype).transpose(1, 2)[:, None]
         value = torch.cat([value, one_hot.expand(-1, attn.heads, -1, -1)], dim=-1)
         with torch.autocast(hidden_states.device.type, enabled=False):
             out = nnf.scaled_dot_product_attention(query, key, value, scale=attn.scale)
-        self.seen.maps[self.layer] = out[..., -1].mean(dim=1)
-        out = out[..., :-1].transpose(1, 2).reshape(batch, pixels, -1).to(hidden_states.dtype)
+        count = one_hot.shape[-1]
+        self.seen.maps[self.layer] = out[..., -count:].mean(dim=1)
+        out = out[..., :-count].transpose(1, 2).reshape(batch, pixels, -1).to(hidden_states.dtype)
         return attn.to_out[1](attn.to_out[0](out))  # type: ignore[no-any-return]
 
 

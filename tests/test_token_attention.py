@@ -11,7 +11,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor, nn
 
-from factory.diffusion.train.attention_probe import ProbeProcessor, TokenAttention, probed
+from factory.diffusion.token_attention import ProbeProcessor, TokenAttention, probed
 from factory.diffusion.train.losses import green_background_loss
 from factory.diffusion.train.networks import build_unet
 from factory.diffusion.train.settings import NetworkSettings
@@ -75,10 +75,11 @@ def gradients(unet: UNet2DConditionModel, total: Tensor) -> dict[str, Tensor]:
 def supervised(unet: UNet2DConditionModel) -> dict[str, Tensor]:
     """Gradients of an output and attention loss under the probe, backward pass included."""
     with probed(unet) as seen:
-        seen.token = TOKEN
+        seen.tokens = TOKEN[:, None]
         out = unet(*inputs()).sample
         M = torch.linspace(0, 1, 128).view(2, 1, 8, 8)
-        total = out.square().mean() + green_background_loss(seen.maps, M, torch.tensor([True, True]))
+        maps = {layer: A_j[..., 0] for layer, A_j in seen.maps.items()}
+        total = out.square().mean() + green_background_loss(maps, M, torch.tensor([True, True]))
         return gradients(unet, total)
 
 
@@ -86,23 +87,23 @@ def test_the_output_is_the_plain_processors(unet: UNet2DConditionModel) -> None:
     assert {type(processor) for processor in unet.attn_processors.values()} == {AttnProcessor2_0}
     plain = unet(*inputs()).sample
     with probed(unet) as seen:
-        seen.token = TOKEN
+        seen.tokens = TOKEN[:, None]
         watched = unet(*inputs()).sample
     assert torch.allclose(watched, plain, atol=2e-6)
 
 
 def test_the_maps_are_the_softmaxs_columns_and_so_are_their_gradients(unet: UNet2DConditionModel) -> None:
     with softmax_columns(unet) as columns, probed(unet) as seen:
-        seen.token = TOKEN
+        seen.tokens = TOKEN[:, None]
         unet(*inputs())
     assert seen.maps.keys() == columns.keys() == {f"{name}.processor" for name in cross_attentions(unet)}
-    assert {A_j.shape for A_j in seen.maps.values()} == {(2, 64), (2, 16), (2, 4)}
+    assert {A_j.shape for A_j in seen.maps.values()} == {(2, 64, 1), (2, 16, 1), (2, 4, 1)}
     for name, A_j in seen.maps.items():
-        assert torch.allclose(A_j, columns[name], atol=1e-6)
+        assert torch.allclose(A_j[..., 0], columns[name], atol=1e-6)
         assert 0 <= A_j.min().item() <= A_j.max().item() <= 1
 
     def objective(maps: dict[str, Tensor]) -> Tensor:
-        return torch.stack([(A_j - 0.3).abs().mean() for A_j in maps.values()]).sum()
+        return torch.stack([(A_j.flatten() - 0.3).abs().mean() for A_j in maps.values()]).sum()
 
     mine, theirs = gradients(unet, objective(seen.maps)), gradients(unet, objective(columns))
     assert mine.keys() >= theirs.keys()
@@ -122,7 +123,7 @@ def test_checkpointed_layers_give_the_same_gradients(unet: UNet2DConditionModel)
 
 def test_the_maps_are_float32_under_autocast(unet: UNet2DConditionModel) -> None:
     with probed(unet) as seen, torch.autocast("cpu", torch.bfloat16):
-        seen.token = TOKEN
+        seen.tokens = TOKEN[:, None]
         out = unet(*inputs()).sample
     assert out.dtype == torch.bfloat16
     assert {A_j.dtype for A_j in seen.maps.values()} == {torch.float32}
@@ -151,3 +152,15 @@ def test_all_sixteen_cross_attentions_of_stable_diffusion_are_watched() -> None:
     assert isinstance(seen, TokenAttention)
     assert len(watched) == 16
     assert all(".attn2." in name for name in watched)
+
+
+def test_several_tokens_are_seen_as_one_by_one(unet: UNet2DConditionModel) -> None:
+    with probed(unet) as seen:
+        seen.tokens = torch.tensor([[1, 4], [3, 0]])
+        out = unet(*inputs()).sample
+        both = seen.maps
+        for index in range(2):
+            seen.maps, seen.tokens = {}, torch.tensor([[1, 4], [3, 0]])[:, index : index + 1]
+            assert torch.allclose(unet(*inputs()).sample, out, atol=2e-6)
+            for layer, A_j in seen.maps.items():
+                assert torch.allclose(A_j[..., 0], both[layer][..., index], atol=1e-6)
