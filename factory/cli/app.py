@@ -12,6 +12,7 @@ from factory import __version__
 from factory.cli.captions import captions_app
 from factory.cli.looking import looking_app
 from factory.cli.making import making_app
+from factory.cli.matting import matting_app
 from factory.cli.models import models_app
 from factory.cli.recipes import recipes_app
 from factory.cli.training import training_app
@@ -38,6 +39,7 @@ app = typer.Typer(
 
 app.add_typer(making_app)
 app.add_typer(training_app)
+app.add_typer(matting_app)
 app.add_typer(looking_app)
 app.add_typer(models_app)
 app.add_typer(captions_app, name="captions")

@@ -1,18 +1,13 @@
 """Commands that look at data sets and pictures, and make none. Everything heavy is imported inside its command."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from factory.cli.counting import counting
 from factory.cli.flags import DataSet, Debug
 from factory.errors import UsageError, count_of
-
-if TYPE_CHECKING:
-    from factory.shards.counting import Counting
 
 looking_app = typer.Typer(rich_markup_mode="markdown")
 
@@ -52,7 +47,7 @@ def verify(
     """
     from factory.review.verify import advice, verify_set
 
-    with _counting("shards verified") as progress:
+    with counting("shards verified") as progress:
         faults = verify_set(data, workers, progress)
     for fault in faults:
         typer.echo(str(fault))
@@ -84,7 +79,7 @@ def export(
 
     if remark := what_is_missing(data):
         typer.echo(remark, err=True)
-    with _counting("shards exported") as progress:
+    with counting("shards exported") as progress:
         count = export_set(data, to, out, split, progress)
     typer.echo(f"{count_of(count, 'sample', 'samples')} in {out}")
 
@@ -127,7 +122,7 @@ def evaluate(
         typer.echo(clips.text())
         raise typer.Exit(1 if clips.faults else 0)
     region = region or ("unknown" if trimap else "whole")
-    with _counting("pictures measured") as progress:
+    with counting("pictures measured") as progress:
         found = evaluate_mattes(pred, gt, region=region, trimap=trimap, parquet=parquet, progress=progress)
     typer.echo(found.text())
     raise typer.Exit(1 if found.faults else 0)
@@ -150,7 +145,7 @@ def greenbench(
     """
     from factory.review.greenbench import score_keyer, write
 
-    with _counting("scenes measured") as progress:
+    with counting("scenes measured") as progress:
         found = score_keyer(predictions, data, progress)
     write(json_file, found.as_json, "--json")
     write(csv_file, found.as_csv, "--csv")
@@ -187,7 +182,7 @@ def hash_images(
     """
     from factory.sources.files.benchmark_images import hash_images as lines_of
 
-    with _counting("images hashed") as progress:
+    with counting("images hashed") as progress:
         lines = lines_of(folder, name, progress)
     for line in lines:
         typer.echo(line)
@@ -199,21 +194,3 @@ def doctor(debug: Debug = False) -> None:
     from factory.cli.doctor import doctor_text
 
     typer.echo(doctor_text())
-
-
-@contextmanager
-def _counting(what: str) -> Iterator["Counting"]:
-    """A live line, "7 of 1,000 pictures measured", for what takes long; is told how many are done, and of how many."""
-    from factory.engine.progress import LiveLine
-    from factory.engine.survey import PATIENCE
-
-    counts = (0, 0)
-    line = LiveLine(lambda: f"{counts[0]:,} of {counts[1]:,} {what}", sys.stderr, PATIENCE)
-
-    def progress(done: int, total: int) -> None:
-        nonlocal counts
-        counts = done, total
-        line.show()
-
-    yield progress
-    line.end()

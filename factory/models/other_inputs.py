@@ -19,6 +19,7 @@ STYLE = "an IP-Adapter: give its folder to --style"
 CLIP = "a CLIP: give it to --clip"
 CHECKER = "a safety checker: give it to --safety-checker"
 CONTROL = "a control network: give it to --control"
+MATTING = "a matting network: give it to `factory matte --model`"
 
 
 def other_input(place: Path) -> str:
@@ -35,6 +36,8 @@ def _folder(folder: Path) -> str:
         return "a pipeline: give it to --model"
     if (folder / "adapter_config.json").is_file():
         return ADAPTER
+    if (folder / "matting.json").is_file():
+        return MATTING
     config: Any = read_json(folder / "config.json") if (folder / "config.json").is_file() else None
     if isinstance(config, dict):
         kinds = [config.get("_class_name"), *(config.get("architectures") or ())]
@@ -42,6 +45,8 @@ def _folder(folder: Path) -> str:
             return CONTROL
         if "StableDiffusionSafetyChecker" in kinds:
             return CHECKER
+        if config.get("model_type") == "vitmatte":
+            return MATTING
         return CLIP if config.get("model_type") == "clip" else ""
     told = {_weights(file) for file in sorted(folder.glob(f"*{SAFE}"))}
     return told.pop() if len(told) == 1 else ""

@@ -1,0 +1,82 @@
+"""Commands that train and use matting networks. Everything heavy is imported inside its command."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from factory.cli.counting import counting
+from factory.cli.flags import Debug
+from factory.errors import UsageError
+
+if TYPE_CHECKING:
+    from factory.matting.picture_trimaps import Trimaps
+
+matting_app = typer.Typer(rich_markup_mode="markdown")
+
+
+@matting_app.command()
+def matte(
+    pictures: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures at any depth.")],
+    model: Annotated[Path, typer.Option(help="Folder with a matting network.")],
+    out: Annotated[Path, typer.Option(help="Folder for the mattes, NAME.png. The same command again resumes it.")],
+    trimaps: Annotated[
+        Path | None, typer.Option(help="Folder of trimaps (0, 128, 255), of the pictures' names.", show_default="none")
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Folder of masks by any tool, of the pictures' names.", show_default="none"),
+    ] = None,
+    auto: Annotated[bool, typer.Option("--auto", help="Find the object by the screen that it stands before.")] = False,
+    band: Annotated[
+        str | None,
+        typer.Option(
+            help="How far from a mask's edge α is unknown: pixels (12), or a share of the longer side (2%).",
+            show_default="2%",
+        ),
+    ] = None,
+    foregrounds: Annotated[
+        Path | None, typer.Option(help="Folder for straight foregrounds, NAME.png.", show_default="none")
+    ] = None,
+    tile: Annotated[int, typer.Option(help="Pixels of a side that the network sees at once.", min=64)] = 1024,
+    debug: Debug = False,
+) -> None:
+    """Make mattes of pictures with a trained network, whose trimaps are given, made of masks, or keyed.
+
+    A picture that cannot be matted fails alone; exit 1 says so. See docs/training-matting.md.
+
+    `factory matte photos/ --model runs/net/model --trimaps trimaps/ --out mattes/`
+
+    `factory matte photos/ --model indexnet/ --masks masks/ --band 15 --foregrounds fg/ --out mattes/`
+
+    `factory matte shoot/ --model runs/net/model --auto --out mattes/` · pictures before a screen
+    """
+    from factory.matting.networks.vitmatte_folder import remark_on
+    from factory.matting.pictures import Mattes, matte_pictures
+
+    told, how = _trimaps(trimaps, masks, auto, band)
+    if remark := remark_on(model):
+        typer.echo(remark, err=True)
+    wanted = Mattes(model, told, how, out, tile, foregrounds)
+    with counting("pictures matted") as progress:
+        found = matte_pictures(pictures, wanted, progress)
+    typer.echo(found.text(out))
+    raise typer.Exit(1 if found.faults else 0)
+
+
+def _trimaps(trimaps: Path | None, masks: Path | None, auto: bool, band: str | None) -> tuple["Trimaps", str]:
+    """Where trimaps come from, and the same in words. Raises UsageError unless one way is chosen."""
+    from factory.matting.masks_to_trimaps import band_of
+    from factory.matting.picture_trimaps import from_masks, given_trimaps, keyed
+    from factory.quality.matte_sets import find_mattes
+
+    if sum((trimaps is not None, masks is not None, auto)) != 1:
+        raise UsageError("give one of --trimaps FOLDER, --masks FOLDER and --auto: a network needs a trimap.")
+    if trimaps is not None:
+        if band is not None:
+            raise UsageError("--band has no part in --trimaps: it is for --masks and --auto.")
+        return given_trimaps(find_mattes(trimaps)), "given"
+    width = band_of(band or "2%")
+    if masks is not None:
+        return from_masks(find_mattes(masks), width), f"of masks, band {width}"
+    return keyed(width), f"keyed, band {width}"
