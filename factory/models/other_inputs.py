@@ -21,6 +21,13 @@ CHECKER = "a safety checker: give it to --safety-checker"
 CONTROL = "a control network: give it to --control"
 MATTING = "a matting network: give it to `factory matte --model`"
 
+BY_FILE = {
+    "model_index.json": "a pipeline: give it to --model",
+    "adapter_config.json": ADAPTER,
+    "matting.json": MATTING,
+}
+BY_TYPE = {"clip": CLIP, "vitmatte": MATTING}  # what config.json calls model_type
+
 
 def other_input(place: Path) -> str:
     """What it is, and the flag that it is for; "" for what none of them takes."""
@@ -32,12 +39,9 @@ def other_input(place: Path) -> str:
 
 
 def _folder(folder: Path) -> str:
-    if (folder / "model_index.json").is_file():
-        return "a pipeline: give it to --model"
-    if (folder / "adapter_config.json").is_file():
-        return ADAPTER
-    if (folder / "matting.json").is_file():
-        return MATTING
+    for name, what in BY_FILE.items():
+        if (folder / name).is_file():
+            return what
     config: Any = read_json(folder / "config.json") if (folder / "config.json").is_file() else None
     if isinstance(config, dict):
         kinds = [config.get("_class_name"), *(config.get("architectures") or ())]
@@ -45,9 +49,7 @@ def _folder(folder: Path) -> str:
             return CONTROL
         if "StableDiffusionSafetyChecker" in kinds:
             return CHECKER
-        if config.get("model_type") == "vitmatte":
-            return MATTING
-        return CLIP if config.get("model_type") == "clip" else ""
+        return BY_TYPE.get(str(config.get("model_type")), "")
     told = {_weights(file) for file in sorted(folder.glob(f"*{SAFE}"))}
     return told.pop() if len(told) == 1 else ""
 
