@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 UNKNOWN = 128
-TILE = 1024  # pixels: what a network of IndexNet's size takes at once in 3 GB
+TILE = 1024  # pixels: IndexNet takes one in 2 GB
 OVERLAP = 4  # a tile shares this part of its side with the next, …
 CONTEXT = 3 / 8  # … of which this part, at either end, is not used
 

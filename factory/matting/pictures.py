@@ -87,6 +87,8 @@ def _files(pictures: Path, out: Path) -> list[tuple[str, Path]]:
     """Name and file of each picture, in the order of names."""
     if pictures.is_file():
         return [(pictures.stem, pictures)]
+    if not pictures.is_dir():
+        raise UsageError(f"there is no {pictures}: give a picture or a folder of them.")
     if out.resolve().is_relative_to(pictures.resolve()):
         raise UsageError(f"--out {out} lies in {pictures}, whose pictures are matted: choose a folder elsewhere.")
     named: dict[str, Path] = {}

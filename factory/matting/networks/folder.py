@@ -14,9 +14,11 @@ from factory.matting.networks import vitmatte_folder
 from factory.matting.networks.kinds import KINDS, build, checked
 from factory.models.folder import files_fingerprint, read_mapping
 from factory.models.weights import refuse_pickled, shapes_in
-from factory.shards.durable import appearing, make_folder, write_json
+from factory.shards.durable import make_folder, write_durably, write_json
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from factory.matting.networks.network import MattingNetwork
 
 SAYS, WEIGHTS = "matting.json", "model.safetensors"
@@ -25,7 +27,10 @@ OF_INDEXNET = ("layer0.0.weight", "index0.indexnet1.0.weight", "dconv_pp.bottlen
 
 @dataclass(frozen=True, slots=True)
 class NetworkFolder:
-    """What a folder holds, as far as its files tell.  files: all that decide what the network computes."""
+    """What a folder holds, as far as its files tell.  options: none of a ViTMatte, whose config.json has them.
+
+    files: all that decide what the network computes.
+    """
 
     folder: Path
     kind: str
@@ -59,7 +64,8 @@ def _said(folder: Path) -> tuple[str, Mapping[str, Any]]:
         kind, options = said.get("kind"), said.get("options", {})
         if not isinstance(kind, str) or kind not in KINDS or not isinstance(options, dict):
             raise UsageError(f"{folder / SAYS} names no matting network that there is ({', '.join(KINDS)}).")
-        return kind, asdict(checked(kind, options))
+        own = checked(kind, options)
+        return kind, {} if kind == "vitmatte" else asdict(own)
     if vitmatte_folder.is_vitmatte(folder):
         return "vitmatte", {}
     if (folder / WEIGHTS).is_file() and shapes_in(folder / WEIGHTS).keys() >= set(OF_INDEXNET):
@@ -68,25 +74,24 @@ def _said(folder: Path) -> tuple[str, Mapping[str, Any]]:
     raise UsageError(f"{folder} is no matting network: it has no {SAYS}, and is no ViTMatte of transformers.")
 
 
-def save_network(folder: Path, network: "MattingNetwork", kind: str, options: Mapping[str, Any]) -> None:
+def save_network(folder: Path, network: "nn.Module", kind: str, options: Mapping[str, Any]) -> None:
     """Write a network, whole under its names; what the folder held before is replaced.
 
-    kind, options: as it was built; a ViTMatte's configuration is its own, whatever the options.
+    kind, options: as it was built; of a ViTMatte its own configuration is written instead.
     """
     from safetensors.torch import save  # noqa: PLC0415  (torch takes seconds)
 
-    said = asdict(checked(kind, options))
+    said = {"kind": kind, "options": asdict(checked(kind, options))}
     make_folder(folder)
     if kind == "vitmatte":
         from factory.matting.networks.vitmatte import VitMatte  # noqa: PLC0415  (transformers takes seconds)
 
         assert isinstance(network, VitMatte)
-        network.save(folder)
-    else:
-        state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-        with appearing(folder / WEIGHTS) as file:
-            file.write(save(state, metadata={"format": "pt"}))
-    write_json(folder / SAYS, {"kind": kind, "options": said})
+        network.write_configuration(folder)
+        network, said = network.model, {"kind": kind}
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    write_durably(folder / WEIGHTS, save(state, metadata={"format": "pt"}))
+    write_json(folder / SAYS, said)
 
 
 def load_network(folder: Path, device: str = "cpu") -> "MattingNetwork":

@@ -10,9 +10,9 @@ from transformers import VitDetConfig, VitMatteConfig, VitMatteForImageMatting
 from factory.matting.networks.colours import IMAGENET, Colours
 from factory.matting.networks.kinds import VitMatteOptions
 from factory.matting.networks.network import MattingNetwork, normalised
-from factory.matting.networks.vitmatte_folder import PREPROCESSOR, colours_of
+from factory.matting.networks.vitmatte_folder import CONFIG, PREPROCESSOR, colours_of
 from factory.models.part import load_part
-from factory.shards.durable import write_json
+from factory.shards.durable import write_durably, write_json
 
 PATCH = 16  # pixels across
 
@@ -52,10 +52,10 @@ class VitMatte(MattingNetwork):
         alpha: Tensor = self.model(pixel_values=normalised(image, trimap, self.colours)).alphas
         return alpha
 
-    def save(self, folder: Path) -> None:
-        """A folder as transformers reads it, with the colours that its image processor shall take off."""
-        transformers.utils.logging.disable_progress_bar()
-        self.model.save_pretrained(folder)
+    def write_configuration(self, folder: Path) -> None:
+        """What transformers reads beside the weights, and which colours its image processor shall take off."""
+        self.model.config.architectures = [type(self.model).__name__]
+        write_durably(folder / CONFIG, self.model.config.to_json_string(use_diff=False).encode())
         mean, std = (list(values) for values in self.colours)
         processor = {"image_processor_type": "VitMatteImageProcessor", "image_mean": mean, "image_std": std}
         write_json(folder / PREPROCESSOR, {**processor, "do_normalize": True, "size_divisor": self.multiple})
