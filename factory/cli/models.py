@@ -21,6 +21,8 @@ def convert(
     """Make safetensors of pickled weights, which no other command opens: a pickle can run code.
 
     Only tensors are read from it. `factory convert pytorch_resnet50.pth bgmv2-resnet50.safetensors`
+
+    `factory convert indexnet_matting.pth.tar indexnet/model.safetensors` · a folder for `factory matte`
     """
     from factory.models.convert import convert as convert_weights
 
