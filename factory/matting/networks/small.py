@@ -21,7 +21,7 @@ DILATIONS = (1, 2, 4)  # of the blocks at the lowest resolution
 
 
 class SmallNetwork(MattingNetwork):
-    """0.85 million weights."""
+    """0.86 million weights."""
 
     multiple = 2 ** (len(CHANNELS) - 1)
 
