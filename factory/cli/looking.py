@@ -117,7 +117,7 @@ def evaluate(
     if metrics == "rvm":
         if region or trimap:
             raise UsageError("--metrics rvm measures whole pictures: leave --region and --trimap out.")
-        with _counting("frames measured") as progress:
+        with counting("frames measured") as progress:
             clips = evaluate_clips(pred, gt, parquet=parquet, progress=progress)
         typer.echo(clips.text())
         raise typer.Exit(1 if clips.faults else 0)
