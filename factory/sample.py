@@ -67,6 +67,7 @@ class Origin:
     steps: int = -1
     guidance: float = -1.0
     start: str = ""  # what sampling starts from: "noise", "marginal", "screen" or "given"
+    attributes: tuple[str, ...] = ()  # what its prompt was made of, where a grammar made it: "age: old"
     pictures: tuple[str, ...] = ()  # of its prompt's row, where a run has such columns: "control: poses/a.png"
     adapters: float = -1.0  # share of their weights that adapters counted for, where a run lowers them
     key_rgb: tuple[int, int, int] = (0, 255, 0)

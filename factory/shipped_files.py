@@ -8,13 +8,13 @@ Kind: TypeAlias = Literal["pipelines", "prompts"]
 
 _PACKED = Path(__file__).parent / "shipped"  # where a wheel has them
 _FOLDER = _PACKED if _PACKED.is_dir() else Path(__file__).parents[1]  # in a checkout they lie at the top
-_SUFFIX: Mapping[Kind, str] = {"pipelines": ".yaml", "prompts": ".txt"}
+_SUFFIXES: Mapping[Kind, tuple[str, ...]] = {"pipelines": (".yaml",), "prompts": (".txt", ".yaml")}
 _CALLED: Mapping[Kind, str] = {"pipelines": "recipe", "prompts": "prompt list"}
 
 
 def shipped(kind: Kind) -> list[Path]:
     """The files of a kind, by name."""
-    return sorted((_FOLDER / kind).glob(f"*{_SUFFIX[kind]}"))
+    return sorted(path for suffix in _SUFFIXES[kind] for path in (_FOLDER / kind).glob(f"*{suffix}"))
 
 
 def names(kind: Kind) -> list[str]:
@@ -24,8 +24,8 @@ def names(kind: Kind) -> list[str]:
 
 def find_shipped(kind: Kind, name: str) -> Path | None:
     """The shipped file that a name means: "tiny-green", "tiny-green.yaml" or "pipelines/tiny-green.yaml"."""
-    wanted = name.removeprefix(f"{kind}/").removesuffix(_SUFFIX[kind])
-    return next((path for path in shipped(kind) if path.stem == wanted), None)
+    wanted = name.removeprefix(f"{kind}/")
+    return next((path for path in shipped(kind) if wanted in (path.stem, path.name)), None)
 
 
 def choose(kind: Kind, name: str, say: Callable[[str], None]) -> Path:
@@ -33,10 +33,11 @@ def choose(kind: Kind, name: str, say: Callable[[str], None]) -> Path:
 
     say: is told, in a sentence that follows the name, where the other of the two could have been meant.
     """
-    given, beside, found = Path(name), Path(f"{name}{_SUFFIX[kind]}"), find_shipped(kind, name)
+    given, found = Path(name), find_shipped(kind, name)
+    beside = next((path for suffix in _SUFFIXES[kind] if _is_file(path := Path(f"{name}{suffix}"))), None)
     if _is_file(given):
         return given
-    if _is_file(beside):
+    if beside is not None:
         if found is not None:
             say(f"taking {beside} of this folder, not the {_CALLED[kind]} that ships under this name.")
         return beside

@@ -66,6 +66,23 @@ def report(data: DataSet, debug: Debug = False) -> None:
 
 
 @looking_app.command()
+def prompts(
+    listed: Annotated[str, typer.Argument(metavar="PROMPTS", help="A grammar's file, or the name of one that ships.")],
+    n: Annotated[int, typer.Option("--n", help="How many prompts are made, as in `generate`.", min=1)] = 32,
+    show: Annotated[int, typer.Option(help="How many of them are printed.", min=0)] = 10,
+    seed: Annotated[int, typer.Option(help="As in `generate`.", min=0)] = 0,
+    debug: Debug = False,
+) -> None:
+    """Look at what a grammar of prompts makes: the first prompts, and how often each value is among all.
+
+    `factory prompts portraits --n 1000 --seed 3`
+    """
+    from factory.jobs.prompt_list import prompts_text
+
+    typer.echo(prompts_text(listed, n=n, show=show, seed=seed))
+
+
+@looking_app.command()
 def export(
     data: DataSet,
     to: Annotated[str, typer.Option(help="`folder` (fg/, alpha/, merged/) or `rgba` (one PNG with alpha a sample).")],

@@ -42,8 +42,8 @@ def generate(
     prompts: Annotated[
         str | None,
         typer.Option(
-            help="txt, csv, json, jsonl or parquet list of prompts or class names, `-` for standard input, "
-            "or a list that ships (`factory recipes`).",
+            help="txt, csv, json, jsonl or parquet list of prompts or class names, yaml grammar of prompts (see "
+            "`factory prompts`), `-` for standard input, or a list that ships (`factory recipes`).",
             show_default="the classes that the model knows",
         ),
     ] = None,

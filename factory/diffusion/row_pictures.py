@@ -21,7 +21,7 @@ from factory.pictures.picture import decode_layers
 from factory.sample import Matte, Picture
 
 PLACE = "row_pictures"  # of a plan: the folder that the names are relative to, the prompt list's own
-TAKEN = frozenset({"prompt", "text", "caption", "TEXT", "class", SCREENS, HOLE, ATTEMPTS})
+TAKEN = frozenset({"prompt", "text", "caption", "TEXT", "class", "attributes", SCREENS, HOLE, ATTEMPTS})
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 

@@ -59,6 +59,7 @@ class TransparentSource:
             class_name=request.item.get("class", ""),
             caption=request.item.get("caption", ""),
             prompt=prompt,
+            attributes=tuple(request.item.get("attributes", ())),
             key_rgb=KEY_COLOURS[key],
             ai_generated=True,
             digital_source_type=GENERATED,

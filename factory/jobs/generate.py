@@ -52,7 +52,7 @@ class GenerateRecipe(Additions, Refiners, NewSet):
     """Prompts in, samples out."""
 
     job: Literal["generate"] = "generate"
-    prompts: str = ""  # a file (txt, csv, json, jsonl, parquet), "-" for stdin, "" for the model's own classes
+    prompts: str = ""  # a file (txt, csv, json, jsonl, parquet; yaml, a grammar), "-" for stdin, "" for the model's own
     strict_words: bool = False  # refuse prompts with words that a small model was never taught
     objects: str = ""  # for coarse masks from attention: column of the prompts with their objects' words
     template: str = ""  # for class names: "{a} {class}", "{a} {colour} {class}"; "" takes the model's
@@ -86,7 +86,11 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     sampler, keys = beginning(recipe.given, recipe.sampler, sampling, kind, configured)
     columns = picture_columns(recipe, recipe.prompts)
     asked = [*columns, *filter(None, [recipe.objects])]
-    prompts = listed_prompts(recipe.prompts, recipe.template, known, asked, n=recipe.n, out=recipe.out)
+    prompts = listed_prompts(
+        recipe.prompts, recipe.template, known, asked, n=recipe.n, seed=recipe.seed, out=recipe.out
+    )
+    if prompts.negative and "negative_prompt" not in recipe.sampler and not recipe.painter:
+        sampler = replace(sampler, negative_prompt=prompts.negative)
     rows = routed(prompts.rows, keys) if keys else prompts.rows
     if columns:
         surveyor = Surveyor(recipe.executor, recipe.workers, memory)

@@ -36,6 +36,7 @@ def facts(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(name, value) pairs of a sample's JSON or of its manifest row. Numbers of 64 bits come out whole, as text."""
     found = [("key", str(meta["key"]))]
     found += [(in_words(name), str(meta[name])) for name in MADE if meta.get(name, "") not in ("", -1)]
+    found += [("attributes", "; ".join(meta["attributes"]))] if meta.get("attributes") else []
     found += [("painted after", "; ".join(meta["pictures"]))] if meta.get("pictures") else []
     sampler = meta.get("sampler", {})
     if sampler.get("name"):

@@ -76,8 +76,8 @@ def pixel_hash(picture: NDArray[np.uint8]) -> str:
 def metadata(sample: Sample, pictures: Mapping[str, NDArray[np.uint8]], asked: tuple[str, ...] = ()) -> dict[str, Any]:
     """The sample's JSON: one fixed schema, every field always present and typed, never null.
 
-    pictures: by member.  asked: which of ASKED_SCORES its set has. `adapters` and `pictures` are in all samples of a
-    set or in none.
+    pictures: by member.  asked: which of ASKED_SCORES its set has. `adapters`, `attributes` and `pictures` are in all
+    samples of a set or in none.
     """
     scores = {name: value for name, value in asdict(sample.scores).items() if name in asked or name not in ASKED_SCORES}
     origin = sample.origin
@@ -86,6 +86,7 @@ def metadata(sample: Sample, pictures: Mapping[str, NDArray[np.uint8]], asked: t
         **({"adapters": round(origin.adapters, 4)} if origin.adapters >= 0 else {}),
         "ai_generated": origin.ai_generated,
         "attempt": sample.request.attempt,
+        **({"attributes": list(origin.attributes)} if origin.attributes else {}),
         "attribution": origin.attribution,
         "caption": origin.caption,
         "class": origin.class_name,

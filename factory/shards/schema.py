@@ -49,7 +49,11 @@ _METADATA: Mapping[str, Kind] = {
 }
 
 _ADDED = frozenset({"item", "colour"})  # to what the first sets had
-_AT_TIMES: Mapping[str, Kind] = {"adapters": float, "pictures": [str]}  # in all of a set or none; no card declares them
+_AT_TIMES: Mapping[str, Kind] = {  # in all of a set or none; no card declares them
+    "adapters": float,
+    "attributes": [str],
+    "pictures": [str],
+}
 _OPTIONAL = ADDED_SCORES | _AT_TIMES.keys()
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "foreground": re.compile("given|estimated|unmixed"),

@@ -48,11 +48,12 @@ class Listed(NamedTuple):
 class PromptList:
     """rows: what to paint, in order: prompt, class, caption, and the columns that were asked for.
 
-    remarks: sentences about lines that were passed over.
+    remarks: sentences about lines that were passed over.  negative: the list's own negative prompt, "" for none.
     """
 
-    rows: list[dict[str, str]]
+    rows: list[dict[str, Any]]
     remarks: list[str]
+    negative: str = ""
 
 
 class Gone(UsageError):
@@ -86,6 +87,11 @@ def read_prompts(
         if lines and not any(line.cells.get(column) for line in lines):
             raise UsageError(f"{name} has no column `{column}` with anything in it: name it in the table.")
     return expand(lines, name, template, palette)
+
+
+def text_of(source: str) -> str:
+    """The text of a list's file. Raises as `read_prompts` does."""
+    return _text(_read_file(source), source)
 
 
 def check_template(template: str) -> None:

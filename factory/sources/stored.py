@@ -148,6 +148,7 @@ def origin_of(meta: Mapping[str, Any]) -> Origin:
         steps=meta["sampler"]["steps"],
         guidance=meta["sampler"]["guidance"],
         start=meta["sampler"]["start"],
+        attributes=tuple(meta.get("attributes", ())),  # only in sets whose prompts a grammar made
         pictures=tuple(meta.get("pictures", ())),  # only in sets whose prompts have some
         adapters=meta.get("adapters", -1.0),  # only in sets of runs that lowered them
         key_rgb=tuple(meta["key_rgb"]),

@@ -99,6 +99,7 @@ class PlainSource:
             foreground="unmixed",
             model=self.model,
             start=self.settings.start,
+            attributes=tuple(request.item.get("attributes", ())),
             pictures=pictures_of(request.item),
             key_rgb=KEY_COLOURS[key],
             ai_generated=True,

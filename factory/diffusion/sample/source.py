@@ -99,6 +99,7 @@ class DiffuMattingSource:
             steps=self.settings.steps,
             guidance=self.settings.guidance,
             start=self.settings.start,
+            attributes=tuple(request.item.get("attributes", ())),
             pictures=pictures_of(request.item),
             key_rgb=KEY_COLOURS[key],
             ai_generated=True,
