@@ -54,6 +54,10 @@ def generate(
         int | None,
         typer.Option("--n", help="Accepted samples to make; more than before extend the set.", show_default="32"),
     ] = None,
+    backdrops: Annotated[
+        Path | None,
+        typer.Option(help="Folder of pictures that report and card show some samples on.", show_default="none"),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Model folder, or checkpoint in one file.", show_default="the embedded one")
     ] = None,
@@ -242,6 +246,7 @@ def generate(
         prompts=prompts,
         strict_words=strict_words,
         n=n,
+        backdrops=backdrops,
         model=model,
         tokenizer=tokenizer,
         config=config,

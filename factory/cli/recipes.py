@@ -13,6 +13,9 @@ recipes_app = typer.Typer(
 )
 
 
+TAKE_A_RECIPE = {"build-green100k", "train", "train-keyer"}  # as their argument; `factory run` takes any
+
+
 @recipes_app.callback()
 def recipes(context: typer.Context) -> None:
     """List the recipes and prompt lists that ship; every command takes them by name.
@@ -24,7 +27,8 @@ def recipes(context: typer.Context) -> None:
     from factory.jobs.recipes import read_yaml
     from factory.shipped_files import shipped, summary
 
-    listed = [(f"factory {read_yaml(path)['job']} {path.stem}", path) for path in shipped("pipelines")]
+    jobs = [(str(read_yaml(path)["job"]), path) for path in shipped("pipelines")]
+    listed = [(f"factory {job if job in TAKE_A_RECIPE else 'run'} {path.stem}", path) for job, path in jobs]
     listed += [(f"factory generate --prompts {path.stem}", path) for path in shipped("prompts")]
     typer.echo("What ships, and the command that takes it by its name:\n")
     for command, path in listed:

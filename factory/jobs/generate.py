@@ -34,16 +34,19 @@ from factory.jobs.line import matting_line
 from factory.jobs.no_screens import NO_SCREEN, tell, watched
 from factory.jobs.prompt_list import TABLE, listed_prompts
 from factory.models.device import best_device
+from factory.pictures.folder import files_below
+from factory.pictures.picture import SUFFIXES
 from factory.quality.gates import CHECKERED, OF_THE_KEY, TRUSTED, GateSettings, check_limits
 from factory.quality.scorers.scorers import Scorers, plan_scorers
 from factory.quality.scores import ScoreSettings
 from factory.refine.greenpost import GreenPostSettings
 from factory.refine.keying import keying
 from factory.refine.refiners import Refiners, plan_weights, planned
-from factory.settings import said
+from factory.settings import Place, said
 from factory.shards.members import MATTING, with_trust
 from factory.sources.prompts import check_template
 
+BACKDROPS = "backdrops"  # of a plan: where the pictures lie that the report shows objects on
 KEYING = "keying"  # of a plan: how pictures without masks are keyed
 GREENPOST = "greenpost"
 
@@ -63,6 +66,7 @@ class GenerateRecipe(Additions, Refiners, NewSet):
     layers: str = ""  # a folder with LayerDiffuse's files, for the model: pictures come with alpha
     painter: str = ""  # "module:function", code of your own that paints pictures with alpha, in the place of a model
     sampler: dict[str, Any] = Field(default_factory=dict)  # what differs from the model's own; `key` may be "auto"
+    backdrops: Place | None = None  # a folder of pictures that report and card show some samples on
     keyer: KeyerSettings = KeyerSettings()  # of pictures that a model paints without a mask
     trust: bool = False  # store beside each matte how far it may be trusted, pixel by pixel
     scorers: Scorers = Scorers()  # networks of your own that tell how good a picture is; see docs/models.md
@@ -127,6 +131,8 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
         draft.remarks.append(shares(rows))
     draft.weights[kind.name] = kind.fingerprint(folder)
     draft.places[kind.name] = str(folder if recipe.painter else folder.absolute())
+    if recipe.backdrops is not None:
+        _plan_backdrops(recipe.backdrops, draft)
     if recipe.layers:
         plan_layers(Path(recipe.layers), folder, draft)
     plan_additions(recipe, configured, kind, keys, draft)
@@ -190,6 +196,13 @@ def _with_objects(
     found = [{**row, "class": row[recipe.objects or "class"]} for row in rows]
     check_object_words(found, folder)
     return found
+
+
+def _plan_backdrops(folder: Path, draft: Draft) -> None:
+    """Say where they lie; they decide no pixel of a sample."""
+    if not any(files_below(folder, SUFFIXES)):
+        raise UsageError(f"--backdrops {folder} holds no picture: name a folder that does.")
+    draft.places[BACKDROPS] = str(folder.absolute())
 
 
 def _gates(recipe: GenerateRecipe, kind: GeneratorKind) -> GateSettings:

@@ -13,15 +13,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from factory.engine.census import passed_over
 from factory.errors import DataError, MachineError, UsageError, quoted, what_failed
+from factory.jobs.generate import BACKDROPS
 from factory.review.adapters import named, screens_by_share
 from factory.review.before_after import compared
 from factory.review.cards import Card, accepted_card, rejected_card
 from factory.review.choice import GROUPS, choose
+from factory.review.composites import composites
 from factory.review.contact_sheet import contact_sheet
+from factory.review.deleted import deleted
 from factory.review.digest import Digest, read_digest
 from factory.review.examples import failed_items, rejected_pictures
 from factory.review.facts import definition, in_words
 from factory.review.histogram import histogram
+from factory.review.quotas import quotas
 from factory.review.refusals import Refused, failures, refusals
 from factory.review.sources import are_told_apart, labels, of_the_papers, total
 from factory.review.units import duration, size
@@ -35,6 +39,7 @@ from factory.shards.reader import Stored
 
 THUMBNAILS = 500  # in all, those of rejected attempts included
 ON_THE_SHEET = 24
+ON_GROUNDS = 12  # samples that are shown on several grounds
 LEAST_TRUSTED = 12  # mattes, the worst first
 DRAWERS = 8  # threads at most that draw thumbnails; decoding, scaling and encoding let the others run
 CLASSES_LISTED = 300
@@ -88,9 +93,20 @@ def _write(layout: Layout) -> Path:
         shown = f"{len(on_the_sheet)} of {digest.accepted:,} samples: picture, alpha, cut-out"
         title = f"{layout.root.resolve().name} · {shown}"
         contact_sheet(on_the_sheet, layout.report / "contact_sheet.png", title)
+    grounds = None
+    if on_the_sheet:
+        on_grounds, backdrops = on_the_sheet[:ON_GROUNDS], digest.plan.places.get(BACKDROPS)
+        title = f"{len(on_grounds)} of {digest.accepted:,} samples"
+        picture = layout.report / "composites.png"
+        grounds = composites(on_grounds, Path(backdrops) if backdrops else None, picture, title)
+    examples = layout.report / "deleted.png"
+    title = f"{digest.rejected.total():,} of {digest.attempts:,} attempts were turned down: picture and alpha"
+    if not deleted(refused, layout.report, examples, title):
+        examples.unlink(missing_ok=True)
     page = layout.report / "index.html"
     context = _context(layout, digest, cards, refused) | {
         "has_sheet": bool(on_the_sheet),
+        "grounds": grounds,
         "changes": changes,
         "clips": clips,
         "items": [card.item() for card in [*cards, *beside]],
@@ -150,6 +166,7 @@ def _context(layout: Layout, digest: Digest, cards: Sequence[Card], refused: Seq
         "refused": refused,
         "failures": failures(digest.failed, failed_items(layout, digest), names),
         "histograms": [drawing for drawing in drawings if drawing is not None],
+        "quotas": quotas(layout, digest),
         "adapters": named(digest),
         "by_share": screens_by_share(digest),
         "classes": list(digest.by_class.items())[:CLASSES_LISTED],

@@ -54,6 +54,15 @@ def pane_over_checkerboard(foreground: Picture, alpha: Matte, side: int) -> Pict
     return pane(as_levels(painted), side)
 
 
+def pane_over(foreground: Picture, alpha: Matte, ground: Picture) -> Picture:
+    """The cut-out object, as large as fits, in the middle of a square ground (side, side, 3), which it covers."""
+    straight, coverage = _fit_straight(foreground, alpha, ground.shape[0])
+    painted = ground.copy()
+    here = _middle(painted, straight)
+    here[...] = as_levels(composite(as_unit(straight), as_unit(coverage), as_unit(here)))
+    return painted
+
+
 def checkerboard(height: int, width: int) -> Picture:
     """Light and darker grey squares, CHECKERS along the longer side. Returns (height, width, 3)."""
     square = max(1, round(max(height, width) / CHECKERS))

@@ -54,6 +54,7 @@ class Contents:
     classes: set[str] = field(default_factory=set)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (width, height)
     attempts: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)  # reason → attempts
     hard: int = 0  # samples whose mask is binary
     tars: list[str] = field(default_factory=list)  # name and SHA-256 of each
 
@@ -64,6 +65,7 @@ class Contents:
         split.samples += accepted.num_rows
         split.bytes += record.tar.bytes
         self.attempts += record.attempts
+        self.rejected.update(record.rejected)
         columns = {
             name: accepted[name].to_pylist()
             for name in (
@@ -121,6 +123,7 @@ def dataset_card(contents: Contents, title: str, sources: Sequence[SourceLine], 
             sources=sources,
             excluded=sorted(excluded.items()),
             source_types=sorted(contents.source_types.items()),
+            rejected=contents.rejected.most_common(),
             classes=len(contents.classes - {""}),
             sizes=sorted(contents.sizes.items()),
             attributions=attributions[:_LISTED],
