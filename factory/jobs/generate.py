@@ -140,10 +140,7 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     written = [kind.written(row["prompt"], sampler, configured) for row in rows] if added else []
     draft.remarks += never_used(added, [*written, getattr(sampler, "negative_prompt", "")])
     if known is not None and (strangers := never_taught(rows, sampler.key, known, added)):
-        if recipe.strict_words:
-            raise UsageError(refusal(strangers))
-        draft.remarks += unknown(strangers, rows, known)
-        draft.census[kind.name] = {"unknown_words": list(strangers)}
+        _note_strangers(strangers, recipe, draft, unknown(strangers, rows, known), kind.name)
     return draft
 
 
@@ -181,6 +178,16 @@ def _configured(recipe: GenerateRecipe, model: Path, kind: GeneratorKind, draft:
     if recipe.config or recipe.tokenizer:
         raise UsageError("--config and --tokenizer are for a --model in a single file: leave them out.")
     return model
+
+
+def _note_strangers(
+    strangers: Mapping[str, set[str]], recipe: GenerateRecipe, draft: Draft, remarks: Sequence[str], source: str
+) -> None:
+    """Words that the model was never taught. Raises UsageError where there must be none."""
+    if recipe.strict_words:
+        raise UsageError(refusal(strangers))
+    draft.remarks += remarks
+    draft.census[source] = {"unknown_words": list(strangers)}
 
 
 def _with_objects(
