@@ -37,6 +37,7 @@ from factory.shards.sequence import (
     publish_clip,
     remove_others,
     sequence,
+    usual_rate,
 )
 
 COLUMNS = ("key", "shard", "split", "status", "reason", "detail", "item", "coverage", "label_error")
@@ -44,9 +45,6 @@ HASHES = ("alpha_sha256", "fg_sha256")
 PLACES = tuple((column(f"{name}.png", "offset"), column(f"{name}.png", "size")) for name in ("fg", "alpha"))
 SHOWN = 5  # frames of a clip, for the report
 MOMENT = "@"  # stands between a clip's path and a frame's time
-USUAL = tuple(Fraction(n * 1000, d) for n, d in ((24, 1001), (24, 1000), (25, 1000), (30, 1001), (30, 1000), (50, 1000),
-                                                 (60, 1001), (60, 1000)))  # fmt: skip
-NEAR = 0.002  # share by which a rate that is told from rounded times may miss a usual one
 AT_ONCE = 4  # clips that are written at a time
 Row = Mapping[str, Any]
 
@@ -243,9 +241,7 @@ def rate_of(items: Sequence[str]) -> Fraction:
     times = [float(item.rpartition(MOMENT)[2].removesuffix("s")) for item in items]
     if len(times) < 2 or times[-1] <= times[0]:
         return Fraction(25)
-    found = (len(times) - 1) / (times[-1] - times[0])
-    usual = min(USUAL, key=lambda rate: abs(float(rate) - found))
-    return usual if abs(float(usual) / found - 1) <= NEAR else Fraction(found).limit_denominator(1000)
+    return usual_rate(len(times) - 1, times[-1] - times[0])
 
 
 def _table(records: Iterable[ClipRecord]) -> bytes:

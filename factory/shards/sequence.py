@@ -25,6 +25,9 @@ FOREGROUNDS, MATTES = "fgr", "pha"
 TABLE = "clips.csv"
 BT709, LIMITED = 1, 1
 PRORES_4444 = "4"  # of its profiles
+USUAL = tuple(Fraction(n * 1000, d) for n, d in ((24, 1001), (24, 1000), (25, 1000), (30, 1001), (30, 1000), (50, 1000),
+                                                 (60, 1001), (60, 1000)))  # fmt: skip
+NEAR = 0.002  # share by which a rate that is told from rounded times may miss a usual one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,13 @@ def _film(place: Path, form: Form, rate: Fraction) -> Iterator[Writes]:
 
         yield write
         output.mux(stream.encode(None))
+
+
+def usual_rate(steps: int, seconds: Fraction | float) -> Fraction:
+    """Frames a second of a clip that takes so many steps in a rounded time: a usual rate if one is near."""
+    found = steps / seconds
+    usual = min(USUAL, key=lambda rate: abs(float(rate) - found))
+    return usual if abs(float(usual) / found - 1) <= NEAR else Fraction(found).limit_denominator(1000)
 
 
 def place_of(root: Path, record: ClipRecord, what: str) -> Path:

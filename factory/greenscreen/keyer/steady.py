@@ -38,23 +38,33 @@ def steadied(frame: Frame, beside: Sequence[Frame], screen: Screen, *, halved: b
 
     beside: its neighbours in the clip, of its size, as many as there are.  screen, halved: as for `key_frame`.
     """
-    total, weight = frame.alpha.copy(), np.ones_like(frame.alpha)
     here = as_levels(frame.picture)
+    ways = []
     for other in beside:
         there = as_levels(other.picture)
         way = flow(here, there)
-        trust = belief(way, flow(there, here))
-        unlike = cv2.GaussianBlur(brought(other.picture, way) - frame.picture, (0, 0), GRAIN)
-        trust *= _within(np.abs(unlike).max(axis=2), SAME)
-        alpha = np.clip(brought(other.alpha, way), 0, 1)
-        trust *= _within(np.abs(alpha - frame.alpha), ALIKE)
-        total += trust * alpha
-        weight += trust
+        ways.append((other, way, belief(way, flow(there, here))))
+    mean = mean_along(frame, ways)
     reach = REACH[halved] * screen.noise / max(np.ptp(screen.colour), PALE * TOP)
-    steady = frame.alpha + np.clip(total / weight - frame.alpha, -reach, reach)
+    steady = frame.alpha + np.clip(mean - frame.alpha, -reach, reach)
     levels = as_levels(frame.alpha)
     is_exact = (levels == 0) | (levels == TOP)
     return np.asarray(np.where(is_exact, frame.alpha, steady), np.float32)
+
+
+def mean_along(frame: Frame, beside: Sequence[tuple[Frame, Floats, Floats]]) -> Floats:
+    """(H, W): the mean of a frame's α and of its neighbours', each as heavy as it may be believed.
+
+    beside: neighbours, the flow from the frame to each, and its belief.
+    """
+    total, weight = frame.alpha.copy(), np.ones_like(frame.alpha)
+    for other, way, believed in beside:
+        unlike = cv2.GaussianBlur(brought(other.picture, way) - frame.picture, (0, 0), GRAIN)
+        alpha = np.clip(brought(other.alpha, way), 0, 1)
+        trust = believed * _within(np.abs(unlike).max(axis=2), SAME) * _within(np.abs(alpha - frame.alpha), ALIKE)
+        total += trust * alpha
+        weight += trust
+    return np.asarray(total / weight, np.float32)
 
 
 def _within(difference: Floats, limit: float) -> Floats:
