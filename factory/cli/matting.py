@@ -1,13 +1,13 @@
 """Commands that train and use matting networks. Everything heavy is imported inside its command."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from factory.cli.counting import counting
 from factory.cli.flags import Debug
-from factory.errors import UsageError
+from factory.errors import UsageError, count_of
 
 if TYPE_CHECKING:
     from factory.matting.picture_trimaps import Trimaps
@@ -62,6 +62,71 @@ def matte(
         found = matte_pictures(pictures, wanted, progress)
     typer.echo(found.text(out))
     raise typer.Exit(1 if found.faults else 0)
+
+
+@matting_app.command("matte-video")
+def matte_video(
+    clip: Annotated[Path, typer.Argument(help="A video file, or a folder of a clip's frames as pictures.")],
+    model: Annotated[Path, typer.Option(help="Folder with a matting network.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for fgr/NAME, pha/NAME and NAME.json, which says how they were made.")
+    ],
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Folder or video of masks by any tool, one for each frame.", show_default="none"),
+    ] = None,
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with a segmentation model of transformers, which makes the masks.", show_default="none"
+        ),
+    ] = None,
+    wanted: Annotated[
+        str,
+        typer.Option(
+            "--object",
+            help="Which object: an index in the masks, or a label of the segmenter.",
+            show_default="all in the masks, the segmenter's person",
+        ),
+    ] = "",
+    band: Annotated[
+        str,
+        typer.Option(
+            help="How far at least from a mask's edge α is unknown: pixels (12), or a share of the longer side (2%)."
+        ),
+    ] = "1%",
+    form: Annotated[
+        Literal["png", "ffv1", "prores"],
+        typer.Option(help="`png`, folders of pictures; `ffv1`, lossless video; `prores`, ProRes 4444."),
+    ] = "ffv1",
+    steady: Annotated[bool, typer.Option(help="Average α with the neighbouring frames' along the motion.")] = True,
+    threads: Annotated[int, typer.Option(help="Threads; another number changes pixels a little.", min=1)] = 1,
+    debug: Debug = False,
+) -> None:
+    """Make a clip's mattes and foregrounds, from masks of its frames and a trained network.
+
+    Both files are there whole or not at all; the same command again does what is missing. See docs/training-matting.md.
+
+    `factory matte-video talk.mp4 --masks masks/ --model runs/net/model --out mattes/`
+
+    `factory matte-video talk.mp4 --segmenter segformer/ --model vitmatte/ --form prores --out mattes/`
+    """
+    from factory.engine.threads import pin_threads
+    from factory.matting.masks_to_trimaps import band_of
+    from factory.matting.video.clip import VideoMatting
+    from factory.matting.video.matte_video import Masked, Segmented
+    from factory.matting.video.matte_video import matte_video as matte_clip
+
+    if (masks is None) == (segmenter is None):
+        raise UsageError("give one of --masks PATH and --segmenter FOLDER: something has to say where the object is.")
+    tells = Masked(masks) if masks is not None else Segmented(Path(str(segmenter)))
+    pin_threads(threads)
+    settings = VideoMatting(form=form, band=band_of(band), steady=steady, wanted=wanted, threads=threads)
+    with counting("frames matted") as progress:
+        made = matte_clip(clip, tells, model, out, settings, progress=progress)
+    typer.echo(
+        f"{count_of(made.frames, 'frame', 'frames')} of {made.clip} in {out}; α flickers by {made.flicker:.4f} a frame"
+    )
 
 
 def _trimaps(trimaps: Path | None, masks: Path | None, auto: bool, band: str | None) -> tuple["Trimaps", str]:

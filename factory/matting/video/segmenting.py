@@ -1,0 +1,110 @@
+"""Masks by a segmentation network of transformers in a folder of the user's: one mask for each frame.
+
+Semantic ones (SegFormer, UPerNet, BEiT …) tell the scores of labels for each pixel, universal ones (MaskFormer,
+Mask2Former; Cheng et al., 2022) those of masks and of labels for each mask: their product is the former.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from factory.errors import UsageError, nearest, some
+from factory.matting.video.footage import Footage
+from factory.matting.video.masks import Masks
+from factory.models.device import Device
+from factory.models.folder import check_weights, read_mapping
+from factory.sources.clips.colour import Floats
+
+PERSON = "person"
+UNIVERSAL = ("MaskFormerForInstanceSegmentation", "Mask2FormerForUniversalSegmentation")
+
+
+def open_segmenter(folder: Path, clip: Footage, label: str | None, device: Device) -> Masks:
+    """The clip's masks by the network, as they are asked for.
+
+    label: the object's, by name or number; None takes "person", or the second of two labels.
+    Raises UsageError for a folder that holds no such network, or pickled weights, and for a label it does not know.
+    """
+    if not folder.is_dir():
+        raise UsageError(
+            f"--segmenter {folder}: there is no such folder; give a segmentation model as transformers saves it."
+        )
+    configuration = read_mapping(folder / "config.json")
+    if configuration.get("auto_map"):
+        raise UsageError(
+            f"--segmenter {folder} brings code of its own, which is never run: give a model of transformers."
+        )
+    check_weights(folder)
+    read_mapping(folder / "preprocessor_config.json")
+    network, prepare = _loaded(folder, configuration, device)
+    number = _label(network.config.id2label, label, folder)
+
+    def masks() -> Iterator[Floats]:
+        for picture in clip.rgb():
+            yield _mask(network, prepare, picture, number)
+
+    return masks
+
+
+def _loaded(folder: Path, configuration: dict[str, Any], device: Device) -> tuple[Any, Any]:
+    from transformers import (  # noqa: PLC0415  (seconds)
+        AutoImageProcessor,
+        AutoModelForSemanticSegmentation,
+        Mask2FormerForUniversalSegmentation,
+        MaskFormerForInstanceSegmentation,
+    )
+
+    from factory.models.part import UNREADABLE, load_part  # noqa: PLC0415  (torch)
+
+    universal = dict(
+        zip(UNIVERSAL, (MaskFormerForInstanceSegmentation, Mask2FormerForUniversalSegmentation), strict=True)
+    )
+    kind = next(filter(None, map(universal.get, configuration.get("architectures") or ())), None)
+    network = load_part(kind or AutoModelForSemanticSegmentation, folder).to(device.torch).eval()
+    try:
+        prepare = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except UNREADABLE as error:
+        raise UsageError(
+            f"{folder}/preprocessor_config.json cannot be read ({error}): copy the model again."
+        ) from error
+    return network, prepare
+
+
+def _label(labels: dict[int, str], wanted: str | None, folder: Path) -> int:
+    """The number of a label."""
+    known = some(list(labels.values()))
+    names = {name.casefold(): number for number, name in labels.items()}
+    if wanted is not None:
+        number = int(wanted) if wanted.isdigit() else names.get(wanted.casefold(), -1)
+        if number not in labels:
+            meant = nearest(wanted, names)
+            raise UsageError(f"--object {wanted} is no label of {folder}{meant}: it knows {known}.")
+        return number
+    if PERSON in names:
+        return names[PERSON]
+    if len(labels) == 2:
+        return max(labels)
+    raise UsageError(f"{folder} knows {len(labels)} labels and no person: say which with --object ({known}).")
+
+
+def _mask(network: Any, prepare: Any, picture: Floats, number: int) -> Floats:
+    """(H, W) in 0..1: the label's share at each pixel."""
+    import torch  # noqa: PLC0415  (seconds)
+
+    height, width = picture.shape[:2]
+    levels = np.asarray(np.rint(picture * 255), np.uint8)
+    inputs = prepare(images=levels, return_tensors="pt", input_data_format="channels_last").to(network.device)
+    with torch.inference_mode():
+        told = network(**inputs)
+        if hasattr(told, "class_queries_logits"):
+            classes = told.class_queries_logits.softmax(-1)[..., :-1]  # the last is "none"
+            scores = torch.einsum("nqc,nqhw->nchw", classes, told.masks_queries_logits.sigmoid())
+            shares = scores / scores.sum(1, keepdim=True).clamp_min(1e-6)
+        else:
+            shares = told.logits.softmax(1)
+        mask = torch.nn.functional.interpolate(
+            shares[:, number : number + 1].float(), (height, width), mode="bilinear", align_corners=False
+        )
+    return np.asarray(mask[0, 0].cpu().numpy(), np.float32)
