@@ -15,6 +15,7 @@ NO_BENCHMARKS = {
     "adapter_screens.py",  # it is about adapters that one names
     *("fuzz.py", "fuzz_mutations.py", "fuzz_readers.py"),  # a figure that takes an hour
     "cpu_memory.py",  # it wants 4.3 GB of disk
+    *("moving_stills.py", "video_matting.py"),  # they need a trained network
     *("gpu_product.py", "gpu_rows.py", "on_gpu.py"),  # they need a GPU
 }
 
