@@ -1,10 +1,10 @@
 """A data set as a Python sequence: its samples by position, by key and in order, views of some, and its manifest."""
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from factory.errors import UsageError
 from factory.shards.layout import Layout
-from factory.shards.lookup import find, read_row
+from factory.shards.lookup import find, read_bodies, read_row
 from factory.shards.manifest import columns_of, manifest_files, read_manifest
 from factory.shards.members import is_place
 from factory.shards.reader import Stored
@@ -97,15 +97,32 @@ class DataSet:
             if self._is_view and at not in self:
                 raise UsageError(f"{at} is a sample of {self.root}, but not one of this view's {len(self):,}.")
             return read_row(self.root, row)
-        position = operator.index(at)
+        return read_row(self.root, self._row(operator.index(at)))
+
+    def encoded(self, position: int, members: Collection[str]) -> tuple[str, dict[str, bytes]]:
+        """Key, and extension → bytes, of some members of a sample ("alpha.png"), by one range read; none is decoded."""
+        row = self._row(position)
+        return row["key"], read_bodies(self.root, row, members)
+
+    def _row(self, position: int) -> dict[str, Any]:
         if not -len(self) <= position < len(self):
             raise IndexError(f"there is no sample {position}: this {self!r} has {len(self):,}.")
-        return read_row(self.root, self._places.slice(self._chosen[position], 1).to_pylist()[0])
+        row: dict[str, Any] = self._places.slice(self._chosen[position], 1).to_pylist()[0]
+        return row
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """The samples' keys, in their order."""
         return tuple(self._column("key").to_pylist())
+
+    def key_at(self, position: int) -> str:
+        """The key of one sample, without those of all."""
+        return str(self._places["key"][self._chosen[position]].as_py())
+
+    @property
+    def shards(self) -> NDArray[np.int32]:
+        """(N,) in which shard each sample lies."""
+        return np.asarray(self._column("shard").to_numpy(), np.int32)
 
     @property
     def manifest(self) -> pa.Table:

@@ -1,6 +1,7 @@
 """One sample out of millions: its manifest rows by key, its pictures by one range read."""
 
 from bisect import bisect_left
+from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,20 @@ def read_row(root: Path, row: dict[str, Any]) -> Stored:
 
     Raises DataError where the bytes there are no such sample, UsageError where the tar is missing.
     """
+    return decode_as_promised(row["key"], read_bodies(root, row))
+
+
+def read_bodies(root: Path, row: dict[str, Any], wanted: Collection[str] | None = None) -> dict[str, bytes]:
+    """Extension → encoded member of a row, as `read_row` finds it.
+
+    wanted: the extensions to be read; None: all there are. Raises as `read_row`, DataError also where one is not there.
+    """
     layout, key = Layout(root), row["key"]
     lie = places(row)
+    if wanted is not None:
+        if missing := [name for name in wanted if name not in lie]:
+            raise DataError("missing_member", f"sample {key} has no {some(missing)}")
+        lie = {name: lie[name] for name in wanted}
     numbers = [row["shard"], *chain.from_iterable(lie.values())]
     if not str(row["split"]).isidentifier() or not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise DataError("manifest", f"the manifest does not say where sample {key} lies")
@@ -75,8 +88,7 @@ def read_row(root: Path, row: dict[str, Any]) -> Stored:
     if end > length:
         raise DataError("broken_tar", f"{tar.name} ends at byte {length:,}, but sample {key} lies up to {end:,}")
     span = layout.store.read(tar, begin, end - begin)  # members lie beside each other: one read gets them all
-    bodies = {name: span[offset - begin : offset - begin + size] for name, (offset, size) in lie.items()}
-    return decode_as_promised(key, bodies)
+    return {name: span[offset - begin : offset - begin + size] for name, (offset, size) in lie.items()}
 
 
 def _nearest(layout: Layout, key: str) -> str:
