@@ -31,13 +31,13 @@ class Backgrounds:
         if cache is None:
             return _decoded(path)[0]
         there = path.stat()
-        name = f"{path.resolve()} {there.st_size} {there.st_mtime_ns}"
+        name = f"{path} {there.st_size} {there.st_mtime_ns}"
         return cache.get(name, lambda: _decoded(path))[0]
 
 
 def find_backgrounds(folder: str) -> Backgrounds:
     """Raises UsageError where there are no pictures, or where they are the samples of a set."""
-    path = at_home(Path(folder))
+    path = at_home(Path(folder)).absolute()
     if Layout(path).manifest.exists() or Layout(path).plan.exists():
         raise UsageError(f"{path} is a data set, whose pictures show objects: name a folder of background pictures.")
     names = tuple(sorted(files_below(path, SUFFIXES)))

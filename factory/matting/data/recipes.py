@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.matting.data.settings import Recipe
-from factory.matting.data.windows import Border, Window, window_at
+from factory.matting.data.windows import Border, Window, square_window, window_at
 
 Floats = NDArray[np.float32]
 Place = tuple[int, int]
@@ -48,9 +48,8 @@ def _indexnet_window(rng: np.random.Generator, shape: tuple[int, ...], place: Pl
     """A square inside the picture; a picture smaller than the crop is enlarged."""
     side = min(int(rng.choice(SIDES) * crop), *shape[:2])
     mirrored = rng.random() < 0.5
-    corner = [np.clip(at - side // 2, 0, size - side) for at, size in zip(place, shape[1::-1], strict=True)]
-    centre = corner[0] + (side - 1) / 2, corner[1] + (side - 1) / 2
-    return window_at(centre, crop, np.diag([-1.0 if mirrored else 1.0, 1.0]) * side / crop)
+    left, top = (min(max(0, at - side // 2), size - side) for at, size in zip(place, shape[1::-1], strict=True))
+    return square_window(left, top, side, mirrored, crop)
 
 
 def _vitmatte_window(rng: np.random.Generator, shape: tuple[int, ...], place: Place, crop: int) -> Window:
@@ -84,10 +83,9 @@ def affine(turn: float, shear: float, scale: float | NDArray[np.float64]) -> NDA
 def background_window(rng: np.random.Generator, shape: tuple[int, ...], crop: int) -> Window:
     """A square of half to all of the shorter side, anywhere, mirrored at a half."""
     height, width = shape[:2]
-    side = rng.uniform(*SEEN) * min(height, width)
-    centre = [rng.uniform(side / 2, size - side / 2) - 0.5 for size in (width, height)]
-    mirror = -1.0 if rng.random() < 0.5 else 1.0
-    return window_at((centre[0], centre[1]), crop, np.diag([mirror, 1.0]) * side / crop)
+    side = max(1, round(rng.uniform(*SEEN) * min(height, width)))
+    left, top = rng.integers((width - side + 1, height - side + 1)).tolist()
+    return square_window(left, top, side, rng.random() < 0.5, crop)
 
 
 @dataclass(frozen=True)
@@ -104,13 +102,13 @@ def draw_jitter(rng: np.random.Generator) -> Jitter:
     return Jitter(float(rng.uniform(-HUE, HUE)), *rng.uniform(-1, 1, 2).tolist())
 
 
-def jittered(foreground: Floats, alpha: Floats, jitter: Jitter) -> Floats:
-    """The foreground (3, H, W) in 0..1 with other colours; means are taken where α (1, H, W) is above 0."""
-    hsv = cv2.cvtColor(np.ascontiguousarray(foreground.transpose(1, 2, 0)), cv2.COLOR_RGB2HSV)
-    hsv[..., 0] = (hsv[..., 0] + jitter.hue) % 360
-    there = (alpha[0] > 0).view(np.uint8)
-    means = cv2.mean(hsv, there)
-    for channel, by in ((1, jitter.saturation), (2, jitter.value)):
-        moved = np.abs(hsv[..., channel] + by * (1.1 - means[channel]) / 10)
-        hsv[..., channel] = np.where(moved > 1, 2 - moved, moved)
-    return np.ascontiguousarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).transpose(2, 0, 1))
+def jittered(foreground: Floats, there: NDArray[np.bool_], jitter: Jitter) -> Floats:
+    """The foreground (H, W, 3) in 0..1 with other colours; means are taken where the object is, `there` (H, W)."""
+    hsv = cv2.cvtColor(foreground, cv2.COLOR_RGB2HSV)
+    means = cv2.mean(hsv, there.view(np.uint8))
+    hue, *others = cv2.split(hsv)
+    turned = [np.mod(hue + np.float32(jitter.hue), 360)]
+    for plane, mean, by in zip(others, means[1:3], (jitter.saturation, jitter.value), strict=True):
+        moved = np.abs(plane + np.float32(by * (1.1 - mean) / 10))
+        turned.append(np.minimum(moved, 2 - moved))  # what exceeds 1 is reflected there
+    return np.asarray(cv2.cvtColor(cv2.merge(turned), cv2.COLOR_HSV2RGB), np.float32)

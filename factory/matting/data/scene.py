@@ -71,7 +71,7 @@ def shot(layers: Sequence[Layer], ground: Ground, bands: Bands) -> Shot:
         colours, _ = over((colours, wide[inner]), (other_colours, other[inner]))
         wide = 1 - (1 - wide) * (1 - other)
     trimap = banded_trimap(wide[0], bands.inside, bands.outside)[None][inner]
-    alpha, background = wide[inner], planes(seen(ground.picture, ground.window))
+    alpha, background = wide[inner], planes(seen(ground.picture, ground.window, averages=2))
     image = composite(colours, alpha, background)
     return Shot(image, np.ascontiguousarray(trimap), np.ascontiguousarray(alpha), colours, background)
 
@@ -79,10 +79,11 @@ def shot(layers: Sequence[Layer], ground: Ground, bands: Bands) -> Shot:
 def _layer(layer: Layer, margin: int) -> tuple[Floats, Floats]:
     """α with a margin, (1, H + 2m, W + 2m), and F, (3, H, W)."""
     wide = planes(seen(layer.alpha, layer.window.widened(margin), layer.border))
-    colours = planes(seen_colours(layer.foreground, layer.alpha, layer.window))
+    levels = seen_colours(layer.foreground, layer.alpha, layer.window)
     if layer.jitter:
-        colours = jittered(colours, wide[:, margin:-margin, margin:-margin], layer.jitter)
-    return wide, colours
+        there = np.ascontiguousarray(wide[0, margin:-margin, margin:-margin] > 0)
+        levels = 255 * jittered(np.divide(levels, 255, dtype=np.float32), there, layer.jitter)
+    return wide, planes(levels)
 
 
 def unknown_place(alpha: Matte, rng: np.random.Generator) -> tuple[int, int] | None:
@@ -93,10 +94,9 @@ def unknown_place(alpha: Matte, rng: np.random.Generator) -> tuple[int, int] | N
     step = max(1, min(alpha.shape) // FINE)
     for stride in {step: None, 1: None}:
         few = np.ascontiguousarray(alpha[::stride, ::stride])
-        open_ = cv2.inRange(few, 1, 254)
-        if not open_.any():
-            open_ = cv2.morphologyEx(few, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-        places = np.flatnonzero(open_)
+        places = np.flatnonzero(few - np.uint8(1) < 254)  # 0 wraps to 255
+        if not len(places):
+            places = np.flatnonzero(cv2.morphologyEx(few, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)))
         if len(places):
             y, x = divmod(int(places[rng.integers(len(places))]), few.shape[1])
             return x * stride, y * stride

@@ -1,12 +1,16 @@
 """Trimaps from alphas: bands of Euclidean width about all that is neither object nor background."""
 
+from math import ceil
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 UNKNOWN = 0.5
+NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 def banded_trimap(alpha: Floats, inside: float, outside: float) -> Floats:
@@ -16,27 +20,27 @@ def banded_trimap(alpha: Floats, inside: float, outside: float) -> Floats:
     outside: the same of the background's. Distances are between pixel centres, so 1 reaches the next pixel.
     """
     solid, empty = alpha >= 1, alpha <= 0
-    to_open, to_object = _distances(solid, empty)
-    trimap = np.full(alpha.shape, UNKNOWN, np.float32)
-    trimap[solid & (to_open > inside)] = 1
-    trimap[empty & (to_object > outside)] = 0
+    hard = empty & cv2.dilate(solid.view(np.uint8), NEIGHBOURS).view(np.bool_)  # edges with nothing soft in between
+    trimap = solid.astype(np.float32)
+    near = _around(hard | ~(solid | empty), ceil(max(inside, outside)) + 1)  # far from all edges nothing is unknown
+    solid, empty = solid[near], empty[near]
+    if hard.any():
+        to_open, to_object = _distance(solid), _distance(empty)
+    else:  # the next other pixel is a soft one, so one transform does for both
+        to_open = to_object = _distance(solid | empty)
+    known = solid & (to_open > inside) | empty & (to_object > outside)
+    trimap[near][~known] = UNKNOWN
     return trimap
 
 
-def _distances(solid: NDArray[np.bool_], empty: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Of object pixels to the next that is not, and of background pixels to the next that is not.
-
-    Where soft pixels lie between the two everywhere, both are distances to soft pixels, and one transform does.
-    """
-    beside_solid = cv2.dilate(solid.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
-    if not np.any(beside_solid & empty):
-        to_soft = _distance(solid | empty)
-        return to_soft, to_soft
-    return _distance(solid), _distance(empty)
+def _around(mask: Mask, reach: int) -> tuple[slice, slice]:
+    """The smallest rectangle with all that is in the mask, and so many pixels more on each side."""
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return slice(max(0, top - reach), top + height + reach), slice(max(0, left - reach), left + width + reach)
 
 
-def _distance(mask: NDArray[np.bool_]) -> Floats:
-    """Of each pixel in the mask to the next outside of it; more than the picture's size where there is none."""
+def _distance(mask: Mask) -> Floats:
+    """Of each pixel in the mask to the next outside of it."""
     if mask.all():
         return np.full(mask.shape, np.inf, np.float32)
     return np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)

@@ -1,6 +1,7 @@
 """A window: where the pixels of a crop lie in a picture, and what is seen through it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import cv2
@@ -11,7 +12,8 @@ Pixels: TypeAlias = NDArray[Any]  # (H, W) or (H, W, 3), uint8 or float32
 Border: TypeAlias = Literal["repeated", "empty"]
 
 _BORDERS = {"repeated": cv2.BORDER_REPLICATE, "empty": cv2.BORDER_CONSTANT}
-SHRINKS = 1.02  # from here on pixels are averaged, for interpolation would skip some
+SHRINKS = 1.02  # scale from which on pixels are averaged
+NEARLY = 1e-6  # of a pixel
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,11 @@ class Window:
     side: int
     matrix: NDArray[np.float64]
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """Pixels of the picture for one of the crop, along a side."""
-        return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+        (a, b, _), (c, d, _) = self.matrix.tolist()
+        return float(abs(a * d - b * c) ** 0.5)
 
     def widened(self, margin: int) -> "Window":
         """The same with so many pixels more on each side."""
@@ -38,13 +41,20 @@ def window_at(centre: tuple[float, float], side: int, linear: NDArray[np.float64
     return Window(side, np.column_stack([linear, np.asarray(centre) - linear @ middle]))
 
 
-def seen(picture: Pixels, window: Window, border: Border = "repeated") -> Pixels:
+def square_window(left: int, top: int, size: int, mirrored: bool, side: int) -> Window:
+    """The window of whole pixels from (left, top) on, seen from right to left where it is mirrored."""
+    middle = (size - 1) / 2
+    return window_at((left + middle, top + middle), side, np.diag([-size if mirrored else size, size]) / side)
+
+
+def seen(picture: Pixels, window: Window, border: Border = "repeated", averages: float = SHRINKS) -> Pixels:
     """(side, side, …) of the picture's kind: averaged where it shrinks, else interpolated.
 
     border: what lies beyond the picture: its outermost pixels, or 0.
+    averages: from which scale on; up to 2 interpolation skips no pixel, but has them count unequally.
     """
-    region, matrix = _region(picture.shape, window)
-    return _warped(_shrunk(picture[region], window.scale), picture[region].shape, matrix, window, border)
+    view = _view(picture.shape, window, averages)
+    return view.of(picture[view.part], border)
 
 
 def seen_colours(foreground: Pixels, alpha: Pixels, window: Window) -> Pixels:
@@ -53,46 +63,59 @@ def seen_colours(foreground: Pixels, alpha: Pixels, window: Window) -> Pixels:
     Where it shrinks, colours are averaged by their α, so that αF is averaged; by α + 1/255, so that F is defined
     everywhere.  foreground, alpha: uint8.
     """
-    if window.scale < SHRINKS:
-        return seen(foreground, window)
-    region, matrix = _region(alpha.shape, window)
-    weights = np.add(alpha[region], 1, dtype=np.float32)
-    weighted = cv2.multiply(foreground[region], cv2.merge([weights] * 3), dtype=cv2.CV_32F)
-    weights = _shrunk(weights, window.scale)
-    colours = cv2.divide(_shrunk(weighted, window.scale), cv2.merge([weights] * 3))
-    return _warped(colours, alpha[region].shape, matrix, window, "repeated")
+    view = _view(alpha.shape, window, SHRINKS)
+    if not view.shrinks:
+        return view.of(foreground[view.part])
+    weights = np.add(alpha[view.part], 1, dtype=np.float32)
+    weighted = cv2.multiply(foreground[view.part], cv2.merge([weights] * 3), dtype=cv2.CV_32F)
+    colours: Pixels = cv2.divide(view.of(weighted), cv2.merge([view.of(weights)] * 3))
+    return colours
 
 
-def _region(shape: tuple[int, ...], window: Window) -> tuple[tuple[slice, slice], NDArray[np.float64]]:
-    """The part of a picture that a window needs, and the window's matrix in there."""
-    last = window.side - 1
-    corners = window.matrix @ np.array([[0, last, 0, last], [0, 0, last, last], [1, 1, 1, 1]])
-    slices, begins = [], []
-    for size, places in ((shape[1], corners[0]), (shape[0], corners[1])):
-        reach = window.scale / 2 + 1
-        begin = min(max(0, int(np.floor(places.min() - reach))), size - 1)
-        end = max(begin + 1, min(size, int(np.ceil(places.max() + reach)) + 1))
-        slices.append(slice(begin, end))
-        begins.append(begin)
-    return (slices[1], slices[0]), window.matrix - np.array([[0, 0, begins[0]], [0, 0, begins[1]]])
+@dataclass(frozen=True)
+class _View:
+    """part: of the picture, what a window needs.  matrix: the window's in the part; None where it is all of it."""
+
+    window: Window
+    part: tuple[slice, slice]
+    matrix: NDArray[np.float64] | None
+    shrinks: bool
+
+    def of(self, part: Pixels, border: Border = "repeated") -> Pixels:
+        side, scale = self.window.side, self.window.scale
+        way = cv2.INTER_AREA if self.shrinks else cv2.INTER_LINEAR
+        result: Pixels
+        if self.matrix is None:
+            result = cv2.resize(part, (side, side), interpolation=way)
+            return cv2.flip(result, 1) if self.window.matrix[0, 0] < 0 else result
+        height, width = part.shape[:2]
+        if self.shrinks:
+            size = max(1, round(width / scale)), max(1, round(height / scale))
+            part = cv2.resize(part, size, interpolation=way)
+        ratio = np.array([[part.shape[1] / width], [part.shape[0] / height]])
+        matrix = self.matrix * ratio
+        matrix[:, 2:] += ratio / 2 - 0.5  # between the pixels' centres
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        result = cv2.warpAffine(part, matrix, (side, side), flags=flags, borderMode=_BORDERS[border])
+        return result
 
 
-def _shrunk(region: Pixels, scale: float) -> Pixels:
-    if scale < SHRINKS:
-        return region
-    height, width = (max(1, round(size / scale)) for size in region.shape[:2])
-    shrunk: Pixels = cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA)
-    return shrunk
+def _view(shape: tuple[int, ...], window: Window, averages: float) -> _View:
+    last = window.side - 0.5
+    corners = window.matrix @ np.array([[-0.5, last, -0.5, last], [-0.5, -0.5, last, last], [1, 1, 1, 1]])
+    (left, top), (right, bottom) = (corners.min(1) + 0.5).tolist(), (corners.max(1) + 0.5).tolist()
+    shrinks = window.scale >= averages
+    whole = all(abs(edge - round(edge)) < NEARLY for edge in (left, top, right, bottom))
+    upright = window.matrix[0, 1] == window.matrix[1, 0] == 0 < window.matrix[1, 1]
+    if upright and whole and min(left, top) > -NEARLY and right < shape[1] + 0.5 and bottom < shape[0] + 0.5:
+        return _View(window, (slice(round(top), round(bottom)), slice(round(left), round(right))), None, shrinks)
+    more = window.scale / 2 + 1
+    columns, rows = _span(left - more, right + more, shape[1]), _span(top - more, bottom + more, shape[0])
+    matrix = window.matrix - np.array([[0, 0, columns.start], [0, 0, rows.start]])
+    return _View(window, (rows, columns), matrix, shrinks)
 
 
-def _warped(
-    shrunk: Pixels, before: tuple[int, ...], matrix: NDArray[np.float64], window: Window, border: Border
-) -> Pixels:
-    """matrix: from the crop into the region as it was before it shrank."""
-    ratio = np.array([shrunk.shape[1] / before[1], shrunk.shape[0] / before[0]])[:, None]
-    matrix = matrix * ratio
-    matrix[:, 2] += ratio[:, 0] / 2 - 0.5  # pixel centres
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    size = (window.side, window.side)
-    warped: Pixels = cv2.warpAffine(shrunk, matrix, size, flags=flags, borderMode=_BORDERS[border])
-    return warped
+def _span(begin: float, end: float, size: int) -> slice:
+    """What of it lies in the picture: one pixel at least."""
+    first = min(max(0, int(np.floor(begin))), size - 1)
+    return slice(first, max(first + 1, min(size, int(np.ceil(end)))))
