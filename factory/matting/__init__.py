@@ -1,13 +1,15 @@
 """What stands behind a set: loading it for a matting network, training one, using and comparing them.
 
-from torch.utils.data import DataLoader
+    from torch.utils.data import DataLoader
 
-from factory.matting import EpochOrder, LoaderSettings, MattingData, SetEntry
+    from factory.matting import EpochOrder, LoaderSettings, MattingData, SetEntry
 
-settings = LoaderSettings((SetEntry("runs/objects"), SetEntry("runs/real", share=2)), backgrounds="photographs")
-data = MattingData(settings, seed=1)
-for batch in DataLoader(data, batch_size=16, sampler=EpochOrder(data), num_workers=4):
-    alpha = network(batch["image"], batch["trimap"])
+    settings = LoaderSettings((SetEntry("runs/objects"), SetEntry("runs/real", share=2)), backgrounds="photographs")
+    data = MattingData(settings, seed=1)
+    for batch in DataLoader(data, batch_size=16, sampler=EpochOrder(data), num_workers=4):
+        alpha = network(batch["image"], batch["trimap"])
+
+What is in a batch: factory/matting/data/item.py.
 """
 
 from typing import TYPE_CHECKING, Any

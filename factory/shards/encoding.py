@@ -44,7 +44,7 @@ def decode_png(data: bytes) -> NDArray[np.uint8]:
         if width * height > min(MAX_PIXELS, DEFLATED * len(data) * PIXELS_PER_BYTE):
             raise DataError("too_large", f"a picture of {width:,} × {height:,} pixels in {len(data):,} bytes")
     try:
-        with nullcontext() if _has_sound_chunks(data) else muted():
+        with nullcontext() if has_sound_chunks(data) else muted():
             picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:  # no bytes at all, or a header that asks for too many pixels
         if error.code == cv2.Error.StsNoMem:
@@ -55,8 +55,11 @@ def decode_png(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture, np.uint8)
 
 
-def _has_sound_chunks(png: bytes) -> bool:
-    """Whether all chunks are there with their checksums right: else libpng writes to stderr what is raised anyway."""
+def has_sound_chunks(png: bytes) -> bool:
+    """Whether all chunks are there with their checksums right: else libpng writes to stderr.
+
+    Of damaged ones OpenCV decodes some without an error, to other pixels.
+    """
     place = len(SIGNATURE)
     while place + 12 <= len(png):
         end = place + 8 + int.from_bytes(png[place : place + 4])

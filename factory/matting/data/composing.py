@@ -14,7 +14,7 @@ def planes(levels: NDArray[np.uint8] | Floats) -> Floats:
 
 def composite(foreground: Floats, alpha: Floats, background: Floats) -> Floats:
     """I = αF + (1 − α)B."""
-    return background + alpha * (foreground - background)
+    return alpha * foreground + (1 - alpha) * background
 
 
 def over(front: tuple[Floats, Floats], back: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
@@ -25,5 +25,5 @@ def over(front: tuple[Floats, Floats], back: tuple[Floats, Floats]) -> tuple[Flo
     (front_colours, front_alpha), (back_colours, back_alpha) = front, back
     alpha = 1 - (1 - front_alpha) * (1 - back_alpha)
     behind = (1 - front_alpha) * back_alpha
-    share = np.divide(behind, alpha, out=np.zeros_like(alpha), where=alpha > 0)
-    return front_colours + share * (back_colours - front_colours), alpha
+    share = np.minimum(1, np.divide(behind, alpha, out=np.zeros_like(alpha), where=alpha > 0))
+    return (1 - share) * front_colours + share * back_colours, alpha

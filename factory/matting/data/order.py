@@ -32,13 +32,11 @@ def epoch_order(sets: Sequence[Ranked], length: int, seed: int, epoch: int) -> I
     as many draws as samples, each comes once.
     """
     rng = np.random.default_rng((seed, epoch, ORDER))
-    of_set = systematic(np.array([each.share for each in sets]), length, rng)
-    order = rng.permutation(of_set)
-    begin = 0
+    of_set = rng.permutation(systematic(np.array([each.share for each in sets]), length, rng))
+    order, begin = np.empty(length, np.int64), 0
     for number, each in enumerate(sets):
-        here = np.flatnonzero(order == number) if len(sets) > 1 else slice(None)
-        count = int(np.count_nonzero(of_set == number))
-        order[here] = begin + _clustered(systematic(each.weights, count, rng), each.shards, rng)
+        here = np.flatnonzero(of_set == number)
+        order[here] = begin + _clustered(systematic(each.weights, len(here), rng), each.shards, rng)
         begin += len(each.shards)
     return order
 

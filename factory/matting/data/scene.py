@@ -71,7 +71,7 @@ def shot(layers: Sequence[Layer], ground: Ground, bands: Bands) -> Shot:
         colours, _ = over((colours, wide[inner]), (other_colours, other[inner]))
         wide = 1 - (1 - wide) * (1 - other)
     trimap = banded_trimap(wide[0], bands.inside, bands.outside)[None][inner]
-    alpha, background = wide[inner], planes(seen(ground.picture, ground.window, averages=2))
+    alpha, background = wide[inner], planes(seen(ground.picture, ground.window, "mirrored", averages=2))
     image = composite(colours, alpha, background)
     return Shot(image, np.ascontiguousarray(trimap), np.ascontiguousarray(alpha), colours, background)
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels: TypeAlias = NDArray[Any]  # (H, W) or (H, W, 3), uint8 or float32
-Border: TypeAlias = Literal["repeated", "empty"]
+Border: TypeAlias = Literal["repeated", "mirrored", "empty"]
 
-_BORDERS = {"repeated": cv2.BORDER_REPLICATE, "empty": cv2.BORDER_CONSTANT}
+_BORDERS = {"repeated": cv2.BORDER_REPLICATE, "mirrored": cv2.BORDER_REFLECT_101, "empty": cv2.BORDER_CONSTANT}
 SHRINKS = 1.02  # scale from which on pixels are averaged
 NEARLY = 1e-6  # of a pixel
 
@@ -50,7 +50,7 @@ def square_window(left: int, top: int, size: int, mirrored: bool, side: int) -> 
 def seen(picture: Pixels, window: Window, border: Border = "repeated", averages: float = SHRINKS) -> Pixels:
     """(side, side, …) of the picture's kind: averaged where it shrinks, else interpolated.
 
-    border: what lies beyond the picture: its outermost pixels, or 0.
+    border: what lies beyond the picture: its outermost pixels, the picture mirrored, or 0.
     averages: from which scale on; up to 2 interpolation skips no pixel, but has them count unequally.
     """
     view = _view(picture.shape, window, averages)
