@@ -28,7 +28,7 @@ from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.training import draws
 from factory.training.draws import draw_batch
-from factory.training.ema import MovingAverage, parameters
+from factory.training.ema import MovingAverage, weights_of
 from factory.training.log import read_log
 from factory.training.schedule import learning_rate
 
@@ -257,19 +257,19 @@ def test_averaged_weights_are_swapped_in_and_out_bit_for_bit() -> None:
     module = torch.nn.Linear(5, 3)
     average = MovingAverage(0.5)
     average.update({"m": module})
-    before_step = {name: value.clone() for name, value in parameters(module).items()}
+    before_step = {name: value.clone() for name, value in weights_of(module).items()}
     with torch.no_grad():
         module.weight += 1 / 3
-    own = {name: value.clone() for name, value in parameters(module).items()}
+    own = {name: value.clone() for name, value in weights_of(module).items()}
 
     def fail_inside() -> None:
         with average.swapped_in({"m": module}):
-            assert all(torch.equal(value, before_step[name]) for name, value in parameters(module).items())
+            assert all(torch.equal(value, before_step[name]) for name, value in weights_of(module).items())
             raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError, match="in the middle"):
         fail_inside()
-    assert all(torch.equal(value, own[name]) for name, value in parameters(module).items())
+    assert all(torch.equal(value, own[name]) for name, value in weights_of(module).items())
 
 
 def test_the_average_forgets_its_start_at_first_faster_than_its_decay() -> None:

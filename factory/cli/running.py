@@ -49,8 +49,11 @@ def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: b
             typer.echo(training.outlook(recipe))
             return
         from factory.run.train import execute_training
+        from factory.training.ranks import this_rank
 
-        typer.echo(f"model: {execute_training(training, recipe)}")
+        model = execute_training(training, recipe)
+        if this_rank().is_first:
+            typer.echo(f"model: {model}")
         return
     assert isinstance(recipe, RunSettings)  # as every recipe of a job that makes a data set
     if dry_run:

@@ -15,6 +15,7 @@ from factory.shards.durable import write_durably
 from factory.shards.layout import Layout
 from factory.training.pinned_settings import SETTINGS_FILE
 from factory.training.progress import TrainingProgress
+from factory.training.ranks import this_rank
 
 LINE_SECONDS = 30.0  # between lines where the output is no terminal
 
@@ -35,12 +36,21 @@ class TrainingLine:
             return
         losses = " · ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
         place = f"{progress.phase} {progress.step:,}/{progress.steps:,}"
-        self._text = f"{place} · {progress.images_per_second:.0f} images/s · {losses}"
+        speed = f"{progress.images_per_second:.0f} images/s"
+        if progress.waiting is not None:
+            speed += f", {progress.waiting:.0%} waiting for data"
+        self._text = f"{place} · {speed} · {losses}"
         self._line.show()
 
 
 def execute_training(job: Training[Any], recipe: Recipe) -> Path:
-    """Train, or go on where a killed training stopped; returns the model folder."""
+    """Train, or go on where a killed training stopped; returns the model folder.
+
+    Of several processes that torchrun started the first holds the folder; the others only train.
+    """
+    if not this_rank().is_first:
+        with interruptible():
+            return job.train(recipe, lambda _: None)
     out = check_out(recipe.out, SETTINGS_FILE)
     layout, run = Layout(out), f"training {time.strftime('%Y-%m-%d %H:%M')}"
     with interruptible(), writable(out), layout.store.lease(layout.lock, run):

@@ -11,7 +11,7 @@ Weights = dict[str, Tensor]
 
 
 class MovingAverage:
-    """Averages the parameters of named modules; early steps count more, so that the start is forgotten.
+    """Averages the weights of named modules; early steps count more, so that the start is forgotten.
 
     The state outlives a phase: a module that comes back goes on with its average, a new one starts its own.
     """
@@ -24,7 +24,7 @@ class MovingAverage:
     def update(self, modules: Mapping[str, nn.Module]) -> None:
         """Take the modules' present weights into their averages."""
         for name, module in modules.items():
-            live = parameters(module)
+            live = weights_of(module)
             if name not in self.averages:
                 self.averages[name] = {key: value.clone() for key, value in live.items()}
                 self.updates[name] = 0
@@ -37,7 +37,7 @@ class MovingAverage:
     @contextmanager
     def swapped_in(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
         """The modules carry their averages inside the block, their own weights after it, bit for bit."""
-        own = {name: {k: v.clone() for k, v in parameters(module).items()} for name, module in modules.items()}
+        own = {name: {k: v.clone() for k, v in weights_of(module).items()} for name, module in modules.items()}
         self.copy_to(modules)
         try:
             yield
@@ -69,13 +69,16 @@ class MovingAverage:
         }
 
 
-def parameters(module: nn.Module) -> Weights:
-    """The live parameters, detached (they share memory with the module)."""
-    return {name: parameter.detach() for name, parameter in module.named_parameters()}
+def weights_of(module: nn.Module) -> Weights:
+    """What of a module can be averaged, detached (it shares memory with the module).
+
+    With the parameters go the running means and variances of batch normalisation, which belong to them.
+    """
+    return {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
 
 
 def write(module: nn.Module, weights: Weights) -> None:
-    """Overwrite the parameters in place."""
-    live = parameters(module)
+    """Overwrite the weights in place."""
+    live = weights_of(module)
     for name, value in weights.items():
         live[name].copy_(value)

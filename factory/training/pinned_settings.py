@@ -17,7 +17,7 @@ SETTINGS_FILE = "settings.json"
 def pin_settings(settings: Any, out: Path, *, free: Collection[str]) -> None:
     """Write the settings into a new folder; in a started one those that decide weights must be the same.
 
-    settings: a frozen dataclass.  free: its fields that decide no weight.  Raises UsageError.
+    settings: a frozen dataclass.  free: its fields that decide no weight, inner ones with a dot.  Raises UsageError.
     """
     check_pinned(settings, out, free=free)
     if not (file := out / SETTINGS_FILE).is_file():
@@ -34,7 +34,9 @@ def check_pinned(settings: Any, out: Path, *, free: Collection[str]) -> None:
     if not file.is_file():
         return
     pinned: Any = TypeAdapter(type(settings)).validate_json(file.read_bytes())  # which passes over unknown fields
-    differing = [name for name in differing_fields(pinned, settings) if name.partition(".")[0] not in free]
+    differing = [
+        name for name in differing_fields(pinned, settings) if not {name, name.partition(".")[0]}.intersection(free)
+    ]
     if differing:
         raise UsageError(
             f"{out} was started with other settings ({', '.join(differing)}): use another --out, or the old ones, "

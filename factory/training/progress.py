@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """`step` of `steps` in phase `phase`. losses: by name, of that step."""
+    """`step` of `steps` in phase `phase`. losses: by name, of that step. waiting: for data, as a share of the time."""
 
     phase: str
     step: int
@@ -13,3 +13,4 @@ class TrainingProgress:
     losses: dict[str, float]
     images_per_second: float
     finished: bool = False
+    waiting: float | None = None  # None where it is not measured

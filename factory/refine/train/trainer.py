@@ -4,8 +4,8 @@ Scenes are drawn while it trains, each a pure function of (seed, step, place in 
 killed training goes on from its last saved state to the very weights of an uninterrupted one.
 """
 
-import time
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -14,14 +14,13 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from factory.engine.software import software
-from factory.errors import Interrupted, MachineError, UsageError
 from factory.greenscreen.keyer.clues import clues, own_share
 from factory.greenscreen.keyer.shape import WEIGHTS as SHIPPED
 from factory.greenscreen.keyer.shape_network import MULTIPLE, Answers, ShapeNetwork
-from factory.models.precision import device_name, uses_bf16
+from factory.models.precision import autocast, device_name
 from factory.models.weights import weights_file
 from factory.refine.shape_weights import shape_weights
 from factory.refine.train.objects import read_objects
@@ -29,15 +28,12 @@ from factory.refine.train.scenes import Cutout, scene
 from factory.refine.train.settings import AS_SHIPPED, FREE, KeyerTraining, check_inputs
 from factory.shards.durable import appearing, write_json
 from factory.shards.layout import Layout
-from factory.training import log
-from factory.training.ema import MovingAverage
-from factory.training.interrupts import interrupts_wait
+from factory.training.loop import Loop, Pace
 from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
 from factory.training.schedule import learning_rate
-from factory.training.state import load_state, save_state
 
-FINISHED_FILE, STATE_FILE, WEIGHTS_FILE = "finished.json", "state.pt", "shape.safetensors"
+FINISHED_FILE, WEIGHTS_FILE = "finished.json", "shape.safetensors"
 PHASE = "shape"
 CLIP_NORM = 1.0
 FORMATS = (1.0, 1.0, 0.75, 0.6)  # of a batch: its shorter side over the longer
@@ -63,13 +59,14 @@ def train(settings: KeyerTraining, out: Path, progress: Callable[[TrainingProgre
         shape_weights(weights, "the training's")
     else:
         torch.set_num_threads(settings.threads)
-        run = Run(settings, out, progress)
-        run.train()
-        half = {name: value.half().contiguous() for name, value in run.averaged().items()}
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        loop = Loop(ShapeLesson(settings, device), _pace(settings), out, progress)
+        loop.run()
+        half = {name: value.half().contiguous() for name, value in loop.averaged().items()}
         with appearing(weights, Layout(out).scratch) as file:
             file.write(save(half))
-        device = device_name(run.device)
-        write_json(finished, {"seconds": round(run.seconds, 1), "device": device, "software": dict(software())})
+        machine = {"device": device_name(device), "software": dict(software())}
+        write_json(finished, {"seconds": round(loop.seconds, 1), **machine})
     progress(TrainingProgress("finished", 0, 0, {}, 0.0, finished=True))
     return weights
 
@@ -107,92 +104,56 @@ def losses(answers: Answers, truth: Batch, settings: KeyerTraining) -> dict[str,
     }
 
 
-class Run:
-    """The network, its average and the step: what the saved state keeps."""
+class ShapeLesson:
+    """The shape network, taught from scenes; those of the next step are drawn by a thread meanwhile."""
 
-    def __init__(self, settings: KeyerTraining, out: Path, progress: Callable[[TrainingProgress], None]) -> None:
-        self.settings, self.out, self.progress = settings, out, progress
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(self, settings: KeyerTraining, device: torch.device) -> None:
+        self.settings, self.device = settings, device
         self.objects = read_objects(settings.data)
         torch.manual_seed(settings.seed)
-        self.network = ShapeNetwork().to(self.device)
+        self.network = ShapeNetwork().to(device)
         if settings.begin:
             self.network.load_state_dict(_weights(settings.begin))
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.lr, weight_decay=settings.weight_decay)
-        self.ema = MovingAverage(settings.ema)
-        self.step, self.seconds = 0, 0.0
-        if (state := load_state(out / STATE_FILE)) is not None:
-            if {name: value.shape for name, value in state["weights"].items()} != {
-                name: value.shape for name, value in self.network.state_dict().items()
-            }:
-                raise UsageError(f"{out} was begun with an earlier version's network: train into another --out.")
-            self.network.load_state_dict(state["weights"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.ema.restore(state["ema"], self.device)
-            self.step, self.seconds = state["step"], state["seconds"]
-        log.rewind_log(out / "log.jsonl", 0, self.step)
+        groups = [{"params": list(self.network.parameters()), "base_lr": settings.lr}]
+        self.optimizer = torch.optim.AdamW(groups, settings.lr, weight_decay=settings.weight_decay)
 
-    def train(self) -> None:
-        """All steps that are left, the scenes of the next drawn by a thread meanwhile."""
-        s = self.settings
+    def batches(self, step: int) -> Generator[Batch, None, None]:
+        """The batches from a step on."""
         cv2.setNumThreads(1)
-        self.network.train()
-        logged_at, logged_step = time.monotonic(), self.step
-        with ThreadPoolExecutor(1) as drawing, interrupts_wait() as interrupted:
-            coming = drawing.submit(draw_batch, self.objects, s, self.step)
-            while self.step < s.steps:
-                started = time.monotonic()
+        with ThreadPoolExecutor(1) as drawing:
+            coming = drawing.submit(draw_batch, self.objects, self.settings, step)
+            for following in itertools.count(step + 1):
                 batch = coming.result()
-                coming = drawing.submit(draw_batch, self.objects, s, self.step + 1)
-                terms = self._take_step(batch)
-                self.seconds += time.monotonic() - started
-                last, ending = self.step == s.steps, interrupted()
-                if last or self.step % s.log_every == 0:
-                    now = time.monotonic()
-                    self._note(terms, (self.step - logged_step) * s.batch / (now - logged_at))
-                    logged_at, logged_step = now, self.step
-                if last or ending or self.step % s.save_every == 0:
-                    self._save()
-                if ending and not last:
-                    raise Interrupted(f"interrupted: saved at step {self.step:,}; run the same command again to go on.")
+                coming = drawing.submit(draw_batch, self.objects, self.settings, following)
+                yield batch
 
-    def averaged(self) -> dict[str, Tensor]:
-        """The average of the weights, which is what is shipped."""
-        with self.ema.swapped_in({PHASE: self.network}):
-            return {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
-
-    def _take_step(self, batch: Batch) -> dict[str, Tensor]:
-        s = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(s.lr, self.step, steps=s.steps, warmup=s.warmup, decay="cosine")
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The parts of the loss, weighted."""
         seen = batch.clues.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=uses_bf16("auto", self.device)):
-            answers = self.network(seen)
-        terms = losses(answers, Batch(*(field.to(self.device) for field in batch)), s)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(torch.stack(list(terms.values())).sum())
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
-        self.optimizer.step()
-        self.ema.update({PHASE: self.network})
-        self.step += 1
-        return terms
+        with autocast("auto", self.device):
+            answers = network(seen)
+        return losses(answers, Batch(*(field.to(self.device) for field in batch)), self.settings)
 
-    def _note(self, terms: dict[str, Tensor], rate: float) -> None:
-        told = {name: float(term.detach()) for name, term in terms.items()}
-        if not all(np.isfinite(value) for value in told.values()):
-            raise MachineError(f"the losses at step {self.step:,} are {told}: train with a lower train.lr")
-        log.append_log(self.out / "log.jsonl", {"phase": 0, "name": PHASE, "step": self.step, "losses": told})
-        self.progress(TrainingProgress(PHASE, self.step, self.settings.steps, told, rate))
+    def rate(self, base: float, step: int) -> float:
+        """Down to zero by a cosine."""
+        return learning_rate(base, step, steps=self.settings.steps, warmup=self.settings.warmup, decay="cosine")
 
-    def _save(self) -> None:
-        state = {
-            "weights": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "ema": self.ema.state(),
-            "step": self.step,
-            "seconds": self.seconds,
-        }
-        save_state(self.out / STATE_FILE, state, Layout(self.out).scratch)
+    def validate(self) -> dict[str, float]:
+        """Nothing is held back: no scene comes twice."""
+        return {}
+
+
+def _pace(s: KeyerTraining) -> Pace:
+    return Pace(
+        name=PHASE,
+        steps=s.steps,
+        batch=s.batch,
+        ema=s.ema,
+        clip_norm=CLIP_NORM,
+        seed=s.seed,
+        log_every=s.log_every,
+        save_every=s.save_every,
+    )
 
 
 def _weights(begin: str) -> dict[str, Tensor]:
