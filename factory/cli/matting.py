@@ -6,13 +6,36 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from factory.cli.counting import counting
-from factory.cli.flags import Debug
+from factory.cli.flags import Debug, DryRun, Set, put
+from factory.cli.running import recipe_fields, run_recipe
 from factory.errors import UsageError, count_of
 
 if TYPE_CHECKING:
     from factory.matting.picture_trimaps import Trimaps
 
 matting_app = typer.Typer(rich_markup_mode="markdown")
+
+
+@matting_app.command("train-matting")
+def train_matting(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of a training: a file, or one that ships.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the training. The same command again resumes it.", show_default="the recipe's"),
+    ] = None,
+    dry_run: DryRun = False,
+    assignments: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Train a matting network on your sets; the folder's `model/` then serves `factory matte --model`.
+
+    `factory train-matting matting-small --set train.loader.backgrounds=photos` · kill it, the same command goes on
+
+    `torchrun --nproc-per-node 2 -m factory train-matting matting-indexnet` · on two GPUs
+    """
+    fields = recipe_fields(recipe, "train-matting")
+    put(fields, out=out)
+    run_recipe(fields, assignments, dry_run)
 
 
 @matting_app.command()

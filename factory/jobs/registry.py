@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from factory.errors import UsageError
-from factory.jobs import build, filter, generate, greenbench, key, recaption, refine, train, train_keyer
+from factory.jobs import build, filter, generate, greenbench, key, recaption, refine, train, train_keyer, train_matting
 from factory.jobs.base import Job, Recipe, RunSettings, Training, name_of
 from factory.recipe_faults import faults_in
 
@@ -21,6 +21,7 @@ ALL: tuple[Job[Any] | Training[Any], ...] = (
     recaption.JOB,
     train.JOB,
     train_keyer.JOB,
+    train_matting.JOB,
 )
 
 JOBS: dict[str, Job[Any] | Training[Any]] = {name_of(job): job for job in ALL}
