@@ -96,6 +96,14 @@ SKETCHES = (
         "PPM-100/matte",
     ),
     Sketch(
+        "alphamatting",
+        tuple(f"{kind}_training_lowres/GT01.png" for kind in ("input", "gt")),
+        (),
+        ("input_training_lowres/GT01.png",),
+        "gt_training_lowres/GT01.png",
+        "gt_training_lowres",
+    ),
+    Sketch(
         "am-2k",
         (
             *(f"AM-2k/train/{k}" for k in ("original/m_0a.jpg", "mask/m_0a.png", "original/m_0b.jpg", "mask/m_0b.png")),
@@ -342,7 +350,7 @@ def test_a_packed_archive_is_pointed_at(tmp_path: Path) -> None:
 def test_an_absent_folder_and_an_unknown_set_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"nowhere is no folder: get P3M-10k\.zip from https"):
         rows("p3m-10k", tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="choose one of adobe-matting, am-2k"):
+    with pytest.raises(UsageError, match="choose one of adobe-matting, alphamatting, am-2k"):
         rows("imagenet", tmp_path)
 
 

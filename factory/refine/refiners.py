@@ -13,8 +13,10 @@ from factory.engine.plan import Plan
 from factory.errors import InputChanged
 from factory.models.device import Device
 from factory.models.planned_file import file_as_planned, plan_file
+from factory.refine.chroma_key import ChromaKeySettings
 from factory.refine.connectivity import ConnectivitySettings
 from factory.refine.greenpost import GreenPostSettings
+from factory.refine.mask_as_matte import MaskAsMatteSettings
 from factory.sample import BatchStage, Stage
 from factory.settings import Strict, said, settings
 
@@ -61,6 +63,8 @@ class Refiners(Strict):
 
     greenpost: GreenPostSettings = GreenPostSettings()
     connectivity: ConnectivitySettings | None = None
+    chroma_key: ChromaKeySettings | None = None
+    mask_as_matte: MaskAsMatteSettings | None = None
 
 
 def planned(recipe: Refiners) -> dict[str, dict[str, Any]]:

@@ -10,13 +10,14 @@ from pydantic import Field
 from factory.sample import Source
 from factory.sources.clips import videos
 from factory.sources.entry import Entry, PlannedSource, SourceKind
-from factory.sources.files import rgba_folder, stills
+from factory.sources.files import pasted, rgba_folder, stills
 from factory.sources.procedural import entry as procedural
 from factory.sources.public import entry as public
 
 KINDS: tuple[SourceKind[Any], ...] = (
     procedural.KIND,
     rgba_folder.KIND,
+    pasted.KIND,
     stills.KIND,
     public.KIND,
     videos.KIND,
