@@ -9,6 +9,10 @@ from conftest import REPOSITORY
 from program import factory_obeying_modes
 
 from factory.cli.app import main
+from factory.experiments.arms import arms_of
+from factory.experiments.planning import training_of
+from factory.experiments.recipe import parse_experiment
+from factory.experiments.sets import plan_sets
 from factory.jobs.registry import parse
 from factory.shipped_files import Kind, choose, find_shipped, shipped, summary
 
@@ -59,7 +63,14 @@ def test_each_says_in_one_line_what_it_is(path: Path) -> None:
 
 @pytest.mark.parametrize("path", shipped("pipelines"), ids=lambda path: path.name)
 def test_each_recipe_is_valid(path: Path) -> None:
-    parse(yaml.safe_load(path.read_text()))
+    fields = yaml.safe_load(path.read_text())
+    if fields["job"] != "experiment":
+        parse(fields)
+        return
+    recipe = parse_experiment(fields)
+    sets = plan_sets(recipe, lambda _: None)
+    for arm in arms_of(recipe):
+        training_of(arm, {name: sets[name].folder for name in arm.sets})
 
 
 @pytest.mark.parametrize("path", [*shipped("pipelines"), *shipped("prompts")], ids=lambda path: path.name)

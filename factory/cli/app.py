@@ -10,6 +10,7 @@ import typer
 
 from factory import __version__
 from factory.cli.captions import captions_app
+from factory.cli.experiments import experiments_app
 from factory.cli.looking import looking_app
 from factory.cli.making import making_app
 from factory.cli.matting import matting_app
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.add_typer(making_app)
 app.add_typer(training_app)
 app.add_typer(matting_app)
+app.add_typer(experiments_app)
 app.add_typer(looking_app)
 app.add_typer(models_app)
 app.add_typer(captions_app, name="captions")

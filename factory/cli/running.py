@@ -1,5 +1,6 @@
 """From a recipe's fields to what it makes: the one way all commands that make something take."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: b
     from factory.jobs.recipes import set_dotted
     from factory.jobs.registry import parse, training_of
 
+    if fields.get("job") == "experiment":
+        run_experiment(fields, assignments, dry_run)
+        return
     for assignment in assignments or ():
         set_dotted(fields, assignment)
     recipe = parse(fields)
@@ -66,3 +70,23 @@ def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: b
     result = execute(recipe)
     typer.echo(result.text())
     raise typer.Exit(result.exit_code(recipe.allow_short))
+
+
+def run_experiment(
+    fields: dict[str, Any], assignments: list[str] | None, dry_run: bool, *, only: Sequence[str] = (), workers: int = 1
+) -> None:
+    """Run the experiment that the fields and `--set` assignments say, print its table, leave with its exit code."""
+    from factory.experiments.experiment import execute_experiment, outlook
+    from factory.experiments.one_cell import train_and_measure
+    from factory.experiments.recipe import parse_experiment
+    from factory.jobs.recipes import set_dotted
+
+    for assignment in assignments or ():
+        set_dotted(fields, assignment)
+    recipe = parse_experiment(fields)
+    if dry_run:
+        typer.echo(outlook(recipe, only))
+        return
+    ended = execute_experiment(recipe, train_and_measure, only=only, workers=workers)
+    typer.echo(ended.table)
+    raise typer.Exit(ended.exit_code)

@@ -1,0 +1,81 @@
+"""The arms of a recipe: those with a list of values become an arm a value."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from factory.errors import UsageError
+from factory.experiments.recipe import Arm, ExperimentRecipe, Use
+
+VARIED = {"share": "share of {set} {value}", "take": "samples of {set} {value}"}  # what may be a list, and its name
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One set as one arm trains on it.  take: how many of its samples; 0 is all."""
+
+    share: float = 1.0
+    take: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OneArm:
+    """An arm that trains on one thing.
+
+    series, axis, value: of an arm that stands for one of several values: the arm of the recipe, what is varied, and its
+    value here; "", "" and 0 for others.
+    """
+
+    name: str
+    sets: Mapping[str, Taken]
+    training: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    folds: tuple[int, ...]
+    series: str = ""
+    axis: str = ""
+    value: float = 0.0
+
+
+def arms_of(recipe: ExperimentRecipe) -> list[OneArm]:
+    """In the order of the recipe. Raises UsageError for an arm with two lists, and for two arms of one name."""
+    arms = [arm for name, own in recipe.arms.items() for arm in _spread(recipe, name, own)]
+    for arm in arms:
+        if sum(other.name == arm.name for other in arms) > 1:
+            raise UsageError(f"two arms are named {arm.name}: name one of them otherwise.")
+    return arms
+
+
+def _spread(recipe: ExperimentRecipe, name: str, arm: Arm) -> Iterator[OneArm]:
+    uses = {used: use if isinstance(use, Use) else Use(share=use) for used, use in arm.sets.items()}
+    lists = [(used, what) for used, use in uses.items() for what in VARIED if isinstance(getattr(use, what), tuple)]
+    if len(lists) > 1:
+        raise UsageError(f"arms.{name} has two lists: vary one thing in an arm.")
+    training = laid_over(recipe.training, arm.training)
+    folds = tuple(range(recipe.folds.count)) if recipe.folds else (0,)
+    rest = (training, arm.seeds or recipe.seeds, folds if arm.folds is None else arm.folds)
+    if not lists:
+        yield OneArm(name, {used: _taken(use) for used, use in uses.items()}, *rest)
+        return
+    varied, what = lists[0]
+    for value in getattr(uses[varied], what):
+        chosen = uses | {varied: uses[varied].model_copy(update={what: value})}
+        taken = {used: _taken(use) for used, use in chosen.items()}
+        told = VARIED[what].format(set=varied, value=f"{value:g}")
+        axis = VARIED[what].format(set=varied, value="").strip()
+        yield OneArm(f"{name}: {told}", taken, *rest, series=name, axis=axis, value=float(value))
+
+
+def _taken(use: Use) -> Taken:
+    assert not isinstance(use.share, tuple)  # one value of the list by now
+    assert not isinstance(use.take, tuple)
+    return Taken(use.share, use.take or 0, use.options)
+
+
+def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others laid over them, group by group."""
+    merged = dict(base)
+    for name, value in changes.items():
+        below = merged.get(name)
+        merged[name] = laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged

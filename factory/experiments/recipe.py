@@ -1,0 +1,107 @@
+"""An experiment as a recipe: the test pictures, the sets, the arms that train on them, and what is compared."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from factory.errors import UsageError, nearest
+from factory.jobs.base import Recipe
+from factory.recipe_faults import faults_in
+from factory.settings import Place, Strict
+
+Share: TypeAlias = Annotated[float, Field(gt=0)]
+Size: TypeAlias = Annotated[int, Field(ge=1)]
+OF_THE_CELL = {"seed", "threads", "tests"}  # of a training: told by the experiment, and by no arm
+
+
+class TestPictures(Strict):
+    """Real photographs with a trimap (0, 128, 255) and the true matte of each, under one name in three folders."""
+
+    __test__ = False  # for pytest
+
+    pictures: Place
+    trimaps: Place
+    alphas: Place
+
+
+class Folds(Strict):
+    """The test pictures in parts: where one is tested, what these sets made of its pictures is left out."""
+
+    sets: Annotated[tuple[str, ...], Field(min_length=1)]  # whose samples come from the test pictures
+    count: Annotated[int, Field(ge=2)]
+
+
+class SetSource(Strict):
+    """A set that there is, or the recipe of one that is made once, into OUT/sets."""
+
+    path: Place | None = None
+    recipe: str | dict[str, Any] | None = None  # a file, one that ships, or its fields; `set:NAME` in it is another set
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "SetSource":
+        if (self.path is None) == (self.recipe is None):
+            raise ValueError("give `path`, a set that there is, or `recipe`, by which it is made")
+        return self
+
+
+class Use(Strict):
+    """How an arm takes a set. One list in an arm makes an arm for each of its values."""
+
+    share: Share | tuple[Share, ...] = 1.0  # γ: how often it is drawn from, in proportion to the arm's other sets
+    take: Size | tuple[Size, ...] | None = None  # so many of its samples; the fewer are among the more
+    options: dict[str, Any] = Field(default_factory=dict)  # other fields of the loader's entry: quality, split …
+
+
+class Arm(Strict):
+    """What one arm trains on, and in what it differs from the experiment."""
+
+    sets: Annotated[dict[str, Use | Share | tuple[Share, ...]], Field(min_length=1)]
+    training: dict[str, Any] = Field(default_factory=dict)  # laid over the experiment's
+    seeds: tuple[int, ...] | None = None
+    folds: tuple[int, ...] | None = None
+
+
+class ExperimentRecipe(Recipe):
+    """The same training on different data, and what its mattes of real photographs are wrong by."""
+
+    job: Literal["experiment"] = "experiment"
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3)
+    test: TestPictures
+    folds: Folds | None = None
+    training: dict[str, Any]  # of `train-matting`, but for its sets and its seed
+    sets: Annotated[dict[str, SetSource], Field(min_length=1)]
+    arms: Annotated[dict[str, Arm], Field(min_length=1)]
+    compare: tuple[str, ...] = ()  # arms that each other one is compared to
+
+
+_ADAPTER: TypeAdapter[ExperimentRecipe] = TypeAdapter(ExperimentRecipe)
+
+
+def parse_experiment(fields: dict[str, Any]) -> ExperimentRecipe:
+    """Raises UsageError naming each wrong field, and what names a set, an arm or a fold that there is not."""
+    try:
+        recipe = _ADAPTER.validate_python(fields)
+    except ValidationError as error:
+        raise UsageError(f"wrong recipe: {'; '.join(faults_in(error, _ADAPTER))}.") from error
+    groups = {f"arms.{name}.training": arm.training for name, arm in recipe.arms.items()}
+    for place, group in ({"training": recipe.training} | groups).items():
+        told = [f"{place}.{name}" for name in sorted(OF_THE_CELL & group.keys())]
+        told += [f"{place}.loader.sets"] * ("sets" in group.get("loader", {}))
+        if told:
+            raise UsageError(f"{told[0]} is the experiment's to say: leave it out.")
+    folds = recipe.folds.count if recipe.folds else 1
+    for name, arm in recipe.arms.items():
+        for used in arm.sets:
+            _known(f"arms.{name}.sets", used, recipe.sets)
+        if repeated := [one for one in (arm.folds or ()) if not 0 <= one < folds]:
+            raise UsageError(f"arms.{name}.folds names fold {repeated[0]}: there are 0 to {folds - 1}.")
+    for name in recipe.folds.sets if recipe.folds else ():
+        _known("folds.sets", name, recipe.sets)
+    for name in recipe.compare:
+        _known("compare", name, recipe.arms)
+    return recipe
+
+
+def _known(place: str, name: str, known: dict[str, Any]) -> None:
+    if name not in known:
+        raise UsageError(f"{place} names {name}{nearest(name, known)}: there are {', '.join(known)}.")
