@@ -47,14 +47,15 @@ def _noise(size: tuple[int, int], rng: Generator) -> Field:
     height, width = size
     fall, stretch, angle = rng.uniform(0.4, 0.9), np.exp(rng.uniform(-1.2, 1.2)), rng.uniform(0, 180)
     side = int(np.ceil(np.hypot(height, width)))
-    field: NDArray[np.float32] = np.zeros((side, side), np.float32)
-    cells, weight = float(COARSEST), 1.0
-    while cells < side / 1.5:
-        across, down = (min(side, max(2, round(cells * by))) for by in (stretch**0.5, stretch**-0.5))
-        grid = rng.standard_normal((down, across), np.float32)
-        field += weight * cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC)
-        cells, weight = cells * 2, weight * fall
+    across, down = (max(2, round(COARSEST * by)) for by in (stretch**0.5, stretch**-0.5))
+    field: NDArray[np.float32] = rng.standard_normal((down, across), np.float32)
+    weight = 1.0
+    while max(across, down) < side:
+        across, down, weight = 2 * across, 2 * down, weight * fall
+        coarse = np.asarray(cv2.resize(field, (across, down), interpolation=cv2.INTER_CUBIC), np.float32)
+        field = coarse + np.float32(weight) * rng.standard_normal((down, across), np.float32)
+    square = cv2.resize(field, (side, side), interpolation=cv2.INTER_AREA)
     turn = np.asarray(cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, 1.0), np.float64)
     turn[:, 2] += np.array([width - side, height - side]) / 2
-    turned = cv2.warpAffine(field, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+    turned = cv2.warpAffine(square, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
     return np.asarray(np.tanh(turned / (2 * float(turned.std()) + 1e-6)), np.float32)
