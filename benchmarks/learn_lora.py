@@ -163,7 +163,11 @@ def sheet(without: Path, laid: Path, file: Path) -> None:
     """The same slots side by side, without and with."""
     bare = {sample.key: sample.rgb for sample in factory.open(without)}
     pairs = [np.hstack([bare[sample.key], sample.rgb]) for sample in factory.open(laid) if sample.key in bare]
-    rows = [np.hstack(pairs[start : start + 6]) for start in range(0, min(ON_THE_SHEET, len(pairs) // 6 * 6), 6)]
+    across = min(6, len(pairs))
+    if not across:
+        return
+    shown = min(ON_THE_SHEET, len(pairs) // across * across)
+    rows = [np.hstack(pairs[start : start + across]) for start in range(0, shown, across)]
     grid = np.repeat(np.repeat(np.vstack(rows), ENLARGED, 0), ENLARGED, 1)
     cv2.imwrite(str(file), cv2.cvtColor(grid, cv2.COLOR_RGB2BGR))
 
