@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from factory.errors import UsageError
+from factory.greenscreen.compositing import as_levels
+from factory.matting.data.trimaps import banded_trimap
 from factory.sample import Matte
 
 SURE = 0.1  # how near to 0 or 1 a soft mask is sure: JPEGs and enlarged masks reach neither
 LARGEST = 50  # per cent of a picture's longer side
+FARTHEST = 16_384  # pixels: no picture is larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def band_of(text: str) -> Band:
         width = float(number)
     except ValueError:
         width = np.nan
-    if not 0 <= width < (LARGEST if relative else np.inf):
+    if not 0 <= width < (LARGEST if relative else FARTHEST):
         raise UsageError(f"--band {text} is no width: give pixels (12) or a share of the longer side (2%).")
     return Band(width, relative)
 
@@ -48,14 +49,6 @@ def trimap_of_mask(mask: Matte, band: float, sure: float = SURE) -> Matte:
     inside, or not surely outside, is unknown.  sure: distance from 0 and 1 at which a soft mask counts as either.
     Beyond the picture an object goes on: its border makes nothing unknown.
     """
-    inside = _deeper(mask >= 255 * (1 - sure), band)
-    outside = _deeper(mask <= 255 * sure, band)
-    return np.where(inside, np.uint8(255), np.where(outside, np.uint8(0), np.uint8(128)))
-
-
-def _deeper(region: NDArray[np.bool_], band: float) -> NDArray[np.bool_]:
-    """What of a region is further than `band` from its edge."""
-    if region.all():  # OpenCV has no distance to nothing
-        return region
-    depth = cv2.distanceTransform(region.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(depth > band, np.bool_)
+    inside, outside = mask >= 255 * (1 - sure), mask <= 255 * sure
+    alpha = np.where(inside, np.float32(1), np.where(outside, np.float32(0), np.float32(0.5)))
+    return as_levels(banded_trimap(alpha, band, band))
