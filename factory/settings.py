@@ -68,7 +68,8 @@ def changed(name: str, own: S, changes: Mapping[str, Any]) -> S:
     """A settings dataclass with the recipe's group `name` laid over it. Raises UsageError naming each wrong field."""
     known: dict[str, Any] = dict(TypeAdapter(type(own)).dump_python(own))
     if unknown := sorted(changes.keys() - known.keys()):
-        raise UsageError(f"{name} has no field {unknown[0]}{nearest(unknown[0], known)}: there are {', '.join(known)}.")
+        there = ", ".join(known) or "none"
+        raise UsageError(f"{name} has no field {unknown[0]}{nearest(unknown[0], known)}: there are {there}.")
     adapter = TypeAdapter(type(own))
     try:
         laid_over: S = adapter.validate_python(known | dict(changes))

@@ -107,6 +107,15 @@ def test_a_plain_folder_of_transformers_is_read_with_what_its_processor_says(tmp
         assert not torch.equal(load_network(tmp_path)(image, trimap), as_authors)
 
 
+def test_a_vitmatte_that_was_saved_in_half_precision_is_loaded_in_float32(tmp_path: Path) -> None:
+    save_network(tmp_path, build("vitmatte", {}), "vitmatte", {})
+    weights = tmp_path / "model.safetensors"
+    save_file({name: value.half() for name, value in load_file(weights).items()}, weights, {"format": "pt"})
+    changed_json(tmp_path / "config.json", dtype="float16")
+    with torch.inference_mode():
+        assert load_network(tmp_path)(*batch(1, 64)).dtype == torch.float32
+
+
 # ---- every kind
 
 
@@ -187,6 +196,7 @@ def test_a_folder_that_is_no_network_is_refused_in_a_sentence(tmp_path: Path) ->
         ("config.json", {"backbone_config": {"model_type": "swin", "num_channels": 4}}, "'swin'"),
         ("preprocessor_config.json", {"image_mean": [0.5]}, "image_mean"),
         ("preprocessor_config.json", {"image_std": [0.5, 0.5, 0]}, "image_std"),
+        ("preprocessor_config.json", {"image_mean": [0.5, 0.5, float("nan")]}, "image_mean"),
     ],
 )
 def test_a_vitmatte_that_asks_for_something_else_is_refused(

@@ -12,7 +12,7 @@ from factory.models.folder import read_mapping, variant_of
 from factory.models.weights import SAFE, shapes_in
 
 UNREADABLE = (
-    *(OSError, ValueError, TypeError, RuntimeError, AttributeError, ImportError, LookupError),
+    *(OSError, ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError, ImportError, LookupError),
     *(SafetensorError, StrictDataclassError),
 )
 """What diffusers and transformers raise of folders that they cannot read."""

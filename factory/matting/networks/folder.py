@@ -97,7 +97,8 @@ def save_network(folder: Path, network: "nn.Module", kind: str, options: Mapping
 def load_network(folder: Path, device: str = "cpu") -> "MattingNetwork":
     """The network in float32, ready to matte (in evaluation mode), on a torch device.
 
-    Raises UsageError where the folder is not whole, or a weight is missing, further or of another shape.
+    Raises UsageError where the folder is not whole, or a weight is missing, further (of a ViTMatte these are passed
+    over, as transformers does) or of another shape.
     """
     found = look(folder)
     if found.kind == "vitmatte":

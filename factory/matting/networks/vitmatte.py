@@ -94,6 +94,9 @@ def new(options: VitMatteOptions) -> VitMatte:
 
 
 def load(folder: Path) -> VitMatte:
-    """One of a folder that was looked at. Raises UsageError where weights are missing or of another shape."""
+    """One of a folder that was looked at, in float32 whatever it was saved in.
+
+    Raises UsageError where weights are missing or of another shape.
+    """
     transformers.utils.logging.disable_progress_bar()  # a bar of its own would break our one live line
-    return VitMatte(load_part(VitMatteForImageMatting, folder), colours_of(folder))
+    return VitMatte(load_part(VitMatteForImageMatting, folder).float(), colours_of(folder))

@@ -1,5 +1,6 @@
 """A folder with a ViTMatte, as transformers writes and reads it, looked at without torch."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _three(place: Path, name: str, value: Any) -> tuple[float, ...]:
     if (
         not isinstance(value, list | tuple)
         or len(value) != 3
-        or not all(isinstance(each, int | float) for each in value)
+        or not all(isinstance(each, int | float) and isfinite(each) for each in value)
     ):
         raise UsageError(f"{place} has no three numbers {name}: copy it again.")
     return tuple(float(each) for each in value)
