@@ -18,6 +18,7 @@ from factory.matting.masks_to_trimaps import Band, band_of, trimap_of_mask
 from factory.matting.networks.folder import save_network
 from factory.matting.networks.kinds import build
 from factory.matting.networks.network import MattingNetwork
+from factory.shards.lock import hold
 
 Levels = NDArray[np.uint8]
 Shape = tuple[int, int]
@@ -167,7 +168,7 @@ def test_what_a_soft_mask_is_not_sure_of_is_unknown() -> None:
 def test_a_width_is_in_pixels_or_a_share_of_the_longer_side() -> None:
     assert band_of("12") == Band(12, relative=False)
     assert band_of("2%").pixels((100, 300)) == 6
-    for wrong in ("wide", "-1", "60%", "nan", "inf"):
+    for wrong in ("wide", "-1", "60%", "nan", "inf", "1e300"):
         with pytest.raises(UsageError, match="--band"):
             band_of(wrong)
 
@@ -225,6 +226,53 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made_again(model: Path, tm
     assert (folder / "mattes" / "deep" / "b.png").stat().st_mtime_ns == kept
 
 
+def test_a_matte_of_a_picture_or_mask_that_changed_is_made_again(model: Path, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, ("a", "b", "c"))
+    flags = ("--masks", folder / "masks", "--foregrounds", folder / "fg")
+    run(folder, model, *flags)
+    before = {name: load(folder / "mattes" / f"{name}.png") for name in "abc"}
+    save(picture((48, 70), seed=1), folder / "pictures" / "a.png")
+    save(255 - disc((48, 70)), folder / "masks" / "b.png")
+    ended = run(folder, model, *flags)
+    assert ended.out.startswith("2 mattes made"), ended
+    changed = [name for name in "abc" if not np.array_equal(load(folder / "mattes" / f"{name}.png"), before[name])]
+    assert changed == ["a", "b"]
+
+
+def test_files_that_were_not_made_here_are_never_written_over(model: Path, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, ("a",))
+    own = folder / "masks" / "a.png"
+    before = own.read_bytes()
+    for flags in (("--out", folder / "masks"), ("--foregrounds", folder / "masks")):
+        ended = run(folder, model, "--masks", folder / "masks", *flags)
+        assert (ended.code, "a.png is there and no matte made here" in ended.sentence) == (2, True), ended
+    one = folder / "pictures" / "a.png"
+    ended = factory_here("matte", one, "--model", model, "--masks", folder / "masks", "--out", one.parent)
+    assert (ended.code, own.read_bytes()) == (2, before)
+
+
+def test_foregrounds_have_a_folder_of_their_own(model: Path, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, ("a",))
+    for place, said in ((folder / "mattes", "each a folder of its own"), (folder / "pictures" / "fg", "lies in")):
+        ended = run(folder, model, "--masks", folder / "masks", "--foregrounds", place)
+        assert (ended.code, said in ended.sentence) == (2, True), ended
+
+
+def test_a_place_that_cannot_be_written_to_is_named(model: Path, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, ("a",))
+    (folder / "mattes").write_bytes(b"")
+    ended = run(folder, model, "--masks", folder / "masks")
+    assert (ended.code, "mattes" in ended.sentence) == (1, True), ended
+    assert "unexpected" not in ended.sentence
+
+
+def test_two_runs_do_not_share_a_folder(model: Path, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, ("a",))
+    (folder / "mattes").mkdir()
+    with hold(folder / "mattes" / ".lock", "another"):
+        assert "another run" in run(folder, model, "--masks", folder / "masks").sentence
+
+
 def test_another_network_or_band_does_not_go_on_with_the_folder(model: Path, tmp_path: Path) -> None:
     folder = folder_of(tmp_path, ("a",))
     run(folder, model, "--masks", folder / "masks")
@@ -279,4 +327,4 @@ def test_flags_that_cannot_be_meant_are_refused(
 def test_mattes_among_the_pictures_are_refused(model: Path, tmp_path: Path) -> None:
     pictures = folder_of(tmp_path, ("a",)) / "pictures"
     ended = factory_here("matte", pictures, "--model", model, "--auto", "--out", pictures / "mattes")
-    assert (ended.code, "choose a folder elsewhere" in ended.sentence) == (2, True), ended
+    assert (ended.code, "give one elsewhere" in ended.sentence) == (2, True), ended

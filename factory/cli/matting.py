@@ -77,10 +77,10 @@ def matte(
     from factory.matting.networks.vitmatte_folder import remark_on
     from factory.matting.pictures import Mattes, matte_pictures
 
-    told, how = _trimaps(trimaps, masks, auto, band)
+    told = _trimaps(trimaps, masks, auto, band)
     if remark := remark_on(model):
         typer.echo(remark, err=True)
-    wanted = Mattes(model, told, how, out, tile, foregrounds)
+    wanted = Mattes(model, told, out, tile, foregrounds)
     with counting("pictures matted") as progress:
         found = matte_pictures(pictures, wanted, progress)
     typer.echo(found.text(out))
@@ -152,8 +152,8 @@ def matte_video(
     )
 
 
-def _trimaps(trimaps: Path | None, masks: Path | None, auto: bool, band: str | None) -> tuple["Trimaps", str]:
-    """Where trimaps come from, and the same in words. Raises UsageError unless one way is chosen."""
+def _trimaps(trimaps: Path | None, masks: Path | None, auto: bool, band: str | None) -> "Trimaps":
+    """Where trimaps come from. Raises UsageError unless one way is chosen."""
     from factory.matting.masks_to_trimaps import band_of
     from factory.matting.picture_trimaps import from_masks, given_trimaps, keyed
     from factory.quality.matte_sets import find_mattes
@@ -163,8 +163,6 @@ def _trimaps(trimaps: Path | None, masks: Path | None, auto: bool, band: str | N
     if trimaps is not None:
         if band is not None:
             raise UsageError("--band has no part in --trimaps: it is for --masks and --auto.")
-        return given_trimaps(find_mattes(trimaps)), "given"
+        return given_trimaps(find_mattes(trimaps))
     width = band_of(band or "2%")
-    if masks is not None:
-        return from_masks(find_mattes(masks), width), f"of masks, band {width}"
-    return keyed(width), f"keyed, band {width}"
+    return keyed(width) if masks is None else from_masks(find_mattes(masks), width)

@@ -25,7 +25,7 @@ def train_and_measure(cell: Cell, folder: Path) -> Sequence[PictureErrors]:
     network = train(cell.training, folder / "training", _nobody)
     trimaps = given_trimaps(find_mattes(cell.fold_folder / "trimaps"))
     mattes = folder / "mattes"
-    made = matte_pictures(cell.fold_folder / "pictures", Mattes(network, trimaps, "given", mattes, TILE))
+    made = matte_pictures(cell.fold_folder / "pictures", Mattes(network, trimaps, mattes, TILE))
     for name, sentence in made.faults:
         raise DataError("matte", f"{name}: {sentence}")
     errors = measured(cell, mattes)

@@ -57,12 +57,17 @@ def matte(network: "MattingNetwork", picture: Picture, trimap: Matte, device: st
 
 def check_trimap(trimap: Matte, picture: Picture) -> None:
     """Raises DataError as `matte`."""
-    if trimap.shape != picture.shape[:2]:
-        sizes = f"{trimap.shape[1]}×{trimap.shape[0]}, the picture {picture.shape[1]}×{picture.shape[0]}"
-        raise DataError("size", f"the trimap is {sizes}: they must be of one size")
+    check_size("trimap", trimap, picture)
     foreign = np.setdiff1d(trimap, (0, UNKNOWN, 255))
     if foreign.size:
         raise DataError("trimap", f"the trimap holds {foreign[0]}: only 0, 128 (unknown) and 255 have a meaning")
+
+
+def check_size(what: str, levels: Matte, picture: Picture) -> None:
+    """Raises DataError("size") unless they cover the picture."""
+    if levels.shape != picture.shape[:2]:
+        sizes = f"{levels.shape[1]}×{levels.shape[0]}, the picture {picture.shape[1]}×{picture.shape[0]}"
+        raise DataError("size", f"the {what} is {sizes}: they must be of one size")
 
 
 def _stretches(length: int, side: int, overlap: int) -> Iterator[slice]:

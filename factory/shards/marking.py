@@ -35,7 +35,7 @@ TOOL_NAME = "matting-factory"
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_HEADER_END = 33  # signature, then IHDR: length, type, 13 bytes, CRC
+HEADER_END = 33  # signature, then IHDR: length, type, 13 bytes, CRC
 _ITXT_HEAD = b"XML:com.adobe.xmp\0\0\0\0\0"  # keyword; not compressed; neither language nor translated keyword
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 has no way to write these
 
@@ -69,11 +69,15 @@ def xmp_packet(fields: Mapping[str, str]) -> bytes:
 
 def marked(png: bytes, packet: bytes) -> bytes:
     """The PNG, which bears no mark yet, with the packet in a chunk after its header. All other bytes stay."""
+    return with_chunk(png, b"iTXt" + _ITXT_HEAD + packet)
+
+
+def with_chunk(png: bytes, body: bytes) -> bytes:
+    """The PNG with one chunk more, right after its header.  body: the chunk's four letters and what it says."""
     if png[:8] != _PNG or png[12:16] != b"IHDR":
         raise ValueError("only a PNG can be marked")
-    body = b"iTXt" + _ITXT_HEAD + packet
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return b"".join((png[:_HEADER_END], chunk, png[_HEADER_END:]))
+    return b"".join((png[:HEADER_END], chunk, png[HEADER_END:]))
 
 
 def mark_fields(meta: Mapping[str, Any], member: str, settings: MarkingSettings) -> dict[str, str]:
