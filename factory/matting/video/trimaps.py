@@ -18,7 +18,8 @@ from factory.sample import Matte
 
 Floats = NDArray[np.float32]
 
-FARTHEST = 64.0  # pixels from a border; farther counts as this far
+FARTHEST = 64.0  # pixels from a border, or as many times WIDEST and the band as …
+FARTHER = 2.0  # … this; farther counts as this far
 BELIEVED = 0.5  # of a motion; below it a neighbour has no say at a pixel
 WIDEST = 3.0  # times its least width that a band may be on each side, where the masks agree about inside and outside
 LOST = 0.5  # intersection ÷ union with what both neighbours say, below which a mask is taken for lost
@@ -41,6 +42,7 @@ def trimap_of(mask: Floats, beside: Sequence[Vote], band: float) -> Matte:
     """
     brought_here = [brought(vote.mask, vote.way, cv2.INTER_LINEAR) for vote in beside]
     lost = _lost([mask, *brought_here])
+    farthest = max(FARTHEST, FARTHER * WIDEST * band)
     own = None if lost == 0 else mask
     told = [] if own is None else [own]
     is_unknown = np.zeros(mask.shape, np.bool_)
@@ -50,11 +52,11 @@ def trimap_of(mask: Floats, beside: Sequence[Vote], band: float) -> Matte:
         is_believed = vote.belief >= BELIEVED
         told.append(there if own is None else np.where(is_believed, there, own).astype(np.float32))
         if own is None:
-            is_unknown |= ~is_believed & (np.abs(signed_distance(there)) < WIDEST * band)
+            is_unknown |= ~is_believed & (np.abs(signed_distance(there, farthest)) < WIDEST * band)
     # the frame's own mask has two votes against one neighbour's
     middle = np.median(np.stack(told if len(told) != 2 else [told[0], *told]), axis=0).astype(np.float32)
-    distance = signed_distance(middle)
-    apart = np.max([np.abs(signed_distance(each) - distance) for each in told], axis=0).astype(np.float32)
+    distance = signed_distance(middle, farthest)
+    apart = np.max([np.abs(signed_distance(each, farthest) - distance) for each in told], axis=0).astype(np.float32)
     wider = cv2.GaussianBlur(np.minimum(apart, (WIDEST - 1) * band), (0, 0), max(band / 2, 0.5))
     sides = np.stack([each > 0.5 for each in told])
     is_unknown |= sides.any(axis=0) != sides.all(axis=0)
@@ -62,13 +64,13 @@ def trimap_of(mask: Floats, beside: Sequence[Vote], band: float) -> Matte:
     return np.where(is_unknown, UNKNOWN, np.where(distance > 0, ALL, NOTHING)).astype(np.uint8)
 
 
-def signed_distance(mask: Floats) -> Floats:
-    """(H, W) pixels to the border of the mask, positive inside, at most FARTHEST."""
+def signed_distance(mask: Floats, farthest: float) -> Floats:
+    """(H, W) pixels to the border of the mask, positive inside, at most so many."""
     inside = (mask > 0.5).astype(np.uint8)
     if inside.all() or not inside.any():
-        return np.full(mask.shape, FARTHEST if inside.any() else -FARTHEST, np.float32)
+        return np.full(mask.shape, farthest if inside.any() else -farthest, np.float32)
     inner, outer = (cv2.distanceTransform(side, cv2.DIST_L2, cv2.DIST_MASK_5) for side in (inside, 1 - inside))
-    return np.asarray(np.clip(np.where(inside, inner - 0.5, 0.5 - outer), -FARTHEST, FARTHEST), np.float32)
+    return np.asarray(np.clip(np.where(inside, inner - 0.5, 0.5 - outer), -farthest, farthest), np.float32)
 
 
 def _lost(masks: Sequence[Floats]) -> int | None:
