@@ -90,6 +90,13 @@ def test_masks_that_agree_leave_the_narrowest_band() -> None:
     assert (alone[(distance > 0) & (distance < BAND)] == 128).all()
 
 
+def test_a_wide_band_leaves_the_rest_known() -> None:
+    mask = np.zeros((8, 400), np.float32)
+    mask[:, 200:] = 1
+    levels, counts = np.unique(trimap_of(mask, [], 100), return_counts=True)
+    assert (levels.tolist(), counts.tolist()) == ([0, 128, 255], [800, 1600, 800])
+
+
 def test_where_masks_flicker_the_band_is_wider_and_only_there() -> None:
     mask = clip_of(1)[2][0]
     bitten = cv2.circle(mask.copy(), (40, 26), 8, 0.0, -1)
@@ -159,6 +166,11 @@ def test_masks_are_read_as_tools_write_them(tmp_path: Path) -> None:
         np.abs(a - b).mean() < 0.02
         for a, b in zip(read(clip, pictures_in(tmp_path / "jpg", binary, 1, "m_{}.jpg")), masks, strict=True)
     )
+    greys = tmp_path / "greys"  # in a palette, as some tools save what is grey
+    greys.mkdir()
+    for number, alpha in enumerate(clip_of(5)[1]):
+        Image.fromarray(as_levels(alpha)).convert("P").save(greys / f"{number}.png")
+    assert all(np.abs(a - b).max() < 0.003 for a, b in zip(read(clip, greys), clip_of(5)[1], strict=True))
     half = pictures_in(tmp_path / "half", [m[::2, ::2] for m in binary])
     assert all(a.shape == (H, W) and np.abs(a - b).mean() < 0.03 for a, b in zip(read(clip, half), masks, strict=True))
     video = encode(tmp_path / "masks.mp4", [np.dstack([m] * 3) for m in binary], tagged="bt709")
@@ -178,6 +190,9 @@ def test_of_palette_masks_one_object_can_be_chosen(tmp_path: Path) -> None:
     assert np.array_equal(read(clip, folder, 2)[1], indexes == 2)
     with pytest.raises(UsageError, match="object 3"):
         read(clip, folder, 3)
+    video = encode(tmp_path / "m.mp4", [np.full((H, W, 3), 255, np.uint8)] * 2, tagged="bt709")
+    with pytest.raises(UsageError, match="no indexes: leave --object out"):
+        read(clip, video, 2)
 
 
 def test_names_may_count_from_one(tmp_path: Path) -> None:
@@ -206,6 +221,9 @@ def test_masks_that_are_all_empty_or_broken_are_refused(tmp_path: Path) -> None:
     clip = film(tmp_path)
     with pytest.raises(UsageError, match="empty in every frame"):
         read(clip, pictures_in(tmp_path / "empty", [np.zeros((H, W), np.uint8)] * 5))
+    black = encode(tmp_path / "black.mp4", [np.zeros((H, W, 3), np.uint8)] * 5, tagged="bt709")
+    with pytest.raises(UsageError, match="empty in every frame"):
+        read(clip, black)
     masks = masks_in(tmp_path)
     (masks / "0003.png").write_bytes(b"no picture")
     with pytest.raises(UsageError, match=r"masks, 0003\.png: the file is no picture"):
@@ -214,7 +232,7 @@ def test_masks_that_are_all_empty_or_broken_are_refused(tmp_path: Path) -> None:
 
 def test_frames_of_a_clip_come_in_order_and_whole(tmp_path: Path) -> None:
     frames = [as_levels(frame) for frame in clip_of(12)[0]]
-    of_files = open_footage(pictures_in(tmp_path / "film", frames, name="f{}.png"))  # f9 before f10
+    of_files = open_footage(pictures_in(tmp_path / "film", frames, name="²f{}.png"))  # f9 before f10
     of_video = open_footage(encode(tmp_path / "a.mp4", frames, tagged="bt709"))
     for footage in (of_files, of_video):
         assert (footage.count, footage.width, footage.height, footage.rate) == (12, W, H, Fraction(25))
@@ -246,6 +264,14 @@ def written(out: Path, clip: Path, masks: Path, form: Form = "png", matting: Mat
     footage, settings = open_footage(clip), VideoMatting(form=form, band=Band(3, relative=False))
     told, made_of = open_masks(masks, footage), inputs_hash(settings, [clip, masks])
     return write_clip(footage, told, lambda: matting, out, settings, made_of=made_of)
+
+
+def test_a_clip_of_single_pixels_has_mattes(tmp_path: Path) -> None:
+    clip = pictures_in(tmp_path / "film", [np.full((1, 1, 3), 90, np.uint8)] * 2)
+    assert (
+        written(tmp_path / "out", clip, pictures_in(tmp_path / "masks", [np.full((1, 1), 255, np.uint8)] * 2)).frames
+        == 2
+    )
 
 
 def test_one_frame_is_a_clip(tmp_path: Path) -> None:
@@ -294,6 +320,33 @@ def test_a_clip_made_of_other_masks_is_not_overwritten(tmp_path: Path) -> None:
         written(out, clip, masks)
 
 
+def test_only_what_is_read_decides_whether_a_clip_is_made_anew(tmp_path: Path) -> None:
+    clip, masks = film(tmp_path), masks_in(tmp_path)
+    made = written(clip, clip, masks)  # among the frames themselves
+    (masks / "notes.txt").touch()
+    (clip / ".thumbs").touch()
+    assert written(clip, clip, masks) == made
+
+
+@pytest.mark.parametrize("place", ["pha/film/mine.png", "film.json"])
+def test_files_that_were_not_made_here_are_never_removed(place: str, tmp_path: Path) -> None:
+    own = tmp_path / "out" / place
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"{}")
+    with pytest.raises(UsageError, match="made here: give another --out"):
+        written(tmp_path / "out", film(tmp_path), masks_in(tmp_path))
+    assert own.exists()
+
+
+def test_what_a_kill_left_before_the_record_is_made_anew(tmp_path: Path) -> None:
+    clip, masks, out = film(tmp_path), masks_in(tmp_path), tmp_path / "out"
+    made = written(out, clip, masks)
+    (out / "film.json").unlink()
+    (out / ".film.unfinished").mkdir()
+    assert written(out, clip, masks) == made
+    assert not (out / ".film.unfinished").exists()
+
+
 @pytest.mark.slow
 def test_a_segmenter_of_transformers_tells_the_masks(tmp_path: Path) -> None:
     folder = write_segformer(tmp_path / "segformer", ("wall", "ball"), taken, steps=25)
@@ -310,6 +363,14 @@ def test_a_universal_segmenter_is_read_and_a_label_chosen(tmp_path: Path) -> Non
     assert sum(by_label.values()) == pytest.approx(np.ones((H, W)), abs=1e-3)
     with pytest.raises(UsageError, match=r"--object persn is no label of .* \(did you mean person\?\)"):
         open_segmenter(folder, footage, "persn", CPU)
+    with pytest.raises(UsageError, match="--object ² is no label"):
+        open_segmenter(folder, footage, "²", CPU)
+
+
+def test_a_segmenter_that_never_finds_its_object_says_so(tmp_path: Path) -> None:
+    folder, footage = write_maskformer(tmp_path / "maskformer"), open_footage(film(tmp_path, 2))
+    with pytest.raises(UsageError, match="finds no wall in any frame"):
+        list(open_segmenter(folder, footage, "wall", CPU)())
 
 
 def test_a_segmenter_with_code_or_pickles_is_refused(tmp_path: Path) -> None:

@@ -74,12 +74,10 @@ def matte(
 
     `factory matte shoot/ --model runs/net/model --auto --out mattes/` · pictures before a screen
     """
-    from factory.matting.networks.vitmatte_folder import remark_on
     from factory.matting.pictures import Mattes, matte_pictures
 
     told = _trimaps(trimaps, masks, auto, band)
-    if remark := remark_on(model):
-        typer.echo(remark, err=True)
+    _remark_on(model)
     wanted = Mattes(model, told, out, tile, foregrounds)
     with counting("pictures matted") as progress:
         found = matte_pictures(pictures, wanted, progress)
@@ -115,7 +113,8 @@ def matte_video(
     band: Annotated[
         str,
         typer.Option(
-            help="How far at least from a mask's edge α is unknown: pixels (12), or a share of the longer side (2%)."
+            help="How far at least from a mask's edge α is unknown: pixels (12; 2 or more), or a share of the longer "
+            "side (2%)."
         ),
     ] = "1%",
     form: Annotated[
@@ -143,6 +142,7 @@ def matte_video(
     if (masks is None) == (segmenter is None):
         raise UsageError("give one of --masks PATH and --segmenter FOLDER: something has to say where the object is.")
     tells = Masked(masks) if masks is not None else Segmented(Path(str(segmenter)))
+    _remark_on(model)
     pin_threads(threads)
     settings = VideoMatting(form=form, band=band_of(band), steady=steady, wanted=wanted, threads=threads)
     with counting("frames matted") as progress:
@@ -150,6 +150,13 @@ def matte_video(
     typer.echo(
         f"{count_of(made.frames, 'frame', 'frames')} of {made.clip} in {out}; α flickers by {made.flicker:.4f} a frame"
     )
+
+
+def _remark_on(model: Path) -> None:
+    from factory.matting.networks.vitmatte_folder import remark_on
+
+    if remark := remark_on(model):
+        typer.echo(remark, err=True)
 
 
 def _trimaps(trimaps: Path | None, masks: Path | None, auto: bool, band: str | None) -> "Trimaps":

@@ -41,7 +41,12 @@ def unmixed_foreground(picture: Picture, alpha: Matte, background: Picture, long
 
 
 def _multilevel(picture: Floats, alpha: Floats) -> Floats:
-    """PyMatting's estimate, on one thread. Its relaxation runs in one fixed order; only its resizing is parallel."""
+    """PyMatting's estimate, on one thread. Its relaxation runs in one fixed order; only its resizing is parallel.
+
+    Of a single pixel it has none: there is nothing to tell its foreground by.
+    """
+    if alpha.size == 1:
+        return picture
     import numba  # noqa: PLC0415  (half a second, and compiled on a machine's first use)
     from pymatting import estimate_foreground_ml  # noqa: PLC0415
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from factory.errors import MachineError, UsageError, what_failed
 from factory.matting.masks_to_trimaps import Band
-from factory.matting.video.footage import Footage
+from factory.matting.video.footage import Footage, in_order
 from factory.matting.video.masks import Masks
 from factory.matting.video.matting import Matted, Matting, matted
 from factory.models.folder import files_fingerprint
 from factory.quality.flicker import flicker
 from factory.sample import Matte, Picture
+from factory.settings import settings as settings_of
 from factory.shards.counting import Counting, silent
 from factory.shards.durable import fsync, make_folder, write_json
 from factory.shards.encoding import encode_png
@@ -56,15 +57,15 @@ class Made:
     made_of: str
 
 
-def inputs_hash(settings: VideoMatting, places: Iterable[Path], fingerprint: str = "") -> str:
+def inputs_hash(settings: VideoMatting, clips: Iterable[Path], *fingerprints: str) -> str:
     """One hash of what decides a clip's files.
 
-    places: files and folders, by their contents and the names inside.  fingerprint: of what else there is.
+    clips: of frames and of masks, files and folders of pictures, by names and contents.  fingerprints: of networks.
     """
-    total = hashlib.sha256(f"{settings!r}\n{fingerprint}\n".encode())
-    for place in places:
-        files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
-        total.update(f"{files_fingerprint(place if place.is_dir() else place.parent, files)}\n".encode())
+    total = hashlib.sha256("\n".join((repr(settings), *fingerprints)).encode())
+    for clip in clips:
+        folder, files = (clip, in_order(clip)) if clip.is_dir() else (clip.parent, [clip])
+        total.update(f"\n{files_fingerprint(folder, files)}".encode())
     return total.hexdigest()
 
 
@@ -81,34 +82,38 @@ def write_clip(
     """Matte the clip and write both sequences; what is there already, of the same inputs, is left as it is.
 
     matting: loads the network, when it is needed.  made_of: of `inputs_hash`.
-    Raises UsageError where the folder has this clip made of something else, or another run works in it, and
-    MachineError where it cannot be written to.
+    Raises UsageError where the folder has this clip made of something else, files of its names that were not made here,
+    or another run that works in it, and MachineError where it cannot be written to.
     """
-    name = clip.path.resolve().name if clip.path.is_dir() else clip.path.stem
-    record = out / f"{name}.json"
+    path = clip.path.resolve()
+    name = path.name if path.is_dir() else path.stem
+    record, unfinished = out / f"{name}.json", out / f".{name}.unfinished"
     try:
         make_folder(out)
-        with hold(out / ".lock", f"matte-video {clip.path.name}"):
-            if (there := _there(out, name, record)) is not None:
+        with hold(out / ".lock", f"matte-video {path.name}"):
+            there = _read(record)
+            if there is not None and _is_whole(out, name, there):
                 if there.made_of == made_of:
                     return there
                 raise UsageError(
-                    f"{record} tells of other masks, networks or settings: remove it, or give another --out."
+                    f"{record} tells of other masks, networks or settings: remove it with its files, or give another "
+                    "--out."
                 )
-            unfinished = out / f".{name}.unfinished"
-            shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+            is_ours = there is not None or unfinished.exists()  # of a run that was killed, or damaged since
+            _clear(_places(out, name, settings.form), is_ours)
+            shutil.rmtree(unfinished, ignore_errors=True)
             try:
                 mean = _written(_frames(clip, masks, matting(), settings), unfinished, clip, settings, progress)
-                for what in WHAT:
-                    place = out / what / f"{name}{SUFFIX[settings.form]}"
-                    make_folder(place.parent)
-                    _remove(place)  # left by a kill between here and the record
-                    (unfinished / f"{what}{SUFFIX[settings.form]}").rename(place)
-                    fsync(place.parent)
-            finally:
+            except BaseException:
                 shutil.rmtree(unfinished, ignore_errors=True)
-            made = Made(clip=clip.path.name, frames=clip.count, form=settings.form, flicker=mean, made_of=made_of)
+                raise
+            for what, place in zip(WHAT, _places(out, name, settings.form), strict=True):
+                make_folder(place.parent)
+                (unfinished / f"{what}{SUFFIX[settings.form]}").rename(place)
+                fsync(place.parent)
+            made = Made(clip=path.name, frames=clip.count, form=settings.form, flicker=mean, made_of=made_of)
             write_json(record, asdict(made))
+            shutil.rmtree(unfinished, ignore_errors=True)  # last: while it is there, what was moved is known as ours
             return made
     except OSError as error:
         failed = what_failed(error, out)
@@ -142,19 +147,32 @@ def _write(writes: Writes, picture: Picture | Matte, form: Form) -> None:
     writes(picture, encode_png(picture) if form == "png" else b"")
 
 
-def _there(out: Path, name: str, record: Path) -> Made | None:
-    """What the record tells of, if its files still are; one that cannot be read tells of nothing."""
+def _read(record: Path) -> Made | None:
+    """What the record tells of; None where there is none. Raises UsageError for a file that is no record of ours."""
     try:
-        made = Made(**json.loads(record.read_bytes()))
-        places = [out / what / f"{name}{SUFFIX[made.form]}" for what in WHAT]
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return settings_of(Made, json.loads(record.read_bytes()))
+    except FileNotFoundError:
         return None
-    whole = [len(list(p.iterdir())) == made.frames if p.is_dir() else p.is_file() for p in places]
-    return made if all(whole) else None
+    except (ValueError, UsageError) as error:
+        raise UsageError(f"{record} is there and tells of no clip made here: give another --out.") from error
 
 
-def _remove(place: Path) -> None:
-    if place.is_dir() and not place.is_symlink():
-        shutil.rmtree(place)
-    else:
-        place.unlink(missing_ok=True)
+def _places(out: Path, name: str, form: Form) -> list[Path]:
+    return [out / what / f"{name}{SUFFIX[form]}" for what in WHAT]
+
+
+def _is_whole(out: Path, name: str, made: Made) -> bool:
+    """Whether the files that a record tells of still are."""
+    places = _places(out, name, made.form)
+    return all(len(list(p.iterdir())) == made.frames if p.is_dir() else p.is_file() for p in places)
+
+
+def _clear(places: Iterable[Path], is_ours: bool) -> None:
+    """Take away what a run left. Raises UsageError for what others put there."""
+    for place in places:
+        if place.exists() and not is_ours:
+            raise UsageError(f"{place} is there and was not made here: give another --out.")
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)

@@ -73,7 +73,7 @@ def numbers_of(files: Sequence[Path]) -> tuple[int, ...]:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Numbers before words; DIGITS splits a name into words and numbers in turn."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in DIGITS.split(name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in DIGITS.split(name)]
 
 
 def _folder(path: Path) -> Footage:

@@ -40,9 +40,12 @@ def open_masks(path: Path, clip: Footage, wanted: int | None = None) -> Masks:
         _check_numbers(path, numbers_of(files), clip)
         read, sizes, brightest = _files(files, wanted)
     else:
+        if wanted is not None:
+            raise UsageError(f"{path} is a video, which holds levels of one object, no indexes: leave --object out.")
         film = open_footage(path)
         _check_numbers(path, film.numbers, clip)
-        read, sizes, brightest = film.levels, {(film.height, film.width): path.name}, 255
+        brightest = 255 * any((mask > 0.5).any() for mask in film.levels())
+        read, sizes = film.levels, {(film.height, film.width): path.name}
     for (height, width), name in sizes.items():
         _check_shape(name, width, height, clip)
     if not brightest:
@@ -117,7 +120,12 @@ def _levels(file: Path) -> tuple[Matte, bool]:
     data = file.read_bytes()
     with reading(file.parent, file.name):
         image = open_picture(data)
-        if image.mode != "P":
+        if image.mode != "P" or _is_ramp(image.getpalette() or []):
             return decode_levels(data), False
         image.info.pop("transparency", None)  # or the indexes would become colours
         return np.asarray(upright(image, data), np.uint8), True
+
+
+def _is_ramp(palette: Sequence[int]) -> bool:
+    """Whether each entry is the grey of its number, as in a grey picture that a tool gave a palette."""
+    return all(level == place // 3 for place, level in enumerate(palette))

@@ -10,7 +10,7 @@ from factory.matting.video.clip import Made, VideoMatting, inputs_hash, write_cl
 from factory.matting.video.footage import open_footage
 from factory.matting.video.masks import open_masks
 from factory.matting.video.matting import Matting
-from factory.matting.video.segmenting import open_segmenter
+from factory.matting.video.segmenting import fingerprint, open_segmenter
 from factory.models.device import best_device
 from factory.shards.counting import Counting, silent
 
@@ -44,18 +44,19 @@ def matte_video(
     network, footage, device = look(model), open_footage(clip), best_device()
     if isinstance(tells, Masked):
         masks = open_masks(tells.masks, footage, _index(settings.wanted))
+        made_of = inputs_hash(settings, [clip, tells.masks], network.fingerprint)
     else:
         masks = open_segmenter(tells.segmenter, footage, settings.wanted or None, device)
+        made_of = inputs_hash(settings, [clip], network.fingerprint, fingerprint(tells.segmenter))
 
     def loaded() -> Matting:
         trained = load_network(model, device.torch)
         return lambda picture, trimap: matte(trained, picture, trimap, device.torch)
 
-    made_of = inputs_hash(settings, [clip, *tells], network.fingerprint)
     return write_clip(footage, masks, loaded, out, settings, made_of=made_of, progress=progress)
 
 
 def _index(wanted: str) -> int | None:
-    if wanted and not wanted.isdigit():
+    if wanted and not wanted.isdecimal():
         raise UsageError(f"--object {wanted}: with --masks give the index of an object, a whole number.")
     return int(wanted) if wanted else None

@@ -14,7 +14,7 @@ from factory.errors import UsageError, nearest, some
 from factory.matting.video.footage import Footage
 from factory.matting.video.masks import Masks
 from factory.models.device import Device
-from factory.models.folder import check_weights, read_mapping
+from factory.models.folder import check_weights, files_fingerprint, read_mapping
 from factory.sources.clips.colour import Floats
 
 PERSON = "person"
@@ -42,10 +42,25 @@ def open_segmenter(folder: Path, clip: Footage, label: str | None, device: Devic
     number = _label(network.config.id2label, label, folder)
 
     def masks() -> Iterator[Floats]:
+        is_seen = False
         for picture in clip.rgb():
-            yield _mask(network, prepare, picture, number)
+            mask = _mask(network, prepare, picture, number)
+            if not np.isfinite(mask).all():
+                raise UsageError(f"{folder} answers with what is no number: its weights are broken, give others.")
+            is_seen |= bool((mask > 0.5).any())
+            yield mask
+        if not is_seen:
+            raise UsageError(
+                f"{folder} finds no {network.config.id2label[number]} in any frame of {clip.path}: choose another with "
+                "--object, or give --masks."
+            )
 
     return masks
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of the files that decide what the network tells."""
+    return files_fingerprint(folder, [*sorted(folder.glob("*.json")), *sorted(folder.glob("*.safetensors"))])
 
 
 def _loaded(folder: Path, configuration: dict[str, Any], device: Device) -> tuple[Any, Any]:
@@ -77,7 +92,7 @@ def _label(labels: dict[int, str], wanted: str | None, folder: Path) -> int:
     known = some(list(labels.values()))
     names = {name.casefold(): number for number, name in labels.items()}
     if wanted is not None:
-        number = int(wanted) if wanted.isdigit() else names.get(wanted.casefold(), -1)
+        number = int(wanted) if wanted.isdecimal() else names.get(wanted.casefold(), -1)
         if number not in labels:
             meant = nearest(wanted, names)
             raise UsageError(f"--object {wanted} is no label of {folder}{meant}: it knows {known}.")
