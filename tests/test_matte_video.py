@@ -373,6 +373,26 @@ def test_a_segmenter_that_never_finds_its_object_says_so(tmp_path: Path) -> None
         list(open_segmenter(folder, footage, "wall", CPU)())
 
 
+@pytest.mark.parametrize(
+    ("file", "changes", "said"),
+    [
+        ("config.json", {"architectures": [["x"]]}, ""),
+        ("preprocessor_config.json", {"image_mean": [0.5]}, "preprocessor_config.json says what cannot be done"),
+        ("preprocessor_config.json", {"size": {"height": 0, "width": 0}}, "says what cannot be done"),
+    ],
+)
+def test_a_segmenter_whose_files_say_odd_things_is_read_or_refused(
+    file: str, changes: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    folder, footage = write_segformer(tmp_path / "segformer", ("a", "b"), taken), open_footage(film(tmp_path, 1))
+    (folder / file).write_text(json.dumps(json.loads((folder / file).read_bytes()) | changes))
+    if not said:
+        assert next(open_segmenter(folder, footage, None, CPU)()).shape == (H, W)
+        return
+    with pytest.raises(UsageError, match=said):
+        next(open_segmenter(folder, footage, None, CPU)())
+
+
 def test_a_segmenter_with_code_or_pickles_is_refused(tmp_path: Path) -> None:
     folder, footage = write_segformer(tmp_path / "segformer", ("a", "b", "c"), taken), open_footage(film(tmp_path, 1))
     with pytest.raises(UsageError, match="say which with --object"):

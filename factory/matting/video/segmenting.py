@@ -6,17 +6,20 @@ Mask2Former; Cheng et al., 2022) those of masks and of labels for each mask: the
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
 from factory.errors import UsageError, nearest, some
+from factory.greenscreen.compositing import as_levels
 from factory.matting.video.footage import Footage
 from factory.matting.video.masks import Masks
 from factory.models.device import Device
 from factory.models.folder import check_weights, files_fingerprint, read_mapping
 from factory.sources.clips.colour import Floats
 
+PREPROCESSOR = "preprocessor_config.json"
 PERSON = "person"
 UNIVERSAL = ("MaskFormerForInstanceSegmentation", "Mask2FormerForUniversalSegmentation")
 
@@ -37,14 +40,20 @@ def open_segmenter(folder: Path, clip: Footage, label: str | None, device: Devic
             f"--segmenter {folder} brings code of its own, which is never run: give a model of transformers."
         )
     check_weights(folder)
-    read_mapping(folder / "preprocessor_config.json")
+    read_mapping(folder / PREPROCESSOR)
     network, prepare = _loaded(folder, configuration, device)
     number = _label(network.config.id2label, label, folder)
+
+    def prepared(picture: Floats) -> Any:
+        try:
+            return prepare(images=as_levels(picture), return_tensors="pt", input_data_format="channels_last")
+        except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+            raise _unfit(folder, error) from error
 
     def masks() -> Iterator[Floats]:
         is_seen = False
         for picture in clip.rgb():
-            mask = _mask(network, prepare, picture, number)
+            mask = _mask(network, prepared(picture), picture.shape[:2], number)
             if not np.isfinite(mask).all():
                 raise UsageError(f"{folder} answers with what is no number: its weights are broken, give others.")
             is_seen |= bool((mask > 0.5).any())
@@ -64,27 +73,26 @@ def fingerprint(folder: Path) -> str:
 
 
 def _loaded(folder: Path, configuration: dict[str, Any], device: Device) -> tuple[Any, Any]:
-    from transformers import (  # noqa: PLC0415  (seconds)
-        AutoImageProcessor,
-        AutoModelForSemanticSegmentation,
-        Mask2FormerForUniversalSegmentation,
-        MaskFormerForInstanceSegmentation,
-    )
+    import transformers  # noqa: PLC0415  (seconds)
+    from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation  # noqa: PLC0415  (as above)
 
     from factory.models.part import UNREADABLE, load_part  # noqa: PLC0415  (torch)
 
-    universal = dict(
-        zip(UNIVERSAL, (MaskFormerForInstanceSegmentation, Mask2FormerForUniversalSegmentation), strict=True)
-    )
-    kind = next(filter(None, map(universal.get, configuration.get("architectures") or ())), None)
-    network = load_part(kind or AutoModelForSemanticSegmentation, folder).to(device.torch).eval()
+    transformers.utils.logging.disable_progress_bar()  # a bar of its own would break our one live line
+    architectures = configuration.get("architectures")
+    universal = [name for name in UNIVERSAL if isinstance(architectures, list) and name in architectures]
+    kind = getattr(transformers, universal[0]) if universal else AutoModelForSemanticSegmentation
+    network = load_part(kind, folder).float().to(device.torch).eval()
     try:
         prepare = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except UNREADABLE as error:
-        raise UsageError(
-            f"{folder}/preprocessor_config.json cannot be read ({error}): copy the model again."
-        ) from error
+        raise _unfit(folder, error) from error
     return network, prepare
+
+
+def _unfit(folder: Path, error: Exception) -> UsageError:
+    said = shorten(str(error), 200, placeholder=" …")
+    return UsageError(f"{folder / PREPROCESSOR} says what cannot be done ({said}): copy the model again.")
 
 
 def _label(labels: dict[int, str], wanted: str | None, folder: Path) -> int:
@@ -104,15 +112,12 @@ def _label(labels: dict[int, str], wanted: str | None, folder: Path) -> int:
     raise UsageError(f"{folder} knows {len(labels)} labels and no person: say which with --object ({known}).")
 
 
-def _mask(network: Any, prepare: Any, picture: Floats, number: int) -> Floats:
+def _mask(network: Any, inputs: Any, shape: tuple[int, ...], number: int) -> Floats:
     """(H, W) in 0..1: the label's share at each pixel."""
     import torch  # noqa: PLC0415  (seconds)
 
-    height, width = picture.shape[:2]
-    levels = np.asarray(np.rint(picture * 255), np.uint8)
-    inputs = prepare(images=levels, return_tensors="pt", input_data_format="channels_last").to(network.device)
     with torch.inference_mode():
-        told = network(**inputs)
+        told = network(**inputs.to(network.device))
         if hasattr(told, "class_queries_logits"):
             classes = told.class_queries_logits.softmax(-1)[..., :-1]  # the last is "none"
             scores = torch.einsum("nqc,nqhw->nchw", classes, told.masks_queries_logits.sigmoid())
@@ -120,6 +125,6 @@ def _mask(network: Any, prepare: Any, picture: Floats, number: int) -> Floats:
         else:
             shares = told.logits.softmax(1)
         mask = torch.nn.functional.interpolate(
-            shares[:, number : number + 1].float(), (height, width), mode="bilinear", align_corners=False
+            shares[:, number : number + 1].float(), shape, mode="bilinear", align_corners=False
         )
     return np.asarray(mask[0, 0].cpu().numpy(), np.float32)
