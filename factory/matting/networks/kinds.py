@@ -27,7 +27,6 @@ class VitMatteOptions:
 class NetworkKind:
     """options: their defaults, a frozen dataclass.  new: a network that has learned nothing."""
 
-    says: str
     options: Any
     new: Callable[[Any], "MattingNetwork"]
 
@@ -67,7 +66,7 @@ def _vitmatte(options: VitMatteOptions) -> "MattingNetwork":
 
 
 KINDS: Mapping[str, NetworkKind] = {
-    "small": NetworkKind("of IndexNet's kind, for two cores", NoOptions(), _small),
-    "indexnet": NetworkKind("IndexNet Matting, as published", NoOptions(), _indexnet),
-    "vitmatte": NetworkKind("ViTMatte, as transformers has it", VitMatteOptions(), _vitmatte),
+    "small": NetworkKind(NoOptions(), _small),
+    "indexnet": NetworkKind(NoOptions(), _indexnet),
+    "vitmatte": NetworkKind(VitMatteOptions(), _vitmatte),
 }

@@ -13,7 +13,8 @@ from factory.greenscreen.compositing import as_levels, as_unit
 from factory.greenscreen.estimation import estimated_foreground
 from factory.greenscreen.keyer.steady import Frame, mean_along
 from factory.greenscreen.motion import belief, flow
-from factory.matting.video.trimaps import UNKNOWN, Vote, trimap_of
+from factory.matting.applying import UNKNOWN
+from factory.matting.video.trimaps import Vote, trimap_of
 from factory.sample import Matte, Picture
 
 T = TypeVar("T")

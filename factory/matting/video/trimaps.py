@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.greenscreen.motion import brought
+from factory.matting.applying import UNKNOWN
 from factory.matting.masks_to_trimaps import SURE
 from factory.sample import Matte
 
@@ -23,7 +24,7 @@ FARTHER = 2.0  # … this; farther counts as this far
 BELIEVED = 0.5  # of a motion; below it a neighbour has no say at a pixel
 WIDEST = 3.0  # times its least width that a band may be on each side, where the masks agree about inside and outside
 LOST = 0.5  # intersection ÷ union with what both neighbours say, below which a mask is taken for lost
-NOTHING, UNKNOWN, ALL = 0, 128, 255
+NOTHING, ALL = 0, 255
 
 
 class Vote(NamedTuple):
