@@ -81,6 +81,8 @@ def test_programs_models_and_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "nothing.pth").write_bytes(b"")
     for name in ("script.pth", "model.pth", "text.pth", "nothing.pth"):
         assert f"{tmp_path / name} is not a file of tensors alone" in refused(tmp_path / name), name
+    assert "alone, it holds torch.nn.modules.linear.Linear: give" in refused(tmp_path / "model.pth")
+    assert "alone: give" in refused(tmp_path / "text.pth")  # and nothing of what torch advises
     assert "holds no weights by name" in refused(saved(tmp_path / "list.pth", [torch.ones(1)]))
     assert "holds no weights by name" in refused(saved(tmp_path / "empty.pth", {}))
     assert "holds 1 entry beside plain tensors ('epoch')" in refused(

@@ -1,5 +1,6 @@
 """Pickled weights to safetensors: the one place that opens a pickle, and only as far as tensors go."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from factory.models.weights import SAFE
 from factory.shards.durable import appearing
 
 WRAPPER = "state_dict"  # under which some trainers keep the weights, beside their own state
+FOREIGN = re.compile(r"GLOBAL (\S+)")  # in what torch says of a pickle: the first thing in it that is refused
 PARALLEL = "module."  # before every name, where they were saved out of a parallel training
 
 
@@ -76,8 +78,10 @@ def _unpickled(source: Path) -> Any:
     except OSError as error:
         raise UsageError(f"{source} cannot be read ({error.strerror or error}): mend that and try again.") from error
     except Exception as error:  # what a broken pickle can raise is without end
-        said = str(error).strip().partition("\n")[0]
+        # Torch's own words advise to open the file without this care.
+        foreign = FOREIGN.search(str(error))
+        said = f", it holds {foreign[1]}" if foreign else ""
         raise UsageError(
-            f"{source} is not a file of tensors alone ({said}): give a state_dict saved by torch, not a program "
+            f"{source} is not a file of tensors alone{said}: give a state_dict saved by torch, not a program "
             "(TorchScript) and not a whole model."
         ) from error
