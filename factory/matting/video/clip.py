@@ -99,8 +99,9 @@ def write_clip(
                     f"{record} tells of other masks, networks or settings: remove it with its files, or give another "
                     "--out."
                 )
-            is_ours = there is not None or unfinished.exists()  # of a run that was killed, or damaged since
-            _clear(_places(out, name, settings.form), is_ours)
+            if there is not None or unfinished.exists():  # of a run whose files were damaged since, or that was killed
+                _remove(_places(out, name, there.form if there is not None else settings.form))
+            _check_way(_places(out, name, settings.form))
             shutil.rmtree(unfinished, ignore_errors=True)
             try:
                 mean = _written(_frames(clip, masks, matting(), settings), unfinished, clip, settings, progress)
@@ -167,12 +168,15 @@ def _is_whole(out: Path, name: str, made: Made) -> bool:
     return all(len(list(p.iterdir())) == made.frames if p.is_dir() else p.is_file() for p in places)
 
 
-def _clear(places: Iterable[Path], is_ours: bool) -> None:
-    """Take away what a run left. Raises UsageError for what others put there."""
+def _remove(places: Iterable[Path]) -> None:
     for place in places:
-        if place.exists() and not is_ours:
-            raise UsageError(f"{place} is there and was not made here: give another --out.")
         if place.is_dir() and not place.is_symlink():
             shutil.rmtree(place)
         else:
             place.unlink(missing_ok=True)
+
+
+def _check_way(places: Iterable[Path]) -> None:
+    for place in places:
+        if place.exists():
+            raise UsageError(f"{place} is there and was not made here: give another --out.")
