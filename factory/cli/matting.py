@@ -145,8 +145,8 @@ def matte_video(
     _remark_on(model)
     pin_threads(threads)
     settings = VideoMatting(form=form, band=band_of(band), steady=steady, wanted=wanted, threads=threads)
-    with counting("frames matted") as progress:
-        made = matte_clip(clip, tells, model, out, settings, progress=progress)
+    with counting("masks looked at") as looked, counting("frames matted") as progress:
+        made = matte_clip(clip, tells, model, out, settings, looked=looked, progress=progress)
     typer.echo(
         f"{count_of(made.frames, 'frame', 'frames')} of {made.clip} in {out}; α flickers by {made.flicker:.4f} a frame"
     )

@@ -17,6 +17,7 @@ from factory.matting.video.footage import Footage, in_order, numbers_of, open_fo
 from factory.pictures.matte import decode_levels
 from factory.pictures.picture import open_picture, upright
 from factory.sample import Matte
+from factory.shards.counting import Counting, silent
 from factory.sources.clips.colour import Floats
 
 INDEXES = 32  # a grey picture whose brightest level is below this holds indexes of objects, not coverage
@@ -26,10 +27,11 @@ Masks = Callable[[], Iterator[Floats]]
 """Opens them at the first; for each frame (H, W) float32 in 0..1, of the clip's size."""
 
 
-def open_masks(path: Path, clip: Footage, wanted: int | None = None) -> Masks:
+def open_masks(path: Path, clip: Footage, wanted: int | None = None, looked: Counting = silent) -> Masks:
     """The clip's masks.
 
-    wanted: index of the object, of masks that hold indexes; None takes all that are not 0.
+    wanted: index of the object, of masks that hold indexes; None takes all that are not 0.  looked: is told how many
+    files were looked at.
     Raises UsageError for masks of another number than the frames, with holes in their numbering, of another shape,
     unreadable, or all empty.
     """
@@ -38,17 +40,17 @@ def open_masks(path: Path, clip: Footage, wanted: int | None = None) -> Masks:
     if path.is_dir():
         files = in_order(path)
         _check_numbers(path, numbers_of(files), clip)
-        read, sizes, brightest = _files(files, wanted)
+        read, sizes, is_seen = _files(files, wanted, looked)
     else:
         if wanted is not None:
             raise UsageError(f"{path} is a video, which holds levels of one object, no indexes: leave --object out.")
         film = open_footage(path)
         _check_numbers(path, film.numbers, clip)
-        brightest = 255 * any((mask > 0.5).any() for mask in film.levels())
+        is_seen = any(bool((mask > 0.5).any()) for mask in film.levels())
         read, sizes = film.levels, {(film.height, film.width): path.name}
     for (height, width), name in sizes.items():
         _check_shape(name, width, height, clip)
-    if not brightest:
+    if not is_seen:
         which = "" if wanted is None else f" of object {wanted}"
         raise UsageError(f"the masks{which} in {path} are empty in every frame: check what was segmented.")
     return lambda: (_fitted(mask, clip) for mask in read())
@@ -83,15 +85,19 @@ def _fitted(mask: Floats, clip: Footage) -> Floats:
     return np.asarray(cv2.resize(mask, size, interpolation=way), np.float32)
 
 
-def _files(files: Sequence[Path], wanted: int | None) -> tuple[Masks, dict[tuple[int, int], str], int]:
-    """How to read them; the sizes that occur, each with a name; their brightest level. Each is looked at once."""
-    brightest, palettes = 0, 0
+def _files(
+    files: Sequence[Path], wanted: int | None, looked: Counting
+) -> tuple[Masks, dict[tuple[int, int], str], bool]:
+    """How to read them; the sizes that occur, each with a name; whether any shows something. Each is looked at once."""
+    brightest, palettes, is_seen = 0, 0, False
     sizes: dict[tuple[int, int], str] = {}
-    for file in files:
+    for done, file in enumerate(files, start=1):
         levels, is_palette = _levels(file)
         palettes += is_palette
         sizes.setdefault((levels.shape[0], levels.shape[1]), file.name)
         brightest = max(brightest, int(levels.max()))
+        is_seen |= bool((levels if wanted is None else levels == wanted).any())
+        looked(done, len(files))
     if 0 < palettes < len(files):
         raise UsageError(
             f"{palettes} of the {len(files)} masks in {files[0].parent} have a palette: give one kind alone."
@@ -105,14 +111,11 @@ def _files(files: Sequence[Path], wanted: int | None) -> tuple[Masks, dict[tuple
             return as_unit(levels)
         return np.asarray(levels > 0 if wanted is None else levels == wanted, np.float32)
 
-    if wanted is not None:
-        brightest = int(any((_levels(file)[0] == wanted).any() for file in files))
-
     def read() -> Iterator[Floats]:
         for file in files:
             yield objects(_levels(file)[0])
 
-    return read, sizes, brightest
+    return read, sizes, is_seen
 
 
 def _levels(file: Path) -> tuple[Matte, bool]:

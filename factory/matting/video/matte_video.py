@@ -34,16 +34,18 @@ def matte_video(
     out: Path,
     settings: VideoMatting,
     *,
+    looked: Counting = silent,
     progress: Counting = silent,
 ) -> Made:
     """Matte a clip.
 
     clip: a video file, or a folder of pictures.  tells: what says where the object is.  model: a folder with a trained
-    trimap network.  Raises UsageError for whatever is wrong with any of them.
+    trimap network.  looked: is told of masks, before anything is computed; progress, of frames.
+    Raises UsageError for whatever is wrong with any of them.
     """
     network, footage, device = look(model), open_footage(clip), best_device()
     if isinstance(tells, Masked):
-        masks = open_masks(tells.masks, footage, _index(settings.wanted))
+        masks = open_masks(tells.masks, footage, _index(settings.wanted), looked)
         made_of = inputs_hash(settings, [clip, tells.masks], network.fingerprint)
     else:
         masks = open_segmenter(tells.segmenter, footage, settings.wanted or None, device)
