@@ -186,6 +186,13 @@ def test_scaling_does_not_change_the_scores(seed: int) -> None:
         assert other[name] == pytest.approx(one[name], abs=0.02)
 
 
+def test_what_a_mask_of_parts_leaves_out_of_the_object_is_no_fault_of_the_screen() -> None:
+    foreground, alpha = blob(SIDE, 2)
+    parts = replace(sample_of(foreground, alpha), coarse=np.where(np.arange(SIDE) < SIDE // 2, alpha, np.uint8(0)))
+    assert scored(parts).scores.screen_spread > 4
+    assert score(parts, ScoreSettings(covers=False)).scores.screen_spread < 0.1
+
+
 def test_what_cannot_be_scored_is_minus_one() -> None:
     foreground, alpha = blob(SIDE, 3)
     whole = sample_of(foreground, alpha)

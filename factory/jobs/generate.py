@@ -119,7 +119,7 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
         "licence": model_files.licence(folder),
         "sampler": said(sampler),
         **_refining(recipe, kind),
-        "scores": asdict(ScoreSettings()),
+        "scores": said(ScoreSettings(covers=not _attentive(sampler))),
         "gates": said(_gates(recipe, kind)),
         "marking": asdict(recipe.marking),
     }
@@ -194,7 +194,7 @@ def _with_objects(
     rows: Sequence[Mapping[str, Any]], recipe: GenerateRecipe, sampler: Any, folder: Path
 ) -> list[dict[str, Any]]:
     """The rows, where attention is read with the words that it is read of as their class. Raises UsageError."""
-    if getattr(sampler, "coarse", "head") == "head":
+    if not _attentive(sampler):
         if recipe.objects:
             raise UsageError("--objects says what --coarse attention looks at: give both or neither.")
         return [dict(row) for row in rows]
@@ -203,6 +203,11 @@ def _with_objects(
     found = [{**row, "class": row[recipe.objects or "class"]} for row in rows]
     check_object_words(found, folder)
     return found
+
+
+def _attentive(sampler: Any) -> bool:
+    """Whether coarse masks come from attention, which looks at parts of an object."""
+    return getattr(sampler, "coarse", "head") == "attention"
 
 
 def _plan_backdrops(folder: Path, draft: Draft) -> None:

@@ -20,7 +20,7 @@ from factory.errors import UsageError
 from factory.jobs.base import Job, RunSettings
 from factory.quality.scores import ScoreSettings, score
 from factory.sample import Rejection, Sample, Source, Stage
-from factory.settings import settings
+from factory.settings import said, settings
 from factory.shards.encoding import encode
 from factory.shards.marking import MarkingSettings
 from factory.shards.members import MATTING, Member
@@ -58,7 +58,7 @@ def plan(recipe: GreenBenchRecipe, memory: Memory) -> Draft:
         "size": recipe.size,
         "group": recipe.group,
         "sources": {DRAWN: {"type": DRAWN}},
-        "scores": asdict(ScoreSettings()),
+        "scores": said(ScoreSettings()),
         "marking": asdict(recipe.marking),
     }
     counts: dict[Kind, int] = {kind: recipe.plain if kind == "plain" else recipe.per_kind for kind in KINDS}

@@ -24,7 +24,7 @@ def begun(recipe: NewSet, memory: Memory, *, size: int, key: KeyChoice, exclude:
         "size": size,
         "sources": {},
         "excluded": {},
-        "scores": asdict(ScoreSettings()),
+        "scores": said(ScoreSettings()),
         "gates": said(recipe.gates),
         "marking": asdict(recipe.marking),
     }

@@ -1,6 +1,5 @@
 """New mattes for an existing set: the job `refine`."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from factory.models.device import CPU, best_device
 from factory.quality.scorers.scorers import Scorers, plan_scorers
 from factory.quality.scores import ScoreSettings
 from factory.refine.refiners import Refiners, in_plan, plan_weights, planned, want_a_device
+from factory.settings import said
 from factory.shards.members import with_trust
 
 
@@ -35,7 +35,7 @@ def plan(recipe: RefineRecipe, _memory: Memory) -> Draft:
     if recipe.trust:
         draft.members = with_trust(draft.members)
     plan_weights(recipe, draft)
-    draft.settings |= {**planned(recipe), "scores": asdict(ScoreSettings())}
+    draft.settings |= {**planned(recipe), "scores": said(ScoreSettings())}
     plan_scorers(recipe.scorers, draft)
     return draft
 

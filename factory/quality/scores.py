@@ -27,7 +27,7 @@ ASKED_SCORES are told by the user's networks (scorers/): of the object on grey, 
 object's colours are a generator's, for label_error where α was given with the object. All work for any key colour.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import cv2
@@ -45,6 +45,7 @@ from factory.quality.key_distance import key_distance
 from factory.quality.label_error import label_error
 from factory.quality.phash import perceptual_hash
 from factory.sample import Matte, Picture, PlateCoefficients, Sample, Scores
+from factory.settings import UNSAID
 
 CELLS = 16  # per side: the scale at which a screen is called uneven
 
@@ -55,6 +56,7 @@ class ScoreSettings:
 
     forgiven: float = 8.0  # pixels at 512 by which coarse mask and α may differ without disagreeing
     inside: float = 0.95  # coarse mask above which, `forgiven` pixels deep, no screen may be seen
+    covers: bool = field(default=True, metadata=UNSAID)  # coarse masks leave out nothing of the object
 
 
 def score(sample: Sample, settings: ScoreSettings) -> Sample:
@@ -65,7 +67,8 @@ def score(sample: Sample, settings: ScoreSettings) -> Sample:
         gsg_screen=gsg_screen(sample, colours),
     )
     if sample.plate:
-        scores = replace(scores, screen_spread=screen_spread(sample.rgb, clean_screen(sample), sample.plate))
+        clean = clean_screen(sample, settings.covers)
+        scores = replace(scores, screen_spread=screen_spread(sample.rgb, clean, sample.plate))
     if sample.alpha is None:
         return replace(sample, scores=scores)
     scores = replace(scores, coverage=float(sample.alpha.mean()) / 255, border=border(sample.alpha))
@@ -107,13 +110,13 @@ def gsg_screen(sample: Sample, colours: Colours) -> float:
     return distance(screen_colour(sample.rgb, background, colours), sample.origin.key_rgb)
 
 
-def clean_screen(sample: Sample) -> NDArray[np.bool_]:
-    """Where nothing but screen should be seen: far outside the coarse mask.
+def clean_screen(sample: Sample, covers: bool) -> NDArray[np.bool_]:
+    """Where nothing but screen should be seen: far outside the coarse mask, where that covers the object.
 
-    Without one α has to say it, and then only what has the screen's hue counts: else a misplaced α would be called
-    an uneven screen.
+    Else α has to say it, and then only what has the screen's hue counts: a misplaced α would be called an uneven
+    screen.
     """
-    if sample.coarse is not None:
+    if sample.coarse is not None and covers:
         return sure_background(sample.coarse)
     if sample.alpha is None:
         return np.zeros(sample.rgb.shape[:2], np.bool_)
