@@ -74,6 +74,15 @@ def test_the_table_has_every_frame_and_the_means(clips: Path, measured: ClipEval
     assert "disk_moving" not in measured.text(shown=1)
 
 
+def test_frames_are_matched_by_their_numbers_and_in_their_order(clips: Path, tmp_path: Path) -> None:
+    for number in range(12):
+        save(tmp_path / f"ours/{number}.png", np.full((8, 8), 20 * number, np.uint8))
+        save(tmp_path / f"true/{number:04}.png", np.full((8, 8), 20 * number + 5, np.uint8))
+    found = evaluate_clips(tmp_path / "ours", tmp_path / "true")
+    assert not found.faults
+    assert {score.errors.dtssd for score in found.scores} == {0.0}
+
+
 def test_a_single_sequence_without_foregrounds_is_one_clip(clips: Path) -> None:
     found = evaluate_clips(clips / "pred/boxes/pha", clips / "true/pha/boxes")
     assert list(found.clips) == ["."]
@@ -89,8 +98,8 @@ def test_what_cannot_be_scored_is_named_and_a_gap_has_no_step_over_it(tmp_path: 
     save(tmp_path / "pred/a/1.png", ramp[:8])
     (tmp_path / "pred/a/3.png").unlink()
     found = evaluate_clips(tmp_path / "pred", tmp_path / "true", parquet=tmp_path / "t.parquet")
-    assert {fault.name: fault.kind for fault in found.faults} == {"a/1": "size", "a/3": "no_prediction"}
-    assert [score.frame for score in found.scores] == ["0", "2", "4"]
+    assert {fault.name: fault.kind for fault in found.faults} == {"a/000001": "size", "a/000003": "no_prediction"}
+    assert [score.frame for score in found.scores] == ["000000", "000002", "000004"]
     assert [score.errors.dtssd for score in found.scores] == pytest.approx([0, math.nan, math.nan], nan_ok=True)
     assert pq.read_table(tmp_path / "t.parquet")["fault"].to_pylist() == [None, "size", None, "no_prediction", None]
 

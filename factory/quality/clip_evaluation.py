@@ -2,7 +2,7 @@
 
 Clips are folders of frames. Where a folder on the way is called `pha`, the foregrounds lie in its sibling `fgr`: so
 CLIP/pha/0000.png of Robust Video Matting and pha/CLIP/0000.png of VideoMatte240K are both clip CLIP. Frames that lie
-in the given folder itself are one clip, called ".".
+in the given folder itself are one clip, called ".". A frame's number is the same with other zeros in front.
 """
 
 import json
@@ -28,6 +28,7 @@ from factory.shards.layout import Layout
 from factory.shards.reader import tars_of
 
 MATTES, FOREGROUNDS = "pha", "fgr"
+DIGITS = 6  # of a frame's number, so that the order of names is that of numbers
 CONVENTION = "Robust Video Matting's evaluation: whole pictures; means of frames by clip, then their mean over clips"
 HEADINGS = ("MAD", "MSE", "Grad", "Conn", "dtSSD", "fgr MAD", "fgr MSE")
 
@@ -124,7 +125,7 @@ def _frames(folder: Path) -> Side:
         kind = next((part for part in reversed(above) if part in side), MATTES)
         if kind in above:
             del above[len(above) - 1 - above[::-1].index(kind)]
-        name = _Name("/".join(above) or ".", frame)
+        name = _Name("/".join(above) or ".", f"{int(frame):0{DIGITS}}" if frame.isdecimal() else frame)
         if name in side[kind]:
             raise UsageError(f"{place.path} and {side[kind][name].path} are one frame of one clip: take one away.")
         side[kind][name] = place
