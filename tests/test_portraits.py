@@ -103,6 +103,8 @@ def test_the_shares_of_portraits_are_exact_and_no_rule_is_broken() -> None:
         ("bald man: 1", "bald man: -1", "bald man.*too small: give at least 0"),
         ("red: 1, gray: 1", "red: 0, gray: 0", "no value of colour has a share above 0"),
         ("{colour} haired", "haired", "nothing says {colour}"),
+        ("[ with {beard}]", "[ with [a] {beard}]", "brackets that do not close, or stand in each other"),
+        ("bald man: 1", '"bald {man}": 1', "says {man}, which is no attribute after it"),
         ("says: a beard", 'says: "a {head}"', "beard: full says {head}, which is no attribute after it"),
         ("beard: full}", "beard: fool}", r"never: beard has no value 'fool'"),
         ("never:\n  - {head", "never:\n  - {hat", "never: there is no attribute 'hat'"),

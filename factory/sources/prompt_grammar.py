@@ -97,20 +97,29 @@ def read_grammar(text: str, name: str) -> Grammar:
 def _faults(grammar: Grammar) -> Iterator[str]:
     """What does not fit together, a clause each."""
     names = list(grammar.attributes)
+    sayings = {name: _sayings(values) for name, values in grammar.attributes.items()}
+    for text in (grammar.prompt, *(text for own in sayings.values() for text in own.values())):
+        if re.search(r"[\[\]]", re.sub(r"\[[^\[\]]*\]", "", text)):
+            yield f"{text!r} has brackets that do not close, or stand in each other: mend them"
     asked = set(NAMED.findall(grammar.prompt))
     for name in sorted((asked - {"a"} | set(NAMED.findall(grammar.class_name))) - {*names}):
         yield f"prompt or class names {{{name}}}, which is no attribute{nearest(name, names)}"
     for place, (name, values) in enumerate(grammar.attributes.items()):
         if not sum(value.share for value in values.values()):
             yield f"no value of {name} has a share above 0"
-        for value, own in values.items():
-            said = set(NAMED.findall(own.says or "")) - {"a"}
+        for value, text in sayings[name].items():
+            said = set(NAMED.findall(text)) - {"a"}
             for wrong in sorted(said - {*names[place + 1 :]}):
                 yield f"{name}: {value} says {{{wrong}}}, which is no attribute after it: move it below"
             asked |= said
     for name in names:
         if name not in asked:
             yield f"nothing says {{{name}}}: name it in the prompt, or take the attribute out"
+    yield from _faults_of_rules(grammar)
+
+
+def _faults_of_rules(grammar: Grammar) -> Iterator[str]:
+    names = list(grammar.attributes)
     for rule in grammar.never:
         for name, forbidden in rule.items():
             known = list(grammar.attributes.get(name, ()))
@@ -119,6 +128,11 @@ def _faults(grammar: Grammar) -> Iterator[str]:
                     yield f"never: {name} has no value {value!r}{nearest(value, known)}"
             if not known:
                 yield f"never: there is no attribute {name!r}{nearest(name, names)}"
+
+
+def _sayings(values: Values) -> Mapping[str, str]:
+    """Value → what it says."""
+    return {name: name if value.says is None else value.says for name, value in values.items()}
 
 
 def rows_of(grammar: Grammar, count: int, seed: int, name: str) -> list[dict[str, Any]]:
@@ -141,11 +155,10 @@ def rows_of(grammar: Grammar, count: int, seed: int, name: str) -> list[dict[str
             raise UsageError(
                 f"{name}: the share of {attribute}: {value} cannot be had beside `never`: lower it, or loosen a rule."
             ) from error
-        names, said = list(values), [own.says for own in values.values()]
+        said = list(_sayings(values).items())
         for row, value in zip(rows, dealt.tolist(), strict=True):
-            chosen[row][attribute] = names[value]
-            text = said[value]
-            texts[row] = texts[row].replace(field, (names[value] if text is None else text) or SILENT)
+            chosen[row][attribute], text = said[value]
+            texts[row] = texts[row].replace(field, text or SILENT)
     return [_row(text, own, grammar.class_name) for text, own in zip(texts, chosen, strict=True)]
 
 
