@@ -176,6 +176,13 @@ def test_weights_that_are_missing_or_of_another_shape_are_named(tmp_path: Path) 
         load_network(tmp_path)
 
 
+def test_the_folder_of_a_training_is_told_from_the_network_in_it(tmp_path: Path) -> None:
+    save_network(tmp_path / "model", build("small", {}), "small", {})
+    (tmp_path / "state.pt").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"name .*model\."):
+        look(tmp_path)
+
+
 def test_a_folder_that_is_no_network_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no folder"):
         look(tmp_path / "none")

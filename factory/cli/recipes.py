@@ -13,7 +13,8 @@ recipes_app = typer.Typer(
 )
 
 
-TAKE_A_RECIPE = {"build-green100k", "train", "train-keyer"}  # as their argument; `factory run` takes any
+# as their argument; `factory run` takes any
+TAKE_A_RECIPE = {"build-green100k", "train", "train-keyer", "train-matting", "experiment"}
 
 
 @recipes_app.callback()

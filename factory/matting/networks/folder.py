@@ -70,6 +70,8 @@ def _said(folder: Path) -> tuple[str, Mapping[str, Any]]:
         return "vitmatte", {}
     if (folder / WEIGHTS).is_file() and shapes_in(folder / WEIGHTS).keys() >= set(OF_INDEXNET):
         return "indexnet", {}
+    if (trained := folder / "model" / SAYS).is_file():
+        raise UsageError(f"{folder} is a training's folder: name {trained.parent}.")
     refuse_pickled(folder)
     raise UsageError(f"{folder} is no matting network: it has no {SAYS}, and is no ViTMatte of transformers.")
 
