@@ -33,6 +33,7 @@ app = typer.Typer(
         "**Start here:** `factory generate` paints 32 samples with the embedded model.\n\n"
         "`factory generate --prompts classes.txt --n 10000 --out runs/objects` · the same command again resumes it\n\n"
         "`factory build-green100k` · a training set · `factory train tiny` · a model\n\n"
+        "`factory train-matting matting-small` · a matting network · `factory matte` · `factory experiment`\n\n"
         "`factory key shoot/ --out runs/shoot` · your own pictures before a screen\n\n"
         "`factory verify runs/objects` · `factory show runs/objects 0000000003` · `factory status runs/objects`"
     ),

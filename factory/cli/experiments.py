@@ -30,7 +30,7 @@ def experiment(
 
     What is done stays; an arm that fails is told in the table, the others go on. See docs/training-matting.md.
 
-    `factory experiment experiment-gom --dry-run` · sets, arms and trainings of a recipe that ships
+    `factory recipes copy experiment-gom mine.yaml` · correct its folders · `factory experiment mine.yaml --dry-run`
 
     `factory experiment mine.yaml --workers 4` · `factory experiment mine.yaml --only real`
     """
