@@ -124,6 +124,13 @@ def test_shares_that_the_rules_leave_no_place_for_are_refused() -> None:
         rows_of(read_grammar(text, "g.yaml"), 8, 0, "g.yaml")
 
 
+def test_remarks_count_the_prompts_of_a_grammar_and_not_its_class(tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(SMALL.replace("class: ", "class: thing #", 1).replace("haired", "red " * 30))
+    recipe = GenerateRecipe(prompts=str(tmp_path / "g.yaml"), n=8, out=tmp_path / "set")
+    (said,) = [remark for remark in prepare(recipe).remarks if "tokens" in remark]
+    assert said.startswith("2 of ")
+
+
 def test_a_grammar_and_its_seed_are_in_the_plan(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(SMALL)

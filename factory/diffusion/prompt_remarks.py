@@ -22,8 +22,8 @@ Strangers: TypeAlias = Mapping[str, set[str]]
 
 
 def line_of(row: Mapping[str, str]) -> str:
-    """What the row's line in the list was: a class in ten colours is one line."""
-    return row["class"] or row["prompt"]
+    """What the row's line in the list was: a class in ten colours is one line, a grammar's prompts are each one."""
+    return row["prompt"] if "attributes" in row else row["class"] or row["prompt"]
 
 
 def unused(rows: Rows, n: int) -> list[str]:

@@ -99,12 +99,11 @@ def plan(recipe: GenerateRecipe, memory: Memory) -> Draft:
     if columns:
         surveyor = Surveyor(recipe.executor, recipe.workers, memory)
         rows = plan_row_pictures(rows, columns, Path(recipe.prompts).parent, surveyor, draft)
-    rows = _with_objects(rows, recipe, sampler, configured)
     draft.remarks += prompts.remarks
     draft.remarks += cut_off(
         rows, lambda prompt: kind.written(prompt, sampler, configured), configured, draft.places.get(VOCABULARY)
     )
-    draft.tables[TABLE] = make_table(rows)
+    draft.tables[TABLE] = make_table(_with_objects(rows, recipe, sampler, configured))
     draft.segments.append(
         Segment(
             source=kind.name,
