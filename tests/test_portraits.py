@@ -19,6 +19,7 @@ from factory.errors import UsageError
 from factory.jobs.generate import GenerateRecipe
 from factory.jobs.prepare import prepare
 from factory.jobs.prompt_list import made_prompts
+from factory.review.backdrops import gradient
 from factory.run.execute import execute
 from factory.shards.data_set import DataSet
 from factory.sources.prompt_grammar import deal, quotas, read_grammar, rows_of
@@ -122,6 +123,12 @@ def test_shares_that_the_rules_leave_no_place_for_are_refused() -> None:
     text = SMALL.replace("{share: 3, says", "{share: 0, says")
     with pytest.raises(UsageError, match="the share of beard: full cannot be had beside `never`"):
         rows_of(read_grammar(text, "g.yaml"), 8, 0, "g.yaml")
+
+
+def test_a_gradient_is_flat_nowhere() -> None:
+    colours = gradient(32, 2).astype(int)
+    assert (np.abs(np.diff(colours, axis=0)).sum(axis=(1, 2)) > 0).all()
+    assert (np.abs(np.diff(colours, axis=1)).sum(axis=(0, 2)) > 0).all()
 
 
 def test_remarks_count_the_prompts_of_a_grammar_and_not_its_class(tmp_path: Path) -> None:

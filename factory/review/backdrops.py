@@ -31,7 +31,8 @@ def checkered(side: int) -> Picture:
 def gradient(side: int, seed: int) -> Picture:
     """Colours that run into each other from corner to corner, others for each seed. (side, side, 3)"""
     corners = np.random.default_rng(seed).integers(0, 256, (2, 2, 3), np.uint8)
-    return np.asarray(cv2.resize(corners, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+    twice = cv2.resize(corners, (2 * side, 2 * side), interpolation=cv2.INTER_LINEAR)  # flat beyond the pixels' middles
+    return np.asarray(twice[side // 2 :, side // 2 :][:side, :side], np.uint8)
 
 
 def own(folder: Path, side: int) -> tuple[list[Picture], list[str]]:
