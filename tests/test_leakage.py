@@ -76,6 +76,23 @@ def test_a_copy_is_found_by_its_looks_resized_mirrored_and_before_another_ground
     assert find_leaks([dataset], [HeldOut(tmp_path / "image")]) == ()  # without mattes there is no object to compare
 
 
+def test_drawn_objects_of_like_outlines_are_not_copies_of_each_other(tmp_path: Path) -> None:
+    sources = [{"type": "procedural", "n": 40, "classes": ["fence", "smoke", "spring", "net", "hedgehog"]}]
+    recipe = {"job": "build-green100k", "out": str(tmp_path / "set"), "size": 96, "sources": sources}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    made = factory_here("build-green100k", tmp_path / "recipe.yaml", *LOCAL)
+    assert made.code == 0, made.err
+    for kind in ("image", "alpha"):
+        (tmp_path / kind).mkdir()
+    for sample in list(DataSet(tmp_path / "set"))[::4]:
+        for kind, picture in (("image", sample.rgb[..., ::-1]), ("alpha", sample.alpha)):
+            small = cv2.resize(picture, (80, 80), interpolation=cv2.INTER_AREA)
+            cv2.imwrite(str(tmp_path / kind / f"{sample.key}.png"), small)
+    leaks = find_leaks([tmp_path / "set"], [HeldOut(tmp_path / "image", tmp_path / "alpha")])
+    assert [(leak.picture.stem, leak.how) for leak in leaks] == [(leak.key, "looks") for leak in leaks]
+    assert len(leaks) == 10
+
+
 def test_a_stored_picture_and_a_stored_matte_are_found_by_their_pixels(dataset: Path, tmp_path: Path) -> None:
     first, second, *_ = DataSet(dataset)
     cv2.imwrite(str(tmp_path / "picture.png"), first.rgb[..., ::-1])
