@@ -44,7 +44,7 @@ def recipe(photographs: Path, out: Path, **changes: Any) -> dict[str, Any]:
     """Real pictures in two folds, and drawn objects."""
     lenient = {"border_max": None, "coverage_max": None, "key_distance_min": None, "green_residue_max": None}
     build = {"job": "build-green100k", "size": 32, "gates": {**lenient, "duplicate_distance": -1}}
-    pairs = {"type": "public", "dataset": "pairs", "path": str(photographs), "include_test": True}
+    pairs = {"type": "public", "dataset": "pairs", "path": str(photographs), "include_test": True, "repeat": 2}
     fields: dict[str, Any] = {
         "job": "experiment",
         "out": str(out),

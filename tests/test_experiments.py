@@ -261,6 +261,18 @@ def test_a_dry_run_writes_nothing(photographs: Path, tmp_path: Path) -> None:
         ({"sets": {"real": {}}}, "give `path`"),
         ({"arms": {"a": {"sets": {"real": [1, 2], "drawn": [1, 2]}}}, "compare": []}, "arms.a has two lists"),
         ({"folds": {"sets": ["real"], "count": 7}}, "folds.count is 7, but there are 6 test pictures"),
+        ({"training": {"loader": None}}, "training.loader is no group of fields"),
+        ({"training": {"loader": {"crop": 32, "backgrounds": "absent"}}}, "there is no picture in"),
+        ({"training": {"begin": "absent", "loader": {"crop": 32, "screen": True}}}, "there is no folder absent"),
+        ({"seeds": [1, 1]}, "seeds: one of them is there twice"),
+        ({"seeds": [-1]}, "seeds[0]: -1 is too small"),
+        ({"sets": {"../out": {"path": "x"}}}, "sets.../out.[key]: folders are named by it"),
+        ({"arms": {"a": {"sets": {"real": {"options": {"path": "x"}}}}}}, "options.path is the arm's to say"),
+        ({"arms": {"a": {"sets": {"drawn": {"take": []}}}}}, "it holds too little"),
+        (
+            {"arms": {"a": {"sets": {"real": [1, 2]}}}, "compare": ["a"]},
+            "compare names a: there are a: share",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_refused_before_anything_is_made(

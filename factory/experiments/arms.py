@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from factory.errors import UsageError
-from factory.experiments.recipe import Arm, ExperimentRecipe, Use
+from factory.experiments.recipe import Arm, ExperimentRecipe, Use, check_known
 
 VARIED = {"share": "share of {set} {value}", "take": "samples of {set} {value}"}  # what may be a list, and its name
 
@@ -38,30 +38,34 @@ class OneArm:
 
 
 def arms_of(recipe: ExperimentRecipe) -> list[OneArm]:
-    """In the order of the recipe. Raises UsageError for an arm with two lists, and for two arms of one name."""
+    """In the order of the recipe.
+
+    Raises UsageError for an arm with two lists, for two arms of one name, and where one is to be compared with none.
+    """
     arms = [arm for name, own in recipe.arms.items() for arm in _spread(recipe, name, own)]
     for arm in arms:
         if sum(other.name == arm.name for other in arms) > 1:
             raise UsageError(f"two arms are named {arm.name}: name one of them otherwise.")
+    for name in recipe.compare:
+        check_known("compare", name, [arm.name for arm in arms])
     return arms
 
 
 def _spread(recipe: ExperimentRecipe, name: str, arm: Arm) -> Iterator[OneArm]:
-    uses = {used: use if isinstance(use, Use) else Use(share=use) for used, use in arm.sets.items()}
-    lists = [(used, what) for used, use in uses.items() for what in VARIED if isinstance(getattr(use, what), tuple)]
+    lists = [(used, what) for used, use in arm.sets.items() for what in VARIED if isinstance(getattr(use, what), tuple)]
     if len(lists) > 1:
         raise UsageError(f"arms.{name} has two lists: vary one thing in an arm.")
     training = laid_over(recipe.training, arm.training)
     folds = tuple(range(recipe.folds.count)) if recipe.folds else (0,)
     rest = (training, arm.seeds or recipe.seeds, folds if arm.folds is None else arm.folds)
     if not lists:
-        yield OneArm(name, {used: _taken(use) for used, use in uses.items()}, *rest)
+        yield OneArm(name, {used: _taken(use) for used, use in arm.sets.items()}, *rest)
         return
     varied, what = lists[0]
-    for value in getattr(uses[varied], what):
-        chosen = uses | {varied: uses[varied].model_copy(update={what: value})}
+    for value in getattr(arm.sets[varied], what):
+        chosen = arm.sets | {varied: arm.sets[varied].model_copy(update={what: value})}
         taken = {used: _taken(use) for used, use in chosen.items()}
-        told = VARIED[what].format(set=varied, value=f"{value:g}")
+        told = VARIED[what].format(set=varied, value=f"{value:.10g}")
         axis = VARIED[what].format(set=varied, value="").strip()
         yield OneArm(f"{name}: {told}", taken, *rest, series=name, axis=axis, value=float(value))
 

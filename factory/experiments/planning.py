@@ -6,16 +6,18 @@ from hashlib import sha256
 from pathlib import Path
 
 from factory.engine.input_files import digest
-from factory.errors import UsageError, nearest
+from factory.errors import UsageError
 from factory.experiments.arms import OneArm, Taken, arms_of
 from factory.experiments.cells import Cell
 from factory.experiments.folds import TestPicture, find_test_pictures, in_folds, lay_out
 from factory.experiments.parts import content_of, lay_part
-from factory.experiments.recipe import ExperimentRecipe
+from factory.experiments.recipe import ExperimentRecipe, check_known
 from factory.experiments.sets import PlannedSet, plan_sets
 from factory.jobs.registry import parse
 from factory.jobs.train_matting import TrainMattingRecipe
+from factory.matting.data.backgrounds import find_backgrounds
 from factory.matting.data.settings import check as check_loader
+from factory.matting.networks.folder import look
 from factory.matting.networks.kinds import checked
 from factory.matting.tainted import models_of, taints
 from factory.matting.train.inputs import check_inputs
@@ -51,18 +53,27 @@ def plan_experiment(recipe: ExperimentRecipe, only: Sequence[str], say: Say) -> 
     arms = tuple(arms_of(recipe))
     known = dict.fromkeys([name for arm in arms for name in (arm.name, arm.series) if name])
     for name in only:
-        if name not in known:
-            raise UsageError(f"--only {name}{nearest(name, known)}: there are {', '.join(known)}.")
+        check_known("--only", name, known)
     wanted = frozenset(arm.name for arm in arms if not only or {arm.name, arm.series} & set(only))
     pictures = find_test_pictures(recipe.test)
     folds = in_folds(pictures, recipe.folds.count) if recipe.folds else [pictures]
     experiment = Experiment(recipe, arms, wanted, tuple(map(tuple, folds)), plan_sets(recipe, say))
     for arm in arms:
-        training_of(arm, {name: experiment.sets[name].folder for name in arm.sets})
+        training = training_of(arm, {name: experiment.sets[name].folder for name in arm.sets})
+        if arm.name in wanted:
+            _check_folders(training)
     for name in experiment.wanted_sets:
         if (there := experiment.sets[name]).recipe is None:
             DataSet(there.folder)
     return experiment
+
+
+def _check_folders(training: MattingTraining) -> None:
+    """Before sets are made, which may take days. Raises UsageError."""
+    if training.loader.backgrounds:
+        find_backgrounds(training.loader.backgrounds)
+    if training.begin:
+        look(Path(training.begin))
 
 
 def cells_of(experiment: Experiment, without: Mapping[str, str]) -> tuple[list[Cell], dict[str, str]]:

@@ -1,17 +1,38 @@
 """An experiment as a recipe: the test pictures, the sets, the arms that train on them, and what is compared."""
 
+import re
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from factory.errors import UsageError, nearest
 from factory.jobs.base import Recipe
 from factory.recipe_faults import faults_in
 from factory.settings import Place, Strict
 
+
+def _apart(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("one of them is there twice")
+    return values
+
+
+def _names_a_folder(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.+ -]*", name):
+        raise ValueError("folders are named by it: write letters and digits, and . + - _ between them")
+    return name
+
+
 Share: TypeAlias = Annotated[float, Field(gt=0)]
 Size: TypeAlias = Annotated[int, Field(ge=1)]
+Number: TypeAlias = Annotated[int, Field(ge=0)]
+Shares: TypeAlias = Annotated[tuple[Share, ...], Field(min_length=1)]
+Sizes: TypeAlias = Annotated[tuple[Size, ...], Field(min_length=1)]
+Numbers: TypeAlias = Annotated[tuple[Number, ...], Field(min_length=1), AfterValidator(_apart)]
+SetName: TypeAlias = Annotated[str, AfterValidator(_names_a_folder)]
 OF_THE_CELL = {"seed", "threads", "tests"}  # of a training: told by the experiment, and by no arm
+OF_THE_USE = {"path", "share"}  # of the loader's entry: told by the arm
 
 
 class TestPictures(Strict):
@@ -47,29 +68,34 @@ class SetSource(Strict):
 class Use(Strict):
     """How an arm takes a set. One list in an arm makes an arm for each of its values."""
 
-    share: Share | tuple[Share, ...] = 1.0  # γ: how often it is drawn from, in proportion to the arm's other sets
-    take: Size | tuple[Size, ...] | None = None  # so many of its samples; the fewer are among the more
+    share: Share | Shares = 1.0  # γ: how often it is drawn from, in proportion to the arm's other sets
+    take: Size | Sizes | None = None  # so many of its samples; the fewer are among the more
     options: dict[str, Any] = Field(default_factory=dict)  # other fields of the loader's entry: quality, split …
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_share(cls, fields: Any) -> Any:
+        return {"share": fields} if isinstance(fields, int | float | list | tuple) else fields
 
 
 class Arm(Strict):
     """What one arm trains on, and in what it differs from the experiment."""
 
-    sets: Annotated[dict[str, Use | Share | tuple[Share, ...]], Field(min_length=1)]
+    sets: Annotated[dict[str, Use], Field(min_length=1)]  # a bare number or list is its share
     training: dict[str, Any] = Field(default_factory=dict)  # laid over the experiment's
-    seeds: tuple[int, ...] | None = None
-    folds: tuple[int, ...] | None = None
+    seeds: Numbers | None = None
+    folds: Numbers | None = None
 
 
 class ExperimentRecipe(Recipe):
     """The same training on different data, and what its mattes of real photographs are wrong by."""
 
     job: Literal["experiment"] = "experiment"
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3)
+    seeds: Numbers = (1, 2, 3)
     test: TestPictures
     folds: Folds | None = None
     training: dict[str, Any]  # of `train-matting`, but for its sets and its seed
-    sets: Annotated[dict[str, SetSource], Field(min_length=1)]
+    sets: Annotated[dict[SetName, SetSource], Field(min_length=1)]
     arms: Annotated[dict[str, Arm], Field(min_length=1)]
     compare: tuple[str, ...] = ()  # arms that each other one is compared to
 
@@ -83,25 +109,34 @@ def parse_experiment(fields: dict[str, Any]) -> ExperimentRecipe:
         recipe = _ADAPTER.validate_python(fields)
     except ValidationError as error:
         raise UsageError(f"wrong recipe: {'; '.join(faults_in(error, _ADAPTER))}.") from error
-    groups = {f"arms.{name}.training": arm.training for name, arm in recipe.arms.items()}
-    for place, group in ({"training": recipe.training} | groups).items():
-        told = [f"{place}.{name}" for name in sorted(OF_THE_CELL & group.keys())]
-        told += [f"{place}.loader.sets"] * ("sets" in group.get("loader", {}))
-        if told:
-            raise UsageError(f"{told[0]} is the experiment's to say: leave it out.")
+    _check_training("training", recipe.training)
+    for name, arm in recipe.arms.items():
+        _check_training(f"arms.{name}.training", arm.training)
     folds = recipe.folds.count if recipe.folds else 1
     for name, arm in recipe.arms.items():
-        for used in arm.sets:
-            _known(f"arms.{name}.sets", used, recipe.sets)
-        if repeated := [one for one in (arm.folds or ()) if not 0 <= one < folds]:
-            raise UsageError(f"arms.{name}.folds names fold {repeated[0]}: there are 0 to {folds - 1}.")
+        for used, use in arm.sets.items():
+            check_known(f"arms.{name}.sets", used, recipe.sets)
+            if told := sorted(OF_THE_USE & use.options.keys()):
+                raise UsageError(f"arms.{name}.sets.{used}.options.{told[0]} is the arm's to say: leave it out.")
+        if absent := [one for one in (arm.folds or ()) if one >= folds]:
+            raise UsageError(f"arms.{name}.folds names fold {absent[0]}: there are 0 to {folds - 1}.")
     for name in recipe.folds.sets if recipe.folds else ():
-        _known("folds.sets", name, recipe.sets)
-    for name in recipe.compare:
-        _known("compare", name, recipe.arms)
+        check_known("folds.sets", name, recipe.sets)
     return recipe
 
 
-def _known(place: str, name: str, known: dict[str, Any]) -> None:
+def _check_training(place: str, fields: dict[str, Any]) -> None:
+    """What the experiment itself says is left out; the rest is looked at with the sets."""
+    loader = fields.get("loader", {})
+    if not isinstance(loader, dict):
+        raise UsageError(f"{place}.loader is no group of fields: write crop, backgrounds and so on below it.")
+    told = [f"{place}.{name}" for name in sorted(OF_THE_CELL & fields.keys())]
+    told += [f"{place}.loader.sets"] * ("sets" in loader)
+    if told:
+        raise UsageError(f"{told[0]} is the experiment's to say: leave it out.")
+
+
+def check_known(place: str, name: str, known: Collection[str]) -> None:
+    """Raises UsageError for a name that there is not."""
     if name not in known:
         raise UsageError(f"{place} names {name}{nearest(name, known)}: there are {', '.join(known)}.")
