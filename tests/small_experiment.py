@@ -1,6 +1,7 @@
 """A small experiment: drawn photographs with their mattes, and a pixelwise regression in the place of a network."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from factory.experiments.one_cell import measured
 from factory.quality.evaluation import trimap_of
 
 SIDE = 48
-FAILS, DIES = 0.5, 0.25  # learning rates: what an arm with them does
+FAILS, DIES, WAITS = 0.5, 0.25, 0.125  # learning rates: what an arm with them does
 NAMES = ("apple", "bell", "cup", "drum", "egg", "fan")
 
 
@@ -73,6 +74,8 @@ def regress(cell: Cell, folder: Path) -> Sequence[PictureErrors]:
         raise ValueError("this arm was asked to fail")
     if cell.training.lr == DIES:
         os.kill(os.getpid(), 9)
+    if cell.training.lr == WAITS:
+        time.sleep(60)
     rng = np.random.default_rng(cell.seed)
     colours, alphas = [], []
     for entry in cell.training.loader.sets:

@@ -2,7 +2,10 @@
 
 import csv
 import json
-from collections.abc import Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_experiment import DIES, FAILS, NAMES, draw_photographs, recipe, regress
+from small_experiment import DIES, FAILS, NAMES, WAITS, draw_photographs, recipe, regress
 
 import factory
 from factory.errors import Interrupted, UsageError
@@ -167,6 +170,41 @@ def test_a_process_that_is_killed_is_a_failed_cell(photographs: Path, tmp_path: 
     ended = ran(recipe(photographs, tmp_path / "x", arms=arms, compare=[], seeds=[1], folds=None), workers=2)
     assert "- killed, fold 0, seed 1: its process ended of signal 9" in ended.table
     assert [row["state"] for row in cells(tmp_path / "x")] == ["failed", "done"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc")
+def test_cells_end_with_a_run_that_is_killed(photographs: Path, tmp_path: Path) -> None:
+    arms = {"a": {"sets": {"drawn": 1}, "training": {"lr": WAITS}}}
+    fields = recipe(photographs, tmp_path / "x", arms=arms, compare=[], seeds=[1, 2], folds=None)
+    (tmp_path / "recipe.json").write_text(json.dumps(fields))
+    program = f"from test_experiments import ran_file; ran_file({str(tmp_path / 'recipe.json')!r})"
+    run = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parent, stderr=subprocess.DEVNULL)
+    begun = tmp_path.glob("x/cells/*/runs.txt")
+    wait_until(lambda: runs(tmp_path / "x") == 2 or run.poll() is not None, 60)
+    processes = [int(path.read_text()) for path in begun]
+    run.kill()
+    run.wait()
+    assert len(processes) == 2
+    wait_until(lambda: not any(is_alive(process) for process in processes), 10)
+    assert not any(is_alive(process) for process in processes)
+
+
+def ran_file(path: str) -> None:
+    ran(json.loads(Path(path).read_text()), workers=2)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_one_arm_may_be_run_alone_and_the_table_keeps_the_others(photographs: Path, tmp_path: Path) -> None:

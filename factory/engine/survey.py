@@ -10,16 +10,15 @@ import json
 import multiprocessing
 import os
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
+from factory.engine.orphans import end_with_parent
 from factory.engine.progress import LiveLine
 from factory.engine.threads import pin_threads, pinned
 from factory.shards.durable import make_folder
@@ -138,16 +137,9 @@ def _in_processes(look: Look, items: Sequence[Item], workers: int, crashed: Look
 
 
 def _begin() -> None:
-    """In a process of the pool. A killed driver tells it nothing: without the watch it would wait for work for ever."""
+    """In a process of the pool, which would wait for work for ever."""
     pin_threads(1)
-    driver = multiprocessing.parent_process()
-    assert driver is not None  # this runs in a child
-
-    def leave() -> None:
-        connection.wait([driver.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=leave, daemon=True).start()
+    end_with_parent()
 
 
 def _until_broken(

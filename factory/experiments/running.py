@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from multiprocessing.context import SpawnProcess
 from threading import Lock
 
+from factory.engine.orphans import end_with_parent
 from factory.engine.threads import pin_threads
 from factory.errors import Interrupted, MachineError
 from factory.experiments.cells import Cell, Outcome, Runner, outcome_of, write_about, write_failure, write_result
@@ -52,7 +53,8 @@ def run_cell(cell: Cell, run: Runner) -> None:
 
 
 def _alone(cell: Cell, run: Runner) -> None:
-    """A process's whole work."""
+    """A process's whole work. Were it to outlive a killed run, the next would train in the same folder beside it."""
+    end_with_parent()
     pin_threads(THREADS)
     try:
         run_cell(cell, run)
