@@ -7,7 +7,7 @@ from multiprocessing import connection
 
 
 def end_with_parent() -> None:
-    """Of a process that `multiprocessing` started: it ends at once when its parent is gone, as if it were killed too."""
+    """Of a process that `multiprocessing` started: it ends when its parent is gone, at once, as if it were killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # this runs in a child
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, default_collate
 
+from factory.engine.orphans import end_with_parent
 from factory.errors import UsageError
 from factory.matting.data.dataset import MattingData
 from factory.matting.data.item import Item
@@ -58,7 +59,7 @@ class MattingLesson:
             batch_size=self.part,
             sampler=order,
             num_workers=s.workers,
-            worker_init_fn=_leave_interrupts_to_the_training,
+            worker_init_fn=_belong_to_the_training,
             pin_memory=self.device.type == "cuda",
         )
 
@@ -95,7 +96,11 @@ def _levels(values: Tensor) -> NDArray[np.uint8]:
     return np.asarray(levels.cpu().numpy(), np.uint8)
 
 
-def _leave_interrupts_to_the_training(_worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal, but the step that it waits for still needs its batch."""
+def _belong_to_the_training(_worker: int) -> None:
+    """Ctrl-C reaches all processes of a terminal, but the step that it waits for still needs its batch.
+
+    When the training is killed, torch's own watch leaves a worker waiting to hand over its last batches.
+    """
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
