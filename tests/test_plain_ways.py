@@ -1,5 +1,6 @@
 """What careful labels are compared with: cut-outs pasted by plain OpenCV, and a plain chroma key."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from factory.refine.mask_as_matte import MaskAsMatteSettings, mask_as_matte
 from factory.run.execute import execute
 from factory.sample import Origin, Request, Sample
 from factory.sources.files.pasted import SIZES, pasted
+from factory.trust import TRUST
 
 GREEN = (0, 255, 0)
 
@@ -123,9 +125,10 @@ def test_a_benchmarks_picture_comes_in_only_where_it_is_asked_for(tmp_path: Path
     assert [sample.meta["source"] for sample in factory.open(tmp_path / "yes")] == ["alphamatting-test"]
 
 
-@pytest.mark.parametrize("threshold", [None, 0.5])
-def test_a_coarse_mask_may_be_the_matte(tmp_path: Path, threshold: float | None) -> None:
-    fields = {"job": "generate", "n": 2, "out": str(tmp_path / "out"), "executor": "local", "sampler": {"steps": 2}}
+@pytest.mark.parametrize(("coarse", "threshold"), [("head", None), ("head", 0.5), ("attention", 0.5)])
+def test_a_coarse_mask_may_be_the_matte(tmp_path: Path, coarse: str, threshold: float | None) -> None:
+    fields = {"job": "generate", "n": 2, "out": str(tmp_path / "out"), "executor": "local"}
+    fields |= {"sampler": {"steps": 2, "coarse": coarse}}
     gates = dict.fromkeys(["residual_max", "agreement_min", "spread_max", "gsg_max", "coverage_max", "border_max"])
     gates |= dict.fromkeys(["key_distance_min", "green_residue_max"])
     execute(parse(fields | {"mask_as_matte": {"threshold": threshold}, "gates": gates}), lambda _: None)
@@ -133,8 +136,35 @@ def test_a_coarse_mask_may_be_the_matte(tmp_path: Path, threshold: float | None)
     assert samples
     for sample in samples:
         assert np.array_equal(sample.foreground, sample.rgb)
+        assert sample.meta["source"].endswith("masks from attention") == (coarse == "attention")
         assert sample.meta["soft_alpha"] == (threshold is None)
         assert set(np.unique(sample.alpha)) <= {0, 255} or threshold is None
+
+
+def test_a_mask_is_trusted_no_further_than_the_matte_that_contradicts_it() -> None:
+    sample = on_screen((200, 30, 60))
+    assert sample.alpha is not None
+    sure, coarse = np.full((64, 64), 255, np.uint8), sample.alpha.copy()
+    coarse[:, :32] = 0
+    told = mask_as_matte(replace(sample, coarse=coarse, layers={TRUST: sure}), MaskAsMatteSettings())
+    missed = sample.alpha != coarse
+    assert missed.any()
+    assert np.array_equal(told.layers[TRUST], np.where(missed, np.uint8(0), np.uint8(255)))
+
+
+def test_a_chroma_key_without_a_ramp_makes_a_binary_matte_and_says_so() -> None:
+    keyed = chroma_keyed(on_screen((200, 30, 60)), ChromaKeySettings(blend=0))
+    assert not keyed.origin.soft_alpha
+    with pytest.raises(DataError, match="no pixel"):
+        chroma_keyed(on_screen(GREEN), ChromaKeySettings())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"chroma_key": {"blend": -1}}, {"chroma_key": {"similarity": 1}}, {"mask_as_matte": {"threshold": 0}}]
+)
+def test_settings_of_the_plain_ways_are_shares(tmp_path: Path, wrong: dict[str, dict[str, float]]) -> None:
+    with pytest.raises(UsageError, match="choose"):
+        parse({"job": "generate", "n": 2, "out": str(tmp_path / "out"), **wrong})
 
 
 def test_a_picture_without_a_mask_has_none_to_be_its_matte() -> None:

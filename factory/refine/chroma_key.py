@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from factory.errors import DataError
+from factory.errors import UsageError
 from factory.greenscreen.keying import key_channels
 from factory.models.device import Device
+from factory.refine.other_matte import with_matte
 from factory.refine.screen import screen_of
 from factory.sample import Picture, Sample, Stage
 
@@ -33,6 +34,12 @@ class ChromaKeySettings:
 
     on_device: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        """Refuse what no plan should hold."""
+        for name, value in (("similarity", self.similarity), ("blend", self.blend)):
+            if not 0 <= value < 1:
+                raise UsageError(f"chroma_key.{name} is {value:g}: choose 0 to below 1.")
+
     def stage(self, _device: Device, _batch: int) -> Stage:
         """The key with these settings."""
         return lambda sample: chroma_keyed(sample, self)
@@ -46,10 +53,7 @@ def chroma_keyed(sample: Sample, settings: ChromaKeySettings) -> Sample:
     apart = np.hypot(away[..., 0], away[..., 1]) / np.float32(ACROSS)
     distance = np.asarray(cv2.blur(apart, (3, 3)), np.float32)
     alpha = (255 * ramp(distance, settings)).astype(np.uint8)
-    if not alpha.any():
-        raise DataError("empty", "the picture shows nothing but its screen")
-    origin = replace(sample.origin, foreground="estimated")
-    return replace(sample, origin=origin, alpha=alpha, foreground=_despilled(sample.rgb, colour), plate=screen.plate)
+    return replace(with_matte(sample, alpha, _despilled(sample.rgb, colour)), plate=screen.plate)
 
 
 def ramp(distance: Floats, settings: ChromaKeySettings) -> Floats:

@@ -4,13 +4,14 @@ Colours are the picture's own, with its screen in the edge, as a mask that knows
 I = αF + (1 − α)B does not hold, and a recipe that asks for this switches the gate on it off (`residual_max: null`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from factory.errors import DataError
+from factory.errors import DataError, UsageError
 from factory.models.device import Device
+from factory.refine.other_matte import with_matte
 from factory.sample import Sample, Stage
 
 
@@ -21,6 +22,11 @@ class MaskAsMatteSettings:
     threshold: float | None = None  # α is 1 from this level of the mask on and 0 below; None takes the mask as it is
 
     on_device: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no plan should hold."""
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise UsageError(f"mask_as_matte.threshold is {self.threshold:g}: choose above 0 to 1, or leave it out.")
 
     def stage(self, _device: Device, _batch: int) -> Stage:
         """The mask with these settings."""
@@ -34,8 +40,4 @@ def mask_as_matte(sample: Sample, settings: MaskAsMatteSettings) -> Sample:
     alpha = sample.coarse
     if settings.threshold is not None:
         alpha = np.where(sample.coarse >= settings.threshold * 255, np.uint8(255), np.uint8(0))
-    if not alpha.any():
-        raise DataError("empty", "the picture's coarse mask shows nothing")
-    soft = bool(((alpha > 0) & (alpha < 255)).any())
-    origin = replace(sample.origin, foreground="estimated", soft_alpha=soft)
-    return replace(sample, origin=origin, alpha=alpha, foreground=sample.rgb)
+    return with_matte(sample, alpha, sample.rgb)
