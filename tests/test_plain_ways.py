@@ -13,11 +13,13 @@ from small_sources import made, recipe
 import factory
 from factory.equation import constant_plate
 from factory.errors import DataError, UsageError
+from factory.jobs.recipes import read_yaml
 from factory.jobs.registry import parse
 from factory.refine.chroma_key import ChromaKeySettings, chroma_keyed, ramp
 from factory.refine.mask_as_matte import MaskAsMatteSettings, mask_as_matte
 from factory.run.execute import execute
 from factory.sample import Origin, Request, Sample
+from factory.shipped_files import find_shipped
 from factory.sources.files.pasted import SIZES, pasted
 from factory.trust import TRUST
 
@@ -139,6 +141,20 @@ def test_a_coarse_mask_may_be_the_matte(tmp_path: Path, coarse: str, threshold: 
         assert sample.meta["source"].endswith("masks from attention") == (coarse == "attention")
         assert sample.meta["soft_alpha"] == (threshold is None)
         assert set(np.unique(sample.alpha)) <= {0, 255} or threshold is None
+
+
+@pytest.mark.slow
+def test_the_experiment_on_masks_gets_them_from_the_embedded_models_attention(tmp_path: Path) -> None:
+    shipped = find_shipped("pipelines", "experiment-masks")
+    assert shipped is not None
+    fields = read_yaml(shipped)["sets"]["masks"]["recipe"] | {"n": 2, "max_attempts": 3, "executor": "local"}
+    fields |= {"sampler": fields["sampler"] | {"steps": 6}}
+    execute(parse(fields | {"out": str(tmp_path / "out")}), lambda _: None)
+    samples = list(factory.open(tmp_path / "out"))
+    assert len(samples) == 2
+    for sample in samples:
+        assert sample.meta["source"].endswith("masks from attention")
+        assert set(np.unique(sample.alpha)) == {0, 255}
 
 
 def test_a_mask_is_trusted_no_further_than_the_matte_that_contradicts_it() -> None:
