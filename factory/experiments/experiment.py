@@ -67,7 +67,7 @@ def execute_experiment(
 def _carry_out(experiment: Experiment, run: Runner, workers: int, say: Say) -> Ended:
     without = make_sets(experiment.sets, experiment.wanted_sets, say)
     cells, failed = cells_of(experiment, without)
-    failed |= leaking([cell for cell in cells if cell.arm.name in experiment.wanted])
+    failed |= leaking([cell for cell in cells if cell.arm.name in experiment.wanted], say)
     cells = [cell for cell in cells if cell.arm.name not in failed]
     wanted = [cell for cell in cells if cell.arm.name in experiment.wanted]
     done = sum(bool(outcome_of(cell).errors) for cell in wanted)

@@ -1,49 +1,66 @@
 """Before anything is trained: no set and no background of a cell shows a picture that the cell is tested on."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import TypeAlias
 
 from factory.engine.input_files import digest
-from factory.errors import some
+from factory.errors import count_of, some
 from factory.experiments.cells import Cell, outcome_of
 from factory.matting.leakage import HeldOut, find_leaks, leaks_sentence
 from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
+from factory.run.say import Say
+
+Place: TypeAlias = tuple[str, str]
+"""A set and its split, or a folder of backgrounds and ""."""
 
 
-def leaking(cells: Sequence[Cell]) -> dict[str, str]:
+def leaking(cells: Sequence[Cell], say: Say) -> dict[str, str]:
     """Arm → what leaks into its trainings; arms of which all cells are done are not looked at again.
 
-    Sets are compared by files, pixels and looks (matting/leakage.py), backgrounds by files. Each set is looked at once
-    for each fold.
+    Sets are compared by files, pixels and looks (matting/leakage.py), backgrounds by files. Of each fold, pictures,
+    sets and backgrounds are looked at once.
     """
-    seen: dict[tuple[str, str, int], str] = {}
     leaks: dict[str, str] = {}
-    for cell in cells:
-        if cell.arm.name in leaks or outcome_of(cell).errors:
-            continue
-        for entry in cell.training.loader.sets:
-            place = (entry.path, entry.split, cell.fold)
-            if place not in seen:
-                seen[place] = _in_set(cell, Path(entry.path), entry.split)
-            if seen[place]:
-                leaks[cell.arm.name] = seen[place]
-        if backgrounds := cell.training.loader.backgrounds:
-            place = (backgrounds, "", cell.fold)
-            if place not in seen:
-                seen[place] = _in_backgrounds(cell, Path(backgrounds))
-            if seen[place]:
-                leaks[cell.arm.name] = seen[place]
+    missing = [cell for cell in cells if not outcome_of(cell).errors]
+    for fold in dict.fromkeys(cell.fold for cell in missing):
+        own = [cell for cell in missing if cell.fold == fold]
+        pictures = count_of(len(own[0].pictures), "test picture", "test pictures")
+        say(f"looking for the {pictures} of fold {fold} in sets and backgrounds")
+        found = _in_sets(own) | _in_backgrounds(own)
+        for cell in own:
+            if told := next((found[place] for place in (*_sets(cell), *_backgrounds(cell)) if place in found), ""):
+                leaks.setdefault(cell.arm.name, told)
     return leaks
 
 
-def _in_set(cell: Cell, folder: Path, split: str) -> str:
-    test = HeldOut(cell.fold_folder / "pictures", cell.fold_folder / "alphas")
-    leaks = find_leaks([folder], [test], split)
-    return leaks_sentence(leaks) if leaks else ""
+def _sets(cell: Cell) -> list[Place]:
+    return [(entry.path, entry.split) for entry in cell.training.loader.sets]
 
 
-def _in_backgrounds(cell: Cell, folder: Path) -> str:
-    tested = {digest(picture.picture)[1] for picture in cell.pictures}
-    same = [file for file in sorted(files_below(folder, SUFFIXES)) if digest(folder / file)[1] in tested]
-    return f"test pictures lie among the backgrounds {folder}: {some(same)}; take them out." if same else ""
+def _backgrounds(cell: Cell) -> list[Place]:
+    return [(folder, "")] if (folder := cell.training.loader.backgrounds) else []
+
+
+def _in_sets(cells: Sequence[Cell]) -> dict[Place, str]:
+    """Of cells of one fold: what leaks into which of their sets."""
+    fold, found = cells[0].fold_folder, dict[Place, str]()
+    places = sorted({place for cell in cells for place in _sets(cell)})
+    for split in sorted({split for _, split in places}):
+        folders = {Path(path): path for path, own in places if own == split}
+        by_set = groupby(
+            find_leaks(list(folders), [HeldOut(fold / "pictures", fold / "alphas")], split), lambda leak: leak.dataset
+        )
+        found |= {(folders[folder], split): leaks_sentence(list(leaks)) for folder, leaks in by_set}
+    return found
+
+
+def _in_backgrounds(cells: Sequence[Cell]) -> dict[Place, str]:
+    tested, found = {digest(picture.picture)[1] for picture in cells[0].pictures}, dict[Place, str]()
+    for place in sorted({place for cell in cells for place in _backgrounds(cell)}):
+        folder = Path(place[0])
+        if same := [file for file in sorted(files_below(folder, SUFFIXES)) if digest(folder / file)[1] in tested]:
+            found[place] = f"test pictures lie among the backgrounds {folder}: {some(same)}; take them out."
+    return found
