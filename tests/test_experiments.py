@@ -340,6 +340,16 @@ def test_a_test_picture_without_a_trimap_is_named(photographs: Path, tmp_path: P
         find_test_pictures(parse_experiment(recipe(tmp_path / "p", tmp_path / "x")).test)
 
 
+@pytest.mark.parametrize(("level", "told"), [(0, "the trimap has no 128"), (127, "the trimap holds 127")])
+def test_a_trimap_by_which_nothing_can_be_measured_is_named_first(tmp_path: Path, level: int, told: str) -> None:
+    draw_photographs(tmp_path / "p", NAMES[:3])
+    trimap = cv2.imread(str(tmp_path / "p" / "trimap" / "bell.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(tmp_path / "p" / "trimap" / "bell.png"), np.full_like(trimap, level))
+    with pytest.raises(UsageError, match=rf"bell.png cannot be tested on \({told}"):
+        ran(recipe(tmp_path / "p", tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
+
+
 @given(st.sets(st.text(min_size=1), min_size=1, max_size=30), st.integers(1, 30), st.randoms())
 def test_folds_are_parts_of_equal_size_whatever_the_order(names: set[str], count: int, random: Any) -> None:
     pictures = [TestPicture(name, Path(), Path(), Path(), "") for name in sorted(names)]

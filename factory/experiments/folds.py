@@ -6,10 +6,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from factory.engine.input_files import digest
-from factory.errors import UsageError, some
+from factory.errors import DataError, UsageError, some
 from factory.experiments.recipe import TestPictures
 from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
+from factory.quality.evaluation import read_side, read_trimap
+from factory.quality.matte_sets import Place
+from factory.quality.metrics import unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,11 @@ class TestPicture:
 
 
 def find_test_pictures(of: TestPictures) -> list[TestPicture]:
-    """Sorted by name. Raises UsageError for a folder without pictures, and for a name that not all three have."""
+    """Sorted by name.
+
+    Raises UsageError for a folder without pictures, for a name that not all three have, and for a trimap by which
+    nothing could be measured: better now than when a network is trained.
+    """
     pictures, trimaps, alphas = (_by_name(folder) for folder in (of.pictures, of.trimaps, of.alphas))
     for folder, names in ((of.trimaps, trimaps), (of.alphas, alphas)):
         if absent := sorted(pictures.keys() - names.keys()):
@@ -36,7 +43,18 @@ def find_test_pictures(of: TestPictures) -> list[TestPicture]:
         files = (picture, trimaps[name], alphas[name])
         content = sha256("".join(digest(file)[1] for file in files).encode()).hexdigest()
         found.append(TestPicture(name, *files, content))
+        _check_trimap(found[-1])
     return found
+
+
+def _check_trimap(of: TestPicture) -> None:
+    try:
+        places = [{of.name: Place(file, 0, file.stat().st_size)} for file in (of.alpha, of.trimap)]
+        trimap = read_trimap(of.name, places[1], read_side("truth", of.name, places[0]))
+        if not unknown(trimap).any():
+            raise DataError("empty_region", "the trimap has no 128, so that nothing is unknown")  # noqa: TRY301
+    except DataError as fault:
+        raise UsageError(f"{of.picture} cannot be tested on ({fault}): mend its files or take them out.") from fault
 
 
 def _by_name(folder: Path) -> Mapping[str, Path]:
@@ -74,7 +92,7 @@ def lay_out(pictures: Sequence[TestPicture], folder: Path) -> None:
             file = getattr(picture, kind.removesuffix("s"))
             wanted[f"{picture.name}{file.suffix}"] = file.absolute()
         for link in place.iterdir():
-            if link.name not in wanted or link.readlink() != wanted[link.name]:
+            if link.name not in wanted or not link.is_symlink() or link.readlink() != wanted[link.name]:
                 link.unlink()
         for name, file in wanted.items():
             if not (place / name).is_symlink():

@@ -15,12 +15,7 @@ from factory.shards.durable import appearing, make_folder
 from factory.shards.layout import Layout
 from factory.shards.manifest import read_manifest
 
-DECIDE = {
-    "key",
-    "split",
-    "soft_alpha",
-    "label_error",
-}  # beside pixels: what a loader goes by
+DECIDE = {"key", "split", "soft_alpha", "label_error"}  # beside pixels: what a loader goes by
 
 
 def content_of(folder: Path) -> str:

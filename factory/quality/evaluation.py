@@ -131,7 +131,7 @@ def _score(
     if region == "whole":
         place = whole(target)
     else:
-        trimap = trimap_of(target) if trimaps is None else _read_trimap(name, trimaps, target)
+        trimap = trimap_of(target) if trimaps is None else read_trimap(name, trimaps, target)
         alpha, place = composite_known(alpha, trimap), unknown(trimap)
     errors = measure(alpha, target, place)
     return Score(name, target.shape[1], target.shape[0], int(np.count_nonzero(place)), errors)
@@ -147,7 +147,8 @@ def read_side(side: str, name: N, places: Mapping[N, Place]) -> Matte:
         raise DataError(error.kind, f"the {side}: {error}") from None
 
 
-def _read_trimap(name: str, trimaps: Mapping[str, Place], target: Matte) -> Matte:
+def read_trimap(name: str, trimaps: Mapping[str, Place], target: Matte) -> Matte:
+    """The trimap of this name. Raises DataError where it cannot be the true matte's: no_trimap, size, trimap."""
     trimap = read_side("trimap", name, trimaps)
     if trimap.shape != target.shape:
         raise DataError("size", f"the trimap is {trimap.shape[1]}×{trimap.shape[0]}, not as large as the truth")
