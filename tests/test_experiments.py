@@ -82,6 +82,24 @@ def test_what_is_done_is_not_done_again(whole: Path, photographs: Path) -> None:
     assert runs(whole) == before == 12
 
 
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"pictures": [{"mse": 1}]}', '{"pictures": 5}'])
+def test_a_damaged_result_is_named(photographs: Path, tmp_path: Path, damaged: str) -> None:
+    fields = recipe(photographs, tmp_path / "x", seeds=[1])
+    ran(fields, only=["real"])
+    next(tmp_path.glob("x/cells/*/errors.json")).write_text(damaged)
+    with pytest.raises(UsageError, match=r"errors.json is damaged"):
+        ran(fields, only=["real"])
+
+
+def test_what_is_not_ours_in_a_folds_folder_is_named_and_stays(whole: Path, photographs: Path) -> None:
+    foreign = whole / "folds" / "0" / "pictures" / "mine.png"
+    foreign.write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"mine.png is not of this experiment"):
+        ran(recipe(photographs, whole))
+    assert foreign.read_bytes() == b"mine"
+    foreign.unlink()
+
+
 def test_another_seed_adds_its_cells_alone(photographs: Path, tmp_path: Path) -> None:
     ran(recipe(photographs, tmp_path / "x", seeds=[1]))
     ran(recipe(photographs, tmp_path / "x", seeds=[1, 2]))

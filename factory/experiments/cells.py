@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
+from factory.errors import UsageError
 from factory.experiments.arms import OneArm
 from factory.experiments.folds import TestPicture
 from factory.matting.train.settings import FREE, MattingTraining
@@ -89,16 +90,19 @@ class Outcome:
 
 
 def outcome_of(cell: Cell) -> Outcome:
-    """As its folder tells it."""
-    try:
-        told = json.loads((cell.folder / RESULT).read_bytes())
-        return Outcome(cell, tuple(PictureErrors(**errors) for errors in told["pictures"]))
-    except FileNotFoundError:
-        pass
-    try:
-        return Outcome(cell, failure=str(json.loads((cell.folder / FAILURE).read_bytes())["sentence"]))
-    except FileNotFoundError:
-        return Outcome(cell)
+    """As its folder tells it. Raises UsageError where a file there is damaged."""
+    for name in (RESULT, FAILURE):
+        file = cell.folder / name
+        try:
+            told = json.loads(file.read_bytes())
+            if name == FAILURE:
+                return Outcome(cell, failure=str(told["sentence"]))
+            return Outcome(cell, tuple(PictureErrors(**errors) for errors in told["pictures"]))
+        except FileNotFoundError:
+            continue
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(f"{file} is damaged ({error}): remove it, and its cell is done again.") from error
+    return Outcome(cell)
 
 
 def write_about(cell: Cell) -> None:

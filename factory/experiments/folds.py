@@ -83,7 +83,10 @@ def in_folds(pictures: Sequence[TestPicture], count: int) -> list[list[TestPictu
 
 
 def lay_out(pictures: Sequence[TestPicture], folder: Path) -> None:
-    """The files of one fold as links in folder/pictures, trimaps and alphas, and nothing else there."""
+    """The files of one fold as links in folder/pictures, trimaps and alphas, and nothing else there.
+
+    Raises UsageError where there is what is no link.
+    """
     for kind in ("pictures", "trimaps", "alphas"):
         place = folder / kind
         place.mkdir(parents=True, exist_ok=True)
@@ -92,7 +95,9 @@ def lay_out(pictures: Sequence[TestPicture], folder: Path) -> None:
             file = getattr(picture, kind.removesuffix("s"))
             wanted[f"{picture.name}{file.suffix}"] = file.absolute()
         for link in place.iterdir():
-            if link.name not in wanted or not link.is_symlink() or link.readlink() != wanted[link.name]:
+            if not link.is_symlink():
+                raise UsageError(f"{link} is not of this experiment: take it out.")
+            if link.name not in wanted or link.readlink() != wanted[link.name]:
                 link.unlink()
         for name, file in wanted.items():
             if not (place / name).is_symlink():
