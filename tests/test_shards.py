@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from small_set import make_shards, small_plan
@@ -104,6 +104,15 @@ def test_bytes_that_are_no_picture_are_the_items_fault() -> None:
     for data in (b"", b"\0", b"GIF89a", bytes(huge[:40])):
         with pytest.raises(DataError):
             decode_png(data)
+
+
+@given(place=st.integers(0, 10_000), other=st.integers(1, 255))
+@example(place=-1, other=1)  # the last chunk's checksum, which OpenCV does not look at
+def test_no_byte_of_a_picture_can_change_unnoticed(place: int, other: int) -> None:
+    body = bytearray(encode_png(np.random.default_rng(0).integers(0, 256, (8, 9, 3), np.uint8)))
+    body[place % len(body)] ^= other
+    with pytest.raises(DataError):
+        decode_png(bytes(body))
 
 
 # --- finalisation -------------------------------------------------------------------------------------------------

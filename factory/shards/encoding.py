@@ -5,7 +5,6 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import DataError
-from factory.pictures.muting import muted
 from factory.sample import ASKED_SCORES, Sample
 from factory.shards.marking import MarkingSettings, mark_members
 from factory.shards.members import JSON, MATTING, Members
@@ -38,28 +36,28 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
 
 
 def decode_png(data: bytes) -> NDArray[np.uint8]:
-    """The 8-bit RGB or grey picture in a PNG. Raises DataError("undecodable" or "too_large"), MemoryError."""
+    """The 8-bit RGB or grey picture in a PNG.
+
+    Raises DataError("undecodable" or "too_large"), MemoryError. A wrong checksum is undecodable: OpenCV would make other
+    pixels of some, without an error, and libpng would write to stderr.
+    """
     if len(data) >= SIZE_END:  # before any memory is taken: a header may ask for more than there is
         width, height = struct.unpack_from(">II", data, SIZE_AT)
         if width * height > min(MAX_PIXELS, DEFLATED * len(data) * PIXELS_PER_BYTE):
             raise DataError("too_large", f"a picture of {width:,} × {height:,} pixels in {len(data):,} bytes")
     try:
-        with nullcontext() if has_sound_chunks(data) else muted():
-            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:  # no bytes at all, or a header that asks for too many pixels
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if _is_sound(data) else None
+    except cv2.error as error:  # a header that asks for too many pixels
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError("a picture does not fit into memory") from error
         picture = None
     if picture is None or picture.dtype != np.uint8 or (picture.ndim == 3 and picture.shape[2] != 3):
-        raise DataError("undecodable", "a member is not an 8-bit grey or RGB PNG")
+        raise DataError("undecodable", "a member is not a sound 8-bit grey or RGB PNG")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture, np.uint8)
 
 
-def has_sound_chunks(png: bytes) -> bool:
-    """Whether all chunks are there with their checksums right: else libpng writes to stderr.
-
-    Of damaged ones OpenCV decodes some without an error, to other pixels.
-    """
+def _is_sound(png: bytes) -> bool:
+    """Whether all chunks are there with their checksums right."""
     place = len(SIGNATURE)
     while place + 12 <= len(png):
         end = place + 8 + int.from_bytes(png[place : place + 4])

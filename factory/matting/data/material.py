@@ -19,7 +19,7 @@ from factory.matting.data.order import Ranked
 from factory.matting.data.settings import SetEntry
 from factory.sample import Matte, Picture, PlateCoefficients
 from factory.shards.data_set import DataSet
-from factory.shards.encoding import decode_png, has_sound_chunks
+from factory.shards.encoding import decode_png
 from factory.shards.foreign_text import parse_json
 from factory.shards.layout import Layout
 from factory.shards.manifest import manifest_files
@@ -64,8 +64,6 @@ class OpenSet:
     def _decode(self, position: int) -> Arrays:
         key, bodies = self.samples.encoded(position, MEMBERS)
         try:
-            if not all(has_sound_chunks(bodies[name]) for name in MEMBERS[:2]):
-                raise DataError("checksum", "a picture's checksum is wrong")  # noqa: TRY301  (told below with the name)
             alpha, foreground = (decode_png(bodies[name]) for name in MEMBERS[:2])
             meta = parse_json(bodies[JSON])
             plate = np.array(meta["plate"], np.float32).reshape(-1, TERMS)
