@@ -1,10 +1,12 @@
 """The matting loader: what an item is, in which order items come, and what may be wrong with sets and backgrounds."""
 
 import logging
+import multiprocessing
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,15 @@ def test_an_item_is_the_same_for_any_number_of_workers(common: LoaderSettings) -
     alone, many = keep(0), keep(2)
     assert len(alone) == 6
     for one, other in zip(alone, many, strict=True):
+        assert_same(one, other)
+
+
+@pytest.mark.slow
+def test_spawned_workers_make_the_same_items(common: LoaderSettings) -> None:
+    data = MattingData(common, seed=2)
+    order = EpochOrder(data, epochs=1)
+    loader = DataLoader(data, 8, sampler=order, num_workers=1, multiprocessing_context="spawn")
+    for one, other in zip(loader, DataLoader(data, 8, sampler=order), strict=True):
         assert_same(one, other)
 
 
@@ -381,6 +392,58 @@ def test_a_file_that_is_not_whole_is_made_again(tmp_path: Path) -> None:
             np.testing.assert_array_equal(one, picture)
             assert other.shape == (3, 4, 1)
     assert len(made) == 5
+
+
+def fill(settings: LoaderSettings) -> None:
+    """What a child process runs."""
+    data = MattingData(settings, seed=1)
+    for at in range(len(data)):
+        data[0, at]
+
+
+def test_a_cache_killed_while_it_is_filled_serves_the_same_items(tmp_path: Path, common: LoaderSettings) -> None:
+    cached = replace(common, cache=str(tmp_path / "cache"))
+    child = multiprocessing.get_context("fork").Process(target=fill, args=(cached,))
+    child.start()
+    assert child.pid is not None
+    while len(list((tmp_path / "cache").glob("*/*.pixels"))) < 3:
+        assert child.is_alive()
+    child.kill()
+    child.join()
+    plain, data = MattingData(common, seed=1), MattingData(cached, seed=1)
+    for at in range(len(plain)):
+        assert_same(data[0, at], plain[0, at])
+
+
+def test_a_cache_killed_at_its_beginning_is_taken_up(tmp_path: Path) -> None:
+    (tmp_path / ".tmp").mkdir()
+    (tmp_path / ".tmp" / f"{MARKER}.1234.tmp").write_bytes(b"Deco")
+    Cache(tmp_path)
+    assert (tmp_path / MARKER).exists()
+
+
+def test_caches_that_begin_at_once_share_a_folder(tmp_path: Path) -> None:
+    picture = (np.arange(12, dtype=np.uint8).reshape(3, 4),)
+
+    def begin(number: int) -> None:
+        for at in range(20):
+            np.testing.assert_array_equal(
+                Cache(tmp_path / str(at)).get(f"{number % 2}", lambda: picture)[0], picture[0]
+            )
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(begin, range(4)))
+
+
+def test_a_background_that_goes_away_is_passed_over(tmp_path: Path, photographs: Path, common: LoaderSettings) -> None:
+    folder = Path(shutil.copytree(photographs, tmp_path / "photographs"))
+    for cache in (None, str(tmp_path / "cache")):
+        data = MattingData(replace(common, backgrounds=str(folder), cache=cache))
+        (folder / "1.png").rename(tmp_path / "1.png")
+        for at in range(len(data)):
+            data[0, at]
+        assert data.stock.broken_backgrounds == ["1.png"]
+        (tmp_path / "1.png").rename(folder / "1.png")
 
 
 def test_a_folder_with_other_files_is_no_cache(tmp_path: Path, common: LoaderSettings) -> None:

@@ -28,11 +28,13 @@ class Backgrounds:
     def read(self, number: int, cache: Cache | None) -> Picture:
         """(H, W, 3) uint8 sRGB, no side above 2048. Raises DataError where the file is no picture that can be read."""
         path = self.folder / self.names[number]
-        if cache is None:
-            return _decoded(path)[0]
-        there = path.stat()
-        name = f"{path} {there.st_size} {there.st_mtime_ns}"
-        return cache.get(name, lambda: _decoded(path))[0]
+        try:
+            if cache is None:
+                return _decoded(path)[0]
+            there = path.stat()
+            return cache.get(f"{path} {there.st_size} {there.st_mtime_ns}", lambda: _decoded(path))[0]
+        except OSError as error:
+            raise DataError("unreadable", f"the file cannot be read ({error.strerror})") from error
 
 
 def find_backgrounds(folder: str) -> Backgrounds:
@@ -47,10 +49,7 @@ def find_backgrounds(folder: str) -> Backgrounds:
 
 
 def _decoded(path: Path) -> Arrays:
-    try:
-        picture = decode_picture(path.read_bytes())
-    except OSError as error:
-        raise DataError("unreadable", f"the file cannot be read ({error.strerror})") from error
+    picture = decode_picture(path.read_bytes())
     if max(picture.shape) > LONGEST:
         size = size_within(picture.shape, LONGEST)
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -9,6 +9,7 @@ import json
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -34,33 +35,40 @@ class Cache:
         self._folder, self._scratch = folder, folder / ".tmp"
         marker = folder / MARKER
         try:
-            if not marker.exists():
-                if folder.is_dir() and any(folder.iterdir()):
+            there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+            if not marker.exists():  # asked after the listing: another process may begin the same folder just now
+                if there - {MARKER, self._scratch.name}:
                     raise UsageError(f"{folder} holds other files: name an empty or a new folder for the cache.")
-                with appearing(marker) as file:
+                with appearing(marker, self._scratch) as file:
                     file.write(ABOUT)
-            self._scratch.mkdir(exist_ok=True)
-            for left in self._scratch.iterdir():
-                if time.time() - left.stat().st_mtime > FORGOTTEN:
-                    left.unlink(missing_ok=True)
+            for left in self._scratch.glob("*"):
+                with suppress(FileNotFoundError):  # another process was faster
+                    if time.time() - left.stat().st_mtime > FORGOTTEN:
+                        left.unlink()
         except OSError as error:
-            raise UsageError(
-                f"the cache cannot be kept ({what_failed(error, folder)}): name another folder."
-            ) from error
+            raise _unusable(error, folder) from error
 
     def get(self, name: str, make: Callable[[], Arrays]) -> Arrays:
         """The arrays of a name, read-only from the disk, or made now and kept. What `make` raises goes on."""
         digest = hashlib.sha256(name.encode()).hexdigest()
         path = self._folder / digest[:2] / f"{digest[2:]}.pixels"
-        if (kept := _mapped(path, name)) is not None:
+        try:
+            kept = _mapped(path, name)
+        except OSError as error:
+            raise _unusable(error, path) from error
+        if kept is not None:
             return kept
         arrays = make()
         try:
             _write(path, name, arrays, self._scratch)
         except OSError as error:
-            reason = what_failed(error, path)
-            raise UsageError(f"the cache cannot be written ({reason}): make room, or leave it out.") from error
+            raise _unusable(error, path) from error
         return arrays
+
+
+def _unusable(error: OSError, place: Path) -> UsageError:
+    reason = what_failed(error, place)
+    return UsageError(f"the cache cannot be kept ({reason}): make room, name another folder, or leave it out.")
 
 
 def _write(path: Path, name: str, arrays: Arrays, scratch: Path) -> None:
