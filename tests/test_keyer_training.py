@@ -17,8 +17,8 @@ from factory.greenscreen.keyer.shape_network import MULTIPLE, ShapeNetwork
 from factory.refine.train.objects import read_objects
 from factory.refine.train.scenes import Cutout, scene
 from factory.refine.train.settings import KeyerTraining
-from factory.refine.train.trainer import FINISHED_FILE, draw_batch, train
-from factory.training.loop import STATE_FILE
+from factory.refine.train.trainer import draw_batch, train
+from factory.training.folder import FINISHED_FILE, STATE_FILE
 from factory.training.progress import TrainingProgress
 
 SIDE = 32

@@ -30,8 +30,8 @@ from factory.matting.train.losses import BINOMIAL, LEVELS, matting_losses
 from factory.matting.train.rates import depths_below_top, parameter_groups
 from factory.matting.train.settings import HeldOutFolder, LossRecipe, MattingTraining
 from factory.matting.train.trainer import train
+from factory.training.folder import LOG_FILE, STATE_FILE
 from factory.training.log import read_log
-from factory.training.loop import LOG_FILE, STATE_FILE
 from factory.training.progress import TrainingProgress
 
 SIDE = 64
@@ -169,6 +169,14 @@ def test_a_folder_stays_with_its_settings_and_sets(home: Path, tmp_path: Path) -
     (out / "inputs.json").write_text(json.dumps(inputs | {str(home / "set"): "another"}))
     with pytest.raises(UsageError, match="changed since"):
         train(own, out, quiet)
+
+
+def test_settings_that_nothing_was_learned_with_bind_no_folder(home: Path, tmp_path: Path) -> None:
+    """A typing mistake that only the network's weights show costs no new folder."""
+    own = settings(home, steps=1)
+    with pytest.raises(UsageError, match="lr_factors"):
+        train(replace(own, lr_factors={"stme*": 0.1}), tmp_path, quiet)
+    assert train(replace(own, lr_factors={"stem*": 0.1}), tmp_path, quiet).is_dir()
 
 
 def test_a_test_picture_among_the_samples_is_refused_by_name(home: Path, tmp_path: Path) -> None:

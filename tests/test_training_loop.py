@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from factory.errors import Interrupted, MachineError
+from factory.training.folder import LOG_FILE, STATE_FILE
 from factory.training.log import read_log
-from factory.training.loop import LOG_FILE, STATE_FILE, Loop, Pace
+from factory.training.loop import Loop, Pace
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import device_of, joined, this_rank
 from factory.training.schedule import learning_rate

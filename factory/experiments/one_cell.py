@@ -8,9 +8,8 @@ from factory.experiments.cells import Cell, PictureErrors
 from factory.matting.applying import TILE
 from factory.quality.evaluation import evaluate
 from factory.quality.matte_sets import find_mattes
+from factory.training.folder import STATE_FILE
 from factory.training.progress import TrainingProgress
-
-STATE = "state.pt"  # of a training: some ten times its network
 
 
 def train_and_measure(cell: Cell, folder: Path) -> Sequence[PictureErrors]:
@@ -29,7 +28,7 @@ def train_and_measure(cell: Cell, folder: Path) -> Sequence[PictureErrors]:
     for name, sentence in made.faults:
         raise DataError("matte", f"{name}: {sentence}")
     errors = measured(cell, mattes)
-    (folder / "training" / STATE).unlink(missing_ok=True)
+    (folder / "training" / STATE_FILE).unlink(missing_ok=True)  # some ten times the network
     return errors
 
 

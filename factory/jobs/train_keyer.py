@@ -6,6 +6,7 @@ from typing import Literal
 
 from factory.jobs.base import Recipe, Training
 from factory.refine.train.settings import FREE, KeyerTraining, check_inputs
+from factory.training.folder import standing
 from factory.training.pinned_settings import check_pinned, pin_settings
 from factory.training.progress import TrainingProgress
 
@@ -38,11 +39,7 @@ def outlook(recipe: TrainKeyerRecipe) -> str:
     lines = [f"train-keyer → {out}", f"  scenes of {s.side}×{s.side} with objects of {', '.join(s.data)}"]
     begin = f", on from {s.begin}" if s.begin else ""
     lines.append(f"  {s.steps:,} steps of {s.batch}, lr {s.lr:g}{begin}")
-    if (out / "finished.json").is_file():
-        lines.append("  is finished: nothing to do")
-    elif (out / "state.pt").is_file():
-        lines.append("  goes on from its last saved state; OUT/log.jsonl says how far it is")
-    return "\n".join(lines)
+    return "\n".join([*lines, *standing(out)])
 
 
 JOB = Training(TrainKeyerRecipe, pin, train, outlook)

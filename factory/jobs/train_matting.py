@@ -7,6 +7,7 @@ from typing import Literal
 from factory.jobs.base import Recipe, Training
 from factory.matting.train.inputs import check_inputs, check_leaks, pin
 from factory.matting.train.settings import FREE, MattingTraining
+from factory.training.folder import standing
 from factory.training.pinned_settings import check_pinned
 from factory.training.progress import TrainingProgress
 
@@ -42,11 +43,7 @@ def outlook(recipe: TrainMattingRecipe) -> str:
     ]
     if s.tests:
         lines.append(f"  no set holds a picture of {', '.join(one.pictures for one in s.tests)}")
-    if (out / "finished.json").is_file():
-        lines.append("  is finished: nothing to do")
-    elif (out / "state.pt").is_file():
-        lines.append("  goes on from its last saved state; OUT/log.jsonl says how far it is")
-    return "\n".join(lines)
+    return "\n".join([*lines, *standing(out)])
 
 
 JOB = Training(TrainMattingRecipe, lambda recipe: pin(recipe.train, recipe.out), train, outlook)

@@ -38,8 +38,8 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
 def decode_png(data: bytes) -> NDArray[np.uint8]:
     """The 8-bit RGB or grey picture in a PNG.
 
-    Raises DataError("undecodable" or "too_large"), MemoryError. A wrong checksum is undecodable: OpenCV passes over some
-    and makes other pixels of some, and libpng would write to stderr.
+    Raises DataError("undecodable" or "too_large"), MemoryError. A wrong checksum is undecodable: OpenCV passes over
+    some and makes other pixels of some, and libpng would write to stderr.
     """
     if len(data) >= SIZE_END:  # before any memory is taken: a header may ask for more than there is
         width, height = struct.unpack_from(">II", data, SIZE_AT)

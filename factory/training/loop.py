@@ -22,12 +22,12 @@ from factory.errors import Interrupted, MachineError, UsageError
 from factory.shards.layout import Layout
 from factory.training import log
 from factory.training.ema import MovingAverage
+from factory.training.folder import LOG_FILE, STATE_FILE
 from factory.training.interrupts import interrupts_wait
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import Ranks
 from factory.training.state import load_state, save_state
 
-STATE_FILE, LOG_FILE = "state.pt", "log.jsonl"
 VALIDATION = "validation"
 
 B = TypeVar("B")

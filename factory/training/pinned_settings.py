@@ -10,28 +10,30 @@ from pydantic import TypeAdapter
 from factory.errors import UsageError
 from factory.shards.durable import write_json
 from factory.shards.layout import Layout
+from factory.training.folder import is_begun
 
 SETTINGS_FILE = "settings.json"
 
 
 def pin_settings(settings: Any, out: Path, *, free: Collection[str]) -> None:
-    """Write the settings into a new folder; in a started one those that decide weights must be the same.
+    """Write the settings into a folder in which nothing was learned so far; in others those that decide weights must be
+    the same.
 
     settings: a frozen dataclass.  free: its fields that decide no weight, inner ones with a dot.  Raises UsageError.
     """
     check_pinned(settings, out, free=free)
-    if not (file := out / SETTINGS_FILE).is_file():
+    if not (file := out / SETTINGS_FILE).is_file() or not is_begun(out):
         write_json(file, dataclasses.asdict(settings), Layout(out).scratch)
 
 
 def check_pinned(settings: Any, out: Path, *, free: Collection[str]) -> None:
-    """Refuse other settings than a folder was started with; a new folder takes any.
+    """Refuse other settings than a folder was started with; one where nothing was learned so far takes any.
 
     An earlier version may have written the file: a field that it lacks had its default, one that is no more a setting
     had a single value.
     """
     file = out / SETTINGS_FILE
-    if not file.is_file():
+    if not file.is_file() or not is_begun(out):
         return
     pinned: Any = TypeAdapter(type(settings)).validate_json(file.read_bytes())  # which passes over unknown fields
     differing = [

@@ -15,6 +15,7 @@ from factory.diffusion.train.sets import SetFacts
 from factory.diffusion.train.settings import FREE, TrainSettings
 from factory.diffusion.vocabulary import Vocabulary
 from factory.shards.markdown import environment
+from factory.training.folder import FINISHED_FILE, LOG_FILE
 from factory.training.log import read_log
 
 
@@ -23,7 +24,7 @@ def model_card(
 ) -> str:
     """The whole README.md of the finished training in `out`."""
     title = f"DiffuMatting {out.resolve().name}"
-    record = json.loads((out / "finished.json").read_text(encoding="utf-8"))
+    record = json.loads((out / FINISHED_FILE).read_text(encoding="utf-8"))
     captions = settings.picture_prompts or [caption for _, caption in sets[0].captions]
     body = (
         environment("factory.diffusion.train", ".")
@@ -78,7 +79,7 @@ def _weights(model: Path) -> list[tuple[str, int]]:
 
 def _last_losses(settings: TrainSettings, out: Path) -> list[str]:
     """For each phase its losses, averaged over the last tenth of its log."""
-    log = read_log(out / "log.jsonl")
+    log = read_log(out / LOG_FILE)
     texts = []
     for number in range(len(settings.phases)):
         records = [record["losses"] for record in log if record["phase"] == number]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from factory.diffusion.train.sets import check_finished, facts
 from factory.diffusion.train.settings import FREE, TrainSettings, base_folder
+from factory.training.folder import standing
 from factory.training.pinned_settings import check_pinned
 
 
@@ -22,8 +23,4 @@ def outlook(settings: TrainSettings, out: Path) -> str:
     for phase in settings.phases:
         epochs = phase.steps * phase.batch / epoch
         lines.append(f"  {phase.name}: {phase.steps:,} steps of {phase.batch}, {epochs:.3g} epochs, lr {phase.lr:g}")
-    if (out / "finished.json").is_file():
-        lines.append("  is finished: only what lies beside the weights would be completed")
-    elif (out / "state.pt").is_file():
-        lines.append("  goes on from its last saved state; OUT/log.jsonl says how far it is")
-    return "\n".join(lines)
+    return "\n".join([*lines, *standing(out, "only what lies beside the weights would be completed")])

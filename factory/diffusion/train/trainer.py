@@ -33,14 +33,13 @@ from factory.shards.durable import force_to_disk, write_json
 from factory.shards.layout import Layout
 from factory.training import log
 from factory.training.ema import MovingAverage
+from factory.training.folder import FINISHED_FILE, LOG_FILE, STATE_FILE
 from factory.training.interrupts import interrupts_wait
 from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
 from factory.training.schedule import learning_rate
 from factory.training.state import load_state, save_state
 
-FINISHED_FILE = "finished.json"
-STATE_FILE = "state.pt"  # all state, replaced atomically
 STEPS_VERSION = 2  # of what a step does: another one leads from the same settings to other weights
 PART = {"head": "matting_head"}  # where a module's folder has another name
 
@@ -133,7 +132,7 @@ class Run:
             self.ema.restore(state["ema"], self.device)
             self.phase, self.step, self.seconds = state["phase"], state["step"], state["seconds"]
             self.optimizer_state = state["optimizer"]
-        log.rewind_log(self.out / "log.jsonl", self.phase, self.step)
+        log.rewind_log(self.out / LOG_FILE, self.phase, self.step)
 
     def save(self) -> None:
         """Write the state."""
@@ -277,12 +276,12 @@ class Run:
     def note(self, phase: Phase, losses: dict[str, float], images_per_second: float) -> None:
         """Losses to log.jsonl and to the caller."""
         record = {"phase": self.phase, "name": phase.name, "step": self.step, "losses": losses}
-        log.append_log(self.out / "log.jsonl", record)
+        log.append_log(self.out / LOG_FILE, record)
         self.progress(TrainingProgress(phase.name, self.step, phase.steps, losses, images_per_second))
 
     def draw(self, phase: Phase, trained: dict[str, nn.Module]) -> None:
         """Curves, and pictures of the averaged weights."""
-        log.draw_curves(self.out / "log.jsonl", self.out / "curves.png")
+        log.draw_curves(self.out / LOG_FILE, self.out / "curves.png")
         folder = self.out / "pictures"
         folder.mkdir(exist_ok=True)
         file = folder / f"{self.phase}-{phase.name}-{self.step:07d}.png"

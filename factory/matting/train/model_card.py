@@ -14,8 +14,9 @@ from factory.matting.train.settings import FREE, MattingTraining
 from factory.shards.layout import Layout
 from factory.shards.manifest import read_manifest
 from factory.shards.markdown import environment
+from factory.training.folder import LOG_FILE
 from factory.training.log import read_log
-from factory.training.loop import LOG_FILE, VALIDATION
+from factory.training.loop import VALIDATION
 
 CARD = "MODEL_CARD.md"
 

@@ -14,12 +14,13 @@ from factory.matting.train.model_card import CARD, model_card
 from factory.matting.train.settings import MattingTraining
 from factory.models.precision import device_name, uses_bf16
 from factory.shards.durable import force_to_disk, write_durably, write_json
+from factory.training.folder import FINISHED_FILE, LOG_FILE
 from factory.training.log import draw_curves
-from factory.training.loop import LOG_FILE, Loop, Pace
+from factory.training.loop import Loop, Pace
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import device_of, joined, this_rank
 
-FINISHED_FILE, MODEL = "finished.json", "model"
+MODEL = "model"
 
 
 def train(settings: MattingTraining, out: Path, progress: Callable[[TrainingProgress], None]) -> Path:

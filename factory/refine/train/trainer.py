@@ -28,12 +28,13 @@ from factory.refine.train.scenes import Cutout, scene
 from factory.refine.train.settings import AS_SHIPPED, FREE, KeyerTraining, check_inputs
 from factory.shards.durable import appearing, write_json
 from factory.shards.layout import Layout
+from factory.training.folder import FINISHED_FILE
 from factory.training.loop import Loop, Pace
 from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
 from factory.training.schedule import learning_rate
 
-FINISHED_FILE, WEIGHTS_FILE = "finished.json", "shape.safetensors"
+WEIGHTS_FILE = "shape.safetensors"
 PHASE = "shape"
 CLIP_NORM = 1.0
 FORMATS = (1.0, 1.0, 0.75, 0.6)  # of a batch: its shorter side over the longer
