@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from factory.cli.counting import counting
 from factory.cli.flags import DataSet, Debug
+from factory.engine.counting import counting
 from factory.errors import UsageError, count_of
 
 looking_app = typer.Typer(rich_markup_mode="markdown")

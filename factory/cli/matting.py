@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from factory.cli.counting import counting
 from factory.cli.flags import Debug, DryRun, Set, put
 from factory.cli.running import recipe_fields, run_recipe
+from factory.engine.counting import counting
 from factory.errors import UsageError, count_of
 
 if TYPE_CHECKING:

@@ -5,12 +5,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeAlias
 
-from factory.engine.input_files import digest
-from factory.errors import count_of, some
+from factory.errors import count_of
 from factory.experiments.cells import Cell, outcome_of
-from factory.matting.leakage import HeldOut, find_leaks, leaks_sentence
-from factory.pictures.folder import files_below
-from factory.pictures.picture import SUFFIXES
+from factory.matting.leakage import HeldOut, find_leaks, leaks_of_backgrounds, leaks_sentence
 from factory.run.say import Say
 
 Place: TypeAlias = tuple[str, str]
@@ -58,9 +55,7 @@ def _in_sets(cells: Sequence[Cell]) -> dict[Place, str]:
 
 
 def _in_backgrounds(cells: Sequence[Cell]) -> dict[Place, str]:
-    tested, found = {digest(picture.picture)[1] for picture in cells[0].pictures}, dict[Place, str]()
-    for place in sorted({place for cell in cells for place in _backgrounds(cell)}):
-        folder = Path(place[0])
-        if same := [file for file in sorted(files_below(folder, SUFFIXES)) if digest(folder / file)[1] in tested]:
-            found[place] = f"test pictures lie among the backgrounds {folder}: {some(same)}; take them out."
-    return found
+    test = HeldOut(cells[0].fold_folder / "pictures")
+    places = sorted({place for cell in cells for place in _backgrounds(cell)})
+    told = {place: leaks_of_backgrounds(Path(place[0]), [test]) for place in places}
+    return {place: sentence for place, sentence in told.items() if sentence}

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from factory.engine.input_files import digest
 from factory.engine.inputs import read_frozen
 from factory.errors import DataError, UsageError, count_of, some
 from factory.greenscreen.compositing import as_unit
@@ -97,6 +98,20 @@ def leaks_sentence(leaks: Sequence[Leak]) -> str:
     named = [f"{leak.picture} is sample {leak.key} of {leak.dataset} ({SAYS[leak.how]})" for leak in leaks]
     count = count_of(len({leak.picture for leak in leaks}), "test picture is", "test pictures are")
     return f"{count} in what is trained on: {some(named)}; keep them out of the set (`exclude`) or out of the test."
+
+
+def leaks_of_backgrounds(folder: Path, tests: Sequence[HeldOut]) -> str:
+    """For a UsageError: which backgrounds are the very file of a test picture, and the mend; "" where none is."""
+    sizes: dict[int, list[Path]] = {}
+    for path in (test.pictures / name for test in tests for name in _names(test)):
+        sizes.setdefault(path.stat().st_size, []).append(path)
+    same = []
+    for name in sorted(files_below(folder, SUFFIXES)):
+        path = folder / name
+        tested = sizes.get(path.stat().st_size, ())  # most need not be read
+        if tested and digest(path) in map(digest, tested):
+            same.append(name)
+    return f"test pictures lie among the backgrounds {folder}: {some(same)}; take them out." if same else ""
 
 
 class _TestPicture(NamedTuple):

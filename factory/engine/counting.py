@@ -1,4 +1,4 @@
-"""A live line for what takes long."""
+"""A live line for what takes long and is counted. Light, for commands import it."""
 
 import sys
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 @contextmanager
 def counting(what: str) -> Iterator["Counting"]:
     """A live line, "7 of 1,000 pictures measured"; is told how many are done, and of how many."""
-    from factory.engine.progress import LiveLine
-    from factory.engine.survey import PATIENCE
+    from factory.engine.progress import LiveLine  # noqa: PLC0415  (as above)
+    from factory.engine.survey import PATIENCE  # noqa: PLC0415  (as above)
 
     counts = (0, 0)
     line = LiveLine(lambda: f"{counts[0]:,} of {counts[1]:,} {what}", sys.stderr, PATIENCE)
