@@ -1,6 +1,7 @@
 """Promise: a matting network learns from sets, to the same weights killed or not; what cannot be is one sentence."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -19,10 +20,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from program import factory_here
-from small_sources import cut_outs, made, recipe
+from small_sources import cut_outs, made, put, recipe
 from torch import Tensor
 
-from factory.errors import Interrupted, UsageError
+from factory.errors import Interrupted, MachineError, UsageError
 from factory.matting.data.settings import LoaderSettings, SetEntry
 from factory.matting.networks.folder import load_network
 from factory.matting.networks.kinds import build
@@ -40,11 +41,14 @@ RECIPES: tuple[LossRecipe, ...] = ("indexnet", "vitmatte")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished set of a few cut-outs, and three backgrounds. Read it only."""
+    """Two finished sets of a few cut-outs, and three backgrounds. Read it only."""
     home = tmp_path_factory.mktemp("matting")
     cut_outs(home / "cut outs", 4)
     path = recipe(home / "recipe.yaml", {"type": "rgba_folder", "path": home / "cut outs"})
     assert made(path, home / "set").exit_code(allow_short=False) == 0
+    cut_outs(home / "further cut outs", 2, first=20)
+    further = recipe(home / "further.yaml", {"type": "rgba_folder", "path": home / "further cut outs"})
+    assert made(further, home / "further").exit_code(allow_short=False) == 0
     (home / "backgrounds").mkdir()
     for number in range(3):
         picture = np.random.default_rng(number).integers(0, 256, (80, 90, 3), np.uint8)
@@ -79,7 +83,7 @@ def batch_of(seed: int, count: int = 2, side: int = SIDE) -> dict[str, Tensor]:
 
 
 def test_its_folder_opens_and_its_card_says_what_it_learned_from(home: Path, tmp_path: Path) -> None:
-    own = settings(home, validation=(SetEntry(str(home / "set")),), validation_items=2, validate_every=3)
+    own = settings(home, validation=(SetEntry(str(home / "further")),), validation_items=2, validate_every=3)
     network = load_network(train(own, tmp_path, quiet))
     assert network(torch.rand(1, 3, SIDE, SIDE), torch.full((1, 1, SIDE, SIDE), 0.5)).shape == (1, 1, SIDE, SIDE)
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
@@ -171,6 +175,26 @@ def test_a_folder_stays_with_its_settings_and_sets(home: Path, tmp_path: Path) -
         train(own, out, quiet)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_comes_up_while_batches_are_made_is_one_sentence(workers: int, home: Path, tmp_path: Path) -> None:
+    put(tmp_path / "photographs" / "a.png", b"no picture")
+    loader = replace(settings(home).loader, backgrounds=str(tmp_path / "photographs"))
+    with pytest.raises(UsageError, match=r"^no background in \S+ can be read: [^\n]+$"):
+        train(replace(settings(home, workers=workers), loader=loader), tmp_path / "run", quiet)
+
+
+def test_a_worker_that_dies_ends_the_training_in_one_sentence(home: Path, tmp_path: Path) -> None:
+    def kill_workers(progress: TrainingProgress) -> None:
+        if progress.step == 2:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    own = settings(home, workers=1, steps=40, save_every=1)
+    with pytest.raises(MachineError, match=r"^a process that makes batches died [^\n]+train\.workers[^\n]+$"):
+        train(own, tmp_path / "run", kill_workers)
+    assert (tmp_path / "run" / STATE_FILE).is_file()
+
+
 def test_settings_that_nothing_was_learned_with_bind_no_folder(home: Path, tmp_path: Path) -> None:
     """A typing mistake that only the network's weights show costs no new folder."""
     own = settings(home, steps=1)
@@ -184,7 +208,10 @@ def test_a_test_picture_among_the_samples_is_refused_by_name(home: Path, tmp_pat
     with pytest.raises(UsageError, match="test pictures are in what is trained on"):
         train(own, tmp_path / "run", quiet)
     assert not (tmp_path / "run").exists()
-    train(replace(own, steps=1, tests=(HeldOutFolder(str(home / "backgrounds")),)), tmp_path / "run", quiet)
+    behind = replace(own, tests=(HeldOutFolder(str(home / "backgrounds")),))
+    with pytest.raises(UsageError, match="test pictures lie among the backgrounds"):
+        train(behind, tmp_path / "run", quiet)
+    train(replace(own, steps=1, tests=(HeldOutFolder(str(home / "further cut outs")),)), tmp_path / "run", quiet)
     assert "None of these test pictures" in (tmp_path / "run" / "model" / "MODEL_CARD.md").read_text()
 
 
@@ -195,10 +222,20 @@ def test_what_cannot_be_trained_is_one_sentence(home: Path, tmp_path: Path) -> N
         ("train={loader: {sets: [{path: nowhere}], screen: true}}", "no such folder"),
         ("train={loader: {sets: [], screen: true}}", "at least one set"),
         (good + ", network: smal}", "did you mean small"),
-        (good + ", batch: 3, parts: 2}", "multiple of train.parts"),
+        (good + ", batch: 3, parts: 2}", "multiple of 2"),
+        (good + ", network: indexnet, batch: 1}", "give 2 or more"),
         (good + ", begin: nowhere}", "no folder nowhere"),
         (good + ", drops: [[2, 0.1]]}", "share of the steps"),
         (good + ", ema: 1}", "train.ema"),
+        (good + ", lr: -1}", "train.lr is -1"),
+        (good + ", threads: 0}", "train.threads"),
+        (good + ", layer_decay: 0}", "train.layer_decay"),
+        (good + ", lr_factors: {stem*: -1}}", "for stem*"),
+        (good + ", options: {size: tiny}}", "there are none"),
+        (good.replace("backgrounds:", "backgrounds: nowhere/") + "}", "no picture in"),
+        (good.replace("}]", ", split: test}]") + "}", "no accepted sample of a split 'test'"),
+        (good + f", validation: [{{path: {home / 'further'}, split: test}}]}}", "of a split 'test'"),
+        (good + f", validation: [{{path: {home / 'set'}}}]}}", "which is learned from"),
     ):
         ended = factory_here("run", _recipe(tmp_path), "--dry-run", "--set", assignment)
         assert ended.code == 2, assignment
@@ -206,6 +243,7 @@ def test_what_cannot_be_trained_is_one_sentence(home: Path, tmp_path: Path) -> N
     dry = factory_here("train-matting", _recipe(tmp_path), "--dry-run", "--out", tmp_path / "run", "--set", good + "}")
     assert dry.code == 0, dry.err
     assert "a network small" in dry.out
+    assert "4 samples of train" in dry.out
     assert not (tmp_path / "run").exists()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from factory.errors import count_of
 from factory.jobs.base import Recipe, Training
 from factory.matting.train.inputs import check_inputs, check_leaks, pin
 from factory.matting.train.settings import FREE, MattingTraining
@@ -30,16 +31,20 @@ def outlook(recipe: TrainMattingRecipe) -> str:
     """Raises UsageError where the training would be refused."""
     s, out = recipe.train, recipe.out
     check_pinned(s, out, free=FREE)
-    check_inputs(s)
+    sets = check_inputs(s)
     check_leaks(s)
-    sets = ", ".join(f"{entry.path} × {entry.share:g}" for entry in s.loader.sets)
     behind = s.loader.backgrounds or "their own screens"
+    epoch = s.loader.length or sum(len(one.samples) for one in sets)
     begin = f", on from {s.begin}" if s.begin else ""
     lines = [
         f"train-matting → {out}",
         f"  a network {s.network}{begin}, losses of {s.losses}",
-        f"  crops of {s.loader.crop}×{s.loader.crop} of {sets}, before {behind}",
-        f"  {s.steps:,} steps of {s.batch}, lr {s.lr:g}",
+        f"  crops of {s.loader.crop}×{s.loader.crop} before {behind}",
+        *(
+            f"  {entry.path} × {entry.share:g}: {count_of(len(one.samples), 'sample', 'samples')} of {entry.split}"
+            for entry, one in zip(s.loader.sets, sets, strict=True)
+        ),
+        f"  {s.steps:,} steps of {s.batch}, {s.steps * s.batch / epoch:.3g} epochs, lr {s.lr:g}",
     ]
     if s.tests:
         lines.append(f"  no set holds a picture of {', '.join(one.pictures for one in s.tests)}")

@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from factory.engine.counting import counting
 from factory.errors import UsageError
 from factory.matting.data.backgrounds import find_backgrounds
+from factory.matting.data.material import OpenSet, open_sets
 from factory.matting.data.settings import check as check_loader
-from factory.matting.leakage import HeldOut, find_leaks, leaks_sentence
+from factory.matting.leakage import HeldOut, find_leaks, leaks_of_backgrounds, leaks_sentence
 from factory.matting.networks.folder import look
 from factory.matting.networks.kinds import checked
 from factory.matting.train.settings import FREE, MattingTraining
@@ -16,33 +18,53 @@ from factory.shards.commit import sha256_of
 from factory.shards.durable import write_json
 from factory.shards.finalise import read_finished
 from factory.shards.layout import Layout
+from factory.training.folder import is_begun
 from factory.training.pinned_settings import pin_settings
 
 INPUTS_FILE = "inputs.json"
 
 
-def check_inputs(settings: MattingTraining) -> None:
-    """Raises UsageError for what cannot be trained, or learned from."""
-    check_loader(settings.loader)
+def check_inputs(settings: MattingTraining) -> tuple[OpenSet, ...]:
+    """The sets that are learned from. Raises UsageError for what cannot be trained, or learned from."""
+    loader = settings.loader
+    check_loader(loader)
     checked(settings.network, settings.options)
     if settings.begin and (kind := look(Path(settings.begin)).kind) != settings.network:
         raise UsageError(f"train.begin: {settings.begin} holds a network {kind!r}: set train.network to that.")
-    for entry in (*settings.loader.sets, *settings.validation):
+    for entry in (*loader.sets, *settings.validation):
         content_of(Path(entry.path))
+    if loader.backgrounds is not None:
+        find_backgrounds(loader.backgrounds)
+    learned = {(Path(entry.path).resolve(), entry.split) for entry in loader.sets}
+    for entry in settings.validation:
+        if (Path(entry.path).resolve(), entry.split) in learned:
+            raise UsageError(
+                f"train.validation names {entry.path}, split {entry.split}, which is learned from: leave it out."
+            )
+    open_sets(settings.validation, loader.binary)
+    return open_sets(loader.sets, loader.binary)
 
 
 def check_leaks(settings: MattingTraining) -> None:
     """Raises UsageError where a sample shows a picture that the network will be tested on."""
     tests = [HeldOut(Path(one.pictures), Path(one.mattes) if one.mattes else None) for one in settings.tests]
-    entries = settings.loader.sets if tests else ()
-    if leaks := [leak for entry in entries for leak in find_leaks([Path(entry.path)], tests, entry.split)]:
+    if not tests:
+        return
+    if settings.loader.backgrounds and (same := leaks_of_backgrounds(Path(settings.loader.backgrounds), tests)):
+        raise UsageError(same)
+    by_split: dict[str, list[Path]] = {}
+    for entry in settings.loader.sets:
+        by_split.setdefault(entry.split, []).append(Path(entry.path))
+    with counting("test pictures looked for") as progress:
+        leaks = [leak for split, sets in by_split.items() for leak in find_leaks(sets, tests, split, progress)]
+    if leaks:
         raise UsageError(leaks_sentence(leaks))
 
 
 def pin_inputs(settings: MattingTraining, out: Path) -> None:
     """Write down what the folder is trained with; in a started one it must be the same. Raises UsageError."""
     here, file = inputs_of(settings), out / INPUTS_FILE
-    if file.is_file():
+    if file.is_file() and is_begun(out):
         there = read_json(file)
         if changed := [name for name, digest in here.items() if there.get(name) != digest]:
             raise UsageError(f"{', '.join(changed)} changed since {out} was begun: train into another --out.")
@@ -81,6 +103,5 @@ def _listing(folder: str) -> str:
 def pin(settings: MattingTraining, out: Path) -> None:
     """The folder belongs to the settings, sets and weights that it was started with. Raises UsageError."""
     check_inputs(settings)
-    check_leaks(settings)
     pin_settings(settings, out, free=FREE)
     pin_inputs(settings, out)

@@ -1,6 +1,5 @@
 """What a matting network is taught: crops of several sets, α by the losses of a recipe."""
 
-import signal
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import default_collate
 
-from factory.engine.orphans import end_with_parent
-from factory.errors import UsageError
 from factory.matting.data.dataset import MattingData
 from factory.matting.data.item import Item
 from factory.matting.data.sampler import EpochOrder
 from factory.matting.networks.folder import load_network
 from factory.matting.networks.kinds import build
 from factory.matting.networks.network import MattingNetwork
+from factory.matting.train.batches import batches
 from factory.matting.train.losses import matting_losses
 from factory.matting.train.rates import parameter_groups
 from factory.matting.train.settings import MattingTraining
@@ -35,13 +33,7 @@ class MattingLesson:
         """Raises UsageError where the batch cannot be shared among the processes."""
         s = self.settings = settings
         self.device, self.ranks = device, ranks
-        self.part, rest = divmod(s.batch, s.parts * ranks.count)
-        if rest:
-            raise UsageError(
-                f"train.batch is {s.batch}: give a multiple of {s.parts * ranks.count}, train.parts × processes."
-            )
-        if s.network == "indexnet" and self.part == 1:
-            raise UsageError("train.batch leaves IndexNet one crop at a time, which it cannot normalise: give it two.")
+        self.part = s.crops_at_once(ranks.count)
         torch.manual_seed(s.seed)
         network = load_network(Path(s.begin)) if s.begin else build(s.network, s.options)
         self.network: MattingNetwork = network.to(device)
@@ -51,17 +43,10 @@ class MattingLesson:
         self.unseen = MattingData(replace(s.loader, sets=s.validation), s.seed) if s.validation else None
 
     def batches(self, step: int) -> Generator[Item, None, None]:
-        """Parts of this process's own, made by other processes meanwhile where there are workers."""
+        """Parts of this process's own."""
         s = self.settings
         order = EpochOrder(self.data, start=step * s.batch, rank=self.ranks.number, ranks=self.ranks.count)
-        yield from DataLoader(
-            self.data,
-            batch_size=self.part,
-            sampler=order,
-            num_workers=s.workers,
-            worker_init_fn=_belong_to_the_training,
-            pin_memory=self.device.type == "cuda",
-        )
+        return batches(self.data, order, self.part, workers=s.workers, pinned=self.device.type == "cuda")
 
     def losses(self, network: nn.Module, batch: Item) -> dict[str, Tensor]:
         """The terms of the recipe, in float32."""
@@ -94,13 +79,3 @@ def _levels(values: Tensor) -> NDArray[np.uint8]:
     """(1, 1, H, W) in 0..1, or a little beyond, to (H, W) levels; 0.5 is 128."""
     levels = values[0, 0].float().clamp(0, 1).mul(255).add(0.5).floor()
     return np.asarray(levels.cpu().numpy(), np.uint8)
-
-
-def _belong_to_the_training(_worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal, but the step that it waits for still needs its batch.
-
-    When the training is killed, torch's own watch leaves a worker waiting to hand over its last batches.
-    """
-    end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)

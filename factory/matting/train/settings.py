@@ -12,6 +12,7 @@ from factory.training.schedule import Decay
 
 LossRecipe = Literal["indexnet", "vitmatte"]
 LEAST_CROP = 64  # pixels that five levels of a pyramid need
+_EACH = ("log_every", "save_every", "validate_every", "validation_items")
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,13 @@ class MattingTraining:
     save_every: int = 200
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "parts", "log_every", "save_every", "validate_every", "validation_items"):
+        for name in ("steps", "batch", "parts", "threads", *_EACH):
             if getattr(self, name) < 1:
                 raise UsageError(f"train.{name} is {getattr(self, name)}: give 1 or more")
-        if self.batch % self.parts:
-            raise UsageError(f"train.batch is {self.batch}: give a multiple of train.parts, {self.parts}")
+        for name in ("lr", "warmup", "weight_decay", "clip_norm", "seed", "workers"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"train.{name} is {getattr(self, name):g}: give 0 or more")
+        self.crops_at_once(processes=1)
         if self.losses == "vitmatte" and self.loader.crop < LEAST_CROP:
             raise UsageError(
                 f"train.loader.crop is {self.loader.crop}: the losses of vitmatte need {LEAST_CROP} or more"
@@ -74,8 +77,25 @@ class MattingTraining:
                 raise UsageError(
                     f"train.drops has [{share:g}, {factor:g}]: give a share of the steps between 0 and 1, and a factor"
                 )
+        for pattern, factor in self.lr_factors.items():
+            if factor < 0:
+                raise UsageError(f"train.lr_factors has {factor:g} for {pattern}: give 0 or more")
+        if not 0 < self.layer_decay <= 1:
+            raise UsageError(f"train.layer_decay is {self.layer_decay:g}: give more than 0, and 1 at most")
         if not 0 <= self.ema < 1:
             raise UsageError(f"train.ema is {self.ema:g}: give 0 or more, and less than 1")
+
+    def crops_at_once(self, processes: int) -> int:
+        """Of which each of several processes makes a step. Raises UsageError where a batch cannot be shared so."""
+        shares = self.parts * processes
+        if self.batch % shares:
+            raise UsageError(f"train.batch is {self.batch}: give a multiple of {shares}, train.parts × processes")
+        if self.network == "indexnet" and self.batch == shares:
+            raise UsageError(
+                f"train.batch is {self.batch}, which leaves IndexNet one crop at a time, and it cannot normalise one: "
+                f"give {2 * shares} or more"
+            )
+        return self.batch // shares
 
 
 FREE = frozenset(

@@ -8,7 +8,8 @@ import torch
 from factory.engine.software import software
 from factory.matting.data.item import Item
 from factory.matting.networks.folder import look, save_network
-from factory.matting.train.inputs import pin
+from factory.matting.train.batches import deaths_told
+from factory.matting.train.inputs import check_leaks, pin
 from factory.matting.train.lesson import MattingLesson
 from factory.matting.train.model_card import CARD, model_card
 from factory.matting.train.settings import MattingTraining
@@ -27,12 +28,14 @@ def train(settings: MattingTraining, out: Path, progress: Callable[[TrainingProg
     """Train in the folder `out`, or go on there; returns the folder of the network, with averaged weights.
 
     Under torchrun every process calls this; the first of them writes. Raises UsageError for other settings or sets than
-    the folder was started with.
+    the folder was started with, and for sets that hold a picture of the tests.
     """
-    ranks = this_rank()
+    ranks, finished = this_rank(), (out / FINISHED_FILE).is_file()
     if ranks.is_first:
+        if not finished:
+            check_leaks(settings)
         pin(settings, out)
-    if (out / FINISHED_FILE).is_file():
+    if finished:
         look(out / MODEL)
     else:
         torch.set_num_threads(settings.threads)
@@ -40,7 +43,8 @@ def train(settings: MattingTraining, out: Path, progress: Callable[[TrainingProg
         with joined(ranks, device):
             lesson = MattingLesson(settings, device, ranks)
             loop = Loop(lesson, _pace(settings), out, progress, ranks)
-            loop.run()
+            with deaths_told():
+                loop.run()
             if ranks.is_first:
                 _publish(settings, out, lesson, loop)
             ranks.wait()
