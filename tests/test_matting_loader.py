@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import re
 import shutil
 import subprocess
 import sys
@@ -135,6 +136,18 @@ def test_a_second_object_adds_to_the_first(common: LoaderSettings) -> None:
 def test_with_a_screen_objects_stand_on_what_they_are_stored_on(finished_set: Path) -> None:
     item = MattingData(LoaderSettings((SetEntry(str(finished_set)),), screen=True, crop=CROP))[0, 3]
     assert torch.equal(item["background"], torch.tensor([0.0, 1.0, 0.0])[:, None, None].expand(3, CROP, CROP))
+
+
+@pytest.mark.parametrize("plate", [b"[[0,0,0,0,0,0]]", b"[[NaN,0,0,0,0,0],[0,0,0,0,0,0],[0,0,0,0,0,0]]", b"7"])
+def test_a_screen_that_is_none_is_the_samples_fault(plate: bytes, tmp_path: Path, common: LoaderSettings) -> None:
+    odd = one_set(tmp_path / "odd")
+    for tar in (odd / "data").iterdir():
+        body = tar.read_bytes()
+        tar.write_bytes(re.sub(rb"(?<=\"plate\":)\[\[.*?\]\]", lambda was: plate.ljust(len(was[0])), body))
+    data = MattingData(LoaderSettings((*common.sets, SetEntry(str(odd))), screen=True, crop=CROP))
+    keys = {data[0, at]["key"] for at in range(len(data))}
+    assert not any(key.startswith("odd/") for key in keys)
+    assert len(data.stock.unusable) == 3
 
 
 # Windows

@@ -4,6 +4,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -16,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from factory.errors import Interrupted, MachineError
+from factory.errors import Interrupted, MachineError, UsageError
 from factory.training.folder import LOG_FILE, STATE_FILE
 from factory.training.log import read_log
 from factory.training.loop import Loop, Pace
@@ -175,6 +176,15 @@ def test_validating_changes_no_weight_and_is_logged(tmp_path: Path) -> None:
     told = [record for record in read_log(tmp_path / "watched" / LOG_FILE) if record["name"] == "validation"]
     assert [record["step"] for record in told] == [2, 4, 6]
     assert told[-1]["losses"]["mean"] == pytest.approx(float(watched["0.weight"].mean()), rel=1e-5)
+
+
+def test_a_state_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    trained(tmp_path / "run")
+    state = tmp_path / "run" / STATE_FILE
+    for content in (b"", state.read_bytes()[:-100], pickle.dumps({"step": print}), b"no state"):
+        state.write_bytes(content)
+        with pytest.raises(UsageError, match=r"state\.pt .*remove it"):
+            trained(tmp_path / "run")
 
 
 def test_losses_that_are_no_numbers_are_never_saved(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """All state of a training in one file: a reader finds the old one or the new one, whole."""
 
 from collections.abc import Mapping
+from errno import EINVAL
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
+from factory.errors import UsageError
 from factory.shards.durable import appearing
 
 
@@ -20,8 +23,16 @@ def save_state(file: Path, state: Mapping[str, Any], scratch: Path) -> None:
 
 
 def load_state(file: Path) -> dict[str, Any] | None:
-    """The saved state on the CPU; None where there is none. No pickled object is let in."""
+    """The saved state on the CPU; None where there is none. No pickled object is let in.
+
+    Raises UsageError for a file that is no state.
+    """
     if not file.is_file():
         return None
-    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except (EOFError, RuntimeError, UnpicklingError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != EINVAL:  # torch seeks where a cut file has not begun
+            raise
+        raise UsageError(f"{file} is damaged, or no state of a training: remove it to begin anew.") from error
     return state

@@ -26,6 +26,7 @@ from factory.shards.manifest import manifest_files
 from factory.shards.members import JSON
 
 MEMBERS = ("alpha.png", "fg.png", JSON)
+CHANNELS = 3
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class OpenSet:
             alpha, foreground = (decode_png(bodies[name]) for name in MEMBERS[:2])
             meta = parse_json(bodies[JSON])
             plate = np.array(meta["plate"], np.float32).reshape(-1, TERMS)
+            if len(plate) not in (0, CHANNELS) or not np.isfinite(plate).all():
+                raise ValueError("its screen is none")  # noqa: TRY301  (told below with the name)
         except (DataError, ValueError, TypeError, KeyError) as error:
             raise DataError("undecodable", f"sample {key} of {self.label} is damaged ({error})") from error
         if meta.get("key") != key or alpha.ndim != 2 or foreground.shape != (*alpha.shape, 3):
