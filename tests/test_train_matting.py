@@ -232,6 +232,8 @@ def test_what_cannot_be_trained_is_one_sentence(home: Path, tmp_path: Path) -> N
         (good + ", layer_decay: 0}", "train.layer_decay"),
         (good + ", lr_factors: {stem*: -1}}", "for stem*"),
         (good + ", options: {size: tiny}}", "there are none"),
+        (good + ", lr_factors: {stme*: 0.1}}", "no weight's name is like 'stme*'"),
+        (good + ", layer_decay: 0.5}", "no layers of a ViT"),
         (good.replace("backgrounds:", "backgrounds: nowhere/") + "}", "no picture in"),
         (good.replace("}]", ", split: test}]") + "}", "no accepted sample of a split 'test'"),
         (good + f", validation: [{{path: {home / 'further'}, split: test}}]}}", "of a split 'test'"),
@@ -244,6 +246,7 @@ def test_what_cannot_be_trained_is_one_sentence(home: Path, tmp_path: Path) -> N
     assert dry.code == 0, dry.err
     assert "a network small" in dry.out
     assert "4 samples of train" in dry.out
+    assert "0.09 GB are kept for 16 crops" in dry.out
     assert not (tmp_path / "run").exists()
 
 

@@ -4,12 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from factory.errors import count_of
 from factory.jobs.base import Recipe, Training
-from factory.matting.train.inputs import check_inputs, check_leaks, pin
-from factory.matting.train.settings import FREE, MattingTraining
-from factory.training.folder import standing
-from factory.training.pinned_settings import check_pinned
+from factory.matting.train.inputs import pin
+from factory.matting.train.settings import MattingTraining
 from factory.training.progress import TrainingProgress
 
 
@@ -29,26 +26,9 @@ def train(recipe: TrainMattingRecipe, progress: Callable[[TrainingProgress], Non
 
 def outlook(recipe: TrainMattingRecipe) -> str:
     """Raises UsageError where the training would be refused."""
-    s, out = recipe.train, recipe.out
-    check_pinned(s, out, free=FREE)
-    sets = check_inputs(s)
-    check_leaks(s)
-    behind = s.loader.backgrounds or "their own screens"
-    epoch = s.loader.length or sum(len(one.samples) for one in sets)
-    begin = f", on from {s.begin}" if s.begin else ""
-    lines = [
-        f"train-matting → {out}",
-        f"  a network {s.network}{begin}, losses of {s.losses}",
-        f"  crops of {s.loader.crop}×{s.loader.crop} before {behind}",
-        *(
-            f"  {entry.path} × {entry.share:g}: {count_of(len(one.samples), 'sample', 'samples')} of {entry.split}"
-            for entry, one in zip(s.loader.sets, sets, strict=True)
-        ),
-        f"  {s.steps:,} steps of {s.batch}, {s.steps * s.batch / epoch:.3g} epochs, lr {s.lr:g}",
-    ]
-    if s.tests:
-        lines.append(f"  no set holds a picture of {', '.join(one.pictures for one in s.tests)}")
-    return "\n".join([*lines, *standing(out)])
+    from factory.matting.train.outlook import outlook as outlook_of_settings  # noqa: PLC0415  (torch takes seconds)
+
+    return outlook_of_settings(recipe.train, recipe.out)
 
 
 JOB = Training(TrainMattingRecipe, lambda recipe: pin(recipe.train, recipe.out), train, outlook)

@@ -35,8 +35,7 @@ class MattingLesson:
         self.device, self.ranks = device, ranks
         self.part = s.crops_at_once(ranks.count)
         torch.manual_seed(s.seed)
-        network = load_network(Path(s.begin)) if s.begin else build(s.network, s.options)
-        self.network: MattingNetwork = network.to(device)
+        self.network = new_network(s).to(device)
         groups = parameter_groups(self.network, s.lr, s.weight_decay, s.lr_factors, s.layer_decay)
         self.optimizer = torch.optim.AdamW(groups, s.lr)
         self.data = MattingData(s.loader, s.seed)
@@ -73,6 +72,11 @@ class MattingLesson:
             errors.append([mse(matte, truth, region), sad(matte, truth, region)] if region.any() else [0.0, 0.0])
         means = np.mean(errors, axis=0)
         return {"mse": float(means[0]), "sad": float(means[1])}
+
+
+def new_network(settings: MattingTraining) -> MattingNetwork:
+    """As the training begins with it; what is drawn is drawn by torch's global generator. Raises UsageError."""
+    return load_network(Path(settings.begin)) if settings.begin else build(settings.network, settings.options)
 
 
 def _levels(values: Tensor) -> NDArray[np.uint8]:
