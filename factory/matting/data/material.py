@@ -18,6 +18,7 @@ from factory.matting.data.cache import Arrays, Cache
 from factory.matting.data.order import Ranked
 from factory.matting.data.settings import SetEntry
 from factory.sample import Matte, Picture, PlateCoefficients
+from factory.shards.commit import sha256_of
 from factory.shards.data_set import DataSet
 from factory.shards.encoding import decode_png
 from factory.shards.foreign_text import parse_json
@@ -105,8 +106,4 @@ def open_sets(entries: Sequence[SetEntry], binary: bool) -> tuple[OpenSet, ...]:
 
 
 def _fingerprint(root: Path) -> str:
-    digest = hashlib.sha256()
-    for file in manifest_files(Layout(root)):
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()
+    return hashlib.sha256("".join(map(sha256_of, manifest_files(Layout(root)))).encode()).hexdigest()
