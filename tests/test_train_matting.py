@@ -195,6 +195,15 @@ def test_a_worker_that_dies_ends_the_training_in_one_sentence(home: Path, tmp_pa
     assert (tmp_path / "run" / STATE_FILE).is_file()
 
 
+def test_pinned_settings_that_cannot_be_read_are_named(home: Path, tmp_path: Path) -> None:
+    own = settings(home, steps=1)
+    train(own, tmp_path, quiet)
+    for content in ("{", '{"steps": "many"}', "[]"):
+        (tmp_path / "settings.json").write_text(content)
+        with pytest.raises(UsageError, match=r"settings\.json .*train into another --out"):
+            train(own, tmp_path, quiet)
+
+
 def test_settings_that_nothing_was_learned_with_bind_no_folder(home: Path, tmp_path: Path) -> None:
     """A typing mistake that only the network's weights show costs no new folder."""
     own = settings(home, steps=1)

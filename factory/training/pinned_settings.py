@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from factory.errors import UsageError
 from factory.shards.durable import write_json
@@ -35,7 +35,10 @@ def check_pinned(settings: Any, out: Path, *, free: Collection[str]) -> None:
     file = out / SETTINGS_FILE
     if not file.is_file() or not is_begun(out):
         return
-    pinned: Any = TypeAdapter(type(settings)).validate_json(file.read_bytes())  # which passes over unknown fields
+    try:
+        pinned: Any = TypeAdapter(type(settings)).validate_json(file.read_bytes())  # which passes over unknown fields
+    except ValidationError as error:
+        raise UsageError(f"{file} holds no settings of such a training: train into another --out.") from error
     differing = [
         name for name in differing_fields(pinned, settings) if not {name, name.partition(".")[0]}.intersection(free)
     ]
