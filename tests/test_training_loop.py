@@ -193,6 +193,20 @@ def test_losses_that_are_no_numbers_are_never_saved(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "run" / STATE_FILE, weights_only=True)["step"] == 2
 
 
+def test_weights_that_are_no_numbers_are_never_saved(tmp_path: Path) -> None:
+    """The losses of a step are those before it: its gradients alone may be none."""
+
+    class Kinked(Mixing):
+        def losses(self, network: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+            kink = next(iter(network.parameters())).square().sum() * 0
+            return {**super().losses(network, batch), "kink": kink.sqrt()}
+
+    loop = Loop(Kinked(PACE), replace(PACE, clip_norm=0, save_every=1), tmp_path, lambda _: None)
+    with pytest.raises(MachineError, match="with a lower"):
+        loop.run()
+    assert not (tmp_path / STATE_FILE).exists()
+
+
 def test_how_long_it_waited_for_data_is_told(tmp_path: Path) -> None:
     told: list[TrainingProgress] = []
     trained(tmp_path / "run", hear=told.append)

@@ -197,6 +197,8 @@ class Loop(Generic[B]):
             log.append_log(self.out / LOG_FILE, record)
 
     def _save(self) -> None:
+        if not all(bool(value.isfinite().all()) for value in self.lesson.network.parameters()):
+            raise MachineError(f"the weights after step {self.step:,} are no numbers: train with a lower train.lr")
         if self.ranks.is_first:
             state = {
                 "weights": self.lesson.network.state_dict(),
