@@ -13,13 +13,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from program import factory_here
+from program import factory_here, interrupt, start, wait_for
 from small_sources import cut_outs, made, put, recipe
 from torch import Tensor
 
@@ -195,6 +196,27 @@ def test_a_worker_that_dies_ends_the_training_in_one_sentence(home: Path, tmp_pa
     assert (tmp_path / "run" / STATE_FILE).is_file()
 
 
+@pytest.mark.slow
+def test_what_ends_all_processes_at_once_lets_the_training_save(home: Path, tmp_path: Path) -> None:
+    """As batch systems send SIGTERM: workers as well. A kill leaves none of them behind."""
+    out = tmp_path / "run"
+    sets = f"sets: [{{path: {home / 'set'}}}], backgrounds: {home / 'backgrounds'}, crop: 64"
+    fields = f"train={{loader: {{{sets}}}, steps: 4000, batch: 2, log_every: 1, save_every: 1000}}"
+    command = ("train-matting", _recipe(tmp_path), "--out", out, "--set", fields)
+    process = start(*command)
+    assert wait_for(lambda: len(read_log(out / LOG_FILE)) > 1, process)
+    ended = interrupt(process, signal.SIGTERM, whole_group=True)
+    assert (ended.code, "saved at step" in ended.sentence) == (130, True), ended.err
+    process = start(*command)
+    saved = len(read_log(out / LOG_FILE))
+    assert wait_for(lambda: len(read_log(out / LOG_FILE)) > saved, process)
+    workers = psutil.Process(process.pid).children()
+    process.kill()
+    process.communicate()
+    assert workers
+    assert not psutil.wait_procs(workers, timeout=20)[1]
+
+
 def test_pinned_settings_that_cannot_be_read_are_named(home: Path, tmp_path: Path) -> None:
     own = settings(home, steps=1)
     train(own, tmp_path, quiet)
@@ -257,6 +279,8 @@ def test_what_cannot_be_trained_is_one_sentence(home: Path, tmp_path: Path) -> N
     assert "4 samples of train" in dry.out
     assert "0.09 GB are kept for 16 crops" in dry.out
     assert not (tmp_path / "run").exists()
+    twice = factory_here("run", _recipe(tmp_path), "--dry-run", "--set", good + ", weighted: true}")
+    assert "trust in labels counts twice" in twice.out
 
 
 def _recipe(folder: Path) -> Path:

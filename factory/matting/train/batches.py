@@ -71,10 +71,10 @@ def _collated(items: list[Item | FactoryError]) -> Item | FactoryError:
 
 
 def _belong_to_the_training(_worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal, but the step that it waits for still needs its batch.
+    """Ctrl-C and a batch system reach all processes, but the step that the training waits for still needs its batch.
 
     When the training is killed, torch's own watch leaves a worker waiting to hand over its last batches.
     """
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -41,6 +41,8 @@ def outlook(settings: MattingTraining, out: Path) -> str:
         f"  {s.steps:,} steps of {s.batch}, {s.steps * s.batch / epoch:.3g} epochs, lr {s.lr:g}",
         f"  {kept:,.2f} GB are kept for {count_of(crops, 'crop', 'crops')} at a time, in float32; computing takes more",
     ]
+    if s.weighted and any(entry.quality for entry in s.loader.sets):
+        lines.append("  trust in labels counts twice, in draws (quality) and in losses (weighted): choose one")
     if s.tests:
         lines.append(f"  no set holds a picture of {', '.join(one.pictures for one in s.tests)}")
     return "\n".join([*lines, *standing(out)])
