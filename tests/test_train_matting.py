@@ -13,7 +13,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -198,23 +197,14 @@ def test_a_worker_that_dies_ends_the_training_in_one_sentence(home: Path, tmp_pa
 
 @pytest.mark.slow
 def test_what_ends_all_processes_at_once_lets_the_training_save(home: Path, tmp_path: Path) -> None:
-    """As batch systems send SIGTERM: workers as well. A kill leaves none of them behind."""
+    """As batch systems send SIGTERM: workers as well."""
     out = tmp_path / "run"
     sets = f"sets: [{{path: {home / 'set'}}}], backgrounds: {home / 'backgrounds'}, crop: 64"
     fields = f"train={{loader: {{{sets}}}, steps: 4000, batch: 2, log_every: 1, save_every: 1000}}"
-    command = ("train-matting", _recipe(tmp_path), "--out", out, "--set", fields)
-    process = start(*command)
+    process = start("train-matting", _recipe(tmp_path), "--out", out, "--set", fields)
     assert wait_for(lambda: len(read_log(out / LOG_FILE)) > 1, process)
     ended = interrupt(process, signal.SIGTERM, whole_group=True)
     assert (ended.code, "saved at step" in ended.sentence) == (130, True), ended.err
-    process = start(*command)
-    saved = len(read_log(out / LOG_FILE))
-    assert wait_for(lambda: len(read_log(out / LOG_FILE)) > saved, process)
-    workers = psutil.Process(process.pid).children()
-    process.kill()
-    process.communicate()
-    assert workers
-    assert not psutil.wait_procs(workers, timeout=20)[1]
 
 
 def test_pinned_settings_that_cannot_be_read_are_named(home: Path, tmp_path: Path) -> None:

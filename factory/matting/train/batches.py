@@ -49,13 +49,19 @@ def batches(
 
 @contextmanager
 def deaths_told() -> Iterator[None]:
-    """Raises MachineError where a process that makes batches died: torch says so wherever the training is just then."""
+    """Raises MachineError where a process that makes batches died.
+
+    Torch says so by a RuntimeError wherever the training is just then; what was going on may fail of that once more.
+    """
     try:
         yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
+    except Exception as error:
+        last: BaseException | None = error
+        while last is not None and not str(last).startswith("DataLoader worker"):
+            last = last.__context__
+        if last is None:
             raise
-        reason = " ".join(str(error).split()).rstrip(".")
+        reason = " ".join(str(last).split()).rstrip(".")
         raise MachineError(
             f"a process that makes batches died ({reason}): it may have lacked memory. Lower train.workers if so; the "
             "same command goes on from what is saved."
