@@ -183,6 +183,7 @@ def test_what_comes_up_while_batches_are_made_is_one_sentence(workers: int, home
         train(replace(settings(home, workers=workers), loader=loader), tmp_path / "run", quiet)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_ends_the_training_in_one_sentence(home: Path, tmp_path: Path) -> None:
     def kill_workers(progress: TrainingProgress) -> None:
         if progress.step == 2:

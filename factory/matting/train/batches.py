@@ -1,6 +1,7 @@
 """Batches that other processes make while the training goes on; their mistakes and deaths are one sentence, too."""
 
 import signal
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
@@ -30,7 +31,7 @@ def batches(
 ) -> Generator[Item, None, None]:
     """The items of an order, so many at a time.  workers: 0: they are made when they are asked for.
 
-    pinned: in memory that a GPU reads. Raises FactoryError as `data` does.
+    pinned: in memory that a GPU reads. Raises FactoryError as `data` does; MachineError where a process dies.
     """
     loader = DataLoader(
         Told(data),
@@ -41,31 +42,40 @@ def batches(
         worker_init_fn=_belong_to_the_training,
         pin_memory=pinned,
     )
-    for batch in loader:
-        if isinstance(batch, FactoryError):
-            raise batch
-        yield batch
+    made = iter(loader)  # which sets torch's handler of dead workers
+    with _deaths_found_when_asked():
+        while True:
+            try:
+                batch = next(made)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if not str(error).startswith("DataLoader worker"):
+                    raise
+                reason = " ".join(str(error).split()).rstrip(".")
+                raise MachineError(
+                    f"a process that makes batches died ({reason}): it may have lacked memory. Lower train.workers if "
+                    "so; the same command goes on from what is saved."
+                ) from error
+            if isinstance(batch, FactoryError):
+                raise batch
+            yield batch
 
 
 @contextmanager
-def deaths_told() -> Iterator[None]:
-    """Raises MachineError where a process that makes batches died.
+def _deaths_found_when_asked() -> Iterator[None]:
+    """Inside, a worker's death is found where its batch is asked for, within seconds.
 
-    Torch says so by a RuntimeError wherever the training is just then; what was going on may fail of that once more.
+    By itself torch raises it from a signal's handler, anywhere: in the middle of a save, which aborts the process.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         yield
-    except Exception as error:
-        last: BaseException | None = error
-        while last is not None and not str(last).startswith("DataLoader worker"):
-            last = last.__context__
-        if last is None:
-            raise
-        reason = " ".join(str(last).split()).rstrip(".")
-        raise MachineError(
-            f"a process that makes batches died ({reason}): it may have lacked memory. Lower train.workers if so; the "
-            "same command goes on from what is saved."
-        ) from error
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def _collated(items: list[Item | FactoryError]) -> Item | FactoryError:

@@ -8,7 +8,6 @@ import torch
 from factory.engine.software import software
 from factory.matting.data.item import Item
 from factory.matting.networks.folder import look, save_network
-from factory.matting.train.batches import deaths_told
 from factory.matting.train.inputs import check_leaks, pin
 from factory.matting.train.lesson import MattingLesson
 from factory.matting.train.model_card import CARD, model_card
@@ -43,8 +42,7 @@ def train(settings: MattingTraining, out: Path, progress: Callable[[TrainingProg
         with joined(ranks, device):
             lesson = MattingLesson(settings, device, ranks)
             loop = Loop(lesson, _pace(settings), out, progress, ranks)
-            with deaths_told():
-                loop.run()
+            loop.run()
             if ranks.is_first:
                 _publish(settings, out, lesson, loop)
             ranks.wait()
