@@ -2,8 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
@@ -42,40 +41,27 @@ def batches(
         worker_init_fn=_belong_to_the_training,
         pin_memory=pinned,
     )
-    made = iter(loader)  # which sets torch's handler of dead workers
-    with _deaths_found_when_asked():
-        while True:
-            try:
-                batch = next(made)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                if not str(error).startswith("DataLoader worker"):
-                    raise
-                reason = " ".join(str(error).split()).rstrip(".")
-                raise MachineError(
-                    f"a process that makes batches died ({reason}): it may have lacked memory. Lower train.workers if "
-                    "so; the same command goes on from what is saved."
-                ) from error
-            if isinstance(batch, FactoryError):
-                raise batch
-            yield batch
-
-
-@contextmanager
-def _deaths_found_when_asked() -> Iterator[None]:
-    """Inside, a worker's death is found where its batch is asked for, within seconds.
-
-    By itself torch raises it from a signal's handler, anywhere: in the middle of a save, which aborts the process.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGCHLD, before)
+    made = iter(loader)
+    if threading.current_thread() is threading.main_thread():
+        # Torch raises a worker's death from this signal's handler, anywhere: in the middle of a save that aborts the
+        # process. Without, it is found within seconds where the next batch is asked for.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    while True:
+        try:
+            batch = next(made)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise MachineError(
+                f"a process that makes batches died ({reason}): it may have lacked memory. Lower train.workers if so; "
+                "the same command goes on from what is saved."
+            ) from error
+        if isinstance(batch, FactoryError):
+            raise batch
+        yield batch
 
 
 def _collated(items: list[Item | FactoryError]) -> Item | FactoryError:
