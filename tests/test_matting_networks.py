@@ -17,6 +17,7 @@ from factory.errors import UsageError
 from factory.matting.networks.colours import IMAGENET
 from factory.matting.networks.folder import load_network, look, save_network
 from factory.matting.networks.kinds import KINDS, build, checked
+from factory.matting.networks.known_colours import CLUES, colour_clues
 from factory.matting.networks.vitmatte_folder import remark_on
 from factory.models.convert import convert
 from factory.models.other_inputs import other_input
@@ -213,3 +214,20 @@ def test_a_vitmatte_that_asks_for_something_else_is_refused(
     changed_json(tmp_path / file, **changes)
     with pytest.raises(UsageError, match=said):
         look(tmp_path)
+
+
+def test_colour_clues_tell_alpha_where_object_and_background_are_of_one_colour_each() -> None:
+    red, blue = (torch.tensor(colour)[:, None, None] for colour in ((0.9, 0.1, 0.1), (0.1, 0.2, 0.8)))
+    alpha = torch.linspace(1, 0, 64).expand(1, 1, 64, 64)
+    trimap = torch.where(alpha > 0.7, 1.0, torch.where(alpha < 0.3, 0.0, 0.5))
+    flat = torch.where(trimap == 0.5, alpha, trimap)
+    clues = colour_clues(flat * red + (1 - flat) * blue, trimap)
+    assert clues.shape == (1, CLUES, 64, 64)
+    assert (clues[:, 6:] - flat).abs().max() < 0.03
+    assert clues[:, :3][..., flat[0, 0] == 1].abs().max() < 0.01
+
+
+def test_colour_clues_are_finite_where_nothing_is_known() -> None:
+    clues = colour_clues(torch.rand(1, 3, 32, 32), torch.full((1, 1, 32, 32), 0.5))
+    assert clues.isfinite().all()
+    assert clues[:, 6:].abs().max() <= 1.5

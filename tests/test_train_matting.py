@@ -36,7 +36,7 @@ from factory.training.log import read_log
 from factory.training.progress import TrainingProgress
 
 SIDE = 64
-RECIPES: tuple[LossRecipe, ...] = ("indexnet", "vitmatte")
+RECIPES: tuple[LossRecipe, ...] = ("indexnet", "vitmatte", "small")
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +268,7 @@ def test_what_cannot_be_trained_is_one_sentence(home: Path, tmp_path: Path) -> N
     assert dry.code == 0, dry.err
     assert "a network small" in dry.out
     assert "4 samples of train" in dry.out
-    assert "0.09 GB are kept for 16 crops" in dry.out
+    assert "0.05 GB are kept for 16 crops" in dry.out
     assert not (tmp_path / "run").exists()
     twice = factory_here("run", _recipe(tmp_path), "--dry-run", "--set", good + ", weighted: true}")
     assert "trust in labels counts twice" in twice.out
@@ -303,6 +303,21 @@ def test_indexnets_loss_is_the_mean_over_each_samples_unknown_pixels() -> None:
         by_hand["composition"].append(float((painted[0] - painted[1])[:, there].abs().sum(dim=0).mean()))
     for term, values in by_hand.items():
         assert float(terms[term]) == pytest.approx(0.5 * np.mean(values), rel=1e-4)
+
+
+def test_the_small_loss_is_the_mean_over_each_samples_unknown_pixels() -> None:
+    batch = batch_of(3)
+    alpha = torch.rand_like(batch["alpha"])
+    terms = matting_losses("small", alpha, batch, weighted=False)
+    by_hand: dict[str, list[float]] = {"absolute": [], "square": [], "edges": []}
+    for n in range(2):
+        there, off = (batch["trimap"][n, 0] == 0.5).numpy(), (alpha - batch["alpha"])[n, 0].numpy()
+        by_hand["absolute"].append(float(np.abs(off[there]).mean()))
+        by_hand["square"].append(2 * float((off[there] ** 2).mean()))
+        steps = [np.abs(np.diff(off, axis=1))[there[:, 1:]].sum(), np.abs(np.diff(off, axis=0))[there[1:]].sum()]
+        by_hand["edges"].append(float(sum(steps)) / int(there.sum()))
+    for term, values in by_hand.items():
+        assert float(terms[term]) == pytest.approx(float(np.mean(values)), rel=1e-4)
 
 
 def test_vitmattes_loss_is_the_published_sum() -> None:

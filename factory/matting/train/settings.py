@@ -10,7 +10,7 @@ from factory.errors import UsageError
 from factory.matting.data.settings import LoaderSettings, SetEntry
 from factory.training.schedule import Decay
 
-LossRecipe = Literal["indexnet", "vitmatte"]
+LossRecipe = Literal["indexnet", "vitmatte", "small"]
 LEAST_CROP = 64  # pixels that five levels of a pyramid need
 _EACH = ("log_every", "save_every", "validate_every", "validation_items")
 
