@@ -37,7 +37,10 @@ def refusal(fields: dict[str, Any]) -> str:
         ({**GENERATE, "executor": "slurm"}, "executor: 'slurm' is unknown: take ray, local"),
         ({**BUILD, "sources": []}, "sources: it holds too little: give at least 1"),
         ({**BUILD, "sources": [{"type": "video", "path": "x"}]}, "sources[0].type: 'video' is unknown (did you mean v"),
-        ({**BUILD, "sources": [{"path": "x"}]}, "sources[0].type: it is missing: take one of procedural, public, rg"),
+        (
+            {**BUILD, "sources": [{"path": "x"}]},
+            "sources[0].type: it is missing: take one of pasted, procedural, public, rg",
+        ),
         ({**BUILD, "sources": [{"type": "videos"}]}, "sources[0].path: it is missing"),
         (
             {**BUILD, "sources": [{"type": "videos", "path": "x", "select": {"frames": "all"}}]},
