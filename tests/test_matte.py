@@ -134,11 +134,19 @@ def test_tiles_are_the_whole_where_the_network_sees_no_further_than_they_share(s
 
 
 def test_the_small_network_s_tiles_are_the_whole_where_they_share_what_it_sees(network: MattingNetwork) -> None:
-    shape = (8, 2400)  # it sees some 170 pixels far: of tiles of 1840 the outer 172 are not used
+    shape = (8, 8700)  # it sees some 620 pixels far: of tiles of 6656 the outer 624 are not used
     whole, known = picture(shape), np.full(shape, 128, np.uint8)
     alpha = matte(network, whole, known)
     assert alpha.std() > 0.01
-    assert np.abs(alpha - matte(network, whole, known, tile=1840)).max() < 1e-5
+    assert np.abs(alpha - matte(network, whole, known, tile=6656)).max() < 1e-5
+
+
+def test_across_usual_bands_smaller_tiles_are_the_whole_to_less_than_a_level(network: MattingNetwork) -> None:
+    """What is known on both sides of a band keeps α from far away out."""
+    whole, known = picture((96, 1000)), np.zeros((96, 1000), np.uint8)
+    known[:30] = 255
+    known[30:66] = 128
+    assert np.abs(matte(network, whole, known) - matte(network, whole, known, tile=512)).max() < 1 / 255
 
 
 # ---- trimaps from masks

@@ -18,6 +18,7 @@ from factory.matting.networks.colours import IMAGENET
 from factory.matting.networks.folder import load_network, look, save_network
 from factory.matting.networks.kinds import KINDS, build, checked
 from factory.matting.networks.known_colours import CLUES, colour_clues
+from factory.matting.networks.propagation import propagated
 from factory.matting.networks.vitmatte_folder import remark_on
 from factory.models.convert import convert
 from factory.models.other_inputs import other_input
@@ -231,3 +232,47 @@ def test_colour_clues_are_finite_where_nothing_is_known() -> None:
     clues = colour_clues(torch.rand(1, 3, 32, 32), torch.full((1, 1, 32, 32), 0.5))
     assert clues.isfinite().all()
     assert clues[:, 6:].abs().max() <= 1.5
+
+
+def test_alpha_is_carried_along_the_picture_s_colours() -> None:
+    """Hair before a sky that goes from blue to red: no two rows have the same colours."""
+    sky = torch.linspace(0, 1, 64)[:, None].expand(64, 64)
+    behind = torch.stack([sky, torch.full((64, 64), 0.4), 1 - sky])
+    alpha = torch.zeros(64, 64)
+    alpha[:, :24] = 1
+    alpha[3::8, :44] = 1
+    alpha[4::8, :44] = 0.6
+    picture = alpha * torch.tensor([0.1, 0.05, 0.02])[:, None, None] + (1 - alpha) * behind
+    trimap = torch.full((64, 64), 0.5)
+    trimap[:, :20], trimap[:, 50:] = 1, 0
+    found = propagated(picture[None], trimap[None, None])[0, 0]
+    assert torch.equal(found[:, :20], torch.ones(64, 20))
+    assert torch.equal(found[:, 50:], torch.zeros(64, 14))
+    assert (found - alpha)[:, 20:50].square().mean() < 0.02  # ½ everywhere: 0.25
+
+
+@pytest.mark.parametrize("trimap", [0.0, 0.5, 1.0])
+def test_what_is_propagated_is_finite_where_all_or_nothing_is_known(trimap: float) -> None:
+    known = torch.full((1, 1, 32, 48), trimap)
+    for picture in (torch.zeros(1, 3, 32, 48), torch.rand(1, 1, 32, 48).expand(1, 3, 32, 48).contiguous()):
+        torch.testing.assert_close(propagated(picture, known), known, atol=1e-3, rtol=0)
+
+
+def test_windows_of_one_hue_do_not_drown_in_rounding() -> None:
+    """Black and white stripes: their covariance has one direction, and is singular but for what noise adds."""
+    stripes = (torch.arange(64) % 8 < 4).float().expand(1, 3, 32, 64).contiguous()
+    trimap = torch.full((1, 1, 32, 64), 0.5)
+    trimap[..., :16, :] = stripes[:, :1, :16]
+    precise = propagated(stripes.double(), trimap.double())
+    assert (propagated(stripes, trimap) - precise).abs().max() < 0.01
+    assert (precise - stripes[:, :1]).abs().mean() < 0.05
+
+
+def test_a_network_that_has_learned_nothing_answers_about_what_is_propagated() -> None:
+    torch.manual_seed(0)
+    network = build("small", {}).eval()
+    picture, trimap = torch.rand(1, 3, 64, 64), torch.full((1, 1, 64, 64), 0.5)
+    trimap[..., :20], trimap[..., 40:] = 1, 0
+    with torch.inference_mode():
+        answered = network(picture, trimap)
+    assert (answered - propagated(picture, trimap).clamp(0, 1)).abs().max() < 0.3

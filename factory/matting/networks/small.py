@@ -1,12 +1,13 @@
 """A small network of IndexNet's kind: learned indices for pooling and for going back, made to learn on two cores.
 
-    picture, trimap, colour clues ─ halved ─ 32 ─┬─ 64 ─┬─ 96, dilated       channels at 1/2, 1/4, 1/8
-                                  α ─ doubled ─ 32 ─┴─ 64 ─┘
+    picture, trimap, clues ─ halved ─ 32 ─┬─ 64 ─┬─ 96, dilated       channels at 1/2, 1/4, 1/8
+    α − propagated α ───── doubled ─ 32 ─┴─ 64 ─┘
 
-At full resolution every channel costs: pixels are folded into channels first, and α is unfolded last. Colours known
-nearby are told, for to learn to look for them takes longest. Indices are holistic, one map for all channels (Lu et
-al., 2019, section 4.2), and told by one convolution. No cell takes a mean over the picture: tiles answer as the whole
-does.
+It learns what to change of the α that the trimap and local colour lines give, for to learn to carry α along colours
+takes longest (Cho, Tai, Kweon, "Natural image matting using deep convolutional neural networks", 2016, feed theirs with
+closed-form matting). At full resolution every channel costs: pixels are folded into channels first, and α is unfolded
+last. Indices are holistic, one map for all channels (Lu et al., 2019, section 4.2), and told by one convolution. No
+cell takes a mean over the picture: tiles answer as the whole does, but for α that comes from further than they share.
 """
 
 from itertools import pairwise
@@ -17,11 +18,11 @@ from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_un
 
 from factory.matting.networks.known_colours import CLUES, LEVELS, colour_clues
 from factory.matting.networks.network import MattingNetwork, normalised
+from factory.matting.networks.propagation import propagated
 
 CHANNELS = (32, 64, 96)
 DILATIONS = (2, 4)  # at the lowest resolution
-SEEN = 4 + 1 + CLUES  # picture, trimap, whether unknown, clues
-STEEPNESS = 4.0  # of α over what the last convolution gives: it learns at the others' rate
+SEEN = 4 + 1 + CLUES + 1  # picture, trimap, whether unknown, colours known nearby, α propagated
 
 
 class SmallNetwork(MattingNetwork):
@@ -40,12 +41,13 @@ class SmallNetwork(MattingNetwork):
         self.deep = nn.Sequential(*(_convolution(CHANNELS[-1], CHANNELS[-1], dilation) for dilation in DILATIONS))
         self.up = nn.ModuleList(_convolution(below + skip, skip) for below, skip in pairwise(CHANNELS[::-1]))
         self.pred = nn.Conv2d(CHANNELS[0], 4, 3, padding=1)
-        nn.init.normal_(self.pred.weight, std=0.01)  # begins undecided, near ½
+        nn.init.normal_(self.pred.weight, std=0.01)  # begins near what is propagated
 
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
-        """α in 0..1."""
+        """As any network."""
         unknown = (trimap == 0.5).to(image.dtype)
-        seen = torch.cat([normalised(image, trimap), unknown, colour_clues(image, trimap)], dim=1)
+        near = propagated(image, trimap).clamp(0, 1)
+        seen = torch.cat([normalised(image, trimap), unknown, colour_clues(image, trimap), near], dim=1)
         x = self.stem(pixel_unshuffle(seen, 2).contiguous(memory_format=torch.channels_last))  # quicker on a CPU
         skips, indices = list[Tensor](), list[Tensor]()
         for index, block in zip(self.index, self.down, strict=True):
@@ -58,7 +60,7 @@ class SmallNetwork(MattingNetwork):
         for block in self.up:
             x = indices.pop() * interpolate(x, scale_factor=2.0, mode="nearest")
             x = block(torch.cat([x, skips.pop()], dim=1))
-        return (STEEPNESS * pixel_shuffle(self.pred(x), 2)).sigmoid()
+        return near + pixel_shuffle(self.pred(x), 2)
 
 
 def _convolution(channels: int, out: int, dilation: int = 1) -> nn.Sequential:
