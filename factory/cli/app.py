@@ -11,6 +11,7 @@ import typer
 from factory import __version__
 from factory.cli.captions import captions_app
 from factory.cli.experiments import experiments_app
+from factory.cli.generating import generating_app
 from factory.cli.looking import looking_app
 from factory.cli.making import making_app
 from factory.cli.matting import matting_app
@@ -39,6 +40,7 @@ app = typer.Typer(
     ),
 )
 
+app.add_typer(generating_app)
 app.add_typer(making_app)
 app.add_typer(training_app)
 app.add_typer(matting_app)
