@@ -12,7 +12,6 @@ it (right).
 import argparse
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,6 @@ from drawn_objects import SIZE, drawn_objects
 from figures import exit_code, within
 from learning import BATCH, take_steps
 from numpy.typing import NDArray
-from safetensors.torch import save_file
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 import factory
 from factory.diffusion import model_folder
@@ -35,7 +31,8 @@ from factory.diffusion.lora.settings import Lora
 from factory.diffusion.model_files import EMBEDDED
 from factory.diffusion.train.data import TrainingSet, encode_all, tokenize, unpack
 from factory.diffusion.train.generation import GenerationTask
-from factory.diffusion.train.settings import Phase, TrainingFolder, TrainSettings
+from factory.diffusion.train.low_rank import LowRankChanges
+from factory.diffusion.train.settings import LowRankSettings, Phase, TrainingFolder, TrainSettings
 from factory.greenscreen.compositing import as_levels, as_unit, paint_on_screen
 from factory.shards.reader import read_samples
 
@@ -44,18 +41,6 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 RANK, WARMUP, LR = 8, 20, 2e-3
 ON_THE_SHEET, ENLARGED = 48, 2
 MUST, NEARER = 0.9, 0.5
-
-
-class LowRank(nn.Module):
-    """W + up·down, as a parametrisation of a layer's weight; nothing at the beginning."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.down = nn.Parameter(torch.randn(RANK, *weight.shape[1:]) / weight[0].numel() ** 0.5)
-        self.up = nn.Parameter(torch.zeros(weight.shape[0], RANK, *[1] * (weight.dim() - 2)))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + (self.up.flatten(1) @ self.down.flatten(1)).view_as(weight)
 
 
 def main() -> int:
@@ -125,27 +110,12 @@ def learn(settings: TrainSettings, file: Path, steps: int) -> None:
     tokens = tokenize(components.tokenizer, data.captions, settings.template, settings.key)
     for part in (components.unet, components.vae, components.text_encoder, components.head):
         part.requires_grad_(requires_grad=False)
-    torch.manual_seed(settings.seed)
-    changes = dict(lay(components.unet))
-    weights = [weight for change in changes.values() for weight in change.parameters()]
+    changes = LowRankChanges(components.unet, LowRankSettings(rank=RANK, layers="all"), settings.seed)
+    weights = list(changes.parameters())
     optimizer = torch.optim.AdamW(weights, lr=LR, weight_decay=0)
     task = GenerationTask(components, data, latents, tokens, settings, 0, device, with_head=False)
     take_steps(task, weights, optimizer, steps, WARMUP)
-    tensors = {
-        f"unet.{layer}.lora_{part}.weight": value.detach().contiguous()
-        for layer, change in changes.items()
-        for part, value in (("A", change.down), ("B", change.up))
-    }
-    save_file(tensors, file)
-
-
-def lay(unet: nn.Module) -> Iterator[tuple[str, LowRank]]:
-    """A change on every layer of the U-Net that weighs."""
-    layers = [(name, one) for name, one in unet.named_modules() if isinstance(one, nn.Linear | nn.Conv2d)]
-    for name, layer in layers:
-        change = LowRank(layer.weight)
-        parametrize.register_parametrization(layer, "weight", change)
-        yield name, change
+    changes.save(file)
 
 
 def from_sepia(out: Path) -> float:

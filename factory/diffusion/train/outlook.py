@@ -13,6 +13,9 @@ def outlook(settings: TrainSettings, out: Path) -> str:
     check_pinned(settings, out, free=FREE)
     start = f"on {base_folder(settings)}" if settings.base else "from nothing"
     lines = [f"train → {out}", f"  {start}, {settings.size}×{settings.size} on a {settings.key} screen"]
+    if settings.lora:
+        layers = "its attention" if settings.lora.layers == "attention" else "all its layers"
+        lines.append(f"  low-rank changes of the U-Net, rank {settings.lora.rank}, of {layers}")
     epoch = 0
     for folder in settings.data:
         check_finished(Path(folder.folder))

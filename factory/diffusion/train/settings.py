@@ -67,6 +67,18 @@ class Phase:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LowRankSettings:
+    """Low-rank changes of the base's U-Net that learn in the place of its weights."""
+
+    rank: int = 16
+    layers: Literal["attention", "all"] = "attention"  # all: convolutions and feed-forward layers, too
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise UsageError(f"train.lora.rank is {self.rank}: give 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """All that the final weights depend on (for equal software and device type), and what is laid beside them."""
 
@@ -74,6 +86,7 @@ class TrainSettings:
     phases: tuple[Phase, ...]
     base: str = ""  # a Stable Diffusion 1, 2 or DiffuMatting folder to start from; "" builds fresh networks
     networks: NetworkSettings = field(default_factory=NetworkSettings)
+    lora: LowRankSettings | None = None  # on a base; None: the whole U-Net learns, as in the paper
     size: int = 512  # pixels; square
     key_rgb: Colour = KEY_COLOURS["green"]  # the screen in the data, a key colour; its word is in every prompt
 
@@ -123,6 +136,12 @@ class TrainSettings:
         if self.key_rgb not in KEY_COLOURS.values():
             known = ", ".join(f"{list(colour)} ({name})" for name, colour in KEY_COLOURS.items())
             raise UsageError(f"train.key_rgb {list(self.key_rgb)} is no key colour: take one of {known}")
+        if self.lora and not self.base:
+            raise UsageError(
+                "train.lora changes a base, and none is named: name it in train.base, or leave train.lora out"
+            )
+        if self.lora and self.train_text_encoder:
+            raise UsageError("train.lora changes the U-Net alone: leave train.train_text_encoder out")
 
     @property
     def key(self) -> KeyName:

@@ -19,11 +19,12 @@ from factory.diffusion import model_folder
 from factory.diffusion.model_folder import Components
 from factory.diffusion.train import autoencoder as autoencoder_training
 from factory.diffusion.train import data as training_data
-from factory.diffusion.train import networks, publication
+from factory.diffusion.train import low_rank, networks, publication
 from factory.diffusion.train import report as training_report
 from factory.diffusion.train.autoencoder import AutoencoderTask
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.generation import GenerationTask
+from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges
 from factory.diffusion.train.settings import FREE, Phase, TrainSettings, base_folder
 from factory.engine.software import software
 from factory.errors import Interrupted, MachineError, UsageError
@@ -41,7 +42,7 @@ from factory.training.schedule import learning_rate
 from factory.training.state import load_state, save_state
 
 STEPS_VERSION = 2  # of what a step does: another one leads from the same settings to other weights
-PART = {"head": "matting_head"}  # where a module's folder has another name
+PART = {"head": "matting_head", "lora": "unet"}  # where a module's folder has another name
 
 
 def train(settings: TrainSettings, out: Path, progress: Callable[[TrainingProgress], None]) -> Path:
@@ -117,6 +118,11 @@ class Run:
         }
         for module in self.modules.values():
             module.to(self.device).requires_grad_(False)
+        self.changes = None
+        if settings.lora:  # in the U-Net's place: that is read from the base again
+            self.changes = LowRankChanges(self.modules.pop("unet"), settings.lora, settings.seed)
+            self.modules["lora"] = self.changes.to(self.device).requires_grad_(False)
+            self.base_hash = low_rank.weights_hash(base_folder(settings) / "unet")
         if settings.gradient_checkpointing:
             self.components.unet.enable_gradient_checkpointing()
         self.ema = MovingAverage(settings.ema)
@@ -126,6 +132,11 @@ class Run:
     def resume(self, state: dict[str, Any] | None) -> None:
         """Take up the saved state, if there is one."""
         if state is not None:
+            if self.changes and state["base_hash"] != self.base_hash:
+                raise UsageError(
+                    f"{self.settings.base} has changed since the training began: bring back the old one, or start in "
+                    "another --out"
+                )
             for name, module in self.modules.items():
                 module.load_state_dict(state["weights"][name])
             self.components.vae.register_to_config(scaling_factor=state["scaling_factor"])
@@ -146,11 +157,16 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
         }
+        if self.changes:
+            state["base_hash"] = self.base_hash
         save_state(self.out / STATE_FILE, state, Layout(self.out).scratch)
 
     def publish(self, model: Path) -> None:
         """Write the averaged weights as a model folder, on a base beside what it left frozen."""
         self.ema.copy_to(self.modules)
+        if self.changes:
+            self.changes.save(self.out / LORA_FILE)
+            low_rank.merge(self.components.unet)
         if self.settings.base:
             trained = {PART.get(name, name) for phase in self.settings.phases for name in self.trained(phase)}
             model_folder.save_on_base(self.components, trained, base_folder(self.settings), model, torch.float16)
@@ -162,7 +178,7 @@ class Run:
         """The modules that this phase changes."""
         if phase.name == "autoencoder":
             return {"vae": self.modules["vae"]}
-        names = ["unet"]
+        names = ["lora" if self.changes else "unet"]
         names += ["text_encoder"] if self.settings.train_text_encoder else []
         names += ["head"] if phase.name == "joint" else []
         return {name: self.modules[name] for name in names}
