@@ -31,7 +31,7 @@ from factory.diffusion.lora.settings import Lora
 from factory.diffusion.model_files import EMBEDDED
 from factory.diffusion.train.data import TrainingSet, encode_all, tokenize, unpack
 from factory.diffusion.train.generation import GenerationTask
-from factory.diffusion.train.low_rank import LowRankChanges
+from factory.diffusion.train.low_rank import LowRankChanges, write_changes
 from factory.diffusion.train.settings import LowRankSettings, Phase, TrainingFolder, TrainSettings
 from factory.greenscreen.compositing import as_levels, as_unit, paint_on_screen
 from factory.shards.reader import read_samples
@@ -115,7 +115,7 @@ def learn(settings: TrainSettings, file: Path, steps: int) -> None:
     optimizer = torch.optim.AdamW(weights, lr=LR, weight_decay=0)
     task = GenerationTask(components, data, latents, tokens, settings, 0, device, with_head=False)
     take_steps(task, weights, optimizer, steps, WARMUP)
-    changes.save(file)
+    write_changes(changes.state_dict(), file)
 
 
 def from_sepia(out: Path) -> float:

@@ -16,10 +16,11 @@ import yaml
 from crashes import Crashes, Tree, lay_out, tree_of
 from small_set import make_shards, small_plan
 from small_sources import cut_outs, manifest, recipe
-from small_training import make_set, small_settings
+from small_training import make_set, quiet, small_settings
 from tiny_model import OPEN_GATES, save_tiny_model
 
-from factory.diffusion.train.settings import Phase
+from factory.diffusion.train.settings import LowRankSettings, Phase
+from factory.diffusion.train.trainer import train
 from factory.engine.line import Line
 from factory.engine.plan import Plan
 from factory.jobs import generate
@@ -188,3 +189,23 @@ def test_a_training_survives_every_crash(home: Path, tmp_path: Path) -> None:
     settings = small_settings(make_set(tmp_path / "data", 9), phases=phases, save_every=1, picture_guidance=1.0)
     wanted = TrainRecipe(out=home / "set", train=settings)
     assert crashes_survived(home, lambda: execute_training(JOB, wanted)) >= 70
+
+
+@pytest.mark.slow
+def test_a_training_of_low_rank_changes_survives_every_crash(home: Path, tmp_path: Path) -> None:
+    data = make_set(tmp_path / "data", 9)
+    first = (Phase(name="autoencoder", steps=1, batch=2, lr=1e-3), Phase(name="joint", steps=1, batch=2, lr=1e-3))
+    base = train(small_settings(data, phases=first, picture_guidance=1.0), tmp_path / "base", quiet)
+    wanted = TrainRecipe(
+        out=home / "set",
+        train=small_settings(
+            data,
+            base=str(base),
+            phases=(Phase(name="joint", steps=1, batch=2, lr=1e-3),),
+            lora=LowRankSettings(rank=2),
+            train_text_encoder=False,
+            save_every=1,
+            picture_guidance=1.0,
+        ),
+    )
+    assert crashes_survived(home, lambda: execute_training(JOB, wanted)) >= 50

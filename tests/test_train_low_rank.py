@@ -15,7 +15,7 @@ from factory.diffusion import model_folder
 from factory.diffusion.lora.file import read_adapter
 from factory.diffusion.lora.merging import Weighted, merge
 from factory.diffusion.lora.names import Known
-from factory.diffusion.train.low_rank import LORA_FILE
+from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges
 from factory.diffusion.train.outlook import outlook
 from factory.diffusion.train.settings import LowRankSettings, Phase, TrainSettings
 from factory.diffusion.train.trainer import train
@@ -81,7 +81,7 @@ def test_only_the_u_net_and_the_head_are_written_anew(base: Path, finished: Path
         assert weights_in(finished / "model", part) != weights_in(base, part)
 
 
-def test_its_keys_are_those_that_diffusers_saves(finished: Path) -> None:
+def test_its_keys_are_peft_s_behind_the_part_s_name(finished: Path) -> None:
     with safe_open(finished / LORA_FILE, framework="np") as file:
         names = set(file.keys())
     layer = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
@@ -119,9 +119,26 @@ def test_a_base_that_changed_meanwhile_is_refused(data: Path, base: Path, tmp_pa
 
 
 def test_attention_alone_changes_nothing_else(data: Path, base: Path, tmp_path: Path) -> None:
-    train(low_rank(data, base, "attention"), tmp_path, quiet)
+    settings = replace(low_rank(data, base, "attention"), gradient_checkpointing=True, bf16="on")  # as on one GPU
+    train(settings, tmp_path, quiet)
     with safe_open(tmp_path / LORA_FILE, framework="np") as file:
         assert all(".attn1." in name or ".attn2." in name for name in file.keys())  # noqa: SIM118 - no mapping
+
+
+def test_a_finished_training_writes_its_file_anew_where_it_is_gone(
+    data: Path, base: Path, finished: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(finished, tmp_path / "out"))
+    (out / LORA_FILE).unlink()
+    train(low_rank(data, base), out, quiet)
+    assert content(out / LORA_FILE) == content(finished / LORA_FILE)
+
+
+def test_changes_lie_where_the_network_lies(base: Path) -> None:
+    """On another device than the processor: the one that needs no hardware."""
+    unet = model_folder.load(base).unet.to("meta")
+    changes = LowRankChanges(unet, LowRankSettings(rank=2), 0)
+    assert {value.device.type for value in changes.state_dict().values()} == {"meta"}
 
 
 def test_what_cannot_be_learned_so_is_refused(data: Path, base: Path) -> None:

@@ -13,7 +13,7 @@ from factory.experiments.folds import TestPicture
 from factory.matting.train.settings import FREE, MattingTraining
 from factory.shards.durable import json_bytes, write_json
 
-VERSION = 1  # of how a cell is trained and measured: another one makes all anew
+VERSION = 2  # of how a cell is trained and measured: another one makes all anew
 RESULT, FAILURE, ABOUT = "errors.json", "failed.json", "cell.json"
 
 

@@ -1,6 +1,7 @@
 """Low-rank changes of a U-Net that learn in the place of its weights (Hu et al., "LoRA", ICLR 2022), and their file."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -9,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from factory.diffusion.train.settings import LowRankSettings
-from factory.engine.input_files import digest
 from factory.shards.durable import write_durably
 
 LORA_FILE = "lora.safetensors"
 IN_ATTENTION = (".to_q", ".to_k", ".to_v", ".to_out.0")  # ends of the names of attention's layers
+PEFT_NAME = {"down": "lora_A", "up": "lora_B"}
 
 
 class Change(nn.Module):
@@ -24,53 +25,53 @@ class Change(nn.Module):
 
     def __init__(self, weight: Tensor, rank: int) -> None:
         super().__init__()
-        self.down = nn.Parameter(torch.randn(rank, *weight.shape[1:]) / weight[0].numel() ** 0.5)
-        self.up = nn.Parameter(torch.zeros(weight.shape[0], rank, *[1] * (weight.dim() - 2)))
+        down = torch.randn(rank, *weight.shape[1:]) / weight[0].numel() ** 0.5  # the same numbers on every device
+        self.down = nn.Parameter(down.to(weight))
+        self.up = nn.Parameter(weight.new_zeros(weight.shape[0], rank, *[1] * (weight.dim() - 2)))
 
     def forward(self, weight: Tensor) -> Tensor:
         """As `weight` is shaped."""
         return weight + (self.up.flatten(1) @ self.down.flatten(1)).view_as(weight)
 
 
-class LowRankChanges(nn.Module):
-    """Those of a whole U-Net."""
+class LowRankChanges(nn.ModuleDict):
+    """Those of a whole U-Net, by the names of its layers with `/` for `.`."""
 
     def __init__(self, unet: nn.Module, settings: LowRankSettings, seed: int) -> None:
         """Lays them into the U-Net; drawn from `seed`."""
         super().__init__()
-        self.names, changes = list[str](), list[nn.Module]()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for name, layer in list(unet.named_modules()):
-                if isinstance(layer, nn.Linear | nn.Conv2d) and (settings.layers == "all" or _in_attention(name)):
-                    change = Change(layer.weight, settings.rank)
+                wanted = settings.layers == "all" or name.endswith(IN_ATTENTION)
+                if wanted and isinstance(layer, nn.Linear | nn.Conv2d):
+                    self[name.replace(".", "/")] = change = Change(layer.weight, settings.rank)
                     parametrize.register_parametrization(layer, "weight", change)
-                    self.names.append(name)
-                    changes.append(change)
-        self.changes = nn.ModuleList(changes)
-
-    def save(self, file: Path) -> None:
-        """A LoRA as diffusers saves it, in PEFT's names; it counts in full at weight 1."""
-        tensors = {
-            f"unet.{name}.lora_{part}.weight": value.detach().cpu().contiguous()
-            for name, change in zip(self.names, self.changes, strict=True)
-            for part, value in (("A", change.get_parameter("down")), ("B", change.get_parameter("up")))
-        }
-        write_durably(file, save(tensors))
 
 
-def merge(unet: nn.Module) -> None:
+def write_changes(factors: Mapping[str, Tensor], file: Path) -> None:
+    """A LoRA under the names that diffusers gives it when it saves one; it counts in full at weight 1.
+
+    factors: the state of `LowRankChanges`.
+    """
+    tensors = {}
+    for key, value in factors.items():
+        layer, _, part = key.rpartition(".")
+        tensors[f"unet.{layer.replace('/', '.')}.{PEFT_NAME[part]}.weight"] = value.detach().cpu().contiguous()
+    write_durably(file, save(tensors, {"format": "pt"}))
+
+
+def fold(unet: nn.Module) -> None:
     """Make the changes part of the U-Net's weights."""
     for layer in list(unet.modules()):
         if parametrize.is_parametrized(layer, "weight"):
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
 
 
-def weights_hash(folder: Path) -> str:
-    """Of the files of a part of a model, which a training of low-rank changes reads again when it goes on."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    return hashlib.sha256("".join(f"{path.name}\0{digest(path)[1]}\n" for path in files).encode()).hexdigest()
-
-
-def _in_attention(name: str) -> bool:
-    return name.endswith(IN_ATTENTION)
+def weights_hash(network: nn.Module) -> str:
+    """SHA-256 of its weights and their names."""
+    total = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        total.update(name.encode() + b"\0")
+        total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return total.hexdigest()

@@ -24,7 +24,7 @@ from factory.diffusion.train import report as training_report
 from factory.diffusion.train.autoencoder import AutoencoderTask
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.generation import GenerationTask
-from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges
+from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, write_changes
 from factory.diffusion.train.settings import FREE, Phase, TrainSettings, base_folder
 from factory.engine.software import software
 from factory.errors import Interrupted, MachineError, UsageError
@@ -65,6 +65,8 @@ def train(settings: TrainSettings, out: Path, progress: Callable[[TrainingProgre
         write_json(finished, {"seconds": round(run.seconds, 1), **machine(settings)})
     elif {"device", "software"} - read_json(finished).keys():  # finished by a version that did not record them
         write_json(finished, machine(settings) | read_json(finished))
+    if settings.lora and not (out / LORA_FILE).is_file() and (state := saved_state(out)) is not None:
+        write_changes(state["ema"]["averages"]["lora"], out / LORA_FILE)
     publication.complete(settings, out)
     progress(TrainingProgress("finished", 0, 0, {}, 0.0, finished=True))
     return out / "model"
@@ -116,13 +118,12 @@ class Run:
             "text_encoder": self.components.text_encoder,
             "head": self.components.head,
         }
+        self.base_hash = low_rank.weights_hash(self.components.unet) if settings.lora else ""
         for module in self.modules.values():
             module.to(self.device).requires_grad_(False)
-        self.changes = None
         if settings.lora:  # in the U-Net's place: that is read from the base again
-            self.changes = LowRankChanges(self.modules.pop("unet"), settings.lora, settings.seed)
-            self.modules["lora"] = self.changes.to(self.device).requires_grad_(False)
-            self.base_hash = low_rank.weights_hash(base_folder(settings) / "unet")
+            changes = LowRankChanges(self.modules.pop("unet"), settings.lora, settings.seed)
+            self.modules["lora"] = changes.requires_grad_(False)
         if settings.gradient_checkpointing:
             self.components.unet.enable_gradient_checkpointing()
         self.ema = MovingAverage(settings.ema)
@@ -132,7 +133,7 @@ class Run:
     def resume(self, state: dict[str, Any] | None) -> None:
         """Take up the saved state, if there is one."""
         if state is not None:
-            if self.changes and state["base_hash"] != self.base_hash:
+            if state.get("base_hash", "") != self.base_hash:
                 raise UsageError(
                     f"{self.settings.base} has changed since the training began: bring back the old one, or start in "
                     "another --out"
@@ -156,17 +157,16 @@ class Run:
             "phase": self.phase,
             "step": self.step,
             "seconds": self.seconds,
+            "base_hash": self.base_hash,
         }
-        if self.changes:
-            state["base_hash"] = self.base_hash
         save_state(self.out / STATE_FILE, state, Layout(self.out).scratch)
 
     def publish(self, model: Path) -> None:
         """Write the averaged weights as a model folder, on a base beside what it left frozen."""
         self.ema.copy_to(self.modules)
-        if self.changes:
-            self.changes.save(self.out / LORA_FILE)
-            low_rank.merge(self.components.unet)
+        if "lora" in self.modules:
+            write_changes(self.modules["lora"].state_dict(), self.out / LORA_FILE)
+            low_rank.fold(self.components.unet)
         if self.settings.base:
             trained = {PART.get(name, name) for phase in self.settings.phases for name in self.trained(phase)}
             model_folder.save_on_base(self.components, trained, base_folder(self.settings), model, torch.float16)
@@ -178,7 +178,7 @@ class Run:
         """The modules that this phase changes."""
         if phase.name == "autoencoder":
             return {"vae": self.modules["vae"]}
-        names = ["lora" if self.changes else "unet"]
+        names = ["lora" if "lora" in self.modules else "unet"]
         names += ["text_encoder"] if self.settings.train_text_encoder else []
         names += ["head"] if phase.name == "joint" else []
         return {name: self.modules[name] for name in names}

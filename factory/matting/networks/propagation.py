@@ -3,7 +3,7 @@
 Within a small window α is taken for a linear function of colour (Levin, Lischinski, Weiss, "A closed-form solution to
 natural image matting", 2008). One guided filter is one step toward that solution (He, Sun, Tang, "Guided image
 filtering", 2010, section 3.4); coarse levels bring α across, each finer one goes on from there. So many steps and no
-more: no solver is needed, any device runs it, and what lies further than 450 pixels has no say.
+more: no solver is needed, any device runs it, and what lies further than 470 pixels has no say.
 """
 
 import torch
@@ -18,9 +18,10 @@ NOISE = 1e-5  # variance of colour within a window below which it says nothing o
 
 
 def propagated(image: Tensor, trimap: Tensor) -> Tensor:
-    """(N, 1, H, W): α, exactly as known where it is known; elsewhere it may leave 0..1 a little.
+    """(N, 1, H, W): α, exactly as known where it is known; elsewhere it may leave 0..1, for callers to clamp.
 
-    image: (N, 3, H, W) in 0..1, H and W multiples of 2^LEVELS.  trimap: (N, 1, H, W) of 0, 0.5 and 1.
+    image: (N, 3, H, W) in 0..1, H and W multiples of 2^LEVELS, float32 or more: variances of 16 bits would be noise.
+    trimap: (N, 1, H, W) of 0, 0.5 and 1.
     """
     known = (trimap != 0.5).to(image.dtype)
     levels = [(image, known, known * trimap)]

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle
 
-from factory.matting.networks.known_colours import CLUES, LEVELS, colour_clues
+from factory.matting.networks import known_colours, propagation
+from factory.matting.networks.known_colours import CLUES, colour_clues
 from factory.matting.networks.network import MattingNetwork, normalised
 from factory.matting.networks.propagation import propagated
 
@@ -28,7 +29,7 @@ SEEN = 4 + 1 + CLUES + 1  # picture, trimap, whether unknown, colours known near
 class SmallNetwork(MattingNetwork):
     """0.51 million weights."""
 
-    multiple = 2 ** max(len(CHANNELS), LEVELS)
+    multiple = 2 ** max(len(CHANNELS), known_colours.LEVELS, propagation.LEVELS)
 
     def __init__(self) -> None:
         super().__init__()
