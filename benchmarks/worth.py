@@ -7,8 +7,8 @@ rgba_fluent_emoji_3d, backgrounds the photographs of backgrounds/mdn_cc0; sets a
 wants a folder of the user's (keyed pictures, portraits) is left out. Stop it and start it as you like: what is done
 stays. Each run prints the table, which OUT/table.md holds, and for `gom` the figures that real + assembled must reach.
 
-What the sets of `gom` are made of, the width of bands and the rate were chosen on fold 0, with other seeds, before folds 1
-to 3 were looked at once.
+What the sets of `gom` are made of, the width of bands and the rate were chosen on fold 0, with other seeds, before
+folds 1 to 3 were looked at once.
 """
 
 import argparse
