@@ -19,12 +19,12 @@ from factory.diffusion import model_folder
 from factory.diffusion.model_folder import Components
 from factory.diffusion.train import autoencoder as autoencoder_training
 from factory.diffusion.train import data as training_data
-from factory.diffusion.train import low_rank, networks, publication
+from factory.diffusion.train import networks, publication
 from factory.diffusion.train import report as training_report
 from factory.diffusion.train.autoencoder import AutoencoderTask
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.generation import GenerationTask
-from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, write_changes
+from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, weights_hash, write_changes
 from factory.diffusion.train.settings import FREE, Phase, TrainSettings, base_folder
 from factory.engine.software import software
 from factory.errors import Interrupted, MachineError, UsageError
@@ -118,7 +118,7 @@ class Run:
             "text_encoder": self.components.text_encoder,
             "head": self.components.head,
         }
-        self.base_hash = low_rank.weights_hash(self.components.unet) if settings.lora else ""
+        self.base_hash = weights_hash(self.components.unet) if settings.lora else ""
         for module in self.modules.values():
             module.to(self.device).requires_grad_(False)
         if settings.lora:  # in the U-Net's place: that is read from the base again
@@ -166,7 +166,7 @@ class Run:
         self.ema.copy_to(self.modules)
         if "lora" in self.modules:
             write_changes(self.modules["lora"].state_dict(), self.out / LORA_FILE)
-            low_rank.fold(self.components.unet)
+            fold(self.components.unet)
         if self.settings.base:
             trained = {PART.get(name, name) for phase in self.settings.phases for name in self.trained(phase)}
             model_folder.save_on_base(self.components, trained, base_folder(self.settings), model, torch.float16)

@@ -17,13 +17,11 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle
 
 from factory.matting.networks import known_colours, propagation
-from factory.matting.networks.known_colours import CLUES, colour_clues
 from factory.matting.networks.network import MattingNetwork, normalised
-from factory.matting.networks.propagation import propagated
 
 CHANNELS = (32, 64, 96)
 DILATIONS = (2, 4)  # at the lowest resolution
-SEEN = 4 + 1 + CLUES + 1  # picture, trimap, whether unknown, colours known nearby, α propagated
+SEEN = 4 + 1 + known_colours.CLUES + 1  # picture, trimap, whether unknown, colours known nearby, α propagated
 
 
 class SmallNetwork(MattingNetwork):
@@ -47,8 +45,8 @@ class SmallNetwork(MattingNetwork):
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         """As any network."""
         unknown = (trimap == 0.5).to(image.dtype)
-        near = propagated(image, trimap).clamp(0, 1)
-        seen = torch.cat([normalised(image, trimap), unknown, colour_clues(image, trimap), near], dim=1)
+        near = propagation.propagated(image, trimap).clamp(0, 1)
+        seen = torch.cat([normalised(image, trimap), unknown, known_colours.colour_clues(image, trimap), near], dim=1)
         x = self.stem(pixel_unshuffle(seen, 2).contiguous(memory_format=torch.channels_last))  # quicker on a CPU
         skips, indices = list[Tensor](), list[Tensor]()
         for index, block in zip(self.index, self.down, strict=True):
