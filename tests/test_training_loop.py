@@ -24,6 +24,7 @@ from factory.training.loop import Loop, Pace
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import device_of, joined, this_rank
 from factory.training.schedule import learning_rate
+from factory.training.state import load_state
 
 PACE = Pace(name="net", steps=6, batch=4, ema=0.9, clip_norm=1.0, seed=3, log_every=1, save_every=2)
 
@@ -38,6 +39,7 @@ class Mixing:
         self.network = nn.Sequential(
             nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Dropout(dropout), nn.Conv2d(4, 1, 3)
         )
+        self.modules = {"net": self.network}
         self.optimizer = torch.optim.AdamW([{"params": list(self.network.parameters()), "base_lr": 1e-2}], 1e-2)
 
     def batches(self, step: int) -> Generator[Tensor, None, None]:
@@ -53,7 +55,7 @@ class Mixing:
     def rate(self, base: float, step: int) -> float:
         return learning_rate(base, step, steps=self.pace.steps, warmup=2, decay="cosine")
 
-    def validate(self) -> dict[str, float]:
+    def validate(self, step: int) -> dict[str, float]:
         assert not self.network.training
         return {"mean": float(self.network[0].weight.mean())}
 
@@ -70,7 +72,7 @@ def trained(
     torch.set_num_threads(1)
     ranks = this_rank()
     with joined(ranks, device_of(ranks)):
-        loop = Loop(Mixing(pace, dropout, poison), pace, out, hear, ranks)
+        loop = Loop(Mixing(pace, dropout, poison), pace, out, hear, ranks, state=load_state(out / STATE_FILE))
         loop.run()
         ranks.wait()
         return loop.averaged()

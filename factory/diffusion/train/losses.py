@@ -44,25 +44,30 @@ def min_snr_weight(alpha_bar: Tensor, gamma: float, prediction: Prediction) -> T
     return snr.clamp(max=gamma) / (snr if prediction == "epsilon" else snr + 1)
 
 
-def masked_mean(values: Tensor, keep: Tensor) -> Tensor:
-    """Mean of (B,) values over the samples that `keep` (B,) bool names; 0 when it names none."""
+def masked_mean(values: Tensor, keep: Tensor, count: Tensor | None = None) -> Tensor:
+    """Mean of (B,) values over the samples that `keep` (B,) bool names; 0 when it names none.
+
+    count: what to divide by where these are a share of a batch: so that the shares' mean is the batch's.
+    """
     kept = keep.to(values.dtype)
-    return (values * kept).sum() / kept.sum().clamp(min=1)
+    return (values * kept).sum() / (kept.sum().clamp(min=1) if count is None else count)
 
 
-def green_background_loss(attention: Mapping[str, Tensor], M: Tensor, has_token: Tensor) -> Tensor:
+def green_background_loss(
+    attention: Mapping[str, Tensor], M: Tensor, has_token: Tensor, count: Tensor | None = None
+) -> Tensor:
     """Eq. 3: L_g = 1/u Σ_l |A_j^l − (1 − M)|_mean over the u cross-attention layers.
 
     attention: layer name → A_j (B, h·w) of the 'green' token, mean over heads (heads stay free to specialise).
     M is brought to each layer's size by exact area means, which keep thin parts. Samples whose caption was dropped have
-    no such token: `has_token` (B,) bool leaves them out.
+    no such token: `has_token` (B,) bool leaves them out.  count: as of `masked_mean`.
     """
     height, width = M.shape[-2:]
     terms = []
     for A_j in attention.values():
         shrink = round((height * width / A_j.shape[1]) ** 0.5)
         background = 1 - nnf.adaptive_avg_pool2d(M, (height // shrink, width // shrink))
-        terms.append(masked_mean(per_sample((A_j - background.flatten(1)).abs()), has_token))
+        terms.append(masked_mean(per_sample((A_j - background.flatten(1)).abs()), has_token, count))
     return torch.stack(terms).mean()
 
 
@@ -114,12 +119,13 @@ def detail_loss(z0_hat: Tensor, z0: Tensor, M: Tensor, weight: Tensor, form: Lit
     return (weight * per_sample(difference)).mean()
 
 
-def matting_loss(M_cp: Tensor, M: Tensor, soft_alpha: Tensor) -> Tensor:
+def matting_loss(M_cp: Tensor, M: Tensor, soft_alpha: Tensor, count: Tensor | None = None) -> Tensor:
     """Eq. 8: L_latent = mean |M̃_cp − M| + 1 − 2|M̃_cp ∩ M| / (|M̃_cp| + |M|), over samples with a soft alpha.
 
     ∩ of two soft masks is their minimum, so that M̃_cp = M is exactly 0 (a product is not, where M is fractional).
+    count: as of `masked_mean`.
     """
     l1 = per_sample((M_cp - M).abs())
     overlap = per_sample(torch.minimum(M_cp, M))
     dice = 2 * overlap / (per_sample(M_cp.abs()) + per_sample(M)).clamp(min=EPS)
-    return masked_mean(l1 + 1 - dice, soft_alpha)
+    return masked_mean(l1 + 1 - dice, soft_alpha, count)

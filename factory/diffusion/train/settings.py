@@ -64,6 +64,21 @@ class Phase:
     head_lr: float = 1e-4  # the matting head starts from nothing, the U-Net does not
     warmup: int = 500  # steps of linear warm-up
     decay: Literal["constant", "cosine"] = "constant"  # cosine: falls to zero at the phase's last step
+    parts: int = 1  # that a batch is taken in, one after the other, where it does not fit into memory whole
+
+    def __post_init__(self) -> None:
+        self.at_once(processes=1)
+
+    def at_once(self, processes: int) -> int:
+        """Samples that each of several processes takes at once. Raises UsageError where a batch has no such parts."""
+        if self.parts < 1:
+            raise UsageError(f"parts of the phase {self.name} is {self.parts}: give 1 or more")
+        shares = self.parts * processes
+        if self.batch % shares:
+            raise UsageError(
+                f"batch of the phase {self.name} is {self.batch}: give a multiple of {shares}, its parts × processes"
+            )
+        return self.batch // shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +151,8 @@ class TrainSettings:
         if self.key_rgb not in KEY_COLOURS.values():
             known = ", ".join(f"{list(colour)} ({name})" for name, colour in KEY_COLOURS.items())
             raise UsageError(f"train.key_rgb {list(self.key_rgb)} is no key colour: take one of {known}")
+        if not self.phases:
+            raise UsageError("train.phases is empty: name one phase at least")
         if self.lora and not self.base:
             raise UsageError(
                 "train.lora changes a base, and none is named: name it in train.base, or leave train.lora out"
