@@ -1,6 +1,6 @@
 """What data is worth, at the scale of two CPU cores: an experiment that ships, on the pictures of FACTORY_DATA.
 
-    python benchmarks/worth.py OUT [--experiment gom] [--only ARM] [--steps 1000] [--workers 2]
+    python benchmarks/worth.py OUT [--experiment gom] [--only ARM] [--steps 2000] [--seeds 3] [--workers 2]
 
 The 14 photographs of alphamatting_odd at a quarter of their size, in the recipe's folds; cut-outs are the emoji of
 rgba_fluent_emoji_3d, backgrounds the photographs of backgrounds/mdn_cc0; sets are 160 pixels large, crops 64. What
@@ -41,13 +41,15 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--experiment", default="gom", choices=NAMES)
     parser.add_argument("--only", action="append", default=[])
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, default=0, help="so many of them, for a first look")
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
     if not DATA.is_dir():
         print(f"no pictures at {DATA}: set FACTORY_DATA to a folder with the test pictures; nothing measured")
         return 0
-    recipe = parse_experiment(filled_in(asked.experiment, asked.out, asked.steps))
+    fields = filled_in(asked.experiment, asked.out, asked.steps)
+    recipe = parse_experiment(fields | ({"seeds": fields["seeds"][: asked.seeds]} if asked.seeds else {}))
     ended = execute_experiment(recipe, train_and_measure, only=asked.only, workers=asked.workers)
     print(ended.table)
     return reached(recipe) if asked.experiment == "gom" else ended.exit_code
