@@ -142,6 +142,17 @@ def test_a_step_depends_on_seed_phase_and_step_alone(run: Course) -> None:
     assert not torch.equal(first.epsilon, other.epsilon)
 
 
+def test_timesteps_are_drawn_evenly_or_about_the_middle(run: Course) -> None:
+    even, middle = (
+        task(run, timesteps=kind, min_snr_gamma=0.0).batch(0, 4000).t.double() for kind in ("uniform", "logit_normal")
+    )
+    for t, within in ((even, 0.5), (middle, 0.728)):  # P(|u| < ln 3), u standard normal
+        assert t.min() >= 0
+        assert t.max() <= 999
+        assert float(((t >= 250) & (t < 750)).double().mean()) == pytest.approx(within, abs=0.03)
+        assert float(t.mean()) == pytest.approx(499.5, abs=15)
+
+
 def test_dropped_captions_are_empty_and_carry_no_green(run: Course) -> None:
     dropped = task(run, caption_dropout=1.0)
     batch = dropped.batch(0, 8)

@@ -46,6 +46,7 @@ class Pace:
     save_every: int
     validate_every: int = 0  # and after the last step; 0: never
     parts: int = 1  # that a batch is taken in, one after the other
+    ema_in_files: bool = False  # where averages of weights do not fit into memory
     phase: int = 0  # of several, each with its steps
 
 
@@ -101,7 +102,7 @@ class Loop(Generic[B]):
         """
         self.lesson, self.pace, self.out, self.progress, self.ranks = lesson, pace, out, progress, ranks
         self.device = next(lesson.network.parameters()).device
-        self.ema: MovingAverage = before.ema if before else MovingAverage(pace.ema)
+        self.ema: MovingAverage = before.ema if before else _average(pace, out)
         self.step = 0
         self.seconds: float = before.seconds if before else 0.0
         self.waited: float = before.waited if before else 0.0
@@ -257,6 +258,11 @@ class Loop(Generic[B]):
                 "waited": self.waited,
             }
             save_state(self.out / STATE_FILE, state, Layout(self.out).scratch)
+            self.ema.release()
+
+
+def _average(pace: Pace, out: Path) -> MovingAverage:
+    return MovingAverage(pace.ema, Layout(out).scratch if pace.ema_in_files else None)
 
 
 def _shapes(weights: Any) -> Any:

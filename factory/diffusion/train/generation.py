@@ -67,7 +67,7 @@ class GenerationTask:
         generator = draws.step_generator(s.seed, self.phase, step)
         captioned = torch.rand(size, generator=generator) >= s.caption_dropout
         epsilon = torch.randn(size, *self.latents.shape[2:], generator=generator)
-        t = torch.randint(0, 1000, (size,), generator=generator)
+        t = losses.draw_timesteps(size, s.timesteps, generator)
         soft = torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft)
         here = share.of(size)
         chosen, mirrored = chosen[here], mirrored[here]

@@ -13,6 +13,7 @@ from torch.nn import functional as nnf
 from factory.diffusion.model_files import Prediction
 
 EPS = 1e-6
+STEPS = 1000  # of the noise
 
 
 def per_sample(values: Tensor) -> Tensor:
@@ -29,6 +30,13 @@ def target(z0: Tensor, epsilon: Tensor, alpha_bar: Tensor, prediction: Predictio
         return epsilon
     a = alpha_bar.view(-1, 1, 1, 1)
     return a.sqrt() * epsilon - (1 - a).sqrt() * z0
+
+
+def draw_timesteps(count: int, kind: Literal["uniform", "logit_normal"], generator: torch.Generator) -> Tensor:
+    """(count,) in 0..999, of which each is as likely, or as 1000·sigmoid(u) falls with u standard normal."""
+    if kind == "uniform":
+        return torch.randint(0, STEPS, (count,), generator=generator)
+    return (torch.randn(count, generator=generator).sigmoid() * STEPS).long().clamp(max=STEPS - 1)
 
 
 def noise_loss(wanted: Tensor, predicted: Tensor, weight: Tensor) -> Tensor:

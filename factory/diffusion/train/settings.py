@@ -119,6 +119,8 @@ class TrainSettings:
     template: Literal["prefix", "suffix"] = "prefix"  # "green screen, {caption}": the token is always at index 1
     caption_dropout: float = 0.1  # for classifier-free guidance; those samples carry no L_g
     head_timestep: int = 200  # the head sees detached ẑ0 where t ≤ this (20 % of 1000), z0 = E(x) elsewhere
+    # Eq. 1 draws t evenly; logit_normal (Esser et al., ICML 2024) draws the middle more often than the ends
+    timesteps: Literal["uniform", "logit_normal"] = "uniform"
     min_snr_gamma: float = 0.0  # > 0: L_noise weighted by min(SNR, γ)/SNR (v: SNR + 1); 0 is Eq. 1
     flip: bool = True  # a mirrored twin of each picture
     train_text_encoder: bool = False  # a fresh small text encoder learns along
@@ -130,6 +132,7 @@ class TrainSettings:
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     ema: float = 0.9999
+    ema_in: Literal["memory", "files"] = "memory"  # files: of the disk, for networks whose copies do not fit; slower
     bf16: Literal["auto", "on", "off"] = "auto"  # auto: where the processor multiplies bf16 in hardware
     gradient_checkpointing: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -167,7 +170,7 @@ class TrainSettings:
 
 
 FREE = frozenset(
-    {"log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance", "sampler", "colours"}
+    {"ema_in", "log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance", "sampler", "colours"}
     | {"not_offered", "licence"}
 )
 """The fields of TrainSettings that decide no weight."""

@@ -65,17 +65,16 @@ def _learn(
     ranks: Ranks,
 ) -> float:
     """All phases that are left, and the model folder; returns the seconds of all steps."""
-    saved = saved_state(out)
+    state = saved_state(out)
     course = Course(settings, out, device, ranks)
-    if saved is not None:
-        course.restore(saved)
-    begun = saved["phase"] if saved is not None else 0
+    if state is not None:
+        course.restore(state)
     loop: Loop[Any] | None = None
-    for number in range(begun, len(settings.phases)):
+    for number in range(state["phase"] if state is not None else 0, len(settings.phases)):
         lesson, pace = course.lesson(number), _pace(settings, number)
-        state = saved if number == begun else None
         beside = {"steps_version": STEPS_VERSION, **course.kept(number)}
         loop = Loop(lesson, pace, out, progress, ranks, state=state, before=loop, beside=beside)
+        state = None  # as large as the networks and more
         loop.run()
         course.end(number, loop.ema)
         if ranks.is_first:
@@ -125,6 +124,7 @@ def _pace(s: TrainSettings, number: int) -> Pace:
         batch=phase.batch,
         parts=phase.parts,
         ema=s.ema,
+        ema_in_files=s.ema_in == "files",
         clip_norm=s.clip_norm,
         seed=s.seed,
         log_every=s.log_every,
