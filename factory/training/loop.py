@@ -172,7 +172,6 @@ class Loop(Generic[B]):
         for group in lesson.optimizer.param_groups:
             group["lr"] = lesson.rate(group["base_lr"], self.step)
         torch.manual_seed(_seed(self.pace.seed, self.step, self.ranks.number, self.pace.phase))
-        lesson.optimizer.zero_grad()
         means: dict[str, Tensor] = {}
         for part in range(parts):
             asked = time.monotonic()
@@ -190,6 +189,7 @@ class Loop(Generic[B]):
             if self.pace.clip_norm
         }
         lesson.optimizer.step()
+        lesson.optimizer.zero_grad()  # gives the memory back before the average, a save or a look ask for some
         self.ema.update(lesson.modules)
         self.step += 1
         return means, norms
