@@ -22,10 +22,10 @@ from figures import exit_code, shown
 from material import DATA
 
 from factory.experiments.cells import Outcome, outcome_of
-from factory.experiments.experiment import execute_experiment
-from factory.experiments.one_cell import train_and_measure
-from factory.experiments.planning import cells_of, plan_experiment
-from factory.experiments.recipe import ExperimentRecipe, parse_experiment
+from factory.experiments.matting.experiment import execute_experiment
+from factory.experiments.matting.one_cell import train_and_measure
+from factory.experiments.matting.planning import cells_of, plan_experiment
+from factory.experiments.matting.recipe import ExperimentRecipe, parse_experiment
 from factory.experiments.statistics import difference
 from factory.shipped_files import find_shipped
 

@@ -9,9 +9,9 @@ from conftest import REPOSITORY
 from program import factory_obeying_modes
 
 from factory.cli.app import main
-from factory.experiments.arms import arms_of
-from factory.experiments.planning import training_of
-from factory.experiments.recipe import parse_experiment
+from factory.experiments.matting.arms import arms_of
+from factory.experiments.matting.planning import training_of
+from factory.experiments.matting.recipe import parse_experiment
 from factory.experiments.sets import plan_sets
 from factory.jobs.registry import parse
 from factory.shipped_files import Kind, choose, find_shipped, shipped, summary
@@ -68,7 +68,7 @@ def test_each_recipe_is_valid(path: Path) -> None:
         parse(fields)
         return
     recipe = parse_experiment(fields)
-    sets = plan_sets(recipe, lambda _: None)
+    sets = plan_sets(recipe.sets, recipe.out, lambda _: None)
     for arm in arms_of(recipe):
         training_of(arm, {name: sets[name].folder for name in arm.sets})
 
