@@ -4,23 +4,26 @@ import csv
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from small_painting import make_base, recipe
-from small_training import make_set
+from small_training import NETWORKS, SIZE, make_set
 from tiny_scorers import write_clip, write_head
 
+from factory.diffusion.train.class_pictures import seed_of
 from factory.errors import Interrupted, UsageError
 from factory.experiments.at_work import Ended
 from factory.experiments.cells import Measured
 from factory.experiments.painting.cell import PaintingCell
 from factory.experiments.painting.experiment import execute_painting, outlook
-from factory.experiments.painting.one_cell import seed_of, train_and_paint
+from factory.experiments.painting.one_cell import train_and_paint
 from factory.experiments.painting.recipe import parse_painting
 from factory.experiments.statistics import spread_of
 
@@ -140,6 +143,14 @@ def test_a_rate_that_fails_is_named_and_not_chosen(fields: Any, tmp_path: Path) 
     assert ended.exit_code == 0, "what is reported is whole"
     assert "- ours at 0.5, seed 101: ValueError: this rate was asked to fail" in ended.table
     assert "| ours | 0.001 | 2 of 2 |" in ended.table
+    assert runs(tmp_path / "x") == 8, "it is tried again by the next command, not by this one"
+
+
+def test_no_rate_is_chosen_while_one_is_still_to_be_tried(fields: Any, tmp_path: Path) -> None:
+    ran(fields(rates=[1e-3, 1e-2]), only=["ours"])
+    table = ran(fields(rates=[1e-3, 1e-2, 5e-2]), only=["without L_g"]).table
+    assert "| ours | – | 0 of 2 |" in table
+    assert "| without L_g | 0.05 | 2 of 2 |" in table
 
 
 def test_an_arm_of_which_no_rate_trains_costs_no_other(fields: Any, tmp_path: Path) -> None:
@@ -256,6 +267,41 @@ def test_arms_that_see_different_numbers_of_samples_are_refused(fields: Any) -> 
 def test_held_out_samples_that_there_are_none_of_are_named(fields: Any) -> None:
     table = ran(fields(held_out={"data": "set:discs", "split": "validation"})).table
     assert "has no sample of the split validation with a soft matte" in table
+
+
+def test_a_base_is_trained_once_and_dreambooth_learns_beside_what_it_paints(
+    data: Path, fields: Any, tmp_path: Path
+) -> None:
+    how = {"batch": 2, "lr": 1e-3, "warmup": 0}
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((16, 16, 3), 90, np.uint8))
+    own = {
+        "data": [{"folder": "set:discs", "backgrounds": str(tmp_path)}],
+        "phases": [{"name": "autoencoder", "steps": 2, **how}, {"name": "generation", "steps": 2, **how}],
+        "networks": asdict(NETWORKS),
+        "size": SIZE,
+        "train_text_encoder": True,
+        "green_background": False,
+        "detail": False,
+    }
+    painted = {"model": "set:base", "classes": ["disc", "square"], "each": 3, "sampler": {"steps": 2}}
+    sets = {
+        "discs": {"path": str(data)},
+        "base": {"recipe": {"job": "train", "train": own}},
+        "priors": {"painted": painted},
+    }
+    both = [{"folder": "set:discs"}, {"folder": "set:priors", "screen": False, "repeat": 8}]
+    plain = {"green_background": False, "detail": False}
+    arms = {"lora": {"training": plain | {"lora": {"rank": 2}}}, "dreambooth": {"training": plain | {"data": both}}}
+    asked = fields(sets=sets, arms=arms, compare=[], rates=None, seeds=[1])
+    assert "set base: " in outlook(parse_painting(asked))
+    ended = ran(asked, train_and_paint)
+    assert ended.exit_code == 0, ended.table
+    painted_files = {path.name for path in tmp_path.glob("x/sets/priors-*/*.*")}
+    assert {"disc-0000.png", "square-0002.txt"} <= painted_files
+    assert len(list(tmp_path.glob("x/sets/base-*/model/model_index.json"))) == 1
+    again = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("x/sets/**/*.png"))]
+    assert ran(asked, train_and_paint).table == ended.table
+    assert again == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("x/sets/**/*.png"))]
 
 
 def test_another_base_is_another_cell(fields: Any, base: Path, tmp_path: Path) -> None:

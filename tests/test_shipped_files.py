@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 from conftest import REPOSITORY
@@ -12,6 +14,8 @@ from factory.cli.app import main
 from factory.experiments.matting.arms import arms_of
 from factory.experiments.matting.planning import training_of
 from factory.experiments.matting.recipe import parse_experiment
+from factory.experiments.painting.experiment import outlook
+from factory.experiments.painting.recipe import parse_painting
 from factory.experiments.sets import plan_sets
 from factory.jobs.registry import parse
 from factory.shipped_files import Kind, choose, find_shipped, shipped, summary
@@ -64,6 +68,12 @@ def test_each_says_in_one_line_what_it_is(path: Path) -> None:
 @pytest.mark.parametrize("path", shipped("pipelines"), ids=lambda path: path.name)
 def test_each_recipe_is_valid(path: Path) -> None:
     fields = yaml.safe_load(path.read_text())
+    if fields["job"] == "painting-experiment":
+        photograph = Path("data/backgrounds/a.png")
+        photograph.parent.mkdir(parents=True)
+        cv2.imwrite(str(photograph), np.zeros((8, 8, 3), np.uint8))
+        outlook(parse_painting(fields))
+        return
     if fields["job"] != "experiment":
         parse(fields)
         return

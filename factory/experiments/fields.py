@@ -24,21 +24,40 @@ def _names_a_folder(name: str) -> str:
     return name
 
 
+def _has_a_name(prompt: str) -> str:
+    if "{name}" not in prompt:
+        raise ValueError("the prompt has no {name}, where the class would stand")
+    return prompt
+
+
+Texts: TypeAlias = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+Prompt: TypeAlias = Annotated[str, AfterValidator(_has_a_name)]
 Number: TypeAlias = Annotated[int, Field(ge=0)]
 Numbers: TypeAlias = Annotated[tuple[Number, ...], Field(min_length=1), AfterValidator(_apart)]
 SetName: TypeAlias = Annotated[str, AfterValidator(_names_a_folder)]
 
 
+class ClassPictures(Strict):
+    """What a model paints of some classes before it is taught: DreamBooth's class images."""
+
+    model: str  # a folder, or `set:NAME`
+    classes: Texts
+    each: Annotated[int, Field(ge=1)] = 20
+    prompt: Prompt = "a {name}"
+    sampler: dict[str, Any] = Field(default_factory=dict)  # laid over the sampler's defaults
+
+
 class SetSource(Strict):
-    """A set that there is, or the recipe of one that is made once, into OUT/sets."""
+    """A set that there is, or by what it is made once, into OUT/sets."""
 
     path: Place | None = None
     recipe: str | dict[str, Any] | None = None  # a file, one that ships, or its fields; `set:NAME` in it is another set
+    painted: ClassPictures | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> "SetSource":
-        if (self.path is None) == (self.recipe is None):
-            raise ValueError("give `path`, a set that there is, or `recipe`, by which it is made")
+        if [self.path, self.recipe, self.painted].count(None) != 2:
+            raise ValueError("give `path`, a set that there is, or `recipe` or `painted`, by which it is made")
         return self
 
 

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from factory.diffusion.model_files import INDEX
+from factory.diffusion.sample.settings import SamplerSettings
 from factory.errors import InputChanged, UsageError, nearest
-from factory.experiments.fields import SetSource
+from factory.experiments.fields import ClassPictures, SetSource
 from factory.jobs.base import Job, Recipe, RunSettings
 from factory.jobs.recipes import read_yaml
 from factory.jobs.registry import JOBS, parse, training_of
 from factory.run.execute import execute
 from factory.run.say import Say
 from factory.run.train import execute_training
-from factory.shards.durable import json_bytes
+from factory.settings import changed
+from factory.shards.durable import json_bytes, write_durably
 from factory.shards.layout import Layout
 from factory.shipped_files import choose
 from factory.training.folder import FINISHED_FILE
@@ -33,18 +35,29 @@ class PlannedSet:
     """
 
     folder: Path
-    recipe: Recipe | None = None
+    recipe: Recipe | ClassPictures | None = None
     origins: tuple[str, ...] = ()
 
     @property
     def is_there(self) -> bool:
         layout = Layout(self.folder)
-        return any(place.exists() for place in (layout.manifest, layout.finished, self.folder / INDEX))
+        return any(place.exists() for place in (layout.manifest, layout.finished, self.folder / INDEX, self.painted))
 
     @property
     def is_made(self) -> bool:
         """Whether nothing is left to do for it. Of a training the model is a folder in the folder."""
-        return self.recipe is None or (self.recipe.out / FINISHED_FILE).exists()
+        match self.recipe:
+            case None:
+                return True
+            case ClassPictures():
+                return self.painted.exists()
+            case recipe:
+                return (recipe.out / FINISHED_FILE).exists()
+
+    @property
+    def painted(self) -> Path:
+        """Of class pictures: marks that all of them are there."""
+        return self.folder / ".painted"
 
     def outlook(self, name: str) -> str:
         """A line for a dry run."""
@@ -54,13 +67,13 @@ class PlannedSet:
 def plan_sets(sets: Mapping[str, SetSource], out: Path, say: Say, *, models: bool = False) -> dict[str, PlannedSet]:
     """Every set of a recipe, those before others that these are made of. Raises UsageError for a wrong one.
 
-    models: whether one may also be the recipe of a training; its folder is then that of the model.
+    models: whether one may also be the recipe of a training, whose folder is then that of the model, or class pictures.
     """
     planned: dict[str, PlannedSet] = {}
     for name in sets:
         _plan(sets, name, planned, (), out=out, say=say)
         if not models and not isinstance(planned[name].recipe, RunSettings | None):
-            raise UsageError(f"sets.{name} is the recipe of a training: name one that makes a set.")
+            raise UsageError(f"sets.{name} makes no set with mattes: give the recipe of one that does.")
     return planned
 
 
@@ -81,7 +94,7 @@ def _plan(
     if source.path is not None:
         planned[name] = PlannedSet(source.path)
         return planned[name]
-    fields = _fields(name, source, say)
+    fields = source.painted.model_dump() if source.painted else _fields(name, source, say)
     origins: list[str] = []
     for other in references(fields):
         if other not in sets:
@@ -89,13 +102,17 @@ def _plan(
         origins += [*_plan(sets, other, planned, (*asking, name), out=out, say=say).origins, other]
     resolved = with_folders(fields, planned)
     mark = sha256(json_bytes(resolved | {"out": ""})).hexdigest()[:8]
-    resolved["out"] = str(out / "sets" / f"{name}-{mark}")
+    folder = out / "sets" / f"{name}-{mark}"
+    if source.painted:
+        class_sampler(source.painted)
+        planned[name] = PlannedSet(folder, ClassPictures(**resolved), tuple(origins))
+        return planned[name]
+    resolved["out"] = str(folder)
     try:
         of_job = parse(resolved)
     except UsageError as error:
         raise UsageError(f"sets.{name}: {error}") from error
-    folder = of_job.out / MODEL if training_of(of_job) else of_job.out
-    planned[name] = PlannedSet(folder, of_job, tuple(origins))
+    planned[name] = PlannedSet(folder / MODEL if training_of(of_job) else folder, of_job, tuple(origins))
     return planned[name]
 
 
@@ -149,21 +166,41 @@ def make_sets(sets: Mapping[str, PlannedSet], wanted: set[str], say: Say) -> dic
             failed[name] = f"it is made of {origin}, which failed"
             continue
         try:
-            if sentence := _make(planned.recipe, partial(_say_of, name, say)):
+            if sentence := _make(planned, partial(_say_of, name, say)):
                 failed[name] = sentence
         except (UsageError, InputChanged) as error:
             failed[name] = str(error)
     return failed
 
 
-def _make(recipe: Recipe, say: Say) -> str:
+def _make(planned: PlannedSet, say: Say) -> str:
     """Returns why it came to nothing."""
+    recipe = planned.recipe
+    assert recipe is not None
+    if isinstance(recipe, ClassPictures):
+        _paint(recipe, planned, say)
+        return ""
     if (training := training_of(recipe)) is not None:
         execute_training(training, recipe)
         return ""
     assert isinstance(recipe, RunSettings)  # as every recipe of a job that makes a data set
     result = execute(recipe, say)
     return "" if result.accepted else f"no sample of it was accepted: {result.out / 'report' / 'index.html'} shows why"
+
+
+def _paint(of: ClassPictures, planned: PlannedSet, say: Say) -> None:
+    if planned.is_made:
+        return
+    from factory.diffusion.train.class_pictures import paint_classes  # noqa: PLC0415  (torch takes seconds)
+
+    slots = [(name, number, of.prompt.format(name=name)) for name in of.classes for number in range(of.each)]
+    paint_classes(Path(of.model), planned.folder, slots, class_sampler(of), say)
+    write_durably(planned.painted, b"")
+
+
+def class_sampler(of: ClassPictures) -> SamplerSettings:
+    """From plain noise: a base knows of no screen. Raises UsageError naming each wrong field."""
+    return changed("painted.sampler", SamplerSettings(compile=False, start="noise", negative_prompt=""), of.sampler)
 
 
 def _say_of(name: str, say: Say, told: str) -> None:

@@ -8,6 +8,7 @@ from factory.experiments.cells import Outcome, Runner, outcome_of
 from factory.experiments.painting.cell import PaintingCell
 from factory.experiments.painting.choosing import best_rate
 from factory.experiments.painting.figures import FIGURES, markdown
+from factory.experiments.painting.one_cell import SHEET
 from factory.experiments.painting.planning import Cells, Experiment, Method, plan_painting
 from factory.experiments.painting.recipe import PaintingRecipe
 from factory.experiments.plots import draw_bars, draw_curves
@@ -56,13 +57,16 @@ class _Course:
             if reason := next((f"the set {name}: {without[name]}" for name in method.uses if name in without), ""):
                 self._leave_out(method, reason)
         for arms in (self._trials, self._reported):
+            cells: list[PaintingCell] = []
             for method in self._left():
                 try:
-                    self.cells += arms(method)
+                    cells += arms(method)
                 except UsageError as error:
                     self._leave_out(method, str(error))
-            wanted = [cell for cell in self.cells if (cell.arm.series or cell.arm.name) in experiment.wanted]
-            carry_out(wanted, run, workers, self.say, self.write)
+            self.cells += cells
+            wanted = [cell for cell in cells if (cell.arm.series or cell.arm.name) in experiment.wanted]
+            if wanted:
+                carry_out(wanted, run, workers, self.say, self.write)
             self._choose()
         table = self.write()
         outcomes = self._outcomes()
@@ -138,7 +142,8 @@ def notes(experiment: Experiment) -> list[str]:
     asked = recipe.painting
     pictures = f"{len(asked.classes)} classes × {asked.each} pictures, from the same noise in every training"
     seen = f"Each training sees {first.samples:,} samples in {first.steps:,} steps"
-    return [f"{seen}, on {first.training.base}.", f"{pictures}; {', '.join(asked.classes)}."]
+    painted = f"{pictures}: {', '.join(asked.classes)}. They are {recipe.root}/cells/*/{SHEET}."
+    return [f"{seen}, on {first.training.base}.", painted]
 
 
 def outlook(recipe: PaintingRecipe, only: Sequence[str] = ()) -> str:

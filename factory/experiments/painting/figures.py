@@ -91,7 +91,7 @@ def markdown(
     told = [
         *notes,
         f"GSG: {GSG_DEFINITION}; a mean over pictures. A screen with nothing before it has the best one: see what the "
-        "mask covers, and OUT/cells/*/pictures.png.",
+        "mask covers, and the pictures.",
     ]
     if any(paper.values()):
         told.append("The paper's figures are of Stable Diffusion 1.5 on Green100K: compare orders, not numbers.")

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,13 +40,9 @@ def train_and_paint(cell: PaintingCell, folder: Path) -> Sequence[Measured]:
     return [*_painted(cell, pipeline, folder), *_held_out(cell, pipeline), _of_the_training(cell)]
 
 
-def seed_of(name: str, number: int) -> int:
-    """The noise of the picture `number` of a class, whatever else is painted."""
-    return int.from_bytes(sha256(f"{name}\0{number}".encode()).digest()[:8], "big") >> 1
-
-
 def _painted(cell: PaintingCell, pipeline: "DiffuMattingPipeline", folder: Path) -> Iterator[Measured]:
     """GSG, the aesthetic score on the screen as in the paper, and how much of the picture the coarse mask covers."""
+    from factory.diffusion.train.class_pictures import seed_of  # noqa: PLC0415
     from factory.diffusion.train.data import templated  # noqa: PLC0415
     from factory.diffusion.train.report import write_grid  # noqa: PLC0415
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from factory.diffusion.model_files import INDEX
 from factory.diffusion.sample.settings import SamplerSettings
+from factory.diffusion.train.no_screen import Photographs, is_pictures
 from factory.diffusion.train.settings import TrainSettings, base_folder
 from factory.errors import UsageError
 from factory.experiments.cells import Row
@@ -98,7 +99,7 @@ def plan_painting(recipe: PaintingRecipe, only: Sequence[str], say: Say) -> Expe
     """
     for name in only:
         check_known("--only", name, recipe.arms)
-    sets = plan_sets(recipe.sets, recipe.out, say, models=True)
+    sets = plan_sets(recipe.sets, recipe.root, say, models=True)
     methods = tuple(_method(recipe, name, sets) for name in recipe.arms)
     first = methods[0]
     for method in methods[1:]:
@@ -109,11 +110,16 @@ def plan_painting(recipe: PaintingRecipe, only: Sequence[str], say: Say) -> Expe
             )
     experiment = Experiment(recipe, methods, frozenset(only or recipe.arms), sets)
     for method in methods:
-        if method.name in experiment.wanted and not _is_to_be_made(method.training.base, sets):
-            base_folder(method.training)
+        if method.name in experiment.wanted:
+            _check_backgrounds(method.training)
+            if not _is_to_be_made(method.training.base, sets):
+                base_folder(method.training)
     for name in experiment.wanted_sets:
-        if (there := sets[name]).recipe is None and not (there.folder / INDEX).is_file():
-            DataSet(there.folder)
+        folder = sets[name].folder
+        if isinstance(own := sets[name].recipe, TrainRecipe):
+            _check_backgrounds(own.train)
+        if sets[name].recipe is None and not (folder / INDEX).is_file() and not is_pictures(folder):
+            DataSet(folder)
     if recipe.aesthetic is not None:
         recipe.aesthetic.check()
     return experiment
@@ -141,6 +147,13 @@ def _method(recipe: PaintingRecipe, name: str, sets: Mapping[str, PlannedSet]) -
     return Method(name=name, training=training, sampler=sampler, rates=rates or (), uses=tuple(dict.fromkeys(uses)))
 
 
+def _check_backgrounds(training: TrainSettings) -> None:
+    """Before sets are made, which may take days. Raises UsageError."""
+    for folder in training.data:
+        if folder.backgrounds:
+            Photographs(Path(folder.backgrounds), training.size).names  # noqa: B018  (raises where there are none)
+
+
 def _is_to_be_made(folder: str, sets: Mapping[str, PlannedSet]) -> bool:
     return any(planned.recipe is not None and str(planned.folder) == folder for planned in sets.values())
 
@@ -151,7 +164,7 @@ class Cells:
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._content = Contents(DECIDE | {"caption"})
-        self._root = experiment.recipe.out.absolute() / "cells"
+        self._root = experiment.recipe.root.absolute() / "cells"
 
     def of(self, method: Method, row: Row, rate: float | None) -> list[PaintingCell]:
         """One for each seed of a row. Raises UsageError for what cannot be trained or measured."""

@@ -1,23 +1,25 @@
 """Such an experiment as a recipe: sets, a training, the arms that differ from it, and what is painted and measured."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter
 
 from factory.errors import UsageError
 from factory.experiments.fields import (
     ExperimentBase,
     Numbers,
+    Prompt,
+    Texts,
     check_known,
     check_left_out,
     validated,
 )
 from factory.experiments.painting.figures import LEAST, MOST
 from factory.quality.scorers.aesthetic import Aesthetic
-from factory.settings import Strict
+from factory.settings import Place, Strict
 
 Rate: TypeAlias = Annotated[float, Field(gt=0)]
-Texts: TypeAlias = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 OF_THE_CELL = {"seed", "threads"}  # of a training: told by the experiment, and by no arm
 
 
@@ -26,15 +28,9 @@ class Painting(Strict):
 
     classes: Texts
     each: Annotated[int, Field(ge=1)] = 10  # pictures of a class
-    prompt: str = "a {name}"  # {name} is the class; the training's template says the rest
+    prompt: Prompt = "a {name}"  # {name} is the class; the training's template says the rest
     sampler: dict[str, Any] = Field(default_factory=dict)  # laid over the sampler's defaults, of every arm
     batch: Annotated[int, Field(ge=1)] = 20
-
-    @model_validator(mode="after")
-    def _names_the_class(self) -> "Painting":
-        if "{name}" not in self.prompt:
-            raise ValueError("prompt has no {name}, where the class would stand")
-        return self
 
 
 class HeldOut(Strict):
@@ -58,6 +54,7 @@ class PaintingRecipe(ExperimentBase):
     """The same base trained in several ways, and what it then paints."""
 
     job: Literal["painting-experiment"] = "painting-experiment"
+    shared: Place | None = None  # where sets, trainings and cells go, which recipes may have in common; None: into out
     training: dict[str, Any]  # of `train`, but for its seed; `set:NAME` in it is a set or a model
     rates: Annotated[tuple[Rate, ...], Field(min_length=1)] | None = None  # of every phase; None: the training's own
     choose_by: Literal["gsg", "mae", "iou", "aesthetic", "noise", "latent"] = "gsg"  # which of them is best
@@ -66,6 +63,11 @@ class PaintingRecipe(ExperimentBase):
     held_out: HeldOut | None = None  # None: the head is not measured
     aesthetic: Aesthetic | None = None  # None: the column says "not scored"
     arms: Annotated[dict[str, Arm], Field(min_length=1)]
+
+    @property
+    def root(self) -> Path:
+        """Where what is made goes, but for the tables."""
+        return self.shared or self.out
 
 
 _ADAPTER: TypeAdapter[PaintingRecipe] = TypeAdapter(PaintingRecipe)
