@@ -2,7 +2,10 @@
 
 import csv
 import json
+import multiprocessing
 import os
+import shutil
+import signal
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -14,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from small_painting import make_base, recipe
-from small_training import NETWORKS, SIZE, make_set
+from small_training import NETWORKS, SIZE, make_set, train_in_child
 from tiny_scorers import write_clip, write_head
 
 from factory.diffusion.train.class_pictures import seed_of
@@ -24,6 +27,7 @@ from factory.experiments.cells import Measured
 from factory.experiments.painting.cell import PaintingCell
 from factory.experiments.painting.experiment import execute_painting, outlook
 from factory.experiments.painting.one_cell import train_and_paint
+from factory.experiments.painting.planning import Cells, plan_painting
 from factory.experiments.painting.recipe import parse_painting
 from factory.experiments.statistics import spread_of
 
@@ -193,16 +197,23 @@ def test_arms_that_only_paint_otherwise_share_their_training(fields: Any, tmp_pa
     assert len(list(tmp_path.glob("x/cells/*"))) == 2
 
 
-def test_a_killed_cell_goes_on_to_the_same_numbers(fields: Any, tmp_path: Path) -> None:
-    how = fields(arms={"ours": {}}, rates=None, seeds=[1])
-    first = ran(how, train_and_paint).table
-    for left in tmp_path.glob("x/cells/*/errors.json"):
-        left.unlink()
-    assert without_minutes(ran(how, train_and_paint).table) == without_minutes(first)
-
-
-def without_minutes(table: str) -> str:
-    return "\n".join(line.rsplit("|", 2)[0] for line in table.splitlines())
+def test_a_killed_training_goes_on_to_the_same_numbers(fields: Any, whole: Path, tmp_path: Path) -> None:
+    how = fields(arms={"ours": {}}, rates=[1e-3], seeds=[101], choose_seeds=[7], shared=str(tmp_path / "shared"))
+    experiment = plan_painting(parse_painting(how), (), lambda _: None)
+    cell = Cells(experiment).of(experiment.methods[0], experiment.rows[0], 1e-3)[0]
+    child = multiprocessing.get_context("spawn").Process(
+        target=train_in_child, args=(cell.training, cell.training_folder, ("joint", 2))
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    shutil.rmtree(cell.training_folder / "cache")
+    assert ran(how, train_and_paint).exit_code == 0
+    undisturbed = json.loads((whole / "cells" / cell.fingerprint[:16] / "errors.json").read_text())
+    resumed = json.loads((cell.folder / "errors.json").read_text())
+    for one in (undisturbed, resumed):
+        del one["pictures"][-1]["seconds"]
+    assert resumed == undisturbed
 
 
 @pytest.mark.slow

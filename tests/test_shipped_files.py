@@ -22,6 +22,7 @@ from factory.shipped_files import Kind, choose, find_shipped, shipped, summary
 
 LONGEST_SUMMARY = 110  # with its indent it fits a line
 SOURCES = "job: build-green100k\nsources: [{type: procedural, n: 3, classes: [heart]}]\nsize: 32\n"
+TABLES = ("table1", "table2")
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -81,6 +82,14 @@ def test_each_recipe_is_valid(path: Path) -> None:
     sets = plan_sets(recipe.sets, recipe.out, lambda _: None)
     for arm in arms_of(recipe):
         training_of(arm, {name: sets[name].folder for name in arm.sets})
+
+
+def test_the_two_tables_have_sets_base_and_ours_in_common() -> None:
+    one, two = (yaml.safe_load(next(p for p in shipped("pipelines") if p.stem == name).read_text()) for name in TABLES)
+    assert {name: one["sets"][name] for name in two["sets"]} == two["sets"]
+    for field in ("shared", "seeds", "choose_seeds", "rates", "choose_by", "training", "painting", "held_out"):
+        assert one[field] == two[field]
+    assert one["arms"]["ours"] == two["arms"]["ours"]
 
 
 @pytest.mark.parametrize("path", [*shipped("pipelines"), *shipped("prompts")], ids=lambda path: path.name)

@@ -23,11 +23,12 @@ TABLE = "table.md"
 
 @dataclass(frozen=True)
 class Ended:
-    """How an experiment ended.  missing: cells of the wanted arms that are not done."""
+    """How an experiment ended.  missing: cells of the wanted arms that are not done.  outcomes: of all cells."""
 
     out: Path
     table: str
     missing: int
+    outcomes: Sequence[Outcome] = ()
 
     @property
     def exit_code(self) -> int:

@@ -52,7 +52,7 @@ def _carry_out(experiment: Experiment, run: Runner[MattingCell], workers: int, s
     draw_bars(FIGURES, experiment.arms, outcomes, recipe.out / "errors.png")
     draw_curves(FIGURES, experiment.arms, outcomes, recipe.compare, recipe.out)
     asked = sum(len(arm.seeds) * len(arm.folds) for arm in experiment.arms if arm.name in experiment.wanted)
-    return Ended(recipe.out, table, asked - sum(bool(outcome_of(cell).measured) for cell in wanted))
+    return Ended(recipe.out, table, asked - sum(bool(outcome_of(cell).measured) for cell in wanted), outcomes)
 
 
 def _write(experiment: Experiment, cells: Sequence[MattingCell], failed: dict[str, str]) -> str:

@@ -74,7 +74,7 @@ class _Course:
         draw_curves(FIGURES, experiment.trial_rows, outcomes, (), recipe.out)
         asked = len(recipe.seeds) * len(experiment.wanted)
         done = sum(bool(one.measured) for one in outcomes if one.cell.arm.name in experiment.wanted)
-        return Ended(recipe.out, table, asked - done)
+        return Ended(recipe.out, table, asked - done, outcomes)
 
     def _left(self) -> list[Method]:
         """Arms that are not known to come to nothing. Of those that are not asked for, what is done is told."""

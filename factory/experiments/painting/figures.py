@@ -16,8 +16,9 @@ COVERED = Metric("covered", "mask covers %", 100.0, 1)
 MAE, IOU = Metric("mae", "mask MAE ↓", decimals=4), Metric("iou", "mask IoU ↑")
 MINUTES = Metric("seconds", "minutes", 1 / 60, 1)
 LOSSES = tuple(Metric(name, f"L_{name}", decimals=4) for name in ("noise", "green", "detail", "latent"))
+FLOOR = Metric("floor", "GSG of a bare screen", decimals=2)  # through the autoencoder, which no arm trains
 PAINTED, HEAD = (GSG, AESTHETIC, COVERED), (MAE, IOU)
-FIGURES = Figures(metrics=(*PAINTED, *HEAD, *LOSSES, MINUTES), compared=(GSG, IOU), plotted=(GSG,))
+FIGURES = Figures(metrics=(*PAINTED, *HEAD, FLOOR, *LOSSES, MINUTES), compared=(GSG, IOU), plotted=(GSG,))
 BY_NAME = {metric.name: metric for metric in FIGURES.metrics}
 
 
@@ -93,6 +94,9 @@ def markdown(
         f"GSG: {GSG_DEFINITION}; a mean over pictures. A screen with nothing before it has the best one: see what the "
         "mask covers, and the pictures.",
     ]
+    floors = [own.numbers["floor"] for one in outcomes for own in one.measured if "floor" in own.numbers]
+    if floors:
+        told.append(f"A bare screen comes back from the autoencoder at a GSG of {FLOOR.plain(max(floors))}.")
     if any(paper.values()):
         told.append("The paper's figures are of Stable Diffusion 1.5 on Green100K: compare orders, not numbers.")
     parts += [

@@ -37,7 +37,8 @@ def train_and_paint(cell: PaintingCell, folder: Path) -> Sequence[Measured]:
 
     model = trained(cell)
     pipeline = DiffuMattingPipeline.from_folder(model, best_device().torch)
-    return [*_painted(cell, pipeline, folder), *_held_out(cell, pipeline), _of_the_training(cell)]
+    painted = [*_painted(cell, pipeline, folder), _bare_screen(cell, pipeline)]
+    return [*painted, *_held_out(cell, pipeline), _of_the_training(cell)]
 
 
 def _painted(cell: PaintingCell, pipeline: "DiffuMattingPipeline", folder: Path) -> Iterator[Measured]:
@@ -71,6 +72,19 @@ def _painted(cell: PaintingCell, pipeline: "DiffuMattingPipeline", folder: Path)
     for (name, number), picture, mask, score in zip(slots, pictures, masks, scores, strict=True):
         told = {"gsg": gsg(picture, training.key_rgb), "covered": float(mask.mean() / 255)}
         yield Measured(f"{name} {number}", told if score is None else told | {"aesthetic": score})
+
+
+def _bare_screen(cell: PaintingCell, pipeline: "DiffuMattingPipeline") -> Measured:
+    """GSG of a bare screen that the autoencoder has encoded and decoded: the least that the U-Net could reach."""
+    import torch  # noqa: PLC0415
+
+    from factory.diffusion.train.report import to_pictures  # noqa: PLC0415
+
+    size, vae = pipeline.picture_size(cell.sampler), pipeline.components.vae
+    with torch.inference_mode():
+        z = pipeline.key_latent(cell.training.key, size) / vae.config.scaling_factor
+        picture = to_pictures(vae.decode(z.to(vae.dtype)).sample.float())[0]
+    return Measured("bare screen", {"floor": gsg(picture, cell.training.key_rgb)})
 
 
 def held_out_keys(folder: Path, split: str, most: int) -> list[str]:

@@ -27,7 +27,8 @@ def trained(cell: PaintingCell) -> Path:
     with one_at_a_time(cache):
         prepare(cell.training, cache)
     with one_at_a_time(out):
-        if not (link := out / "cache").is_symlink():
+        if not (link := out / "cache").exists():
+            link.unlink(missing_ok=True)  # to one that somebody moved
             link.symlink_to(cache.absolute())
         try:
             model = train(cell.training, out, _nobody)
