@@ -3,12 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-from small_training import NETWORKS, SIZE
+from small_training import NETWORKS, SIZE, make_set
 
 from factory.diffusion import model_folder
 from factory.diffusion.train import networks
 
+HELD_OUT = "held-out"
 FAST = {"generation": 2, "joint": 2}
+
+
+def make_data(folder: Path) -> Path:
+    """A set to train on, and beside it one that is held out."""
+    make_set(folder.parent / HELD_OUT, slots=24, seed=9)
+    return make_set(folder)
 
 
 def make_base(folder: Path) -> Path:
@@ -30,7 +37,11 @@ def recipe(data: Path, base: Path, out: Path, **changes: Any) -> dict[str, Any]:
         "seeds": [1, 2],
         "choose_seeds": [101],
         "rates": [1e-3, 1e-2],
-        "sets": {"discs": {"path": str(data)}, "base": {"path": str(base)}},
+        "sets": {
+            "discs": {"path": str(data)},
+            "other": {"path": str(data.parent / HELD_OUT)},
+            "base": {"path": str(base)},
+        },
         "training": {
             "base": "set:base",
             "data": [{"folder": "set:discs"}],
@@ -45,7 +56,7 @@ def recipe(data: Path, base: Path, out: Path, **changes: Any) -> dict[str, Any]:
             "each": 2,
             "sampler": {"steps": 2, "guidance": 1.0, "negative_prompt": "", "start": "noise"},
         },
-        "held_out": {"data": "set:discs", "split": "train", "most": 5},
+        "held_out": {"data": "set:other", "split": "train", "most": 5},
         "arms": {
             "ours": {"paper": {"gsg": 98.98, "aesthetic": 5.26}},
             "without L_g": {"training": {"green_background": False}, "paper": {"gsg": 119.8}},

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from small_painting import make_base, recipe
-from small_training import NETWORKS, SIZE, make_set, train_in_child
+from small_painting import HELD_OUT, make_base, make_data, recipe
+from small_training import NETWORKS, SIZE, train_in_child
 from tiny_scorers import write_clip, write_head
 
 from factory.diffusion.train.class_pictures import seed_of
@@ -36,7 +36,7 @@ BAD_RATE = 0.5
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_set(tmp_path_factory.mktemp("painting") / "data")
+    return make_data(tmp_path_factory.mktemp("painting") / "data")
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +247,10 @@ def test_a_dry_run_says_cells_and_steps_and_writes_nothing(fields: Any, tmp_path
         ({"compare": ["our"]}, "compare names our (did you mean ours?)"),
         ({"seeds": [1, 101]}, "seed 101 is in seeds and in choose_seeds"),
         ({"choose_by": "iou", "held_out": None}, "choose_by is iou, of the head: give held_out"),
+        (
+            {"held_out": {"data": "set:discs", "split": "train"}},
+            "arm ours trains on held_out, the split train of set:discs",
+        ),
         ({"choose_by": "aesthetic"}, "choose_by is aesthetic, and no scorer is given"),
         ({"arms": {"ours": {"training": {"seed": 3}}}}, "arms.ours.training.seed is the experiment's to say"),
         ({"arms": {"ours": {"paper": {"gsq": 3}}}}, "arms.ours.paper names gsq (did you mean gsg?)"),
@@ -297,6 +301,7 @@ def test_a_base_is_trained_once_and_dreambooth_learns_beside_what_it_paints(
     painted = {"model": "set:base", "classes": ["disc", "square"], "each": 3, "sampler": {"steps": 2}}
     sets = {
         "discs": {"path": str(data)},
+        "other": {"path": str(data.parent / HELD_OUT)},
         "base": {"recipe": {"job": "train", "train": own}},
         "priors": {"painted": painted},
     }

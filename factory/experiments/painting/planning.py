@@ -141,10 +141,21 @@ def _method(recipe: PaintingRecipe, name: str, sets: Mapping[str, PlannedSet]) -
         sampler = changed("sampler", sampler, {**recipe.painting.sampler, **arm.sampler})
     except UsageError as error:
         raise UsageError(f"arm {name}: {error}") from error
+    _check_held_out(recipe, name, training, sets)
     if not training.base:
         raise UsageError(f"arm {name} has no base: name the model that all arms begin with in training.base.")
     rates = recipe.rates if arm.rates is None else arm.rates
     return Method(name=name, training=training, sampler=sampler, rates=rates or (), uses=tuple(dict.fromkeys(uses)))
+
+
+def _check_held_out(recipe: PaintingRecipe, name: str, training: TrainSettings, sets: Mapping[str, PlannedSet]) -> None:
+    """Raises UsageError where an arm trains on what it is measured on."""
+    if (asked := recipe.held_out) is not None:
+        folder = Path(with_folders(asked.data, sets)).absolute()
+        if any((Path(one.folder).absolute(), one.split) == (folder, asked.split) for one in training.data):
+            raise UsageError(
+                f"arm {name} trains on held_out, the split {asked.split} of {asked.data}: hold out another one."
+            )
 
 
 def _check_backgrounds(training: TrainSettings) -> None:
@@ -172,7 +183,7 @@ class Cells:
         held_out = self._held_out()
         training = method.training
         base_folder(training)
-        places = [training.base, *(folder.folder for folder in training.data)]
+        places = [training.base, *(place for one in training.data for place in (one.folder, one.backgrounds) if place)]
         places += [held_out.data] if held_out else []
         places += [str(recipe.aesthetic.clip), str(recipe.aesthetic.head)] if recipe.aesthetic else []
         content = {place: self._content(Path(place)) for place in places}
