@@ -93,7 +93,8 @@ def _recipe(settings: TrainSettings) -> str:
     """All fields that decide weights, as YAML; folders by their names alone."""
     fields = {name: value for name, value in asdict(settings).items() if name not in FREE}
     fields["base"] = Path(settings.base).name
-    fields["data"] = [entry | {"folder": Path(entry["folder"]).name} for entry in fields["data"]]
+    places = ("folder", "backgrounds")
+    fields["data"] = [entry | {place: Path(entry[place]).name for place in places} for entry in fields["data"]]
     return yaml.safe_dump(
         {"train": json.loads(json.dumps(fields))}, sort_keys=False, default_flow_style=None, width=110
     )

@@ -42,11 +42,18 @@ class NetworkSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFolder:
-    """One set of shards to learn from."""
+    """One set of shards to learn from, or with `screen: false` a folder of pictures with captions in .txt files."""
 
     folder: str
     split: str = "train"
     repeat: int = 1  # how often each of its samples counts in an epoch: small distinct sets need more than one
+    screen: bool = True  # False: its captions are prompts as they are, and only L_noise learns from its pictures
+    backgrounds: str = ""  # a folder of photographs: its objects stand before these and no more before their screen
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether its pictures show the training's screen."""
+        return self.screen and not self.backgrounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +163,12 @@ class TrainSettings:
             raise UsageError(f"train.key_rgb {list(self.key_rgb)} is no key colour: take one of {known}")
         if not self.phases:
             raise UsageError("train.phases is empty: name one phase at least")
+        other = [folder.folder for folder in self.data if not folder.on_screen]
+        if other and (self.green_background or self.detail or self.binary_as_soft):
+            raise UsageError(
+                f"train.data: {other[0]} shows no screen, and teaches L_noise alone: set train.green_background, "
+                "train.detail and train.binary_as_soft to false, or leave it out"
+            )
         if self.lora and not self.base:
             raise UsageError(
                 "train.lora changes a base, and none is named: name it in train.base, or leave train.lora out"
