@@ -16,6 +16,7 @@ from factory.shards.layout import Layout
 from factory.training.pinned_settings import SETTINGS_FILE
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import this_rank
+from factory.training.time_left import TimeLeft
 
 LINE_SECONDS = 30.0  # between lines where the output is no terminal
 
@@ -25,6 +26,7 @@ class TrainingLine:
 
     def __init__(self) -> None:
         self._text = ""
+        self._left = TimeLeft()
         self._line = LiveLine(lambda: self._text, sys.stderr, every=LINE_SECONDS)
 
     def __call__(self, progress: TrainingProgress) -> None:
@@ -36,10 +38,12 @@ class TrainingLine:
             return
         losses = " · ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
         place = f"{progress.phase} {progress.step:,}/{progress.steps:,}"
-        speed = f"{progress.images_per_second:.0f} images/s"
+        rate = progress.images_per_second
+        speed = f"{rate:,.{0 if rate >= 10 else 2}f} images/s"
         if progress.waiting is not None:
             speed += f", {progress.waiting:.0%} waiting for data"
-        self._text = f"{place} · {speed} · {losses}"
+        told = [place, speed, self._left.hear(progress), losses]
+        self._text = " · ".join(part for part in told if part)
         self._line.show()
 
 
