@@ -30,10 +30,10 @@ def recipe_fields(path: Path, job: str = "") -> dict[str, Any]:
 def _lies_in_its_set(recipe: Path) -> bool:
     """Whether it is the recipe that a run, or a training, wrote into its folder."""
     from factory.shards.layout import Layout
-    from factory.training.pinned_settings import SETTINGS_FILE
+    from factory.training.folder import is_training
 
     layout = Layout(recipe.parent)
-    return recipe.name == layout.recipe.name and (layout.plan.exists() or (layout.root / SETTINGS_FILE).exists())
+    return recipe.name == layout.recipe.name and (layout.plan.exists() or is_training(layout.root))
 
 
 def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: bool) -> None:

@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from factory.engine.progress import LiveLine
+from factory.errors import UsageError
 from factory.jobs.base import Recipe, Training
 from factory.jobs.recipes import to_yaml
+from factory.review.training.page import write_page
 from factory.run.folder import check_out, interruptible, writable
 from factory.run.say import say_on_stderr
 from factory.shards.durable import write_durably
 from factory.shards.layout import Layout
-from factory.training.pinned_settings import SETTINGS_FILE
+from factory.training.folder import SETTINGS_FILE
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import this_rank
 from factory.training.time_left import TimeLeft
 
 LINE_SECONDS = 30.0  # between lines where the output is no terminal
+PAGE_SHARE = 100  # times as long as a page took to write, the next one waits
 
 
 class TrainingLine:
@@ -47,6 +50,29 @@ class TrainingLine:
         self._line.show()
 
 
+class TrainingPage:
+    """The report page of a training, which grows while it trains, for at most a hundredth of the time."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._due = 0.0
+
+    def __call__(self, progress: TrainingProgress) -> None:
+        """Write it if it is time."""
+        if time.monotonic() >= self._due:
+            self.write()
+
+    def write(self) -> None:
+        """Write it. A page that cannot be written ends no training: it is said, and not tried again for an hour."""
+        began = time.monotonic()
+        try:
+            write_page(self._out)
+            self._due = time.monotonic() + PAGE_SHARE * (time.monotonic() - began)
+        except (OSError, UsageError) as error:
+            say_on_stderr(f"no report page was written ({error}); the training goes on")
+            self._due = began + 3600
+
+
 def execute_training(job: Training[Any], recipe: Recipe) -> Path:
     """Train, or go on where a killed training stopped; returns the model folder.
 
@@ -56,12 +82,19 @@ def execute_training(job: Training[Any], recipe: Recipe) -> Path:
         with interruptible():
             return job.train(recipe, lambda _: None)
     out = check_out(recipe.out, SETTINGS_FILE)
+    line, page = TrainingLine(), TrainingPage(out)
+
+    def hear(progress: TrainingProgress) -> None:
+        line(progress)
+        page(progress)
+
     layout, run = Layout(out), f"training {time.strftime('%Y-%m-%d %H:%M')}"
     with interruptible(), writable(out), layout.store.lease(layout.lock, run):
         job.pin(recipe)
         shutil.rmtree(layout.scratch, ignore_errors=True)  # of a killed run
         write_durably(layout.recipe, to_yaml(recipe.model_dump(mode="json")).encode())
         try:
-            return job.train(recipe, TrainingLine())
+            return job.train(recipe, hear)
         finally:
+            page.write()
             shutil.rmtree(layout.scratch, ignore_errors=True)

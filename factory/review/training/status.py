@@ -1,0 +1,34 @@
+"""How far a training is, read from its folder alone."""
+
+from pathlib import Path
+
+from factory.review.training.curves import number
+from factory.review.training.page import PAGE
+from factory.review.training.record import Stretch, best, read_record
+from factory.review.units import duration
+
+
+def training_status(out: Path) -> str:
+    """How far it is, and what its last steps told, in lines for people. Raises UsageError."""
+    record = read_record(out)
+    lines = [f"{out}: {record.job}, {record.place}"]
+    lines += _told(record.now)
+    finished = record.finished
+    if finished is None:
+        lines.append("  not finished: run its command again to go on, unless it still runs")
+    elif isinstance(seconds := finished.get("seconds"), int | float):
+        lines.append(f"  finished, after {duration(seconds)} of steps")
+    if (out / PAGE).is_file():
+        lines.append(f"  report: {out / PAGE}")
+    return "\n".join(lines)
+
+
+def _told(stretch: Stretch) -> list[str]:
+    lines = []
+    if stretch.losses:
+        last = (f"{name} {number(points[-1][1])}" for name, points in stretch.losses.items())
+        lines.append(f"  losses at step {stretch.step:,}: {', '.join(last)}")
+    for measure, points in stretch.validations.items():
+        step, value = best(measure, points)
+        lines.append(f"  validation {measure}: {number(points[-1][1])}, best {number(value)} at step {step:,}")
+    return lines
