@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from factory.engine.units import duration
 from factory.errors import UsageError, what_failed
 from factory.review.report import CLOSED
 from factory.review.training.curves import Curve, curve, number
@@ -17,7 +18,6 @@ from factory.review.training.differing import rows
 from factory.review.training.record import OF_ITS_PACE, SPEED, Stretch, TrainingRecord, best, read_record
 from factory.review.training.strip import strips
 from factory.review.training.what_to_see import of_loss, of_measure
-from factory.review.units import duration
 from factory.shards.durable import write_durably
 from factory.shards.layout import Layout
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from factory.engine.units import duration
 from factory.review.training.curves import number
 from factory.review.training.page import PAGE
 from factory.review.training.record import Stretch, best, read_record
-from factory.review.units import duration
 
 
 def training_status(out: Path) -> str:
