@@ -38,7 +38,7 @@ def _lies_in_its_set(recipe: Path) -> bool:
 
 def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: bool) -> None:
     """Run what the fields and `--set` assignments say, print how it ended, and leave with its exit code."""
-    from factory.jobs.base import RunSettings
+    from factory.jobs.base import RunSettings, TrainingRecipe
     from factory.jobs.recipes import set_dotted
     from factory.jobs.registry import parse, training_of
 
@@ -49,12 +49,15 @@ def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: b
         set_dotted(fields, assignment)
     recipe = parse(fields)
     if (training := training_of(recipe)) is not None:
+        from factory.run.train import execute_training
+        from factory.training.ranks import this_rank
+        from factory.training.trackers import check_trackers
+
+        assert isinstance(recipe, TrainingRecipe)
+        check_trackers(recipe.train.trackers)
         if dry_run:
             typer.echo(training.outlook(recipe))
             return
-        from factory.run.train import execute_training
-        from factory.training.ranks import this_rank
-
         model = execute_training(training, recipe)
         if this_rank().is_first:
             typer.echo(f"model: {model}")

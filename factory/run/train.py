@@ -8,9 +8,11 @@ from typing import Any
 
 from factory.engine.progress import LiveLine
 from factory.errors import UsageError
-from factory.jobs.base import Recipe, Training
+from factory.jobs.base import Training, TrainingRecipe
 from factory.jobs.recipes import to_yaml
+from factory.review.training.differing import rows
 from factory.review.training.page import write_page
+from factory.review.training.record import read_record
 from factory.run.folder import check_out, interruptible, writable
 from factory.run.say import say_on_stderr
 from factory.shards.durable import write_durably
@@ -19,6 +21,7 @@ from factory.training.folder import SETTINGS_FILE
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import this_rank
 from factory.training.time_left import TimeLeft
+from factory.training.trackers import Trackers
 
 LINE_SECONDS = 30.0  # between lines where the output is no terminal
 PAGE_SHARE = 100  # times as long as a page took to write, the next one waits
@@ -73,7 +76,18 @@ class TrainingPage:
             self._due = began + 3600
 
 
-def execute_training(job: Training[Any], recipe: Recipe) -> Path:
+def _trackers(recipe: TrainingRecipe, out: Path) -> Trackers:
+    """Those of the recipe. Raises UsageError for one that cannot be had."""
+    return Trackers(
+        recipe.train.trackers,
+        out,
+        configuration={row.name: row.value for row in rows(recipe.train)},
+        steps=[stretch.steps for stretch in read_record(out).stretches],
+        warn=say_on_stderr,
+    )
+
+
+def execute_training(job: Training[Any], recipe: TrainingRecipe) -> Path:
     """Train, or go on where a killed training stopped; returns the model folder.
 
     Of several processes that torchrun started the first holds the folder; the others only train.
@@ -82,19 +96,21 @@ def execute_training(job: Training[Any], recipe: Recipe) -> Path:
         with interruptible():
             return job.train(recipe, lambda _: None)
     out = check_out(recipe.out, SETTINGS_FILE)
-    line, page = TrainingLine(), TrainingPage(out)
-
-    def hear(progress: TrainingProgress) -> None:
-        line(progress)
-        page(progress)
-
     layout, run = Layout(out), f"training {time.strftime('%Y-%m-%d %H:%M')}"
     with interruptible(), writable(out), layout.store.lease(layout.lock, run):
         job.pin(recipe)
         shutil.rmtree(layout.scratch, ignore_errors=True)  # of a killed run
         write_durably(layout.recipe, to_yaml(recipe.model_dump(mode="json")).encode())
+        line, page, trackers = TrainingLine(), TrainingPage(out), _trackers(recipe, out)
+
+        def hear(progress: TrainingProgress) -> None:
+            line(progress)
+            trackers(progress)
+            page(progress)
+
         try:
             return job.train(recipe, hear)
         finally:
+            trackers.close()
             page.write()
             shutil.rmtree(layout.scratch, ignore_errors=True)

@@ -4,6 +4,7 @@ The file is a plain PNG to look at, and says in a text chunk which captions its 
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from factory.shards.marking import HEADER_END, with_chunk
 
 SAYS = b"tEXtcaptions\0"
 ROWS = 2
+FOLDER = "pictures"  # in a training's folder
+NAMED = re.compile(r"(\d+)-([a-z]+)-(\d+)\.png")  # number and name of the phase, step
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,34 @@ def write_grid(rows: Sequence[Sequence[Picture]], file: Path, captions: Sequence
     file.write_bytes(with_chunk(png, SAYS + json.dumps(list(captions)).encode()) if captions else png)
 
 
+def drawn(out: Path) -> list[tuple[Path, int, str, int]]:
+    """What a training has drawn so far, in order: file, number and name of its phase, step."""
+    files = sorted((out / FOLDER).iterdir()) if (out / FOLDER).is_dir() else []
+    found = [(file, named) for file in files if (named := NAMED.fullmatch(file.name)) and not file.is_symlink()]
+    return sorted(
+        ((file, int(named[1]), named[2], int(named[3])) for file, named in found if file.is_file()),
+        key=lambda one: (one[1], one[3]),
+    )
+
+
 def read_grid(file: Path) -> Grid | None:
     """None for what is no such picture. Columns are as wide as their number says, or squares where it is not told."""
-    data = file.read_bytes()
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    pixels = read_pixels(file)
     if pixels is None:
         return None
-    captions = _captions(data)
+    captions = _captions(file.read_bytes())
     height, width = pixels.shape[:2]
     count = len(captions) or width * ROWS // height
     if count < 1 or width % count:
         return None
-    return Grid(tuple(np.split(pixels.astype(np.uint8), count, axis=1)), captions)
+    return Grid(tuple(np.split(pixels, count, axis=1)), captions)
+
+
+def read_pixels(file: Path) -> Picture | None:
+    """The whole picture, RGB; None for what is none."""
+    data = np.frombuffer(file.read_bytes(), np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    return None if pixels is None else pixels.astype(np.uint8)
 
 
 def _captions(png: bytes) -> tuple[str, ...]:

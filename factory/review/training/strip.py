@@ -1,6 +1,5 @@
 """The pictures of a training over time: the same captions and the same noise, thumbnails side by side."""
 
-import re
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,8 @@ import cv2
 import numpy as np
 
 from factory.sample import Picture
-from factory.training.grids import Grid, read_grid
+from factory.training.grids import FOLDER, Grid, drawn, read_grid
 
-FOLDER = "pictures"
-NAMED = re.compile(r"(\d+)-([a-z]+)-(\d+)\.png")  # number and name of the phase, step
 MOST_MOMENTS = 8  # side by side, the first and the last among them
 WIDTH = 80  # pixels of a thumbnail
 
@@ -44,10 +41,9 @@ def strips(out: Path, prompts: Sequence[str]) -> list[Strip]:
     prompts: of the settings, for pictures of earlier versions, which do not say what they were drawn of.
     """
     phases: dict[tuple[int, str], list[tuple[int, Path]]] = {}
-    for file in sorted((out / FOLDER).iterdir()) if (out / FOLDER).is_dir() else ():
-        if (named := NAMED.fullmatch(file.name)) and file.is_file() and not file.is_symlink():
-            phases.setdefault((int(named[1]), named[2]), []).append((int(named[3]), file))
-    found = (_strip(name, sorted(files), prompts) for (_, name), files in sorted(phases.items()))
+    for file, number, name, step in drawn(out):
+        phases.setdefault((number, name), []).append((step, file))
+    found = (_strip(name, files, prompts) for (_, name), files in phases.items())
     return [one for one in found if one is not None]
 
 
