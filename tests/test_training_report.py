@@ -160,6 +160,17 @@ def test_settings_of_no_training_are_named(tmp_path: Path) -> None:
         write_page(tmp_path)
 
 
+def test_what_should_be_changed_is_said_on_the_page_and_in_the_status(tmp_path: Path) -> None:
+    lines = [
+        line(step, name=name, **{of: step / 10})
+        for step in (10, 20, 30, 40)
+        for name, of in (("small", "alpha"), ("validation", "mse"))
+    ]
+    out = matting(tmp_path / "run", lines)
+    assert "What to change mse went from 1 to 4 in 3 validations" in read_page(write_page(out)).words()
+    assert "mse went from 1 to 4" in training_status(out)
+
+
 def test_a_torn_last_line_and_numbers_that_are_none_do_no_harm(tmp_path: Path) -> None:
     values = [1.0, float("nan"), 0.0, float("inf"), 2.0]
     out = matting(tmp_path / "run", [line(step, name="small", alpha=value) for step, value in enumerate(values, 1)])

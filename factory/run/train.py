@@ -11,7 +11,7 @@ from factory.errors import UsageError
 from factory.jobs.base import Training, TrainingRecipe
 from factory.jobs.recipes import to_yaml
 from factory.review.training.differing import rows
-from factory.review.training.page import write_page
+from factory.review.training.page import write_page_of
 from factory.review.training.record import read_record
 from factory.run.folder import check_out, interruptible, writable
 from factory.run.say import say_on_stderr
@@ -35,8 +35,8 @@ class TrainingLine:
         self._left = TimeLeft()
         self._line = LiveLine(lambda: self._text, sys.stderr, every=LINE_SECONDS)
 
-    def __call__(self, progress: TrainingProgress) -> None:
-        """Show where the training stands."""
+    def __call__(self, progress: TrainingProgress, advice: str = "") -> None:
+        """Show where the training stands.  advice: what should be changed."""
         if progress.finished:
             if self._text:
                 self._line.end()
@@ -48,15 +48,19 @@ class TrainingLine:
         speed = f"{rate:,.{0 if rate >= 10 else 2}f} images/s"
         if progress.waiting is not None:
             speed += f", {progress.waiting:.0%} waiting for data"
-        told = [place, speed, self._left.hear(progress), losses]
+        told = [place, speed, self._left.hear(progress), losses, advice]
         self._text = " · ".join(part for part in told if part)
         self._line.show()
 
 
 class TrainingPage:
-    """The report page of a training, which grows while it trains, for at most a hundredth of the time."""
+    """The report page of a training, which grows while it trains, for at most a hundredth of the time.
+
+    advice: what the page says should be changed.
+    """
 
     def __init__(self, out: Path) -> None:
+        self.advice = ""
         self._out = out
         self._due = 0.0
 
@@ -69,7 +73,9 @@ class TrainingPage:
         """Write it. A page that cannot be written ends no training: it is said, and not tried again for an hour."""
         began = time.monotonic()
         try:
-            write_page(self._out)
+            record = read_record(self._out)
+            self.advice = record.advice
+            write_page_of(record)
             self._due = time.monotonic() + PAGE_SHARE * (time.monotonic() - began)
         except (OSError, UsageError) as error:
             say_on_stderr(f"no report page was written ({error}); the training goes on")
@@ -104,9 +110,9 @@ def execute_training(job: Training[Any], recipe: TrainingRecipe) -> Path:
         line, page, trackers = TrainingLine(), TrainingPage(out), _trackers(recipe, out)
 
         def hear(progress: TrainingProgress) -> None:
-            line(progress)
             trackers(progress)
             page(progress)
+            line(progress, page.advice)
 
         try:
             return job.train(recipe, hear)

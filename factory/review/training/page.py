@@ -53,7 +53,12 @@ class LearnedFrom:
 
 def write_page(out: Path) -> Path:
     """Write the page anew; returns it. Raises UsageError where the folder holds no training or cannot be written."""
-    record = read_record(out)
+    return write_page_of(read_record(out))
+
+
+def write_page_of(record: TrainingRecord) -> Path:
+    """The same of what was read already."""
+    out = record.out
     page = out / PAGE
     html = _environment().get_template("page.html.j2").render(_context(record))
     try:

@@ -15,6 +15,7 @@ from factory.jobs.registry import ALL
 from factory.matting.train.settings import MattingTraining
 from factory.refine.train.settings import KeyerTraining
 from factory.shards.foreign_text import parse_json
+from factory.training.advice import advice, is_better_high
 from factory.training.folder import FINISHED_FILE, LOG_FILE, SETTINGS_FILE
 from factory.training.log import VALIDATION
 
@@ -45,13 +46,14 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """All of it.  finished: what finished.json holds; None while it is not."""
+    """All of it.  finished: what finished.json holds; None while it is not.  advice: what should be changed, or ""."""
 
     out: Path
     job: str
     settings: Settings
     stretches: tuple[Stretch, ...]
     finished: Mapping[str, Any] | None
+    advice: str
 
     @property
     def now(self) -> Stretch:
@@ -92,12 +94,14 @@ def read_record(out: Path) -> TrainingRecord:
         )
         for number, (name, steps, batch) in enumerate(_phases(settings))
     ]
-    return TrainingRecord(out=out, job=job, settings=settings, stretches=tuple(stretches), finished=finished)
-
-
-def is_better_high(measure: str) -> bool:
-    """Whether more of a validation's measure is better; of most less is."""
-    return "iou" in measure.lower()
+    return TrainingRecord(
+        out=out,
+        job=job,
+        settings=settings,
+        stretches=tuple(stretches),
+        finished=finished,
+        advice=advice(lines),
+    )
 
 
 def best(measure: str, points: Points) -> tuple[int, float]:

@@ -13,6 +13,8 @@ def training_status(out: Path) -> str:
     record = read_record(out)
     lines = [f"{out}: {record.job}, {record.place}"]
     lines += _told(record.now)
+    if record.advice:
+        lines.append(f"  {record.advice}")
     finished = record.finished
     if finished is None:
         lines.append("  not finished: run its command again to go on, unless it still runs")
