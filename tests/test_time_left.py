@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from factory.engine.progress import clock
 from factory.run.train import TrainingLine
 from factory.training.progress import TrainingProgress
-from factory.training.time_left import WINDOW_SECONDS, TimeLeft
+from factory.training.time_left import WINDOW_SECONDS, Stretch, TimeLeft
 
 
-def told(steps: Sequence[tuple[float, TrainingProgress]]) -> list[str]:
+def told(steps: Sequence[tuple[float, TrainingProgress]], phases: Sequence[Stretch] = ()) -> list[str]:
     """What is said at each of these moments."""
     times = iter([at for at, _ in steps])
-    left = TimeLeft(lambda: next(times))
+    left = TimeLeft(phases, lambda: next(times))
     return [left.hear(progress) for _, progress in steps]
 
 
-def at(step: int, steps: int = 100, phase: str = "joint", later: float = 0.0) -> TrainingProgress:
-    return TrainingProgress(phase, step, steps, {"noise": 1.0}, 8.0, later=later)
+def at(step: int, steps: int = 100, phase: str = "joint") -> TrainingProgress:
+    return TrainingProgress(phase, step, steps, {"noise": 1.0}, 8.0)
 
 
 @given(st.floats(0.01, 100), st.integers(1, 20), st.integers(2, 30))
@@ -35,8 +35,19 @@ def test_at_an_even_pace_the_time_left_is_exact(seconds: float, every: int, mark
     assert told(heard)[0] == ""
 
 
-def test_phases_to_come_are_counted_and_called_about() -> None:
-    assert told([(0, at(10, later=200)), (10, at(20, later=200))])[-1] == "about 4:40 left"
+def test_phases_to_come_are_counted_by_their_images_and_called_about() -> None:
+    phases = [Stretch("autoencoder", 100, 4), Stretch("generation", 100, 8), Stretch("joint", 100, 16)]
+    first = told([(0, at(10, phase="autoencoder")), (10, at(20, phase="autoencoder"))], phases)
+    assert first[-1] == "about 11:20 left", "80 steps, and images of 200 and 400"
+    resumed = told([(0, at(10, phase="generation")), (10, at(20, phase="generation"))], phases)
+    assert resumed[-1] == "about 4:40 left", "80 steps, and images of 200"
+    assert told([(0, at(10)), (10, at(20))], phases)[-1] == "1:20 left"
+
+
+def test_phases_of_one_name_come_one_after_the_other() -> None:
+    phases = [Stretch("joint", 100, 8), Stretch("joint", 100, 8)]
+    said = told([(0, at(90)), (10, at(100)), (11, at(10)), (21, at(20))], phases)
+    assert said[1:] == ["about 1:40 left", "", "1:20 left"]
 
 
 def test_a_new_phase_is_measured_by_itself() -> None:

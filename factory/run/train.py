@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from factory.jobs.base import Training, TrainingRecipe
 from factory.jobs.recipes import to_yaml
 from factory.review.training.differing import rows
 from factory.review.training.page import write_page_of
-from factory.review.training.record import read_record
+from factory.review.training.record import phases_of, read_record
 from factory.run.folder import check_out, interruptible, writable
 from factory.run.say import say_on_stderr
 from factory.shards.durable import write_durably
@@ -20,7 +21,7 @@ from factory.shards.layout import Layout
 from factory.training.folder import SETTINGS_FILE
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import this_rank
-from factory.training.time_left import TimeLeft
+from factory.training.time_left import Stretch, TimeLeft
 from factory.training.trackers import Trackers
 
 LINE_SECONDS = 30.0  # between lines where the output is no terminal
@@ -28,11 +29,11 @@ PAGE_SHARE = 100  # times as long as a page took to write, the next one waits
 
 
 class TrainingLine:
-    """The live line of a training."""
+    """The live line of a training.  phases: in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, phases: Sequence[Stretch] = ()) -> None:
         self._text = ""
-        self._left = TimeLeft()
+        self._left = TimeLeft(phases)
         self._line = LiveLine(lambda: self._text, sys.stderr, every=LINE_SECONDS)
 
     def __call__(self, progress: TrainingProgress, advice: str = "") -> None:
@@ -78,19 +79,8 @@ class TrainingPage:
             write_page_of(record)
             self._due = time.monotonic() + PAGE_SHARE * (time.monotonic() - began)
         except (OSError, UsageError) as error:
-            say_on_stderr(f"no report page was written ({error}); the training goes on")
+            say_on_stderr(f"no report page was written: {error}")
             self._due = began + 3600
-
-
-def _trackers(recipe: TrainingRecipe, out: Path) -> Trackers:
-    """Those of the recipe. Raises UsageError for one that cannot be had."""
-    return Trackers(
-        recipe.train.trackers,
-        out,
-        configuration={row.name: row.value for row in rows(recipe.train)},
-        steps=[stretch.steps for stretch in read_record(out).stretches],
-        warn=say_on_stderr,
-    )
 
 
 def execute_training(job: Training[Any], recipe: TrainingRecipe) -> Path:
@@ -107,7 +97,15 @@ def execute_training(job: Training[Any], recipe: TrainingRecipe) -> Path:
         job.pin(recipe)
         shutil.rmtree(layout.scratch, ignore_errors=True)  # of a killed run
         write_durably(layout.recipe, to_yaml(recipe.model_dump(mode="json")).encode())
-        line, page, trackers = TrainingLine(), TrainingPage(out), _trackers(recipe, out)
+        phases = phases_of(recipe.train)
+        line, page = TrainingLine(phases), TrainingPage(out)
+        trackers = Trackers(
+            recipe.train.trackers,
+            out,
+            configuration={row.name: row.value for row in rows(recipe.train)},
+            steps=[phase.steps for phase in phases],
+            warn=say_on_stderr,
+        )
 
         def hear(progress: TrainingProgress) -> None:
             trackers(progress)

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """`step` of `steps` in phase `phase`. losses: by name, of that step. waiting: for data, as a share of the time.
-
-    later: the phases still to come, counted by their images in steps of this one; 0 in the last.
-    """
+    """`step` of `steps` in phase `phase`. losses: by name, of that step. waiting: for data, as a share of the time."""
 
     phase: str
     step: int
@@ -17,4 +14,3 @@ class TrainingProgress:
     images_per_second: float
     finished: bool = False
     waiting: float | None = None  # None where it is not measured
-    later: float = 0.0

@@ -2,12 +2,22 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from factory.engine.progress import clock
 from factory.training.progress import TrainingProgress
 
 WINDOW_SECONDS = 300.0  # several rounds of pictures and validations, which are part of the pace
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A phase: its name, and how many steps of how many images it takes."""
+
+    name: str
+    steps: int
+    batch: int
 
 
 class TimeLeft:
@@ -17,22 +27,28 @@ class TimeLeft:
     the time is called "about".
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, phases: Sequence[Stretch] = (), now: Callable[[], float] = time.monotonic) -> None:
+        """phases: in their order; of a training that has but one it need not be told."""
+        self._phases = list(phases)
         self._now = now
-        self._phase = ""
+        self._heard: TrainingProgress | None = None
         self._marks: deque[tuple[float, int]] = deque()
 
     def hear(self, progress: TrainingProgress) -> str:
         """What is left, for people: "0:25 left"; "" until two steps of the phase were heard of, and at the end."""
-        if progress.phase != self._phase:
-            self._phase = progress.phase
+        before = self._heard
+        if before is None or before.phase != progress.phase or before.step > progress.step:
             self._marks.clear()
+            names = [phase.name for phase in self._phases]
+            if progress.phase in names[before is not None :]:  # those before it are done
+                del self._phases[: names.index(progress.phase, before is not None)]
+        self._heard = progress
         self._marks.append((self._now(), progress.step))
         while self._marks[0][0] < self._marks[-1][0] - WINDOW_SECONDS and len(self._marks) > 2:
             self._marks.popleft()
-        (then, before), (now, step) = self._marks[0], self._marks[-1]
-        left = progress.steps - step + progress.later
-        if step <= before or left <= 0:
+        (then, first), (now, step) = self._marks[0], self._marks[-1]
+        to_come = sum(phase.steps * phase.batch for phase in self._phases[1:])
+        left = progress.steps - step + (to_come / self._phases[0].batch if to_come else 0)
+        if step <= first or left <= 0:
             return ""
-        about = "about " if progress.later else ""
-        return f"{about}{clock(left * (now - then) / (step - before))} left"
+        return f"{'about ' if to_come else ''}{clock(left * (now - then) / (step - first))} left"

@@ -16,9 +16,6 @@ from factory.diffusion.train import data as training_data
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.settings import TrainSettings
 from factory.sample import Picture
-from factory.training import grids
-
-write_grid = grids.write_grid
 
 
 def to_pictures(x: Tensor) -> list[Picture]:

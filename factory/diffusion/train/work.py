@@ -56,7 +56,7 @@ class CountedNetworks:
         self.side = s.size // 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     def work(self, phase: Phase) -> Work:
-        """Of one phase's steps, a whole batch at once."""
+        """Of one phase's steps, in its parts, by one process."""
         s, there_and_back = self.settings, 1 + BACKWARD
         if phase.name == "autoencoder":
             learned, passes = [self.vae], [(self.through_autoencoder, there_and_back)]
@@ -72,7 +72,7 @@ class CountedNetworks:
         return Work(
             learned=weights_in(learned),
             held=FLOAT * (weights_in(self.all) + COPIES_OF_LEARNED * weights_in(learned)),
-            kept=phase.batch * sum(one.kept for one, _ in passes),
+            kept=phase.at_once(processes=1) * sum(one.kept for one, _ in passes),
             flops=phase.batch * sum(one.flops * times for one, times in passes),
         )
 

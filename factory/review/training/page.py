@@ -15,7 +15,7 @@ from factory.errors import UsageError, what_failed
 from factory.review.report import CLOSED
 from factory.review.training.curves import Curve, curve, number
 from factory.review.training.differing import rows
-from factory.review.training.record import OF_ITS_PACE, SPEED, Stretch, TrainingRecord, best, read_record
+from factory.review.training.record import OF_ITS_PACE, SPEED, Told, TrainingRecord, best, read_record
 from factory.review.training.strip import strips
 from factory.review.training.what_to_see import of_loss, of_measure
 from factory.shards.durable import write_durably
@@ -82,7 +82,7 @@ def _context(record: TrainingRecord) -> dict[str, Any]:
         "record": record,
         "tiles": dict(_tiles(record, finished, speed[-1][1] if speed else None)),
         "strips": strips(out, getattr(record.settings, "picture_prompts", ())),
-        "chapters": [_chapter(record.job, stretch) for stretch in record.stretches],
+        "chapters": [_chapter(record.job, told) for told in record.told],
         "differing": [row for row in own if row.differs],
         "as_default": [row for row in own if not row.differs],
         "sets": [LearnedFrom(folder, _link(out, folder)) for folder in record.sets],
@@ -94,27 +94,27 @@ def _context(record: TrainingRecord) -> dict[str, Any]:
 
 def _tiles(record: TrainingRecord, finished: Mapping[str, Any], speed: float | None) -> Iterator[tuple[str, str]]:
     """What is asked first, by its name."""
-    stretch = record.now
-    yield (f"steps of {stretch.name}" if stretch.name else "steps"), f"{stretch.step:,} of {stretch.steps:,}"
+    told, phase = record.now, record.now.phase
+    yield (f"steps of {phase.name}" if phase.name else "steps"), f"{told.step:,} of {phase.steps:,}"
     if isinstance(seconds := finished.get("seconds"), int | float):
         yield "time of all steps", duration(seconds)
     if speed is not None:
         yield "images/s", number(speed)
     if isinstance(waiting := finished.get("waiting"), int | float):
         yield "of it waiting for data", f"{waiting:.0%}"
-    for measure, points in stretch.validations.items():
+    for measure, points in told.validations.items():
         yield f"best {measure}", number(best(measure, points)[1])
 
 
-def _chapter(job: str, stretch: Stretch) -> Chapter:
+def _chapter(job: str, told: Told) -> Chapter:
     return Chapter(
-        name=stretch.name,
-        losses=[Panel(curve(name, points), of_loss(job, name)) for name, points in stretch.losses.items()],
+        name=told.phase.name,
+        losses=[Panel(curve(name, points), of_loss(job, name)) for name, points in told.losses.items()],
         validations=[
             Panel(curve(name, points, scales=("linear",), best=best(name, points)), of_measure(name))
-            for name, points in stretch.validations.items()
+            for name, points in told.validations.items()
         ],
-        pace=[Panel(curve(OF_ITS_PACE[name], points, scales=("linear",)), "") for name, points in stretch.pace.items()],
+        pace=[Panel(curve(OF_ITS_PACE[name], points, scales=("linear",)), "") for name, points in told.pace.items()],
     )
 
 

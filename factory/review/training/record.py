@@ -18,6 +18,7 @@ from factory.shards.foreign_text import parse_json
 from factory.training.advice import advice, is_better_high
 from factory.training.folder import FINISHED_FILE, LOG_FILE, SETTINGS_FILE
 from factory.training.log import VALIDATION
+from factory.training.time_left import Stretch
 
 Settings: TypeAlias = TrainSettings | MattingTraining | KeyerTraining
 Points: TypeAlias = list[tuple[int, float]]
@@ -28,12 +29,10 @@ OF_ITS_PACE = {SPEED: "images per second", WAITING: "share of the time that it w
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """A phase: its steps, samples of a step, and what the log tells of it, by name. The only one has no name."""
+class Told:
+    """What the log tells of a phase, by name."""
 
-    name: str
-    steps: int
-    batch: int
+    phase: Stretch
     losses: Mapping[str, Points]
     validations: Mapping[str, Points]
     pace: Mapping[str, Points]  # by the names of OF_ITS_PACE
@@ -51,20 +50,21 @@ class TrainingRecord:
     out: Path
     job: str
     settings: Settings
-    stretches: tuple[Stretch, ...]
+    told: tuple[Told, ...]  # of each phase
     finished: Mapping[str, Any] | None
     advice: str
 
     @property
-    def now(self) -> Stretch:
-        """The phase that it is in, or ended with."""
-        return next((one for one in reversed(self.stretches) if one.step), self.stretches[0])
+    def now(self) -> Told:
+        """Of the phase that it is in, or ended with."""
+        return next((one for one in reversed(self.told) if one.step), self.told[0])
 
     @property
     def place(self) -> str:
         """Where it stands: "joint, step 120 of 600"."""
-        name = f"{self.now.name}, " if self.now.name else ""
-        return f"{name}step {self.now.step:,} of {self.now.steps:,}"
+        phase = self.now.phase
+        name = f"{phase.name}, " if phase.name else ""
+        return f"{name}step {self.now.step:,} of {phase.steps:,}"
 
     @property
     def sets(self) -> list[str]:
@@ -83,36 +83,35 @@ def read_record(out: Path) -> TrainingRecord:
     job, settings = _settings(out / SETTINGS_FILE)
     lines = list(_lines(out / LOG_FILE))
     finished = _json(out / FINISHED_FILE) if (out / FINISHED_FILE).is_file() else None
-    stretches = [
-        Stretch(
-            name=name,
-            steps=steps,
-            batch=batch,
+    told = [
+        Told(
+            phase=phase,
             losses=_series(lines, number, is_validation=False),
             validations=_series(lines, number, is_validation=True),
             pace=_pace(lines, number),
         )
-        for number, (name, steps, batch) in enumerate(_phases(settings))
+        for number, phase in enumerate(phases_of(settings))
     ]
     return TrainingRecord(
         out=out,
         job=job,
         settings=settings,
-        stretches=tuple(stretches),
+        told=tuple(told),
         finished=finished,
         advice=advice(lines),
     )
 
 
+def phases_of(settings: Settings) -> list[Stretch]:
+    """Those of a training, in their order; the only one of others has no name."""
+    if isinstance(settings, TrainSettings):
+        return [Stretch(phase.name, phase.steps, phase.batch) for phase in settings.phases]
+    return [Stretch("", settings.steps, settings.batch)]
+
+
 def best(measure: str, points: Points) -> tuple[int, float]:
     """The best of a validation's values, and its step."""
     return (max if is_better_high(measure) else min)(points, key=lambda point: point[1])
-
-
-def _phases(settings: Settings) -> list[tuple[str, int, int]]:
-    if isinstance(settings, TrainSettings):
-        return [(phase.name, phase.steps, phase.batch) for phase in settings.phases]
-    return [("", settings.steps, settings.batch)]
 
 
 def _settings(file: Path) -> tuple[str, Settings]:

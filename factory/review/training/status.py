@@ -5,7 +5,7 @@ from pathlib import Path
 from factory.engine.units import duration
 from factory.review.training.curves import number
 from factory.review.training.page import PAGE
-from factory.review.training.record import Stretch, best, read_record
+from factory.review.training.record import Told, best, read_record
 
 
 def training_status(out: Path) -> str:
@@ -25,12 +25,12 @@ def training_status(out: Path) -> str:
     return "\n".join(lines)
 
 
-def _told(stretch: Stretch) -> list[str]:
+def _told(told: Told) -> list[str]:
     lines = []
-    if stretch.losses:
-        last = (f"{name} {number(points[-1][1])}" for name, points in stretch.losses.items())
-        lines.append(f"  losses at step {stretch.step:,}: {', '.join(last)}")
-    for measure, points in stretch.validations.items():
+    if told.losses:
+        last = (f"{name} {number(points[-1][1])}" for name, points in told.losses.items())
+        lines.append(f"  losses at step {told.step:,}: {', '.join(last)}")
+    for measure, points in told.validations.items():
         step, value = best(measure, points)
         lines.append(f"  validation {measure}: {number(points[-1][1])}, best {number(value)} at step {step:,}")
     return lines
