@@ -33,7 +33,8 @@ def test_screens_that_get_less_pure_are_told() -> None:
 
 def test_learning_by_heart_and_long_steps_are_told_apart() -> None:
     assert "by heart; take more data or fewer steps" in advice(told("mse", [1, 2, 3, 4], FALLING))
-    assert "losses rise with it; lower the lr" in advice(told("mse", [1, 2, 3, 4], RISING))
+    assert "steps are too long; lower the lr" in advice(told("mse", [1, 2, 3, 4], RISING))
+    assert "steps are too long" in advice(told("levels", [1, 2, 3, 4], FALLING)), "of pictures that are learned from"
 
 
 def test_of_an_overlap_less_is_worse() -> None:

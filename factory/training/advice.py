@@ -10,6 +10,7 @@ from factory.training.log import VALIDATION
 RISES = 3  # validations in a row, each worse than the one before; of mere noise every 24th four are so,
 SHARE = 0.1  # so they must be worse by this share of the first as well: within it measures of few pictures waver
 GSG_MINDED = 5.0  # levels; below no eye sees that a screen is not pure, and gates let 20 pass
+HELD_BACK = frozenset({"mse", "sad", "mae", "iou"})  # what is measured on samples that are not learned from
 ANEW = "in another --out"  # what decides weights cannot be changed in a folder that was begun
 
 
@@ -17,8 +18,8 @@ def advice(records: Sequence[Mapping[str, Any]]) -> str:
     """One sentence on the phase that the log ends with; "" where nothing asks for a change.
 
     records: lines of log.jsonl, in order. Looked at are its last line, for numbers that are none, and what each measure
-    of the last RISES + 1 validations did. A measure that worsens while losses fall is learning by heart; where losses
-    rise too, steps are too long. GSG is not measured on pictures held back: screens lose their purity by long steps.
+    of the last RISES + 1 validations did. What is measured on samples held back and worsens while losses fall shows
+    learning by heart; else steps are too long, by which screens lose their purity, too.
     """
     if not records:
         return ""
@@ -54,8 +55,8 @@ def _mend(measure: str, steps: Sequence[Mapping[str, Any]]) -> str:
     if _is_gsg(measure):
         return "screens get less pure; lower the phase's lr, let it fall (decay: cosine), or raise green_weight"
     half = len(steps) // 2
-    if half and _loss(steps[half:]) > _loss(steps[:half]):
-        return "losses rise with it; lower the lr or warm up longer"
+    if HELD_BACK.isdisjoint(measure.lower().split()) or (half and _loss(steps[half:]) > _loss(steps[:half])):
+        return "steps are too long; lower the lr or warm up longer"
     return "losses do not rise with it, so samples are learned by heart; take more data or fewer steps"
 
 

@@ -125,9 +125,9 @@ def _line(x: Array, y: Array) -> str:
 
 
 def _linear_ticks(low: float, high: float) -> list[float]:
-    """Round values, at most five."""
+    """Round values, at most six."""
     step = 10 ** floor(log10((high - low) / 2))
-    step *= next(times for times in (1, 2, 5, 10) if (high - low) / (step * times) <= 4)
+    step *= next(times for times in (1, 2, 5, 10) if (high - low) / (step * times) <= 5)
     return [float(f"{n * step:.12g}") for n in range(int(np.ceil(low / step)), floor(high / step) + 1)]
 
 
