@@ -116,6 +116,12 @@ def test_low_rank_changes_and_checkpointing_need_less(tmp_path: Path) -> None:
     assert (again.learned, again.held) == (whole.learned, whole.held)
 
 
+def test_averages_in_files_are_not_in_memory(tmp_path: Path) -> None:
+    settings = small_settings(tmp_path)
+    for inside, outside in zip(work(settings), work(replace(settings, ema_in="files")), strict=True):
+        assert inside.held - outside.held == FLOAT * inside.learned
+
+
 def test_a_base_is_counted_by_its_configurations_alone(tmp_path: Path) -> None:
     base = save_tiny_model(tmp_path / "base")
     for weights in base.rglob("*.safetensors"):

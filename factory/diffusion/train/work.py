@@ -26,7 +26,8 @@ CHECKPOINTED = "ResnetBlock2D BasicTransformerBlock"  # of diffusers: what runs 
 
 @dataclass(frozen=True)
 class Work:
-    """Of a phase.  learned: how many weights learn.  held: bytes of all weights, gradients, moments and averages.
+    """Of a phase.  learned: how many weights learn.  held: bytes of all weights, gradients, moments, and of averages
+    that are not in files.
 
     kept: bytes that the way back needs.  flops: of a step.
     """
@@ -69,9 +70,10 @@ class CountedNetworks:
         if phase.name == "joint":
             learned.append(self.head)
             passes += [(self.decoding, 1), (self.masking, there_and_back)]
+        copies = COPIES_OF_LEARNED - (s.ema_in == "files")
         return Work(
             learned=weights_in(learned),
-            held=FLOAT * (weights_in(self.all) + COPIES_OF_LEARNED * weights_in(learned)),
+            held=FLOAT * (weights_in(self.all) + copies * weights_in(learned)),
             kept=phase.at_once(processes=1) * sum(one.kept for one, _ in passes),
             flops=phase.batch * sum(one.flops * times for one, times in passes),
         )

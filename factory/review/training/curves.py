@@ -12,6 +12,7 @@ from factory.review.training.record import Points
 WIDTH, HEIGHT = 360.0, 130.0  # of the plot, in SVG units
 MOST_POINTS = 240  # of a line: each is the lowest and the highest of its stretch, so that no peak is lost
 MEAN_OVER = 12  # the running mean is over this part of all values
+SMALLEST = 1e-100  # of a value: what is smaller is 0
 DEPTH = 1e-6  # how far below its highest value a logarithmic plot goes, for values that are 0
 Array = NDArray[np.float64]
 
@@ -56,6 +57,7 @@ def curve(
 ) -> Curve:
     """points: at least one.  best: is marked; such a curve has few points and no running mean."""
     steps, values = (np.asarray(column, np.float64) for column in zip(*points, strict=True))
+    values = np.where(np.abs(values) < SMALLEST, 0.0, values)
     means = values if best else running_mean(values, max(1, len(values) // MEAN_OVER))
     return Curve(
         name=name,

@@ -1,7 +1,7 @@
 """The page of a training: OUT/report.html, one file that opens offline. Made of what lies in its folder alone."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -80,7 +80,7 @@ def _context(record: TrainingRecord) -> dict[str, Any]:
     return {
         "name": out.resolve().name,
         "record": record,
-        "tiles": dict(_tiles(record, finished, speed[-1][1] if speed else None)),
+        "tiles": dict(_tiles(record, speed[-1][1] if speed else None)),
         "strips": strips(out, getattr(record.settings, "picture_prompts", ())),
         "chapters": [_chapter(record.job, told) for told in record.told],
         "differing": [row for row in own if row.differs],
@@ -92,15 +92,15 @@ def _context(record: TrainingRecord) -> dict[str, Any]:
     }
 
 
-def _tiles(record: TrainingRecord, finished: Mapping[str, Any], speed: float | None) -> Iterator[tuple[str, str]]:
+def _tiles(record: TrainingRecord, speed: float | None) -> Iterator[tuple[str, str]]:
     """What is asked first, by its name."""
     told, phase = record.now, record.now.phase
     yield (f"steps of {phase.name}" if phase.name else "steps"), f"{told.step:,} of {phase.steps:,}"
-    if isinstance(seconds := finished.get("seconds"), int | float):
+    if (seconds := record.ended_with("seconds")) is not None:
         yield "time of all steps", duration(seconds)
     if speed is not None:
         yield "images/s", number(speed)
-    if isinstance(waiting := finished.get("waiting"), int | float):
+    if (waiting := record.ended_with("waiting")) is not None:
         yield "of it waiting for data", f"{waiting:.0%}"
     for measure, points in told.validations.items():
         yield f"best {measure}", number(best(measure, points)[1])

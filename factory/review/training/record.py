@@ -24,6 +24,7 @@ Settings: TypeAlias = TrainSettings | MattingTraining | KeyerTraining
 Points: TypeAlias = list[tuple[int, float]]
 """(step of its phase, value), in the order of the steps."""
 
+LARGEST = 1e100  # of a number on a curve: what is larger, differences overflow of
 SPEED, WAITING = "images_per_second", "waiting"
 OF_ITS_PACE = {SPEED: "images per second", WAITING: "share of the time that it waited for data"}
 
@@ -53,6 +54,11 @@ class TrainingRecord:
     told: tuple[Told, ...]  # of each phase
     finished: Mapping[str, Any] | None
     advice: str
+
+    def ended_with(self, name: str) -> float | None:
+        """A number of finished.json; None where there is none of that name."""
+        value = (self.finished or {}).get(name)
+        return float(value) if isinstance(value, int | float) and abs(value) < LARGEST else None
 
     @property
     def now(self) -> Told:
@@ -160,14 +166,19 @@ def _series(lines: list[dict[str, Any]], phase: int, *, is_validation: bool) -> 
     for line in lines:
         if line["phase"] == phase and (line["name"] == VALIDATION) == is_validation:
             for name, value in line["losses"].items():
-                if isfinite(value):
+                if _is_drawn(value):
                     found.setdefault(name, []).append((line["step"], value))
     return found
 
 
 def _pace(lines: list[dict[str, Any]], phase: int) -> dict[str, Points]:
-    found = {
-        name: [(one["step"], one[name]) for one in lines if one["phase"] == phase and name in one]
-        for name in OF_ITS_PACE
-    }
-    return {name: points for name, points in found.items() if points}
+    found: dict[str, Points] = {}
+    for line in lines:
+        for name in OF_ITS_PACE.keys() & line.keys():
+            if line["phase"] == phase and _is_drawn(line[name]):
+                found.setdefault(name, []).append((line["step"], line[name]))
+    return found
+
+
+def _is_drawn(value: float) -> bool:
+    return isfinite(value) and abs(value) < LARGEST

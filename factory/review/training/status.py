@@ -15,10 +15,9 @@ def training_status(out: Path) -> str:
     lines += _told(record.now)
     if record.advice:
         lines.append(f"  {record.advice}")
-    finished = record.finished
-    if finished is None:
+    if record.finished is None:
         lines.append("  not finished: run its command again to go on, unless it still runs")
-    elif isinstance(seconds := finished.get("seconds"), int | float):
+    elif (seconds := record.ended_with("seconds")) is not None:
         lines.append(f"  finished, after {duration(seconds)} of steps")
     if (out / PAGE).is_file():
         lines.append(f"  report: {out / PAGE}")
