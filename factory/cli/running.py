@@ -44,15 +44,15 @@ def recipe_fields(path: Path, *jobs: str) -> dict[str, Any]:
 def _lies_in_its_set(recipe: Path) -> bool:
     """Whether it is the recipe that a run, or a training, wrote into its folder."""
     from factory.shards.layout import Layout
-    from factory.training.pinned_settings import SETTINGS_FILE
+    from factory.training.folder import is_training
 
     layout = Layout(recipe.parent)
-    return recipe.name == layout.recipe.name and (layout.plan.exists() or (layout.root / SETTINGS_FILE).exists())
+    return recipe.name == layout.recipe.name and (layout.plan.exists() or is_training(layout.root))
 
 
 def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: bool) -> None:
     """Run what the fields and `--set` assignments say, print how it ended, and leave with its exit code."""
-    from factory.jobs.base import RunSettings
+    from factory.jobs.base import RunSettings, TrainingRecipe
     from factory.jobs.recipes import set_dotted
     from factory.jobs.registry import parse, training_of
 
@@ -63,12 +63,15 @@ def run_recipe(fields: dict[str, Any], assignments: list[str] | None, dry_run: b
         set_dotted(fields, assignment)
     recipe = parse(fields)
     if (training := training_of(recipe)) is not None:
+        from factory.run.train import execute_training
+        from factory.training.ranks import this_rank
+        from factory.training.trackers import check_trackers
+
+        assert isinstance(recipe, TrainingRecipe)
+        check_trackers(recipe.train.trackers)
         if dry_run:
             typer.echo(training.outlook(recipe))
             return
-        from factory.run.train import execute_training
-        from factory.training.ranks import this_rank
-
         model = execute_training(training, recipe)
         if this_rank().is_first:
             typer.echo(f"model: {model}")

@@ -11,6 +11,7 @@ from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.generation import GenerationTask
 from factory.greenscreen.gsg import gsg
 from factory.sample import Picture
+from factory.training.grids import write_grid
 
 SHOWN = 8  # captions of the data, where the settings name none
 
@@ -27,8 +28,9 @@ def look_at_generation(task: GenerationTask, shown: Path, step: int) -> dict[str
     """Pictures of always the same prompts and noise above their coarse masks; `gsg` is the pictures' mean (Eq. 11)."""
     s = task.settings
     with task.attention.resting_meanwhile():
-        pictures, masks = training_report.sample(task.components, s.picture_prompts or some_captions(task.data), s)
-    _write([pictures, masks], shown, step)
+        captions = s.picture_prompts or some_captions(task.data)
+        pictures, masks = training_report.sample(task.components, captions, s)
+    _write([pictures, masks], shown, step, captions)
     return {"gsg": float(np.mean([gsg(picture, s.key_rgb) for picture in pictures]))}
 
 
@@ -37,6 +39,6 @@ def some_captions(data: TrainingSet) -> tuple[str, ...]:
     return tuple(data.captions[i * len(data.captions) // SHOWN] for i in range(SHOWN))
 
 
-def _write(rows: Sequence[Sequence[Picture]], shown: Path, step: int) -> None:
+def _write(rows: Sequence[Sequence[Picture]], shown: Path, step: int, captions: Sequence[str] = ()) -> None:
     shown.parent.mkdir(exist_ok=True)
-    training_report.write_grid(rows, shown.with_name(f"{shown.name}-{step:07d}.png"))
+    write_grid(rows, shown.with_name(f"{shown.name}-{step:07d}.png"), captions)

@@ -156,6 +156,7 @@ class TrainSettings:
     colours: tuple[str, ...] = COLOUR_WORDS  # those that occur in captions stand in a fresh model's vocabulary.json
     not_offered: tuple[str, ...] = ()  # classes of the data that the model turned out to paint poorly
     licence: str = ""  # of the weights, for the model card; "" is the base's
+    trackers: tuple[str, ...] = ()  # that are told of log and pictures: tensorboard, wandb, mlflow …
 
     def __post_init__(self) -> None:
         if self.key_rgb not in KEY_COLOURS.values():
@@ -184,7 +185,7 @@ class TrainSettings:
 
 FREE = frozenset(
     {"ema_in", "log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance", "sampler", "colours"}
-    | {"not_offered", "licence"}
+    | {"not_offered", "licence", "trackers"}
 )
 """The fields of TrainSettings that decide no weight."""
 
