@@ -11,7 +11,7 @@ from factory.diffusion.model_files import INDEX
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.errors import InputChanged, UsageError, nearest
 from factory.experiments.fields import ClassPictures, SetSource
-from factory.jobs.base import Job, Recipe, RunSettings
+from factory.jobs.base import Job, Recipe, RunSettings, TrainingRecipe
 from factory.jobs.recipes import read_yaml
 from factory.jobs.registry import JOBS, parse, training_of
 from factory.run.execute import execute
@@ -181,6 +181,7 @@ def _make(planned: PlannedSet, say: Say) -> str:
         _paint(recipe, planned, say)
         return ""
     if (training := training_of(recipe)) is not None:
+        assert isinstance(recipe, TrainingRecipe)
         execute_training(training, recipe)
         return ""
     assert isinstance(recipe, RunSettings)  # as every recipe of a job that makes a data set

@@ -45,7 +45,7 @@ def _painted(cell: PaintingCell, pipeline: "DiffuMattingPipeline", folder: Path)
     """GSG, the aesthetic score on the screen as in the paper, and how much of the picture the coarse mask covers."""
     from factory.diffusion.train.class_pictures import seed_of  # noqa: PLC0415
     from factory.diffusion.train.data import templated  # noqa: PLC0415
-    from factory.diffusion.train.report import write_grid  # noqa: PLC0415
+    from factory.training.grids import write_grid  # noqa: PLC0415
 
     asked, training = cell.painting, cell.training
     slots = [(name, number) for name in asked.classes for number in range(asked.each)]
