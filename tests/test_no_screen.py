@@ -80,6 +80,16 @@ def test_what_stands_behind_an_object_depends_on_its_key_alone(photographs: Path
     assert Photographs(photographs, SIZE).behind(foreground, alpha + 255, key).max() == 0
 
 
+def test_some_objects_stand_before_pure_colours(photographs: Path) -> None:
+    alpha, foreground = np.zeros((SIZE, SIZE), np.uint8), np.zeros((SIZE, SIZE, 3), np.uint8)
+    some = [Photographs(photographs, SIZE, 0.5).behind(foreground, alpha, str(key)) for key in range(400)]
+    colours = [tuple(one[0, 0].tolist()) for one in some]
+    grey = sum(len(set(colour)) == 1 and colour[0] in {10, 120, 200} for colour in colours)
+    assert 150 < grey < 250
+    assert (0, 255, 0) in colours
+    assert all((one == one[0, 0]).all() for one in some)
+
+
 def test_ordinary_pictures_are_learnt_by_their_captions(data: Path, pictures: Path, tmp_path: Path) -> None:
     folders = [TrainingFolder(folder=str(data)), TrainingFolder(folder=str(pictures), screen=False, repeat=5)]
     mixed = unpack(folders, SIZE, "green", tmp_path / "cache")
@@ -126,6 +136,8 @@ def test_what_cannot_be_learnt_is_named_in_a_sentence(data: Path, pictures: Path
         unpack([TrainingFolder(folder=str(pictures))], SIZE, "green", tmp_path / "a")
     with pytest.raises(UsageError, match="there is no picture in"):
         unpack([TrainingFolder(folder=str(data), backgrounds=str(tmp_path))], SIZE, "green", tmp_path / "b")
+    with pytest.raises(UsageError, match="it is a share, from 0 to 1"):
+        TrainingFolder(folder=str(data), backgrounds=str(tmp_path), plain=30)
     (tmp_path / "c").mkdir()
     cv2.imwrite(str(tmp_path / "c" / "x.png"), np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(UsageError, match=r"x.png has no caption: write one into x.txt beside it"):

@@ -115,7 +115,7 @@ def _samples(folder: TrainingFolder, size: int, key: KeyName) -> Iterator[Unpack
         nothing = np.zeros((size, size), np.uint8)
         yield from (Unpacked(rgb, nothing, caption, soft_alpha=False) for rgb, caption in pictures_of(place, size))
         return
-    photographs = Photographs(Path(folder.backgrounds), size) if folder.backgrounds else None
+    photographs = Photographs(Path(folder.backgrounds), size, folder.plain) if folder.backgrounds else None
     for sample in _stored(folder):
         check(sample, size, key, folder)
         caption, soft = sample.meta["caption"], sample.meta["soft_alpha"]

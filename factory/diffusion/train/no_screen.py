@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from factory.errors import DataError, UsageError
 from factory.greenscreen.compositing import as_levels, as_unit, composite
@@ -30,10 +31,11 @@ class Prompt(str):
 
 @dataclass(frozen=True)
 class Photographs:
-    """Of a folder, at any depth, to stand behind objects of `size` pixels."""
+    """Of a folder, at any depth, to stand behind objects of `size` pixels.  plain: share of single colours instead."""
 
     folder: Path
     size: int
+    plain: float = 0.0
 
     @cached_property
     def names(self) -> list[str]:
@@ -44,8 +46,12 @@ class Photographs:
         return found
 
     def behind(self, foreground: Picture, alpha: Matte, key: str) -> Picture:
-        """The object before a window of a photograph, both drawn from the sample's key."""
+        """The object before a window of a photograph, or before one colour; all is drawn from the sample's key."""
         random = np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
+        background = _colour(random) if random.random() < self.plain else as_unit(self._window(random))
+        return as_levels(composite(as_unit(foreground), as_unit(alpha), background))
+
+    def _window(self, random: np.random.Generator) -> Picture:
         photograph = self._read(int(random.integers(len(self.names))))
         height, width = photograph.shape[:2]
         most = min(height, width)
@@ -53,8 +59,7 @@ class Photographs:
         top, left = (int(random.integers(room - side + 1)) for room in (height, width))
         window = photograph[top : top + side, left : left + side]
         way = cv2.INTER_AREA if side >= self.size else cv2.INTER_CUBIC
-        background = np.asarray(cv2.resize(window, (self.size, self.size), interpolation=way), np.uint8)
-        return as_levels(composite(as_unit(foreground), as_unit(alpha), as_unit(background)))
+        return np.asarray(cv2.resize(window, (self.size, self.size), interpolation=way), np.uint8)
 
     @cached_property
     def _read(self) -> Callable[[int], Picture]:
@@ -67,6 +72,11 @@ class Photographs:
         except (DataError, OSError) as error:
             raise UsageError(f"{path} cannot be read ({error}): take it out of the backgrounds.") from error
         return _within(photograph, LEAST * self.size)
+
+
+def _colour(random: np.random.Generator) -> NDArray[np.float32]:
+    """(3,) in 0..1: a quarter of the time each channel is off, a quarter full, so that pure colours are among them."""
+    return np.asarray(np.clip(random.uniform(-0.5, 1.5, 3), 0, 1), np.float32)
 
 
 def _within(picture: Picture, side: int) -> Picture:

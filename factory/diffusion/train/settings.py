@@ -49,6 +49,13 @@ class TrainingFolder:
     repeat: int = 1  # how often each of its samples counts in an epoch: small distinct sets need more than one
     screen: bool = True  # False: its captions are prompts as they are, and only L_noise learns from its pictures
     backgrounds: str = ""  # a folder of photographs: its objects stand before these and no more before their screen
+    plain: float = (
+        0.0  # of these, share that stands before one colour instead: photographs teach no autoencoder pure ones
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.plain <= 1:
+            raise UsageError(f"train.data: plain of {self.folder} is {self.plain}: it is a share, from 0 to 1")
 
     @property
     def on_screen(self) -> bool:

@@ -38,7 +38,7 @@ def results(
     columns = [
         title
         for metric in shown
-        for title in (metric.heading, *([f"the paper's {metric.name}"] if metric.name in said else []))
+        for title in (metric.heading, *([f"the paper's {metric.heading}"] if metric.name in said else []))
     ]
     yield from head("arm", "learning rate", "done", *columns)
     for arm in arms:
