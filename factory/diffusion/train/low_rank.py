@@ -13,7 +13,11 @@ from factory.diffusion.train.settings import LowRankSettings
 from factory.shards.durable import write_durably
 
 LORA_FILE = "lora.safetensors"
-IN_ATTENTION = (".to_q", ".to_k", ".to_v", ".to_out.0")  # ends of the names of attention's layers
+IN_ATTENTION = (  # ends of the names of attention's layers
+    *(".to_q", ".to_k", ".to_v", ".to_out.0"),
+    *(".add_q_proj", ".add_k_proj", ".add_v_proj", ".to_add_out"),  # of the text, where it is read with the picture
+    *(".to_qkv_mlp_proj", ".attn.to_out"),  # of Flux 2's single stream
+)
 PEFT_NAME = {"down": "lora_A", "up": "lora_B"}
 
 
