@@ -88,9 +88,7 @@ class FlowTask:
         return FlowBatch(
             z0=z0.to(self.device),
             M=training_data.mattes(self.data, chosen, mirrored).to(self.device),
-            text=self.texts(torch.where(has_caption, torch.from_numpy(chosen), len(self.data.captions))).to(
-                self.device
-            ),
+            text=text.to(self.device),
             has_caption=has_caption.to(self.device),
             soft_alpha=torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft).to(self.device),
             epsilon=epsilon.to(self.device),

@@ -1,0 +1,138 @@
+"""What a step on a joint transformer computes, and that small random ones learn by it what each loss is for."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_joint
+import torch
+from small_flow import NEVER, learn, make_task
+from small_joint import FAMILIES
+from small_training import make_set
+from torch.nn import functional as nnf
+
+from factory.diffusion.joint_attention import Among, JointAttention, jointly_probed
+from factory.diffusion.joint_models import image_tokens, velocity
+from factory.diffusion.train import flow
+from factory.diffusion.train.flow_task import FlowTask
+from factory.diffusion.train.low_rank import LowRankChanges
+from factory.diffusion.train.settings import LowRankSettings
+
+torch.set_num_threads(1)
+SEEDS = (0, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_set(tmp_path_factory.mktemp("flow") / "data")
+
+
+def follows_the_screen(task: FlowTask, among: Among = "text", t: float = 0.5) -> float:
+    """How the attention of 'green' correlates with 1 − M, mean over layers."""
+    b = replace(task, settings=replace(task.settings, caption_dropout=0.0)).batch(NEVER, 48)
+    at = torch.full_like(b.t, t)
+    z_t = flow.noisy(b.z0, b.epsilon, at)
+    with torch.no_grad(), jointly_probed(task.parts.transformer, among) as seen:
+        seen.words, seen.text, seen.pixels = b.text.words, b.text.real, image_tokens(z_t)
+        velocity(task.parts.transformer, z_t, at, b.text)
+    background = 1 - nnf.adaptive_avg_pool2d(b.M, 4).flatten()
+    return float(np.mean([np.corrcoef(A.flatten(), background)[0, 1] for A in seen.maps.values()]))
+
+
+def detail_where(task: FlowTask, t: float) -> float:
+    """L_detail of a batch at one t."""
+    measured = replace(task, settings=replace(task.settings, detail=True, green_background=False, detail_weight=1.0))
+    b = measured.batch(NEVER, 48)
+    with torch.no_grad():
+        return measured.losses(replace(b, t=torch.full_like(b.t, t)), JointAttention())["detail"].item()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_its_losses_fall(family: str, folder: Path) -> None:
+    told = learn(make_task(family, folder), 40)
+    assert list(told[0]) == ["noise", "green", "detail", "latent"]
+    for name in ("noise", "green", "latent"):
+        first, last = (np.mean([losses[name] for losses in part]) for part in (told[:5], told[-10:]))
+        assert last < 0.97 * first, name
+    assert np.mean([sum(losses.values()) for losses in told[-10:]]) < 0.85 * sum(told[0].values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_l_g_the_attention_of_green_follows_the_screen_worse(family: str, folder: Path) -> None:
+    for seed in SEEDS:
+        reached = []
+        for wanted in (True, False):
+            task = make_task(family, folder, seed=seed, green_background=wanted, detail=False)
+            learn(task, 150)
+            reached.append(follows_the_screen(task))
+        assert reached[0] > reached[1], seed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_l_detail_an_estimates_edges_are_worse(family: str, folder: Path) -> None:
+    for seed in SEEDS:
+        with_it, without = (
+            make_task(family, folder, seed=seed, green_background=False, **changes)
+            for changes in ({"detail_weight": 30.0}, {"detail": False})
+        )
+        for task in (with_it, without):
+            learn(task, 60)
+        for t in (0.2, 0.5):
+            assert detail_where(with_it, t) < detail_where(without, t), (seed, t)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_checkpointing_takes_the_same_step(family: str, folder: Path) -> None:
+    gradients = []
+    for checkpointed in (False, True):
+        task = make_task(family, folder)
+        if checkpointed:
+            task.parts.transformer.enable_gradient_checkpointing()  # type: ignore[operator]
+        changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2, layers="attention"), 0)
+        for factor in changes.parameters():
+            torch.nn.init.normal_(factor, generator=torch.Generator().manual_seed(1))
+        task.backward(3, 4)
+        gradients.append({name: factor.grad for name, factor in changes.named_parameters()})
+    without = {name for name, gradient in gradients[0].items() if gradient is None}  # what the last layer makes of text
+    assert all(name.startswith("transformer_blocks/1/attn/to_add_out") for name in without)
+    assert without == {name for name, gradient in gradients[1].items() if gradient is None}
+    for name in gradients[0].keys() - without:
+        torch.testing.assert_close(gradients[0][name], gradients[1][name], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_changes_in_attention_are_in_what_both_streams_read_with(family: str) -> None:
+    model = small_joint.transformer(family)
+    ends = {name.rpartition("attn/")[2] for name in LowRankChanges(model, LowRankSettings(rank=2), 0)}
+    joint = {"to_q", "to_k", "to_v", "to_out/0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"}
+    if family == "z":
+        assert {end.rpartition("attention/")[2] for end in ends} == {"to_q", "to_k", "to_v", "to_out/0"}
+    else:
+        assert joint <= {end.removeprefix("attn2/") for end in ends}
+    assert family != "flux2" or {"to_qkv_mlp_proj", "to_out"} <= ends
+
+
+def test_the_autoencoder_and_the_transformer_learn_nothing_from_the_head(folder: Path) -> None:
+    task = make_task("sd3", folder, green_background=False, detail=False)
+    changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2), 0)
+    b = replace(task.batch(0, 4), t=torch.full((4,), 0.1))  # near the picture, where the head sees the estimate
+    task.losses(b, JointAttention())["latent"].backward()
+    assert all(p.grad is None for p in itertools.chain(changes.parameters(), task.parts.vae.parameters()))
+    assert all(p.grad is not None for p in task.parts.head.parameters())
+
+
+def test_a_batch_is_a_function_of_seed_phase_and_step(folder: Path) -> None:
+    task = make_task("flux2", folder)
+    first, again, other = task.batch(2, 6), task.batch(2, 6), task.batch(3, 6)
+    for name in ("z0", "M", "epsilon", "t", "has_caption", "soft_alpha"):
+        assert torch.equal(getattr(first, name), getattr(again, name)), name
+    assert torch.equal(first.text.embeddings, again.text.embeddings)
+    assert not torch.equal(first.epsilon, other.epsilon)
+    assert ((first.t > 0) & (first.t < 1)).all()
+    drops = replace(task, settings=replace(task.settings, caption_dropout=1.0)).batch(2, 6)
+    assert not drops.text.words.any()
+    assert drops.text.real.sum(dim=1).tolist() == [1] * 6
