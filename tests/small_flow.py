@@ -4,29 +4,48 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import small_joint
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-from small_training import small_settings
+from small_training import COLOURS, GREEN, SIZE, small_settings
 from torch import Tensor
 
 from factory.diffusion.flow_latents import encode, feature_width, is_of_frames
 from factory.diffusion.joint_models import Text
 from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.train import data as training_data
+from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.flow_task import FlowParts, FlowTask
 from factory.diffusion.train.low_rank import LowRankChanges
 from factory.diffusion.train.settings import LowRankSettings
+from factory.greenscreen.compositing import paint_on_screen
 
 CPU = torch.device("cpu")
 NEVER = 10**6  # a step that no training here comes to: what is measured on
 
 
-def make_task(family: str, folder: Path, *, seed: int = 0, **changes: Any) -> FlowTask:
-    """On the set in `folder`."""
-    settings = small_settings(folder, train_text_encoder=False, seed=seed, **changes)
-    data = training_data.unpack(settings.data, settings.size, settings.key, folder.with_name("cache"))
+def drawn_set(count: int = 48) -> TrainingSet:
+    """Discs with soft borders and squares with binary masks, in turn; each is about half of its picture."""
+    rng = np.random.default_rng(3)
+    rgb, alpha = np.zeros((count, SIZE, SIZE, 3), np.uint8), np.zeros((count, SIZE, SIZE), np.uint8)
+    captions = []
+    for i in range(count):
+        colour, (x, y), half = sorted(COLOURS)[i % 3], (int(v) for v in rng.integers(4, 12, 2)), int(rng.integers(5, 8))
+        if i % 2:
+            alpha[i, max(y - half, 0) : y + half, max(x - half, 0) : x + half] = 255
+        else:
+            cv2.circle(alpha[i], (x, y), half, 255, -1, cv2.LINE_AA)
+        rgb[i] = paint_on_screen(np.full((SIZE, SIZE, 3), COLOURS[colour], np.uint8), alpha[i], GREEN)
+        captions.append(f"a {colour} {'square' if i % 2 else 'disc'}")
+    soft = np.arange(count) % 2 == 0
+    return TrainingSet(rgb, alpha, tuple(captions), soft, np.arange(count), manifests=())
+
+
+def make_task(family: str, *, seed: int = 0, **changes: Any) -> FlowTask:
+    """On `drawn_set`."""
+    settings, data = small_settings(Path(), train_text_encoder=False, seed=seed, **changes), drawn_set()
     vae = small_joint.autoencoder(family)
     everything = np.arange(len(data.captions))
     as_is, mirrored = (

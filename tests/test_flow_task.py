@@ -2,7 +2,6 @@
 
 import itertools
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +9,9 @@ import small_joint
 import torch
 from small_flow import NEVER, learn, make_task
 from small_joint import FAMILIES
-from small_training import make_set
 from torch.nn import functional as nnf
 
-from factory.diffusion.joint_attention import Among, JointAttention, jointly_probed
+from factory.diffusion.joint_attention import JointAttention, jointly_probed
 from factory.diffusion.joint_models import image_tokens, velocity
 from factory.diffusion.train import flow
 from factory.diffusion.train.flow_task import FlowTask
@@ -24,21 +22,19 @@ torch.set_num_threads(1)
 SEEDS = (0, 1, 2)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_set(tmp_path_factory.mktemp("flow") / "data")
-
-
-def follows_the_screen(task: FlowTask, among: Among = "text", t: float = 0.5) -> float:
-    """How the attention of 'green' correlates with 1 − M, mean over layers."""
+def distance_to_the_screen(task: FlowTask, t: float = 0.5) -> float:
+    """Of the attention of 'green' from 1 − M, mean over layers; object and screen count alike: any flat map has ½."""
     b = replace(task, settings=replace(task.settings, caption_dropout=0.0)).batch(NEVER, 48)
     at = torch.full_like(b.t, t)
     z_t = flow.noisy(b.z0, b.epsilon, at)
-    with torch.no_grad(), jointly_probed(task.parts.transformer, among) as seen:
-        seen.words, seen.text, seen.pixels = b.text.words, b.text.real, image_tokens(z_t)
+    with torch.no_grad(), jointly_probed(task.parts.transformer) as seen:
+        seen.words, seen.text = b.text.words, b.text.real
+        seen.pixels = image_tokens(task.parts.transformer, z_t)
         velocity(task.parts.transformer, z_t, at, b.text)
-    background = 1 - nnf.adaptive_avg_pool2d(b.M, 4).flatten()
-    return float(np.mean([np.corrcoef(A.flatten(), background)[0, 1] for A in seen.maps.values()]))
+    M = nnf.adaptive_avg_pool2d(b.M, 4).flatten(1)
+    A = torch.stack(list(seen.maps.values()))[..., 0]
+    on_object, on_screen = (A * M).sum(dim=(1, 2)) / M.sum(), (A * (1 - M)).sum(dim=(1, 2)) / (1 - M).sum()
+    return float((on_object + 1 - on_screen).mean() / 2)
 
 
 def detail_where(task: FlowTask, t: float) -> float:
@@ -50,8 +46,8 @@ def detail_where(task: FlowTask, t: float) -> float:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_its_losses_fall(family: str, folder: Path) -> None:
-    told = learn(make_task(family, folder), 40)
+def test_its_losses_fall(family: str) -> None:
+    told = learn(make_task(family), 40)
     assert list(told[0]) == ["noise", "green", "detail", "latent"]
     for name in ("noise", "green", "latent"):
         first, last = (np.mean([losses[name] for losses in part]) for part in (told[:5], told[-10:]))
@@ -61,22 +57,22 @@ def test_its_losses_fall(family: str, folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-def test_without_l_g_the_attention_of_green_follows_the_screen_worse(family: str, folder: Path) -> None:
+def test_without_l_g_the_attention_of_green_follows_the_screen_worse(family: str) -> None:
     for seed in SEEDS:
         reached = []
         for wanted in (True, False):
-            task = make_task(family, folder, seed=seed, green_background=wanted, detail=False)
-            learn(task, 150)
-            reached.append(follows_the_screen(task))
-        assert reached[0] > reached[1], seed
+            task = make_task(family, seed=seed, green_background=wanted, detail=False)
+            learn(task, 100)
+            reached.append(distance_to_the_screen(task))
+        assert reached[0] < reached[1], seed
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-def test_without_l_detail_an_estimates_edges_are_worse(family: str, folder: Path) -> None:
+def test_without_l_detail_an_estimates_edges_are_worse(family: str) -> None:
     for seed in SEEDS:
         with_it, without = (
-            make_task(family, folder, seed=seed, green_background=False, **changes)
+            make_task(family, seed=seed, green_background=False, **changes)
             for changes in ({"detail_weight": 30.0}, {"detail": False})
         )
         for task in (with_it, without):
@@ -86,12 +82,12 @@ def test_without_l_detail_an_estimates_edges_are_worse(family: str, folder: Path
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_checkpointing_takes_the_same_step(family: str, folder: Path) -> None:
+def test_checkpointing_takes_the_same_step(family: str) -> None:
     gradients = []
     for checkpointed in (False, True):
-        task = make_task(family, folder)
+        task = make_task(family)
         if checkpointed:
-            task.parts.transformer.enable_gradient_checkpointing()  # type: ignore[operator]
+            task.parts.transformer.enable_gradient_checkpointing()
         changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2, layers="attention"), 0)
         for factor in changes.parameters():
             torch.nn.init.normal_(factor, generator=torch.Generator().manual_seed(1))
@@ -116,8 +112,8 @@ def test_changes_in_attention_are_in_what_both_streams_read_with(family: str) ->
     assert family != "flux2" or {"to_qkv_mlp_proj", "to_out"} <= ends
 
 
-def test_the_autoencoder_and_the_transformer_learn_nothing_from_the_head(folder: Path) -> None:
-    task = make_task("sd3", folder, green_background=False, detail=False)
+def test_the_autoencoder_and_the_transformer_learn_nothing_from_the_head() -> None:
+    task = make_task("sd3", green_background=False, detail=False)
     changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2), 0)
     b = replace(task.batch(0, 4), t=torch.full((4,), 0.1))  # near the picture, where the head sees the estimate
     task.losses(b, JointAttention())["latent"].backward()
@@ -125,8 +121,8 @@ def test_the_autoencoder_and_the_transformer_learn_nothing_from_the_head(folder:
     assert all(p.grad is not None for p in task.parts.head.parameters())
 
 
-def test_a_batch_is_a_function_of_seed_phase_and_step(folder: Path) -> None:
-    task = make_task("flux2", folder)
+def test_a_batch_is_a_function_of_seed_phase_and_step() -> None:
+    task = make_task("flux2")
     first, again, other = task.batch(2, 6), task.batch(2, 6), task.batch(3, 6)
     for name in ("z0", "M", "epsilon", "t", "has_caption", "soft_alpha"):
         assert torch.equal(getattr(first, name), getattr(again, name)), name

@@ -17,7 +17,7 @@ from small_joint import FAMILIES
 from torch import Tensor, nn
 
 from factory.diffusion.joint_attention import Among, JointAttention, jointly_probed
-from factory.diffusion.joint_models import Text, image_tokens, velocity
+from factory.diffusion.joint_models import Text, velocity
 from factory.diffusion.train.losses import green_background_loss
 from factory.errors import UsageError
 
@@ -38,7 +38,7 @@ Call = tuple[Tensor, Tensor, Tensor | None]
 
 
 def watch(seen: JointAttention, z_t: Tensor, text: Text) -> None:
-    seen.words, seen.text, seen.pixels = text.words, text.real, image_tokens(z_t)
+    seen.words, seen.text, seen.pixels = text.words, text.real, PIXELS
 
 
 @contextmanager

@@ -80,6 +80,9 @@ READERS: dict[str, Callable[[Any, list[str], Sequence[slice], int], Text]] = {
 }
 """By the pipeline's class."""
 
+UNPADDED = frozenset({"QwenImagePipeline", "ZImagePipeline"})
+"""Whose transformers never see padding; the others read as many tokens of it as it takes."""
+
 
 def _as_chat(
     pipeline: Any, prompts: list[str], words: Sequence[slice], *, thinking: bool

@@ -34,7 +34,7 @@ STEPS = 1000  # in which settings count t
 class FlowParts:
     """The parts of a model that losses need.  vae: an AutoencoderKL, or Flux 2's or Qwen-Image's own."""
 
-    transformer: nn.Module  # of `joint_models.VELOCITIES`; what learns lies in it
+    transformer: Any  # of `joint_models.VELOCITIES`; what learns lies in it
     vae: Any
     scheduler: SchedulerMixin  # its configuration names the shift of t
     head: MattingHead
@@ -92,7 +92,9 @@ class FlowTask:
             has_caption=has_caption.to(self.device),
             soft_alpha=torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft).to(self.device),
             epsilon=epsilon.to(self.device),
-            t=flow.shifted(t, flow.shift_of(self.parts.scheduler.config, image_tokens(z0))).to(self.device),
+            t=flow.shifted(t, flow.shift_of(self.parts.scheduler.config, image_tokens(self.parts.transformer, z0))).to(
+                self.device
+            ),
         )
 
     def backward(self, step: int, size: int) -> dict[str, Tensor]:
@@ -109,7 +111,11 @@ class FlowTask:
         """L_noise, and L_g, L_detail, L_latent where settings and stage ask for them; weighted, to be summed."""
         s = self.settings
         z_t = flow.noisy(b.z0, b.epsilon, b.t)
-        attention.words, attention.text, attention.pixels = b.text.words, b.text.real, image_tokens(z_t)
+        attention.words, attention.text, attention.pixels = (
+            b.text.words,
+            b.text.real,
+            image_tokens(self.parts.transformer, z_t),
+        )
         with autocast(s.bf16, self.device):
             v = velocity(self.parts.transformer, z_t, b.t, b.text).float()
         everywhere = torch.ones_like(b.t)
