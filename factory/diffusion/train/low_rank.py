@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import save
@@ -53,15 +54,15 @@ class LowRankChanges(nn.ModuleDict):
                     parametrize.register_parametrization(layer, "weight", change)
 
 
-def write_changes(factors: Mapping[str, Tensor], file: Path) -> None:
+def write_changes(factors: Mapping[str, Tensor], file: Path, part: Literal["unet", "transformer"] = "unet") -> None:
     """A LoRA under the names that diffusers gives it when it saves one; it counts in full at weight 1.
 
-    factors: the state of `LowRankChanges`.
+    factors: the state of `LowRankChanges`.  part: of the model, that they are for.
     """
     tensors = {}
     for key, value in factors.items():
-        layer, _, part = key.rpartition(".")
-        tensors[f"unet.{layer.replace('/', '.')}.{PEFT_NAME[part]}.weight"] = value.detach().cpu().contiguous()
+        layer, _, factor = key.rpartition(".")
+        tensors[f"{part}.{layer.replace('/', '.')}.{PEFT_NAME[factor]}.weight"] = value.detach().cpu().contiguous()
     write_durably(file, save(tensors, {"format": "pt"}))
 
 
