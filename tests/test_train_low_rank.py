@@ -1,5 +1,6 @@
 """Low-rank changes learn on a base as its whole U-Net would, go on after a kill, and leave a file that others load."""
 
+import copy
 import hashlib
 import shutil
 from dataclasses import replace
@@ -15,7 +16,7 @@ from factory.diffusion import model_folder
 from factory.diffusion.lora.file import read_adapter
 from factory.diffusion.lora.merging import Weighted, merge
 from factory.diffusion.lora.names import Known
-from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges
+from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold
 from factory.diffusion.train.outlook import outlook
 from factory.diffusion.train.settings import LowRankSettings, Phase, TrainSettings
 from factory.diffusion.train.trainer import train
@@ -153,3 +154,39 @@ def test_what_cannot_be_learned_so_is_refused(data: Path, base: Path) -> None:
 
 def test_the_outlook_says_so(data: Path, base: Path, tmp_path: Path) -> None:
     assert "low-rank changes of the U-Net, rank 2, of all its layers" in outlook(low_rank(data, base), tmp_path)
+
+
+def test_a_step_keeps_no_copy_of_the_weights(base: Path) -> None:
+    unet = model_folder.load(base).unet
+    LowRankChanges(unet, LowRankSettings(rank=2, layers="all"), 0)
+    own = {weight.data_ptr() for weight in unet.parameters()}
+    shapes = {weight.shape for weight in unet.parameters() if weight.numel() > 200}
+    kept = list[torch.Tensor]()
+
+    def keep(saved: torch.Tensor) -> torch.Tensor:
+        kept.append(saved)
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+        told = unet(torch.randn(1, 4, 12, 12), torch.tensor([10]), torch.randn(1, 7, 16)).sample
+        told.square().mean().backward()
+    assert kept
+    assert not [saved.shape for saved in kept if saved.shape in shapes and saved.data_ptr() not in own]
+
+
+def test_changes_of_a_base_in_half_precision_learn_in_float32(base: Path) -> None:
+    unet = model_folder.load(base, torch.bfloat16).unet
+    before = copy.deepcopy(unet)
+    changes = LowRankChanges(unet, LowRankSettings(rank=2, layers="all"), 0)
+    assert {factor.dtype for factor in changes.parameters()} == {torch.float32}
+    given = (torch.randn(1, 4, 8, 8).bfloat16(), torch.tensor([10]), torch.randn(1, 12, 16).bfloat16())
+    with torch.no_grad():
+        assert torch.equal(unet(*given).sample, before(*given).sample)  # nothing at the beginning
+        for factor in changes.parameters():
+            factor.normal_(std=0.1)
+        learnt = unet(*given).sample
+        fold(unet)
+        folded = unet(*given).sample
+    assert learnt.dtype == torch.bfloat16
+    scale = (learnt - before(*given).sample).abs().mean()
+    assert (learnt - folded).abs().mean() < 0.1 * scale

@@ -1,7 +1,7 @@
 """The matting head of Eq. 7: a mask read from the features that the VAE decoder paints the picture from."""
 
 import torch
-from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
+from diffusers import AutoencoderKL, AutoencoderKLQwenImage, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
@@ -38,6 +38,16 @@ def decoder_features(vae: AutoencoderKL, latents: Tensor) -> Tensor:
         hidden = block(hidden, None)
     features: Tensor = decoder.conv_act(decoder.conv_norm_out(hidden))
     return features
+
+
+def frame_features(vae: AutoencoderKLQwenImage, latents: Tensor) -> Tensor:
+    """The same of an autoencoder for clips, a picture being one frame. latents: (B, 16, h, w) as it decodes them."""
+    decoder = vae.decoder
+    hidden = decoder.mid_block(decoder.conv_in(vae.post_quant_conv(latents[:, :, None])))
+    for block in decoder.up_blocks:
+        hidden = block(hidden)
+    features: Tensor = decoder.nonlinearity(decoder.norm_out(hidden))
+    return features[:, :, 0]
 
 
 def decode_with_features(vae: AutoencoderKL, latents: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from factory.diffusion.generators.callables import CALLABLE
 from factory.diffusion.generators.checkpoint import CHECKPOINT
 from factory.diffusion.generators.diffumatting import DIFFUMATTING
+from factory.diffusion.generators.headed import HEADED
 from factory.diffusion.generators.kind import GeneratorKind
 from factory.diffusion.generators.layers import LAYERS
 from factory.diffusion.generators.plain import PLAIN
@@ -13,7 +14,7 @@ from factory.diffusion.model_files import INDEX
 from factory.errors import UsageError
 from factory.models.other_inputs import other_input
 
-KINDS = (CHECKPOINT, DIFFUMATTING, RGBA, PLAIN)
+KINDS = (CHECKPOINT, HEADED, DIFFUMATTING, RGBA, PLAIN)
 BY_NAME = {kind.name: kind for kind in (*KINDS, CALLABLE, LAYERS)}
 
 

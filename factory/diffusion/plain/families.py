@@ -38,6 +38,11 @@ class Family(NamedTuple):
     sampler: str = ""
 
 
+JOINT = frozenset(
+    {"StableDiffusion3Pipeline", "FluxPipeline", "Flux2KleinPipeline", "QwenImagePipeline", "ZImagePipeline"}
+)
+"""Whose transformers read text and picture in one sequence, and can be taught a screen (train/flow_task.py)."""
+
 OTHERS = Family()
 FAMILIES = {
     "StableDiffusionPipeline": Family(TAGS, from_screen=True),

@@ -89,13 +89,13 @@ def check_index(folder: Path) -> Index:
 
 def fingerprint(folder: Path) -> str:
     """SHA-256 over (relative path, SHA-256) of every file that decides a pixel."""
-    return files_fingerprint(folder, _deciding_files(folder, read_index(folder)))
+    return files_fingerprint(folder, deciding_files(folder, read_index(folder)))
 
 
 def configurations_fingerprint(folder: Path) -> str:
     """The same of what its parts are configured by, without weights and words."""
     index = read_index(folder)
-    configs = [path for path in _deciding_files(folder, index) if path.name.endswith(("config.json", "_map.json"))]
+    configs = [path for path in deciding_files(folder, index) if path.name.endswith(("config.json", "_map.json"))]
     return files_fingerprint(folder, [folder / INDEX, *configs])
 
 
@@ -120,8 +120,10 @@ def bytes_of_weights(folder: Path, index: Index) -> int:
     return sum(path.stat().st_size for part in index.parts for path in (folder / part).glob("*.safetensors"))
 
 
-def _deciding_files(folder: Path, index: Index) -> Iterator[Path]:
+def deciding_files(folder: Path, index: Index | None = None) -> Iterator[Path]:
+    """All that decides a pixel."""
     yield folder / INDEX
+    index = index or read_index(folder)
     for part in sorted(index.parts):
         yield from sorted(path for path in (folder / part).rglob("*") if path.suffix in DECIDING and path.is_file())
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -177,18 +177,31 @@ def mirror(batch: NDArray[np.uint8], mirrored: NDArray[np.bool_]) -> NDArray[np.
     return batch
 
 
-def encode_all(
-    vae: AutoencoderKL, data: TrainingSet, twins: int, device: torch.device, file: Path
-) -> NDArray[np.float16]:
-    """Latent means of every picture and (twins = 2) of its mirrored twin: a memory map (N, twins, 4, h, w), unscaled.
+def posterior_mean(vae: AutoencoderKL, x: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) in −1..1 → (B, 4, h, w), unscaled."""
+    mean: Tensor = vae.encode(x).latent_dist.mean
+    return mean
 
-    The mean, not a draw: the posterior's own noise is far below the diffusion's smallest. Latents that lie there are
-    taken if this encoder made them from these sets.
+
+def encode_all(
+    vae: Any,
+    data: TrainingSet,
+    twins: int,
+    device: torch.device,
+    file: Path,
+    *,
+    encode: Callable[[Any, Tensor], Tensor] = posterior_mean,
+) -> NDArray[np.float16]:
+    """Latents of every picture and (twins = 2) of its mirrored twin: a memory map (N, twins, C, h, w).
+
+    encode: of a batch. A mean, not a draw: the posterior's own noise is far below the diffusion's smallest. Latents
+    that lie there are taken if this encoder made them from these sets.
     """
     done = file.with_suffix(".json")
     count, size = data.rgb.shape[:2]
-    side = size // 2 ** (len(vae.config.block_out_channels) - 1)
-    shape = (count, twins, 4, side, side)
+    with torch.no_grad():
+        first = encode(vae, pictures(data, np.zeros(1, np.int64), np.zeros(1, bool)).to(device))
+    shape = (count, twins, *first.shape[1:])
     content = {"shape": list(shape), "encoder": encoder_sha256(vae), "manifests": list(data.manifests)}
     if not done.is_file() or json.loads(done.read_text()) != content:
         done.unlink(missing_ok=True)
@@ -199,18 +212,18 @@ def encode_all(
             for twin in range(twins):
                 x = pictures(data, chosen, np.full(len(chosen), bool(twin))).to(device)
                 with torch.no_grad():
-                    latents[chosen, twin] = vae.encode(x).latent_dist.mean.cpu().numpy().astype(np.float16)
+                    latents[chosen, twin] = encode(vae, x).cpu().numpy().astype(np.float16)
         latents.flush()
         fsync(file)
         write_json(done, content)
     return np.memmap(file, np.float16, "r", shape=shape)
 
 
-def encoder_sha256(vae: AutoencoderKL) -> str:
+def encoder_sha256(vae: Any) -> str:
     """Of the weights that turn pictures into latents."""
     found = hashlib.sha256()
     for name, weights in vae.state_dict().items():
-        if name.startswith(("encoder.", "quant_conv.")):
+        if name.startswith(("encoder.", "quant_conv.", "bn.")):
             found.update(name.encode())
             found.update(weights.cpu().numpy().tobytes())
     return found.hexdigest()

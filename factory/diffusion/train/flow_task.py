@@ -1,0 +1,152 @@
+"""Stages "generation" and "joint" on a base that reads text and picture in one sequence: one step's losses of Eq. 10.
+
+As `generation.py` does for a U-Net: from cached latents, and from texts that a frozen encoder has read once. What
+differs is the path from picture to noise (`flow.py`), and whom the attention of 'green' is shared with.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import SchedulerMixin
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as nnf
+
+from factory.diffusion.flow_latents import features
+from factory.diffusion.joint_attention import JointAttention, jointly_probed
+from factory.diffusion.joint_models import Text, image_tokens, velocity
+from factory.diffusion.matting_head import MattingHead
+from factory.diffusion.train import data as training_data
+from factory.diffusion.train import flow, losses
+from factory.diffusion.train.data import TrainingSet
+from factory.diffusion.train.settings import TrainSettings
+from factory.models.precision import autocast
+from factory.training import draws
+
+STEPS = 1000  # in which settings count t
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowParts:
+    """The parts of a model that losses need.  vae: an AutoencoderKL, or Flux 2's or Qwen-Image's own."""
+
+    transformer: Any  # of `joint_models.VELOCITIES`; what learns lies in it
+    vae: Any
+    scheduler: SchedulerMixin  # its configuration names the shift of t
+    head: MattingHead
+
+
+@dataclass(frozen=True)
+class FlowBatch:
+    """One step's inputs on the training device.
+
+    z0 (B, C, h, w) latents as the transformer knows them · M (B, 1, H, W) · text, whose word is the key colour's
+    has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..1.
+    """
+
+    z0: Tensor
+    M: Tensor
+    text: Text
+    has_caption: Tensor
+    soft_alpha: Tensor
+    epsilon: Tensor
+    t: Tensor
+
+
+@dataclass(frozen=True)
+class FlowTask:
+    """Everything the losses of a step are computed from.
+
+    latents: (N, 1 or 2, C, h, w) of `flow_latents.encode`; [:, 1] of the mirrored pictures.
+    texts: of the samples in these rows (B,), row N being the empty prompt; each with one word, the key colour's.
+    """
+
+    parts: FlowParts
+    data: TrainingSet
+    latents: NDArray[np.float16]
+    texts: Callable[[Tensor], Text]
+    settings: TrainSettings
+    phase: int
+    device: torch.device
+    with_head: bool  # stage "joint"
+
+    def batch(self, step: int, size: int) -> FlowBatch:
+        """The inputs of a step: a pure function of (seed, phase, step)."""
+        s = self.settings
+        chosen = draws.draw_batch(self.data.order, s.seed, self.phase, step, size)
+        mirrored = draws.draw_mirrored(s.seed, self.phase, step, size, s.flip)
+        generator = draws.step_generator(s.seed, self.phase, step)
+        z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
+        has_caption = torch.rand(size, generator=generator) >= s.caption_dropout
+        epsilon = torch.randn(z0.shape, generator=generator)
+        t = flow.logit_normal(size, generator)
+        text = self.texts(torch.where(has_caption, torch.from_numpy(chosen), len(self.data.captions)))
+        return FlowBatch(
+            z0=z0.to(self.device),
+            M=training_data.mattes(self.data, chosen, mirrored).to(self.device),
+            text=text.to(self.device),
+            has_caption=has_caption.to(self.device),
+            soft_alpha=torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft).to(self.device),
+            epsilon=epsilon.to(self.device),
+            t=flow.shifted(t, flow.shift_of(self.parts.scheduler.config, image_tokens(self.parts.transformer, z0))).to(
+                self.device
+            ),
+        )
+
+    def backward(self, step: int, size: int) -> dict[str, Tensor]:
+        """Add the gradients of one step's sum of losses (Eq. 10) and return the losses by name.
+
+        The probe stays on through the backward pass, where checkpointed layers run again.
+        """
+        with watched(self.parts.transformer, self.settings.green_background) as attention:
+            terms = self.losses(self.batch(step, size), attention)
+            torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        return terms
+
+    def losses(self, b: FlowBatch, attention: JointAttention) -> dict[str, Tensor]:
+        """L_noise, and L_g, L_detail, L_latent where settings and stage ask for them; weighted, to be summed."""
+        s = self.settings
+        z_t = flow.noisy(b.z0, b.epsilon, b.t)
+        attention.words, attention.text, attention.pixels = (
+            b.text.words,
+            b.text.real,
+            image_tokens(self.parts.transformer, z_t),
+        )
+        with autocast(s.bf16, self.device):
+            v = velocity(self.parts.transformer, z_t, b.t, b.text).float()
+        everywhere = torch.ones_like(b.t)
+        terms = {"noise": losses.noise_loss(flow.velocity(b.z0, b.epsilon), v, everywhere)}
+        height, width = b.z0.shape[-2:]
+        M_z = nnf.adaptive_avg_pool2d(b.M, (height, width))
+        z0_hat = flow.estimate_z0(z_t, v, b.t)
+        if s.green_background:
+            maps = {layer: A[..., 0] for layer, A in attention.maps.items()}
+            terms["green"] = s.green_weight * losses.green_background_loss(maps, M_z, b.has_caption)
+        if s.detail:
+            M_detail = losses.transition_mask(M_z, b.soft_alpha)
+            weight = flow.timestep_weight(b.t) if s.detail_timestep_weight else everywhere
+            terms["detail"] = s.detail_weight * losses.detail_loss(z0_hat, b.z0, M_detail, weight, s.detail_form)
+        if self.with_head:
+            near_clean = (b.t <= s.head_timestep / STEPS).view(-1, 1, 1, 1)
+            terms["latent"] = self.head_loss(torch.where(near_clean, z0_hat.detach(), b.z0), b)
+        return terms
+
+    def head_loss(self, z: Tensor, b: FlowBatch) -> Tensor:
+        """Eq. 8 on the frozen decoder's features: the gradient reaches the head only."""
+        with torch.no_grad(), autocast(self.settings.bf16, self.device):
+            f_decoder = features(self.parts.vae, z)
+        return losses.matting_loss(self.parts.head(f_decoder.float()), b.M, b.soft_alpha)
+
+
+@contextmanager
+def watched(transformer: nn.Module, wanted: bool) -> Iterator[JointAttention]:
+    """The probe on the transformer where Eq. 3 is trained; otherwise nothing is put in."""
+    if wanted:
+        with jointly_probed(transformer) as attention:
+            yield attention
+    else:
+        yield JointAttention()
