@@ -271,7 +271,7 @@ def test_what_cannot_be_trained_is_one_sentence(home: Path, tmp_path: Path) -> N
         (good + ", threads: 0}", "train.threads"),
         (good + ", layer_decay: 0}", "train.layer_decay"),
         (good + ", lr_factors: {stem*: -1}}", "for stem*"),
-        (good + ", options: {size: tiny}}", "there are none"),
+        (good + ", options: {size: tiny}}", "there are begins_with"),
         (good + ", lr_factors: {stme*: 0.1}}", "no weight's name is like 'stme*'"),
         (good + ", layer_decay: 0.5}", "no layers of a ViT"),
         (good.replace("backgrounds:", "backgrounds: nowhere/") + "}", "no picture in"),
