@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 import small_joint
 import torch
-from small_flow import NEVER, learn, make_task
+from small_flow import NEVER, backward, learn, make_task
 from small_joint import FAMILIES
 from torch.nn import functional as nnf
 
-from factory.diffusion.joint_attention import JointAttention, jointly_probed
+from factory.diffusion.joint_attention import jointly_probed
 from factory.diffusion.joint_models import image_tokens, velocity
 from factory.diffusion.lora.file import read_adapter
 from factory.diffusion.lora.merging import Weighted, merge
 from factory.diffusion.lora.names import Known
 from factory.diffusion.train import flow
-from factory.diffusion.train.flow_task import FlowTask, watched
+from factory.diffusion.train.flow_task import FlowTask
 from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, write_changes
 from factory.diffusion.train.settings import LowRankSettings
 
@@ -42,8 +42,8 @@ def distance_to_the_screen(task: FlowTask, t: float = 0.5) -> float:
 
 def held_out(task: FlowTask) -> dict[str, float]:
     """The losses of a batch that is not learned from."""
-    with torch.no_grad(), watched(task.parts.transformer, task.settings.green_background) as attention:
-        return {name: term.item() for name, term in task.losses(task.batch(NEVER, 48), attention).items()}
+    with torch.no_grad(), task.watching():
+        return {name: term.item() for name, term in task.losses(task.batch(NEVER, 48)).items()}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -79,7 +79,7 @@ def test_checkpointing_takes_the_same_step(family: str) -> None:
         changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2, layers="attention"), 0)
         for factor in changes.parameters():
             torch.nn.init.normal_(factor, generator=torch.Generator().manual_seed(1))
-        task.backward(3, 4)
+        backward(task, 3, 4)
         gradients.append({name: factor.grad for name, factor in changes.named_parameters()})
     without = {name for name, gradient in gradients[0].items() if gradient is None}  # what the last layer makes of text
     assert all(name.startswith("transformer_blocks/1/attn/to_add_out") for name in without)
@@ -104,7 +104,7 @@ def test_the_autoencoder_and_the_transformer_learn_nothing_from_the_head() -> No
     task = make_task("sd3", green_background=False, detail=False)
     changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2), 0)
     b = replace(task.batch(0, 4), t=torch.full((4,), 0.1))  # near the picture, where the head sees the estimate
-    task.losses(b, JointAttention())["latent"].backward()
+    task.losses(b)["latent"].backward()
     assert all(p.grad is None for p in itertools.chain(changes.parameters(), task.parts.vae.parameters()))
     assert all(p.grad is not None for p in task.parts.head.parameters())
 
