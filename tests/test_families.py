@@ -41,7 +41,6 @@ from factory.diffusion.generators.kinds import kind_of
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
 from factory.diffusion.sample.settings import Sampler, SamplerSettings
 from factory.errors import UsageError
-from factory.jobs.train import TrainRecipe, pin
 
 PROMPTS = ["green screen, a red feather", "green screen, a blue leaf"]
 SETTINGS = SamplerSettings(sampler="ddim", steps=4, guidance=4.0, negative_prompt="shadow", start="noise")
@@ -320,15 +319,6 @@ def test_what_models_says_of_a_family(xl: Path) -> None:
     assert "32 pixels" in told
     assert "80 numbers a token" in told
     assert "epsilon" in told
-
-
-def test_a_training_on_xl_is_refused_before_it_begins(xl: Path, tmp_path: Path) -> None:
-    recipe = TrainRecipe.model_validate(
-        {"job": "train", "out": str(tmp_path / "out"), "train": {"base": str(xl), "data": [], "phases": []}}
-    )
-    with pytest.raises(UsageError, match="Stable Diffusion XL, which is not trained here"):
-        pin(recipe)
-    assert not (tmp_path / "out").exists()
 
 
 def test_control_networks_are_told_what_xl_is_told(xl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ class Course:
             "text_encoder": self.components.text_encoder,
             "head": self.components.head,
         }
+        if self.components.text_encoder_2 is not None:  # XL's, which stays as it was loaded
+            self.components.text_encoder_2.to(device)
         self.base_hash = weights_hash(self.components.unet) if settings.lora else ""
         for module in self.modules.values():
             module.to(device).requires_grad_(False)
@@ -104,7 +106,7 @@ class Course:
     def generation(self, number: int) -> GenerationTask:
         """What a step's losses are computed from in a phase that paints."""
         s, c = self.settings, self.components
-        tokens = training_data.tokenize(c.tokenizer, self.data.captions, s.template, s.key)
+        tokens = training_data.tokenize(c.tokenizer, self.data.captions, s.template, s.key, c.tokenizer_2)
         with_head = s.phases[number].name == "joint"
         return GenerationTask(c, self.data, self.latents(), tokens, s, number, self.device, with_head)
 

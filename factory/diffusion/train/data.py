@@ -231,10 +231,14 @@ def encoder_sha256(vae: Any) -> str:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Templated captions as ids (N + 1, L), the last one empty; key (N + 1,): the token's index j, 0 for none."""
+    """Templated captions as ids (N + 1, L), the last one empty; key (N + 1,): the token's index j, 0 for none.
+
+    second: ids of XL's other tokenizer, which splits alike.
+    """
 
     ids: Tensor
     key: Tensor
+    second: Tensor | None = None
 
 
 def templated(captions: Iterable[str], template: str, key: KeyName) -> list[str]:
@@ -245,13 +249,17 @@ def templated(captions: Iterable[str], template: str, key: KeyName) -> list[str]
     ]
 
 
-def tokenize(tokenizer: CLIPTokenizer, captions: Sequence[str], template: str, key: KeyName) -> Tokens:
+def tokenize(
+    tokenizer: CLIPTokenizer,
+    captions: Sequence[str],
+    template: str,
+    key: KeyName,
+    second: CLIPTokenizer | None = None,
+) -> Tokens:
     """Token ids of each templated caption, and where the *template's* key colour stands (a green dress is not it)."""
     on_screen = torch.tensor([*(not isinstance(caption, Prompt) for caption in captions), False])
     prompts = [*templated(captions, template, key), ""]
-    ids = tokenizer(
-        prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
-    ).input_ids
+    ids = _ids(tokenizer, prompts)
     is_key = (ids == tokenizer.convert_tokens_to_ids(f"{key}</w>")).int()
     if template == "prefix":
         index = is_key.argmax(dim=1)
@@ -261,4 +269,11 @@ def tokenize(tokenizer: CLIPTokenizer, captions: Sequence[str], template: str, k
     if bool((missing := on_screen & (index == 0)).any()):
         lost = prompts[int(missing.nonzero()[0])]
         raise UsageError(f'no token "{key}" is left of the prompt "{lost}": shorten the caption or use the prefix')
-    return Tokens(ids, index)
+    return Tokens(ids, index, None if second is None else _ids(second, prompts))
+
+
+def _ids(tokenizer: CLIPTokenizer, prompts: Sequence[str]) -> Tensor:
+    ids: Tensor = tokenizer(
+        prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
+    ).input_ids
+    return ids

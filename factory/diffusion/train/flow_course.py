@@ -22,7 +22,7 @@ from factory.diffusion.train.flow_texts import key_word, read_prompts
 from factory.diffusion.train.lesson import PhaseLesson
 from factory.diffusion.train.look import some_captions
 from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, write_changes
-from factory.diffusion.train.settings import Phase, TrainSettings, base_folder, check_joint
+from factory.diffusion.train.settings import Phase, TrainSettings, base_folder, check_family
 from factory.errors import UsageError
 from factory.models.precision import uses_bf16
 from factory.shards.durable import force_to_disk
@@ -35,7 +35,7 @@ class FlowCourse:
 
     def __init__(self, settings: TrainSettings, out: Path, device: torch.device, ranks: Ranks) -> None:
         """The networks before their first step. Raises UsageError where the base or the data cannot be taken."""
-        check_joint(settings)
+        check_family(settings)
         assert settings.lora is not None  # which that asks for
         self.settings, self.out, self.device, self.ranks = settings, out, device, ranks
         s, cache, base = settings, out / "cache", base_folder(settings)

@@ -1,7 +1,7 @@
 """Stages "generation" and "joint": one step's losses of Eq. 10, from cached latents."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from factory.diffusion.token_attention import TokenAttention, probed
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train import losses
 from factory.diffusion.train.data import Tokens, TrainingSet
+from factory.diffusion.train.reading import TokenRows, predict, read
 from factory.diffusion.train.settings import TrainSettings
 from factory.models.precision import autocast
 from factory.training import draws
@@ -25,14 +26,15 @@ from factory.training.draws import WHOLE, Share
 class Batch:
     """One step's inputs on the training device.
 
-    z0 (B, 4, h, w) scaled latents · M (B, 1, H, W) · token_ids (B, L) · key (B,) index j of the key colour's word
-    has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..999.
+    z0 (B, 4, h, w) scaled latents · M (B, 1, H, W) · token_ids (B, L), with XL token_ids_2, too
+    key (B,) index j of the key colour's word · has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..999.
     captioned, soft () how many of the step's samples are so, over the number of its shares (1 at least of all).
     """
 
     z0: Tensor
     M: Tensor
     token_ids: Tensor
+    token_ids_2: Tensor | None
     key: Tensor
     has_caption: Tensor
     soft_alpha: Tensor
@@ -73,10 +75,11 @@ class GenerationTask:
         chosen, mirrored = chosen[here], mirrored[here]
         z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
         rows = torch.where(captioned[here], torch.from_numpy(chosen), len(self.tokens.ids) - 1)
-        inputs = Batch(
+        drawn = Batch(
             z0=z0 * self.components.vae.config.scaling_factor,
             M=training_data.mattes(self.data, chosen, mirrored),
             token_ids=self.tokens.ids[rows],
+            token_ids_2=None if self.tokens.second is None else self.tokens.second[rows],
             key=self.tokens.key[rows],
             has_caption=captioned[here],
             soft_alpha=soft[here],
@@ -85,7 +88,8 @@ class GenerationTask:
             captioned=captioned.sum().clamp(min=1) / share.count,
             soft=soft.sum().clamp(min=1) / share.count,
         )
-        return Batch(**{name: value.to(self.device) for name, value in vars(inputs).items()})
+        there = {name: value.to(self.device) for name, value in vars(drawn).items() if value is not None}
+        return replace(drawn, **there)
 
     def watching(self) -> AbstractContextManager[object]:
         """Steps are taken in it. Its probe must be there in the backward pass, where checkpointed layers run again."""
@@ -121,9 +125,8 @@ class GenerationTask:
 
     def predict(self, z_t: Tensor, b: Batch) -> Tensor:
         """ε_θ(z_t, t, C) or v_θ, float32."""
-        context = self.components.text_encoder(b.token_ids).last_hidden_state
-        predicted: Tensor = self.components.unet(z_t, b.t, context).sample
-        return predicted.float()
+        rows = TokenRows(b.token_ids, b.token_ids_2, b.has_caption)
+        return predict(self.components, z_t, b.t, read(self.components, rows, self.settings.size))
 
     def head_loss(self, z: Tensor, b: Batch) -> Tensor:
         """Eq. 8 on the frozen decoder's features: the gradient reaches the head only."""

@@ -30,6 +30,7 @@ def model_card(
 ) -> str:
     """The whole README.md of the finished training in `out`.  sampler: None of a joint model."""
     joint = is_joint(Path(settings.base))
+    xl = bool(settings.base) and not joint and model_files.is_xl(Path(settings.base))
     title = f"DiffuMatting {out.resolve().name}"
     record = json.loads((out / FINISHED_FILE).read_text(encoding="utf-8"))
     captions = settings.picture_prompts or [caption for _, caption in sets[0].captions]
@@ -41,7 +42,8 @@ def model_card(
             s=settings,
             base=Path(settings.base).name,
             joint=joint,
-            weights=_weights(out / "model", JOINT_PARTS if joint else model_files.PARTS),
+            xl=xl,
+            weights=_weights(out / "model", JOINT_PARTS if joint else model_files.parts(xl=xl)),
             sampler=sampler,
             prompt=training_data.templated(captions, settings.template, settings.key)[0],
             known=known,

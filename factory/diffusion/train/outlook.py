@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 
+from factory.diffusion.model_files import is_xl
 from factory.diffusion.train.sets import SetFacts, check_finished, facts
-from factory.diffusion.train.settings import FREE, TrainSettings, base_folder, check_joint, is_joint
+from factory.diffusion.train.settings import FREE, TrainSettings, base_folder, is_joint
 from factory.diffusion.train.work import CountedNetworks, Work
 from factory.engine.units import size
 from factory.models.precision import uses_bf16
@@ -20,8 +21,7 @@ OF_STATE = 4  # copies of what learns that are saved: itself, its average, two m
 def outlook(settings: TrainSettings, out: Path) -> str:
     """Where it starts, what it learns from, its phases, what they take. Raises UsageError where it would be refused."""
     check_pinned(settings, out, free=FREE)
-    if joint := is_joint(Path(settings.base)):
-        check_joint(settings)
+    joint = is_joint(Path(settings.base))
     start = f"on {base_folder(settings)}" if settings.base else "from nothing"
     lines = [f"train → {out}", f"  {start}, {settings.size}×{settings.size} on a {settings.key} screen"]
     if settings.lora:
@@ -34,7 +34,8 @@ def outlook(settings: TrainSettings, out: Path) -> str:
         sets.append(one := facts(folder))
         times = f", each {one.repeat} times an epoch" if one.repeat > 1 else ""
         lines.append(f"  {one.name}: {one.samples:,} samples of {one.split}{times}")
-    lines += _phases(settings, sets) if joint else _forecast(settings, out, sets)  # which is not counted on such a base
+    counted = not (joint or (settings.base and is_xl(Path(settings.base))))
+    lines += _forecast(settings, out, sets) if counted else _phases(settings, sets)
     return "\n".join([*lines, *standing(out, "only what lies beside the weights would be completed")])
 
 

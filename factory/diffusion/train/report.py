@@ -14,6 +14,7 @@ from factory.diffusion.sample.settings import SamplerSettings
 from factory.diffusion.sizes import square
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train.data import TrainingSet
+from factory.diffusion.train.reading import TokenRows, predict, read
 from factory.diffusion.train.settings import TrainSettings
 from factory.sample import Picture
 
@@ -33,15 +34,19 @@ def to_grey(M: Tensor) -> list[Picture]:
 def sample(components: Components, captions: Sequence[str], s: TrainSettings) -> tuple[list[Picture], list[Picture]]:
     """Pictures and coarse masks of the present weights, drawn as `factory generate` would by default."""
     vae, unet = components.vae, components.unet
-    tokens = training_data.tokenize(components.tokenizer, captions, s.template, s.key)
-    context = components.text_encoder(tokens.ids.to(unet.device)).last_hidden_state
+    tokens = training_data.tokenize(components.tokenizer, captions, s.template, s.key, components.tokenizer_2)
+    second = None if tokens.second is None else tokens.second.to(unet.device)
+    real = torch.arange(len(tokens.ids), device=unet.device) < len(captions)
+    told = read(components, TokenRows(tokens.ids.to(unet.device), second, real), s.size)
     screen = screen_latent(vae, s.key_rgb, square(s.size)) * vae.config.scaling_factor
     z = sample_latents(
-        lambda z_t, t, text: unet(z_t, t, text).sample,
+        lambda z_t, t, *told: predict(components, z_t, t, told),
         components.scheduler,
         draw_noise(range(len(captions)), screen.shape[1:]).to(unet.device),
-        prompt_embeds=context[:-1],
-        negative_embeds=context[-1:],
+        prompt_embeds=told[0][:-1],
+        negative_embeds=told[0][-1:],
+        prompt_added=[each[:-1] for each in told[1:]],
+        negative_added=[each[-1:] for each in told[1:]],
         key_latent=screen,
         settings=drawing_settings(s),
     )

@@ -229,9 +229,9 @@ def check_joint(settings: TrainSettings) -> None:
 
 
 def check_family(settings: TrainSettings) -> None:
-    """Raises UsageError for a base that this training does not run on."""
+    """Raises UsageError for what is not learned on a base of this family."""
     base = Path(settings.base)
-    if settings.base and (base / INDEX).is_file() and is_xl(base):
-        raise UsageError(
-            f"train.base: {base} is Stable Diffusion XL, which is not trained here: take one of 1.x or 2.x."
-        )
+    if is_joint(base):
+        check_joint(settings)
+    elif (base / INDEX).is_file() and is_xl(base) and settings.train_text_encoder:
+        raise UsageError("train.train_text_encoder: Stable Diffusion XL has two, which stay: leave it out")
