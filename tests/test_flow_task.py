@@ -1,6 +1,7 @@
 """What a step on a joint transformer computes, and that small random ones learn by it what each loss is for."""
 
 import itertools
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,3 +139,15 @@ def test_the_file_of_changes_laid_over_the_base_is_what_was_learnt(family: str, 
     assert any(not torch.equal(weight, before[name]) for name, weight in learnt.items())
     for name, weight in base.state_dict().items():
         torch.testing.assert_close(weight, learnt[name], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_base_in_half_precision_learns_as_well(family: str) -> None:
+    task = make_task(family)
+    expected = held_out(task)
+    task.parts.transformer.to(torch.bfloat16)
+    task.parts.vae.to(torch.bfloat16)
+    for name, loss in held_out(task).items():
+        assert loss == pytest.approx(expected[name], rel=0.05), name
+    told = learn(task, 3)
+    assert all(math.isfinite(loss) for losses in told for loss in losses.values())

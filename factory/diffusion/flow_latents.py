@@ -13,12 +13,13 @@ from factory.diffusion.matting_head import decoder_features, frame_features
 
 
 def encode(vae: Any, x: Tensor) -> Tensor:
-    """Pictures x (B, 3, H, W) in −1..1 → z0 (B, C, h, w), the posterior's mean as the transformer knows it."""
+    """Pictures x (B, 3, H, W) in −1..1 → z0 (B, C, h, w) float32, the posterior's mean as the transformer knows it."""
+    x = x.to(vae.dtype)
     if is_of_frames(vae):
-        mean, scale = _of_channels(vae, x)
-        frames: Tensor = vae.encode(x[:, :, None]).latent_dist.mean[:, :, 0]
+        frames: Tensor = vae.encode(x[:, :, None]).latent_dist.mean[:, :, 0].float()
+        mean, scale = _of_channels(vae, frames)
         return (frames - mean) / scale
-    latents: Tensor = vae.encode(x).latent_dist.mean
+    latents: Tensor = vae.encode(x).latent_dist.mean.float()
     if hasattr(vae, "bn"):
         mean, scale = _of_patches(vae)
         return _unpatched((_patched(latents) - mean) / scale)
@@ -40,7 +41,7 @@ def unnormalised(vae: Any, z: Tensor) -> Tensor:
 
 def features(vae: Any, z: Tensor) -> Tensor:
     """f_decoder (B, C, H, W) of z as the transformer knows it: what the matting head reads. C is `feature_width`."""
-    latents = unnormalised(vae, z)
+    latents = unnormalised(vae, z).to(vae.dtype)
     return frame_features(vae, latents) if is_of_frames(vae) else decoder_features(vae, latents)
 
 

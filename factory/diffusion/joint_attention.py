@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 from torch.overrides import TorchFunctionMode
 
+from factory.diffusion.joint_models import by_class
 from factory.errors import UsageError
 
 Among: TypeAlias = Literal["text", "all"]
@@ -74,7 +75,7 @@ def jointly_probed(transformer: nn.Module, among: Among = "text") -> Iterator[Jo
     layer's attention once more. "text" is A_ij / Σ A_ij' over the real text tokens j', of each head: the image's keys
     cancel out, so it costs a few hundred keys, and what it tells has cross-attention's range and meaning.
     """
-    seen, layout = JointAttention(), LAYOUTS[type(transformer).__name__]
+    seen, layout = JointAttention(), by_class(LAYOUTS, transformer)
     with ExitStack() as stack:
         for name, attention in transformer.named_modules():
             if re.fullmatch(layout.layers, name):

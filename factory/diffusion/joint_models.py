@@ -4,13 +4,15 @@ All tell the velocity ε − z0 of a straight path. To the outside a latent pict
 whatever a model packs it to: an image token is 2×2 of its pixels, row by row (of Stable Diffusion 3, what it says).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from diffusers import Flux2KleinPipeline, FluxPipeline, QwenImagePipeline, SD3Transformer2DModel
-from torch import Tensor, nn
+from torch import Tensor
+
+T = TypeVar("T")
 
 PATCH = 2  # latent pixels of a token's side
 UNGUIDED = (
@@ -38,9 +40,20 @@ class Text:
         return Text(self.embeddings.to(device), self.real.to(device), self.words.to(device), pooled)
 
 
-def velocity(transformer: nn.Module, z_t: Tensor, t: Tensor, text: Text) -> Tensor:
-    """What a transformer of `VELOCITIES` says of z_t (B, C, h, w) at t (B,) in 0..1, 0 at the picture, 1 at noise."""
-    return VELOCITIES[type(transformer).__name__](transformer, z_t, t, text)
+def velocity(transformer: Any, z_t: Tensor, t: Tensor, text: Text) -> Tensor:
+    """What a transformer of `VELOCITIES` says of z_t (B, C, h, w) at t (B,) in 0..1, 0 at the picture, 1 at noise.
+
+    It is told all but t in its own type.
+    """
+    dtype = transformer.dtype
+    pooled = None if text.pooled is None else text.pooled.to(dtype)
+    told = replace(text, embeddings=text.embeddings.to(dtype), pooled=pooled)
+    return by_class(VELOCITIES, transformer)(transformer, z_t.to(dtype), t, told)
+
+
+def by_class(table: Mapping[str, T], model: Any) -> T:
+    """What a table has for a model's class, or for one that it inherits from: sharding makes classes of its own."""
+    return next(table[kind.__name__] for kind in type(model).__mro__ if kind.__name__ in table)
 
 
 def image_tokens(transformer: Any, z: Tensor) -> int:

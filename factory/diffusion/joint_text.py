@@ -3,6 +3,7 @@
 Everything here is frozen in a training, so that each prompt is read once.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,11 @@ def read_text(pipeline: Any, prompts: Sequence[str], words: Sequence[slice], len
         if prompt[word] and not found:
             raise UsageError(f'no token "{prompt[word]}" is left of the prompt "{prompt}": shorten the caption')
     return text
+
+
+def own_length(pipeline: Any) -> int:
+    """How many tokens the pipeline reads when it paints: a training should, where padding is read too."""
+    return int(inspect.signature(pipeline.__call__).parameters["max_sequence_length"].default)
 
 
 def _sd3(pipeline: Any, prompts: list[str], words: Sequence[slice], length: int) -> Text:
@@ -101,7 +107,11 @@ def _as_chat(
 
 
 def _moved(chats: list[str], prompts: list[str], words: Sequence[slice]) -> tuple[list[str], list[slice]]:
-    starts = [chat.rindex(prompt) for chat, prompt in zip(chats, prompts, strict=True)]
+    """Templates may strip a prompt."""
+    starts = [
+        chat.rindex(prompt.strip()) - (len(prompt) - len(prompt.lstrip()))
+        for chat, prompt in zip(chats, prompts, strict=True)
+    ]
     return chats, [slice(start + word.start, start + word.stop) for start, word in zip(starts, words, strict=True)]
 
 

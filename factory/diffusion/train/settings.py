@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from factory.diffusion.model_files import INDEX, is_xl
+from factory.diffusion.plain.families import JOINT
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.errors import UsageError, quoted
 from factory.greenscreen.colours import KEY_COLOURS, Colour, KeyName
+from factory.models.folder import read_mapping
 
 COLOUR_WORDS = (
     *("red", "orange", "yellow", "blue", "purple", "pink", "brown", "black", "white", "gray", "cyan", "gold"),
@@ -166,6 +168,23 @@ def base_folder(settings: TrainSettings) -> Path:
         )
     check_family(settings)
     return folder
+
+
+def is_joint(base: Path) -> bool:
+    """Whether a base reads text and picture in one sequence (`flow_task.py`), and has no U-Net."""
+    return (base / INDEX).is_file() and read_mapping(base / INDEX).get("_class_name") in JOINT
+
+
+def check_joint(settings: TrainSettings) -> None:
+    """Raises UsageError for what is not learned on such a base, or means nothing there."""
+    if settings.lora is None:
+        raise UsageError(f"train.base: on {settings.base} low-rank changes are learned: say `lora: {{rank: 16}}`.")
+    if settings.min_snr_gamma > 0:
+        raise UsageError("train.min_snr_gamma is for noise schedules; this base's paths are straight: leave it out.")
+    if any(phase.name == "autoencoder" for phase in settings.phases):
+        raise UsageError("train.phases: a base has its autoencoder already; leave that phase out, or the base")
+    if settings.size % 16:
+        raise UsageError(f"train.size {settings.size} does not fit this base: take a multiple of 16.")
 
 
 def check_family(settings: TrainSettings) -> None:
