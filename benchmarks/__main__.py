@@ -14,8 +14,8 @@ NO_BENCHMARKS = {
     *("earlier_keyer.py", "ffmpeg_keys.py", "label_rows.py", "real_screens.py"),  # what labels.py is made of
     "adapter_screens.py",  # it is about adapters that one names
     *("fuzz.py", "fuzz_mutations.py", "fuzz_readers.py"),  # a figure that takes an hour
-    "worth.py",  # it trains for hours
-    "cpu_memory.py",  # it wants 4.3 GB of disk
+    *("tables.py", "worth.py"),  # they train for hours
+    *("cpu_memory.py", "train_memory.py"),  # they want 4.3 and 25 GB of disk
     *("moving_stills.py", "video_matting.py"),  # they need a trained network
     *("gpu_product.py", "gpu_rows.py", "on_gpu.py"),  # they need a GPU
 }

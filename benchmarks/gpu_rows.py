@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from figures import Measured, Row
 from gpu_product import DEVICE, NAMES, Drawn, Dressed, requests
+from learning import backward
 
 from factory.diffusion import model_folder
 from factory.diffusion.model_folder import Components
@@ -29,8 +30,8 @@ from factory.diffusion.sample.source import DiffuMattingSource
 from factory.diffusion.train import networks
 from factory.diffusion.train.data import TrainingSet, tokenize
 from factory.diffusion.train.generation import GenerationTask
+from factory.diffusion.train.lesson import build_optimizer
 from factory.diffusion.train.settings import NetworkSettings, Phase, TrainingFolder, TrainSettings
-from factory.diffusion.train.trainer import build_optimizer
 from factory.engine.line import Line
 from factory.engine.worker import ShardWorker
 from factory.models.precision import device_name
@@ -337,7 +338,7 @@ class Bench:
         optimizer, average = build_optimizer(trained, phase, s), MovingAverage(s.ema)
 
         def step() -> None:
-            task.backward(0, batch)
+            backward(task, 0, batch)
             for module in trained.values():
                 torch.nn.utils.clip_grad_norm_(module.parameters(), s.clip_norm)
             optimizer.step()

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from factory.greenscreen.colours import Colour
 from factory.greenscreen.compositing import as_levels, as_unit, composite
-from factory.quality.gsg import GSG_DEFINITION, GSG_K, gsg
+from factory.greenscreen.gsg import GSG_DEFINITION, GSG_K, gsg
 from factory.sample import Picture
 from factory.sources.procedural.render import CLASSES, render
 

@@ -13,7 +13,7 @@ the picture without it, the picture with it, and that one's alpha.
 import argparse
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -109,7 +109,7 @@ def learn(examples: Path, network: Path, steps: int) -> None:
 class Controlled(GenerationTask):
     """The losses of a step where a ControlNet is shown the outlines of the batch's mattes."""
 
-    controlnet: ControlNetModel
+    controlnet: ControlNetModel = field(kw_only=True)
 
     def predict(self, z_t: Tensor, b: Batch) -> Tensor:
         context = self.components.text_encoder(b.token_ids).last_hidden_state

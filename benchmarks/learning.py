@@ -13,6 +13,14 @@ BATCH = 16  # samples of a step
 TOLD = 50  # steps between two lines
 
 
+def backward(task: GenerationTask, step: int, batch: int) -> dict[str, Tensor]:
+    """Add the gradients of one step's sum of losses (Eq. 10) and return the losses by name."""
+    with task.watching():
+        terms = task.losses(task.batch(step, batch))
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+    return terms
+
+
 def take_steps(
     task: GenerationTask, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer, steps: int, warmup: int
 ) -> None:
@@ -21,7 +29,7 @@ def take_steps(
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(highest, step, steps=steps, warmup=warmup, decay="cosine")
-        terms = task.backward(step, BATCH)
+        terms = backward(task, step, BATCH)
         clip_grad_norm_(weights, task.settings.clip_norm)
         optimizer.step()
         optimizer.zero_grad()

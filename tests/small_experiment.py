@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 import factory
-from factory.experiments.cells import Cell, PictureErrors
-from factory.experiments.one_cell import measured
+from factory.experiments.cells import Measured
+from factory.experiments.matting.cell import MattingCell
+from factory.experiments.matting.one_cell import measured
 from factory.quality.evaluation import trimap_of
 
 SIDE = 48
@@ -66,7 +67,7 @@ def recipe(photographs: Path, out: Path, **changes: Any) -> dict[str, Any]:
     return fields | changes
 
 
-def regress(cell: Cell, folder: Path) -> Sequence[PictureErrors]:
+def regress(cell: MattingCell, folder: Path) -> Sequence[Measured]:
     """α as a linear function of a pixel's colour, fitted to random pixels of the cell's sets; fails where asked to."""
     with (folder / "runs.txt").open("a") as file:
         file.write(f"{os.getpid()}\n")

@@ -8,7 +8,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
+from factory.diffusion.train.course import Course
 from factory.diffusion.train.settings import NetworkSettings, Phase, TrainingFolder, TrainSettings
 from factory.engine.drive import Drive
 from factory.engine.line import Line
@@ -27,6 +29,7 @@ from factory.shards.encoding import encode
 from factory.shards.finalise import finalise, mark_finished
 from factory.shards.layout import Layout
 from factory.shards.lock import hold
+from factory.training.ranks import Ranks
 
 SIZE = 16
 GREEN, BLUE = (0, 255, 0), (0, 0, 255)
@@ -122,8 +125,36 @@ def make_set(root: Path, slots: int = 48, screen: Colour = GREEN, seed: int = 3)
     return root
 
 
+def course_of(settings: TrainSettings, out: Path) -> Course:
+    """The networks before their first step."""
+    return Course(settings, out, torch.device("cpu"), Ranks())
+
+
 def quiet(progress: object) -> None:
     """Nobody listens."""
+
+
+def train_as_rank(settings: TrainSettings, out: Path, rank: tuple[int, int, int], stop: int) -> None:
+    """What each of several processes runs: its number, how many there are, and the port of the first.
+
+    stop: the first asks all to end after this step of the second phase; -1 for never.
+    """
+    from factory.diffusion.train.trainer import train
+    from factory.errors import Interrupted
+    from factory.training.progress import TrainingProgress
+
+    number, count, port = rank
+    os.environ |= {"RANK": str(number), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+
+    def hear(progress: TrainingProgress) -> None:
+        if (progress.phase, progress.step) == ("generation", stop):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        train(settings, out, hear)
+    except Interrupted:
+        assert stop >= 0
 
 
 def train_in_child(settings: TrainSettings, out: Path, die_at: tuple[str, int] | None = None) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from conftest import REPOSITORY
 
-from factory.quality.gsg import GSG_K, GSG_PIXELS
+from factory.greenscreen.gsg import GSG_K, GSG_PIXELS
 
 ABOVE = re.compile(r"parents\[2\]|REPOSITORY\.parent\b")
 ABOVE_OR_BESIDE = re.compile(ABOVE.pattern + r"|(?<![\w./])\.\./(?!PWNED)\w[\w/]*")  # tests try such paths on purpose

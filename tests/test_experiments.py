@@ -19,13 +19,17 @@ from small_experiment import DIES, FAILS, NAMES, WAITS, draw_photographs, recipe
 
 import factory
 from factory.errors import Interrupted, UsageError
-from factory.experiments.arms import arms_of, laid_over
-from factory.experiments.cells import Cell, PictureErrors
-from factory.experiments.experiment import Ended, execute_experiment, outlook
-from factory.experiments.folds import TestPicture, find_test_pictures, in_folds
-from factory.experiments.one_cell import train_and_measure
-from factory.experiments.parts import content_of, lay_part
-from factory.experiments.recipe import parse_experiment
+from factory.experiments.at_work import Ended
+from factory.experiments.cells import Measured
+from factory.experiments.contents import content_of
+from factory.experiments.fields import laid_over
+from factory.experiments.matting.arms import arms_of
+from factory.experiments.matting.cell import MattingCell
+from factory.experiments.matting.experiment import execute_experiment, outlook
+from factory.experiments.matting.folds import TestPicture, find_test_pictures, in_folds
+from factory.experiments.matting.one_cell import train_and_measure
+from factory.experiments.matting.parts import lay_part
+from factory.experiments.matting.recipe import parse_experiment
 from factory.experiments.statistics import spread_of
 
 
@@ -148,7 +152,7 @@ def test_a_background_that_is_a_test_picture_is_a_leak(photographs: Path, tmp_pa
     assert runs(tmp_path / "x") == 0
 
 
-def interrupted(cell: Cell, folder: Path) -> Sequence[PictureErrors]:
+def interrupted(cell: MattingCell, folder: Path) -> Sequence[Measured]:
     """Ctrl-C comes in the second seed."""
     if cell.seed == 2:
         raise KeyboardInterrupt

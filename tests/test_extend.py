@@ -14,8 +14,8 @@ from tiny_model import OPEN_GATES, save_tiny_model
 
 from factory.engine.extend import as_begun_at_once, extended
 from factory.engine.plan import Plan, Segment, read_plan
+from factory.engine.units import duration
 from factory.jobs.recipes import read_yaml
-from factory.review.units import duration
 from factory.shards.layout import Layout
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from factory.equation import constant_plate
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.greenscreen.compositing import as_levels, as_unit, paint_on_screen
+from factory.greenscreen.gsg import gsg
 from factory.quality.gates import GateSettings, NearDuplicates, judge
-from factory.quality.gsg import gsg
 from factory.quality.key_distance import key_distance, share_within
 from factory.quality.phash import earlier_hash, perceptual_hash
 from factory.quality.scores import ScoreSettings, agreement, border, green_residue, score

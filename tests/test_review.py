@@ -21,7 +21,7 @@ from factory.engine.order import WorkOrder
 from factory.engine.plan import Plan, Segment
 from factory.equation import constant_plate
 from factory.errors import DataError, MachineError, UsageError
-from factory.quality.gsg import GSG_DEFINITION
+from factory.greenscreen.gsg import GSG_DEFINITION
 from factory.review import digest as digest_module
 from factory.review import examples
 from factory.review.choice import choose

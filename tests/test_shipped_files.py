@@ -3,21 +3,26 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 from conftest import REPOSITORY
 from program import factory_obeying_modes
 
 from factory.cli.app import main
-from factory.experiments.arms import arms_of
-from factory.experiments.planning import training_of
-from factory.experiments.recipe import parse_experiment
+from factory.experiments.matting.arms import arms_of
+from factory.experiments.matting.planning import training_of
+from factory.experiments.matting.recipe import parse_experiment
+from factory.experiments.painting.experiment import outlook
+from factory.experiments.painting.recipe import parse_painting
 from factory.experiments.sets import plan_sets
 from factory.jobs.registry import parse
 from factory.shipped_files import Kind, choose, find_shipped, shipped, summary
 
 LONGEST_SUMMARY = 110  # with its indent it fits a line
 SOURCES = "job: build-green100k\nsources: [{type: procedural, n: 3, classes: [heart]}]\nsize: 32\n"
+TABLES = ("table1", "table2")
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -64,13 +69,27 @@ def test_each_says_in_one_line_what_it_is(path: Path) -> None:
 @pytest.mark.parametrize("path", shipped("pipelines"), ids=lambda path: path.name)
 def test_each_recipe_is_valid(path: Path) -> None:
     fields = yaml.safe_load(path.read_text())
+    if fields["job"] == "painting-experiment":
+        photograph = Path("data/backgrounds/a.png")
+        photograph.parent.mkdir(parents=True)
+        cv2.imwrite(str(photograph), np.zeros((8, 8, 3), np.uint8))
+        outlook(parse_painting(fields))
+        return
     if fields["job"] != "experiment":
         parse(fields)
         return
     recipe = parse_experiment(fields)
-    sets = plan_sets(recipe, lambda _: None)
+    sets = plan_sets(recipe.sets, recipe.out, lambda _: None)
     for arm in arms_of(recipe):
         training_of(arm, {name: sets[name].folder for name in arm.sets})
+
+
+def test_the_two_tables_have_sets_base_and_ours_in_common() -> None:
+    one, two = (yaml.safe_load(next(p for p in shipped("pipelines") if p.stem == name).read_text()) for name in TABLES)
+    assert {name: one["sets"][name] for name in two["sets"]} == two["sets"]
+    for field in ("shared", "seeds", "choose_seeds", "rates", "choose_by", "training", "painting", "held_out"):
+        assert one[field] == two[field]
+    assert one["arms"]["ours"] == two["arms"]["ours"]
 
 
 @pytest.mark.parametrize("path", [*shipped("pipelines"), *shipped("prompts")], ids=lambda path: path.name)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from program import factory_here, interrupt, start, wait_for
 from small_sources import cut_outs, made, put, recipe
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from factory.errors import Interrupted, MachineError, UsageError
 from factory.matting.data.settings import LoaderSettings, SetEntry
@@ -196,6 +197,23 @@ def test_a_worker_that_dies_ends_the_training_in_one_sentence(home: Path, tmp_pa
     assert (tmp_path / "run" / STATE_FILE).is_file()
 
 
+def test_a_connection_that_a_dying_worker_broke_is_its_death(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it hands a batch over, it is not dead yet for who asks; what it raised itself is no death."""
+    broken: list[Exception] = [ConnectionResetError(104, "Connection reset by peer"), EOFError()]
+    own = ConnectionResetError("Caught ConnectionResetError in DataLoader worker process 0.")
+    for error, seen in [*((error, MachineError) for error in broken), (own, ConnectionResetError)]:
+        monkeypatch.setattr(DataLoader, "__iter__", lambda _, error=error: _raising(error))
+        with pytest.raises(seen):
+            train(settings(home, steps=1), tmp_path / "run", quiet)
+
+
+def _raising(error: Exception) -> Iterator[None]:
+    raise error
+    yield
+
+
 @pytest.mark.slow
 def test_what_ends_all_processes_at_once_lets_the_training_save(home: Path, tmp_path: Path) -> None:
     """As batch systems send SIGTERM: workers as well."""
@@ -253,7 +271,7 @@ def test_what_cannot_be_trained_is_one_sentence(home: Path, tmp_path: Path) -> N
         (good + ", threads: 0}", "train.threads"),
         (good + ", layer_decay: 0}", "train.layer_decay"),
         (good + ", lr_factors: {stem*: -1}}", "for stem*"),
-        (good + ", options: {size: tiny}}", "there are none"),
+        (good + ", options: {size: tiny}}", "there are begins_with"),
         (good + ", lr_factors: {stme*: 0.1}}", "no weight's name is like 'stme*'"),
         (good + ", layer_decay: 0.5}", "no layers of a ViT"),
         (good.replace("backgrounds:", "backgrounds: nowhere/") + "}", "no picture in"),

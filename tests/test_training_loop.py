@@ -18,12 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from factory.errors import Interrupted, MachineError, UsageError
+from factory.training.ema import MovingAverage
 from factory.training.folder import LOG_FILE, STATE_FILE
 from factory.training.log import read_log
 from factory.training.loop import Loop, Pace
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import device_of, joined, this_rank
 from factory.training.schedule import learning_rate
+from factory.training.state import load_state
 
 PACE = Pace(name="net", steps=6, batch=4, ema=0.9, clip_norm=1.0, seed=3, log_every=1, save_every=2)
 
@@ -38,6 +40,7 @@ class Mixing:
         self.network = nn.Sequential(
             nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.Dropout(dropout), nn.Conv2d(4, 1, 3)
         )
+        self.modules = {"net": self.network}
         self.optimizer = torch.optim.AdamW([{"params": list(self.network.parameters()), "base_lr": 1e-2}], 1e-2)
 
     def batches(self, step: int) -> Generator[Tensor, None, None]:
@@ -53,7 +56,7 @@ class Mixing:
     def rate(self, base: float, step: int) -> float:
         return learning_rate(base, step, steps=self.pace.steps, warmup=2, decay="cosine")
 
-    def validate(self) -> dict[str, float]:
+    def validate(self, step: int) -> dict[str, float]:
         assert not self.network.training
         return {"mean": float(self.network[0].weight.mean())}
 
@@ -70,7 +73,7 @@ def trained(
     torch.set_num_threads(1)
     ranks = this_rank()
     with joined(ranks, device_of(ranks)):
-        loop = Loop(Mixing(pace, dropout, poison), pace, out, hear, ranks)
+        loop = Loop(Mixing(pace, dropout, poison), pace, out, hear, ranks, state=load_state(out / STATE_FILE))
         loop.run()
         ranks.wait()
         return loop.averaged()
@@ -223,8 +226,6 @@ def test_rates_drop_at_shares_of_the_steps() -> None:
 
 def test_running_statistics_are_averaged_with_the_weights(tmp_path: Path) -> None:
     """Batch normalisation's belong to the weights that made them."""
-    from factory.training.ema import MovingAverage
-
     norm, average = nn.BatchNorm2d(2), MovingAverage(0.5)
     average.update({"norm": norm})
     norm(torch.randn(8, 2, 4, 4) + 5)
@@ -233,3 +234,39 @@ def test_running_statistics_are_averaged_with_the_weights(tmp_path: Path) -> Non
     with average.swapped_in({"norm": norm}):
         assert 0 < float(norm.running_mean.mean()) < float(live.mean())
     assert torch.equal(norm.running_mean, live)
+
+
+def test_averages_in_files_are_those_in_memory(tmp_path: Path) -> None:
+    """Also where the training goes on, and in another way than it began."""
+    in_memory = trained(tmp_path / "memory", replace(PACE, validate_every=2))
+
+    def interrupt(progress: TrainingProgress) -> None:
+        if progress.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    for out, ways in (("kept", (True, True)), ("moved", (True, False)), ("back", (False, True))):
+        begun, ended = (replace(PACE, validate_every=2, ema_in_files=way) for way in ways)
+        with pytest.raises(Interrupted):
+            trained(tmp_path / out, begun, interrupt)
+        assert equal(trained(tmp_path / out, ended), in_memory)
+
+
+def test_memory_of_what_lies_in_a_file_is_given_back(tmp_path: Path) -> None:
+    def resident() -> float:
+        """Megabytes of mapped files, of this process."""
+        lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+        return int(lines["RssShmem"].split()[0]) / 1024 + int(lines["RssFile"].split()[0]) / 1024
+
+    big = nn.Linear(4096, 4096, bias=False)  # 67 MB
+    average = MovingAverage(0.5, tmp_path)
+    before = resident()
+    average.update({"big": big})
+    average.update({"big": big})
+    assert resident() - before < 10
+    assert float(average.state()["averages"]["big"]["weight"].sum()) == pytest.approx(
+        float(big.weight.detach().sum()), rel=1e-3
+    )
+    assert resident() - before > 50
+    average.release()
+    assert resident() - before < 10
+    assert list(tmp_path.iterdir()) == []  # nothing that a killed process would leave

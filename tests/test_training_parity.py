@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from small_training import NETWORKS, SIZE, make_set, quiet, small_settings
+from small_training import NETWORKS, SIZE, course_of, make_set, small_settings
 from torch import Tensor, nn
 
 from factory.diffusion.matting_head import decoder_features
 from factory.diffusion.train import data as training_data
-from factory.diffusion.train.generation import GenerationTask, watched
+from factory.diffusion.train.generation import GenerationTask
 from factory.diffusion.train.settings import TrainingFolder, TrainSettings
-from factory.diffusion.train.trainer import Run
 from factory.jobs.recipes import read_yaml
 from factory.jobs.registry import parse
 from factory.jobs.train import TrainRecipe
@@ -46,15 +45,16 @@ def test_a_step_of_parity_is_the_papers_sum_of_losses(tmp_path: Path) -> None:
     settings = dataclasses.replace(
         shipped("parity"), base="", data=(TrainingFolder(folder=str(data)),), size=SIZE, networks=networks, bf16="off"
     )
-    run = Run(dataclasses.replace(settings, phases=small.phases, gradient_checkpointing=False), tmp_path / "run", quiet)
+    changed = dataclasses.replace(settings, phases=small.phases, gradient_checkpointing=False)
+    run = course_of(changed, tmp_path / "run")
     c = run.components
     tokens = training_data.tokenize(c.tokenizer, run.data.captions, settings.template, settings.key)
     task = GenerationTask(c, run.data, run.latents(), tokens, settings, 0, run.device, with_head=True)
     b = task.batch(0, 12)
     assert set(run.data.soft_alpha) == {True, False}
-    with torch.no_grad(), watched(c, True) as attention:
-        found = {name: float(value) for name, value in task.losses(b, attention).items()}
-        maps = [numbers(A_j)[..., 0] for A_j in attention.maps.values()]  # of the one token that is watched
+    with torch.no_grad(), task.watching():
+        found = {name: float(value) for name, value in task.losses(b).items()}
+        maps = [numbers(A_j)[..., 0] for A_j in task.attention.maps.values()]  # of the one token that is watched
         alpha_bar = c.scheduler.alphas_cumprod[b.t].view(-1, 1, 1, 1)
         z_t = alpha_bar.sqrt() * b.z0 + (1 - alpha_bar).sqrt() * b.epsilon
         predicted = task.predict(z_t, b)

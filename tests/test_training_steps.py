@@ -12,18 +12,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_training import GREEN, SIZE, make_set, quiet, small_settings
+from small_training import GREEN, SIZE, course_of, make_set, quiet, small_settings
 
 from factory.diffusion import model_folder
 from factory.diffusion.sample.pipeline import DiffuMattingPipeline
-from factory.diffusion.token_attention import TokenAttention
 from factory.diffusion.tokenizer import build_tokenizer
 from factory.diffusion.train import autoencoder as autoencoder_training
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train import report as training_report
-from factory.diffusion.train.generation import GenerationTask, watched
+from factory.diffusion.train.course import Course
+from factory.diffusion.train.generation import GenerationTask
 from factory.diffusion.train.settings import Phase
-from factory.diffusion.train.trainer import Run, train
+from factory.diffusion.train.trainer import train
 from factory.errors import UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.training import draws
@@ -50,7 +50,8 @@ def autoencoder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_autoencoder_learns(autoencoder: Path) -> None:
-    pixels = [record["losses"]["pixels"] for record in read_log(autoencoder / "log.jsonl")]
+    told = read_log(autoencoder / "log.jsonl")
+    pixels = [record["losses"]["pixels"] for record in told if record["name"] == "autoencoder"]
     assert np.mean(pixels[-20:]) < 0.25 * np.mean(pixels[:5])
 
 
@@ -67,7 +68,7 @@ def test_the_key_colour_comes_back_exactly(autoencoder: Path) -> None:
 
 
 def test_centring_shifts_the_latents_and_not_one_picture(data: Path, tmp_path: Path) -> None:
-    run = Run(small_settings(data), tmp_path, quiet)
+    run = course_of(small_settings(data), tmp_path)
     vae = run.components.vae
     x = training_data.pictures(run.data, np.arange(3), np.zeros(3, bool))
     with torch.no_grad():
@@ -84,12 +85,12 @@ def test_centring_shifts_the_latents_and_not_one_picture(data: Path, tmp_path: P
 
 
 @pytest.fixture
-def run(data: Path, tmp_path: Path) -> Run:
+def run(data: Path, tmp_path: Path) -> Course:
     """Fresh networks on the data, before the first step."""
-    return Run(small_settings(data), tmp_path / "run", quiet)
+    return course_of(small_settings(data), tmp_path / "run")
 
 
-def task(run: Run, with_head: bool = True, **changes: Any) -> GenerationTask:
+def task(run: Course, with_head: bool = True, **changes: Any) -> GenerationTask:
     """What computes a step's losses, under settings changed like this."""
     tokens = training_data.tokenize(
         run.components.tokenizer, run.data.captions, run.settings.template, run.settings.key
@@ -100,48 +101,59 @@ def task(run: Run, with_head: bool = True, **changes: Any) -> GenerationTask:
 
 def terms(one: GenerationTask, step: int = 0) -> dict[str, float]:
     """The weighted losses of one step, without gradients."""
-    with torch.no_grad(), watched(one.components, one.settings.green_background) as attention:
-        return {name: value.item() for name, value in one.losses(one.batch(step, 8), attention).items()}
+    with torch.no_grad(), one.watching():
+        return {name: value.item() for name, value in one.losses(one.batch(step, 8)).items()}
 
 
-def test_the_heads_loss_reaches_the_head_alone(run: Run) -> None:
+def test_the_heads_loss_reaches_the_head_alone(run: Course) -> None:
     for module in run.modules.values():
         module.requires_grad_(True)
     joint = task(run, green_background=False, head_timestep=999)  # every mask is read from the U-Net's ẑ0
-    torch.autograd.backward(joint.losses(joint.batch(0, 4), TokenAttention())["latent"])
+    torch.autograd.backward(joint.losses(joint.batch(0, 4))["latent"])
     touched = {name for name, module in run.modules.items() if any(p.grad is not None for p in module.parameters())}
     assert touched == {"head"}
 
 
 @pytest.mark.parametrize(("switch", "term"), [("green_background", "green"), ("detail", "detail")])
-def test_an_ablation_takes_away_exactly_its_term(run: Run, switch: str, term: str) -> None:
+def test_an_ablation_takes_away_exactly_its_term(run: Course, switch: str, term: str) -> None:
     whole, without = terms(task(run, bf16="off")), terms(task(run, bf16="off", **{switch: False}))
     assert list(whole) == ["noise", "green", "detail", "latent"]
     assert without.keys() == whole.keys() - {term}
     assert all(without[name] == pytest.approx(whole[name], rel=1e-5) for name in without)
 
 
-def test_the_first_stage_has_no_head(run: Run) -> None:
+def test_the_first_stage_has_no_head(run: Course) -> None:
     joint, generation = terms(task(run)), terms(task(run, with_head=False))
     assert generation.keys() == joint.keys() - {"latent"}
     assert all(generation[name] == joint[name] for name in generation)
 
 
 @pytest.mark.parametrize(("field", "term"), [("green_weight", "green"), ("detail_weight", "detail")])
-def test_a_weight_scales_its_term(run: Run, field: str, term: str) -> None:
+def test_a_weight_scales_its_term(run: Course, field: str, term: str) -> None:
     change: dict[str, Any] = {field: 3.0}
     once, thrice = terms(task(run)), terms(task(run, **change))
     assert thrice[term] == pytest.approx(3 * once[term], rel=1e-5)
 
 
-def test_a_step_depends_on_seed_phase_and_step_alone(run: Run) -> None:
+def test_a_step_depends_on_seed_phase_and_step_alone(run: Course) -> None:
     one = task(run)
     first, other, again = one.batch(7, 4), one.batch(8, 4), one.batch(7, 4)
     assert all(torch.equal(value, vars(again)[name]) for name, value in vars(first).items())
     assert not torch.equal(first.epsilon, other.epsilon)
 
 
-def test_dropped_captions_are_empty_and_carry_no_green(run: Run) -> None:
+def test_timesteps_are_drawn_evenly_or_about_the_middle(run: Course) -> None:
+    even, middle = (
+        task(run, timesteps=kind, min_snr_gamma=0.0).batch(0, 4000).t.double() for kind in ("uniform", "logit_normal")
+    )
+    for t, within in ((even, 0.5), (middle, 0.728)):  # P(|u| < ln 3), u standard normal
+        assert t.min() >= 0
+        assert t.max() <= 999
+        assert float(((t >= 250) & (t < 750)).double().mean()) == pytest.approx(within, abs=0.03)
+        assert float(t.mean()) == pytest.approx(499.5, abs=15)
+
+
+def test_dropped_captions_are_empty_and_carry_no_green(run: Course) -> None:
     dropped = task(run, caption_dropout=1.0)
     batch = dropped.batch(0, 8)
     empty = run.components.tokenizer("", padding="max_length", max_length=12, return_tensors="pt").input_ids
@@ -151,17 +163,17 @@ def test_dropped_captions_are_empty_and_carry_no_green(run: Run) -> None:
     assert task(run, caption_dropout=0.0).batch(0, 8).has_caption.all()
 
 
-def test_binary_masks_teach_head_and_edges_only_if_asked(run: Run) -> None:
+def test_binary_masks_teach_head_and_edges_only_if_asked(run: Course) -> None:
     kept, dropped = task(run, binary_as_soft=True).batch(0, 24), task(run).batch(0, 24)
     assert kept.soft_alpha.all()
     assert 0 < dropped.soft_alpha.sum() < 24
 
 
-def test_without_its_weight_the_detail_of_noisy_steps_counts(run: Run) -> None:
+def test_without_its_weight_the_detail_of_noisy_steps_counts(run: Course) -> None:
     assert terms(task(run, detail_timestep_weight=False))["detail"] > 1.2 * terms(task(run))["detail"]
 
 
-def test_latents_are_those_of_the_present_encoder(run: Run) -> None:
+def test_latents_are_those_of_the_present_encoder(run: Course) -> None:
     """As a second `autoencoder` phase leaves another one behind."""
     first, file = run.latents().copy(), run.out / "cache" / "latents.f16"
     written = file.stat().st_mtime_ns
@@ -173,7 +185,7 @@ def test_latents_are_those_of_the_present_encoder(run: Run) -> None:
     np.testing.assert_allclose(run.latents(), 2 * first, rtol=2e-3, atol=1e-6)
 
 
-def test_pictures_drawn_while_training_are_those_that_generate_paints(run: Run) -> None:
+def test_pictures_drawn_while_training_are_those_that_generate_paints(run: Course) -> None:
     captions = ("a red disc", "a blue square")
     pictures, masks = training_report.sample(run.components, captions, run.settings)
     painter = DiffuMattingPipeline(copy.deepcopy(run.components))
@@ -193,7 +205,7 @@ def test_the_head_does_not_scale_the_unets_step(data: Path, tmp_path: Path) -> N
     assert all(torch.equal(value, unets[1][key]) for key, value in unets[0].items())
 
 
-def test_cached_latents_are_the_encoders_means_of_both_twins(run: Run) -> None:
+def test_cached_latents_are_the_encoders_means_of_both_twins(run: Course) -> None:
     latents = run.latents()
     chosen = np.array([0, 1, 5])
     for twin in (0, 1):

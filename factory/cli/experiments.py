@@ -1,4 +1,4 @@
-"""The command that tells what data is worth."""
+"""The command that tells what data, and what ways to train, are worth."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from factory.cli.flags import Debug, DryRun, Set, put
-from factory.cli.running import recipe_fields, run_experiment
+from factory.cli.running import EXPERIMENTS, recipe_fields, run_experiment
 
 experiments_app = typer.Typer(rich_markup_mode="markdown")
 
@@ -26,14 +26,17 @@ def experiment(
     assignments: Set = None,
     debug: Debug = False,
 ) -> None:
-    """Train the same network on different data, several seeds of each, and tell what each data is worth.
+    """Train in several ways, several seeds of each, and tell what each is worth.
 
-    What is done stays; an arm that fails is told in the table, the others go on. See docs/training-matting.md.
+    The same matting network on different data (docs/training-matting.md), or one base that learns to paint in different
+    ways (docs/training.md). What is done stays; an arm that fails is told in the table, the others go on.
 
     `factory recipes copy experiment-gom mine.yaml` · correct its folders · `factory experiment mine.yaml --dry-run`
 
     `factory experiment mine.yaml --workers 4` · `factory experiment mine.yaml --only real`
+
+    `factory experiment table2 --dry-run`
     """
-    fields = recipe_fields(recipe, "experiment")
+    fields = recipe_fields(recipe, *EXPERIMENTS)
     put(fields, out=out)
     run_experiment(fields, assignments, dry_run, only=only or (), workers=workers)

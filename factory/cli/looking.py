@@ -8,16 +8,22 @@ import typer
 from factory.cli.flags import DataSet, Debug
 from factory.engine.counting import counting
 from factory.errors import UsageError, count_of
+from factory.training.folder import is_training
 
 looking_app = typer.Typer(rich_markup_mode="markdown")
+Made = Annotated[Path, typer.Argument(metavar="FOLDER", help="A data set folder, or that of a training.")]
 
 
 @looking_app.command()
-def status(data: DataSet, debug: Debug = False) -> None:
-    """Say how far a run is, from its folder alone (also while it runs elsewhere). `factory status runs/objects`."""
-    from factory.review.status import status_text
+def status(data: Made, debug: Debug = False) -> None:
+    """Say how far a run or a training is, from its folder alone (also while it runs elsewhere).
 
-    typer.echo(status_text(data))
+    `factory status runs/objects`
+    """
+    from factory.review.status import status_text
+    from factory.review.training.status import training_status
+
+    typer.echo(training_status(data) if is_training(data) else status_text(data))
 
 
 @looking_app.command()
@@ -58,11 +64,15 @@ def verify(
 
 
 @looking_app.command()
-def report(data: DataSet, debug: Debug = False) -> None:
-    """Write report/index.html and the contact sheet again. `factory report runs/objects`."""
-    from factory.review.report import write_report
+def report(data: Made, debug: Debug = False) -> None:
+    """Write the report again: report/index.html and contact sheet of a data set, report.html of a training.
 
-    typer.echo(f"report: {write_report(data)}")
+    `factory report runs/objects` · `factory report runs/tiny`
+    """
+    from factory.review.report import write_report
+    from factory.review.training.page import write_page
+
+    typer.echo(f"report: {write_page(data) if is_training(data) else write_report(data)}")
 
 
 @looking_app.command()

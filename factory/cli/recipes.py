@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from factory.cli.flags import Debug
+from factory.cli.running import EXPERIMENTS
 from factory.errors import UsageError, nearest, quoted
 
 recipes_app = typer.Typer(
@@ -14,7 +15,7 @@ recipes_app = typer.Typer(
 
 
 # as their argument; `factory run` takes any
-TAKE_A_RECIPE = {"build-green100k", "train", "train-keyer", "train-matting", "experiment"}
+TAKE_A_RECIPE = {"build-green100k", "train", "train-keyer", "train-matting"}
 
 
 @recipes_app.callback()
@@ -29,7 +30,8 @@ def recipes(context: typer.Context) -> None:
     from factory.shipped_files import shipped, summary
 
     jobs = [(str(read_yaml(path)["job"]), path) for path in shipped("pipelines")]
-    listed = [(f"factory {job if job in TAKE_A_RECIPE else 'run'} {path.stem}", path) for job, path in jobs]
+    command_of = {job: job for job in TAKE_A_RECIPE} | dict.fromkeys(EXPERIMENTS, "experiment")
+    listed = [(f"factory {command_of.get(job, 'run')} {path.stem}", path) for job, path in jobs]
     listed += [(f"factory generate --prompts {path.stem}", path) for path in shipped("prompts")]
     typer.echo("What ships, and the command that takes it by its name:\n")
     for command, path in listed:

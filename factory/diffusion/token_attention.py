@@ -21,6 +21,16 @@ class TokenAttention:
     def __init__(self) -> None:
         self.tokens = torch.zeros(0, 1, dtype=torch.long)
         self.maps: dict[str, Tensor] = {}
+        self.resting = False
+
+    @contextmanager
+    def resting_meanwhile(self) -> Iterator[None]:
+        """Inside, the network runs as without a probe."""
+        self.resting = True
+        try:
+            yield
+        finally:
+            self.resting = False
 
 
 class ProbeProcessor:
@@ -29,14 +39,17 @@ class ProbeProcessor:
     Exact and differentiable, whatever kernel runs below. In float32, because A_j is supervised directly.
     """
 
-    def __init__(self, layer: str, seen: TokenAttention) -> None:
-        self.layer = layer
-        self.seen = seen
+    def __init__(self, layer: str, seen: TokenAttention, own: Any) -> None:
+        """own: the layer's processor while the probe rests."""
+        self.layer, self.seen, self.own = layer, seen, own
 
     def __call__(
-        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, *_args: Any, **_kwargs: Any
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, *args: Any, **kwargs: Any
     ) -> Tensor:
         """hidden_states (B, h·w, C), encoder_hidden_states (B, S, D) → (B, h·w, C)."""
+        if self.seen.resting:
+            plain: Tensor = self.own(attn, hidden_states, encoder_hidden_states, *args, **kwargs)
+            return plain
         batch, pixels, _ = hidden_states.shape
 
         def by_head(x: Tensor) -> Tensor:
@@ -56,12 +69,15 @@ class ProbeProcessor:
 
 
 @contextmanager
-def probed(unet: UNet2DConditionModel) -> Iterator[TokenAttention]:
-    """Put the probe on every cross-attention (`.attn2.`) of the U-Net; its own processors come back at the end."""
-    seen = TokenAttention()
+def probed(unet: UNet2DConditionModel, seen: TokenAttention | None = None) -> Iterator[TokenAttention]:
+    """Put the probe on every cross-attention (`.attn2.`) of the U-Net; its own processors come back at the end.
+
+    seen: what it shall read and write; None: a new one.
+    """
+    seen = TokenAttention() if seen is None else seen
     own = dict(unet.attn_processors)
     unet.set_attn_processor(
-        {name: ProbeProcessor(name, seen) if ".attn2." in name else processor for name, processor in own.items()}
+        {name: ProbeProcessor(name, seen, kept) if ".attn2." in name else kept for name, kept in own.items()}
     )
     try:
         yield seen

@@ -90,7 +90,7 @@ class Tally:
     def line(self) -> str:
         """The live line."""
         left = max(0, self.total - self.slots - self._open_accepted)
-        time_left = _clock(left / self.rate) if self.rate > 0 else "–"
+        time_left = clock(left / self.rate) if self.rate > 0 else "–"
         attempts = self.attempts + self._open_attempts
         tried = f" of {count_of(attempts, 'attempt', 'attempts')}" if attempts and not self.done else ""
         workers = count_of(len(self.workers), "worker", "workers") if self.workers else "waiting for workers"
@@ -100,8 +100,8 @@ class Tally:
         )
 
 
-def _clock(seconds: float) -> str:
-    """Rounded up: while something is left, so is a second."""
+def clock(seconds: float) -> str:
+    """H:MM:SS or M:SS. Rounded up: while something is left, so is a second."""
     hours, rest = divmod(ceil(seconds), 3600)
     minutes, seconds = divmod(rest, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -1,1 +1,1 @@
-"""What each kind of data is worth: arms × folds × seeds, each a training and the errors of its mattes."""
+"""Experiments: arms × seeds, each a training and what is measured of it. matting/ and painting/ say what that is."""

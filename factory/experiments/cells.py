@@ -1,91 +1,89 @@
-"""A cell: one arm, one fold, one seed. Its folder is named by a hash of all that decides its result, and holds it."""
+"""A cell: one arm, one seed. Its folder is named by a hash of all that decides its result, and holds it."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias, TypeVar
 
 from factory.errors import UsageError
-from factory.experiments.arms import OneArm
-from factory.experiments.folds import TestPicture
-from factory.matting.train.settings import FREE, MattingTraining
 from factory.shards.durable import json_bytes, write_json
 
-VERSION = 2  # of how a cell is trained and measured: another one makes all anew
 RESULT, FAILURE, ABOUT = "errors.json", "failed.json", "cell.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureErrors:
-    """What the matte of one test picture is wrong by, where its trimap is unknown; units as in quality/metrics.py."""
+class Row:
+    """An arm as the table has it.
 
-    picture: str
-    sad: float
-    mse: float
-    grad: float
-    conn: float
+    series, axis, value: of an arm that stands for one of several values: the arm of the recipe, what is varied, and its
+    value here; "", "" and 0 for others.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    folds: tuple[int, ...] = (0,)
+    series: str = ""
+    axis: str = ""
+    value: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One training and its test.
+class Measured:
+    """What was measured of one picture: numbers by the names of metrics."""
 
-    pictures: what it is tested on.  content: path → hash of what lies there: sets, backgrounds, weights to begin with.
-    fold_folder: where the pictures, trimaps and alphas of its fold lie.
-    """
+    picture: str
+    numbers: Mapping[str, float]
 
-    arm: OneArm
-    fold: int
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell(ABC):
+    """One training and what is measured of it.  root: the folder of all cells."""
+
+    arm: Row
     seed: int
-    training: MattingTraining
-    pictures: tuple[TestPicture, ...]
-    content: Mapping[str, str]
-    fold_folder: Path
     root: Path
+    fold: int = 0
+
+    @property
+    @abstractmethod
+    def decides(self) -> Mapping[str, Any]:
+        """All that its result depends on, as JSON."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Which of its arm's cells it is, for people: "fold 0, seed 1"."""
+
+    @property
+    @abstractmethod
+    def about(self) -> Mapping[str, Any]:
+        """For people, as JSON: what it is made of."""
 
     @property
     def fingerprint(self) -> str:
         """Two cells with one of these have the same result, whatever their arms are called."""
-        pictures = {picture.name: picture.content for picture in self.pictures}
-        settings = _decisive(asdict(self.training), self.content)
-        decides = {"version": VERSION, "training": settings, "pictures": pictures}
-        return sha256(json_bytes(decides)).hexdigest()
+        return sha256(json_bytes(self.decides)).hexdigest()
 
     @property
     def folder(self) -> Path:
         return self.root / self.fingerprint[:16]
 
 
-def _decisive(settings: Any, content: Mapping[str, str], place: str = "") -> Any:
-    """Settings that decide weights, with the hash of its content instead of each path."""
-    match settings:
-        case Mapping():
-            inner = {name: f"{place}.{name}".lstrip(".") for name in settings}
-            return {name: _decisive(settings[name], content, at) for name, at in inner.items() if at not in FREE}
-        case list() | tuple():
-            return [_decisive(one, content, place) for one in settings]
-        case str():
-            return content.get(settings, settings)
-    return settings
-
-
-class Runner(Protocol):
-    """Trains what a cell says in a folder, or goes on where it was killed; measures its mattes of the test pictures.
-
-    Importable by name: it travels to other processes.
-    """
-
-    def __call__(self, cell: Cell, folder: Path) -> Sequence[PictureErrors]: ...
+C = TypeVar("C", bound=Cell)
+Runner: TypeAlias = Callable[[C, Path], Sequence[Measured]]
+"""Trains what a cell says in a folder, or goes on where it was killed, and measures. Importable by name: it travels to
+other processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a cell.  errors: none where it failed, or where it is not yet done; failure: why."""
+    """What became of a cell.  measured: none where it failed, or where it is not yet done; failure: why."""
 
     cell: Cell
-    errors: tuple[PictureErrors, ...] = ()
+    measured: tuple[Measured, ...] = ()
     failure: str = ""
 
 
@@ -97,7 +95,7 @@ def outcome_of(cell: Cell) -> Outcome:
             told = json.loads(file.read_bytes())
             if name == FAILURE:
                 return Outcome(cell, failure=str(told["sentence"]))
-            return Outcome(cell, tuple(PictureErrors(**errors) for errors in told["pictures"]))
+            return Outcome(cell, tuple(_measured(dict(fields)) for fields in told["pictures"]))
         except FileNotFoundError:
             continue
         except (ValueError, TypeError, KeyError) as error:
@@ -105,16 +103,35 @@ def outcome_of(cell: Cell) -> Outcome:
     return Outcome(cell)
 
 
+def _measured(fields: dict[str, Any]) -> Measured:
+    return Measured(str(fields.pop("picture")), {name: float(value) for name, value in fields.items()})
+
+
+def decisive(settings: Any, content: Mapping[str, str], free: frozenset[str], place: str = "") -> Any:
+    """Settings that decide weights, with the hash of its content instead of each path.
+
+    content: path → hash of what lies there.  free: names, with dots, of settings that decide nothing.
+    """
+    match settings:
+        case Mapping():
+            inner = {name: f"{place}.{name}".lstrip(".") for name in settings}
+            return {name: decisive(settings[name], content, free, at) for name, at in inner.items() if at not in free}
+        case list() | tuple():
+            return [decisive(one, content, free, place) for one in settings]
+        case str():
+            return content.get(settings, settings)
+    return settings
+
+
 def write_about(cell: Cell) -> None:
     """For people: which cell this is."""
-    told: dict[str, Any] = {"arm": cell.arm.name, "fold": cell.fold, "seed": cell.seed, "fingerprint": cell.fingerprint}
-    told["pictures"] = [picture.name for picture in cell.pictures]
-    write_json(cell.folder / ABOUT, told | {"training": asdict(cell.training), "content": dict(cell.content)})
+    told = {"arm": cell.arm.name, "fold": cell.fold, "seed": cell.seed, "fingerprint": cell.fingerprint}
+    write_json(cell.folder / ABOUT, {**told, **cell.about})
 
 
-def write_result(cell: Cell, errors: Sequence[PictureErrors]) -> None:
+def write_result(cell: Cell, measured: Sequence[Measured]) -> None:
     """From here on the cell is done."""
-    write_json(cell.folder / RESULT, {"pictures": [asdict(one) for one in errors]})
+    write_json(cell.folder / RESULT, {"pictures": [{"picture": one.picture, **one.numbers} for one in measured]})
     (cell.folder / FAILURE).unlink(missing_ok=True)
 
 

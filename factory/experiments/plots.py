@@ -5,46 +5,36 @@ from dataclasses import dataclass
 from math import isnan, log2
 from pathlib import Path
 
-from factory.experiments.arms import OneArm
-from factory.experiments.cells import Outcome
+from factory.experiments.cells import Outcome, Row
+from factory.experiments.figures import Figures, Metric
 from factory.experiments.sheet import INK, Colour, Sheet
 from factory.experiments.statistics import Spread, by_seed, folds_of, spread_of, spread_over_seeds
-from factory.experiments.tables import SHOWN
 
-PLOTTED = ("mse", "conn")
 WIDTH, MARGIN, LABELS, BAR, HEADING = 960, 24, 330, 30, 15
 PANEL = 340  # height of a panel of curves
 PALE, GRID, BASE = (150, 165, 185), (228, 228, 228), (150, 150, 150)
 COLOURS: Sequence[Colour] = ((28, 96, 168), (200, 92, 28), (46, 132, 74), (140, 70, 150), (170, 140, 20))
 
 
-def draw_plots(arms: Sequence[OneArm], outcomes: Sequence[Outcome], compare: Sequence[str], out: Path) -> None:
-    """errors.png, and for each thing that arms vary a curve of it. What has no numbers yet is not drawn."""
-    done = [arm for arm in arms if folds_of(outcomes, arm.name)]
-    if done:
-        _bars(done, outcomes, out / "errors.png")
-    for axis in dict.fromkeys(arm.axis for arm in done if arm.axis):
-        base = compare[0] if compare else ""
-        varied = [arm for arm in done if arm.axis == axis]
-        _curves(axis, varied, outcomes, base, out / f"over {axis}.png".replace(" ", "-"))
-
-
-def _bars(arms: Sequence[OneArm], outcomes: Sequence[Outcome], path: Path) -> None:
+def draw_bars(figures: Figures, arms: Sequence[Row], outcomes: Sequence[Outcome], path: Path) -> None:
+    """One panel a metric, a bar an arm. Arms without numbers yet are not drawn."""
+    arms = [arm for arm in arms if folds_of(outcomes, arm.name)]
+    if not arms:
+        return
     panel = 3 * MARGIN + BAR * len(arms)
-    sheet = Sheet(WIDTH, panel * len(PLOTTED) + MARGIN)
-    for number, metric in enumerate(PLOTTED):
-        seeds = {arm.name: by_seed(outcomes, arm.name, metric, folds_of(outcomes, arm.name)) for arm in arms}
+    sheet = Sheet(WIDTH, panel * len(figures.plotted) + MARGIN)
+    for number, metric in enumerate(figures.plotted):
+        seeds = {arm.name: by_seed(outcomes, arm.name, metric.name, folds_of(outcomes, arm.name)) for arm in arms}
         _bar_panel(sheet, number * panel + MARGIN, metric, seeds)
     sheet.save(path)
 
 
-def _bar_panel(sheet: Sheet, top: float, metric: str, seeds: Mapping[str, Mapping[int, float]]) -> None:
-    """seeds: arm → seed → error."""
-    heading, factor, decimals = SHOWN[metric]
+def _bar_panel(sheet: Sheet, top: float, metric: Metric, seeds: Mapping[str, Mapping[int, float]]) -> None:
+    """seeds: arm → seed → number."""
     spreads = {name: spread_of(list(own.values())) for name, own in seeds.items()}
     most = max([*map(_upper, spreads.values()), *(value for own in seeds.values() for value in own.values())])
     scale = (WIDTH - LABELS - 5 * MARGIN) / (most or 1.0)
-    sheet.text(LABELS, top, f"{heading}: mean, spread over seeds, each seed", "lm", HEADING)
+    sheet.text(LABELS, top, f"{metric.heading}: mean, spread over seeds, each seed", "lm", HEADING)
     for row, (name, own) in enumerate(spreads.items()):
         y = top + MARGIN + BAR * (row + 0.5)
         sheet.text(LABELS - 8, y, _short(name), "rm")
@@ -59,7 +49,7 @@ def _bar_panel(sheet: Sheet, top: float, metric: str, seeds: Mapping[str, Mappin
                 sheet.line((end, y - 5), (end, y + 5), colour=INK, width=1.6)
         for value in seeds[name].values():
             sheet.dot(LABELS + scale * value, y, 2.5, COLOURS[0])
-        sheet.text(WIDTH - 4.5 * MARGIN, y, f"{own.mean * factor:.{decimals}f}", "lm")
+        sheet.text(WIDTH - 4.5 * MARGIN, y, metric.plain(own.mean), "lm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +73,25 @@ class Axes:
         return self.bottom - (self.bottom - self.top) * (error - self.least) / (self.most - self.least)
 
 
-def _curves(axis: str, arms: Sequence[OneArm], outcomes: Sequence[Outcome], base: str, path: Path) -> None:
-    """One panel a metric; a curve for each arm of the recipe that varies the axis; `base` as a line across."""
-    sheet = Sheet(WIDTH, PANEL * len(PLOTTED) + MARGIN)
-    for number, metric in enumerate(PLOTTED):
-        points = {arm.name: spread_over_seeds(outcomes, arm.name, metric) for arm in arms}
-        across = spread_over_seeds(outcomes, base, metric)
+def draw_curves(
+    figures: Figures, arms: Sequence[Row], outcomes: Sequence[Outcome], compare: Sequence[str], out: Path
+) -> None:
+    """A picture for each thing that arms vary, the first arm of `compare` as a line across."""
+    done = [arm for arm in arms if arm.axis and folds_of(outcomes, arm.name)]
+    for axis in dict.fromkeys(arm.axis for arm in done):
+        varied = [arm for arm in done if arm.axis == axis]
+        path = out / f"over {axis}.png".replace(" ", "-")
+        _curves(figures, axis, varied, outcomes, base=compare[0] if compare else "", path=path)
+
+
+def _curves(
+    figures: Figures, axis: str, arms: Sequence[Row], outcomes: Sequence[Outcome], *, base: str, path: Path
+) -> None:
+    """One panel a metric; a curve for each arm of the recipe that varies the axis."""
+    sheet = Sheet(WIDTH, PANEL * len(figures.plotted) + MARGIN)
+    for number, metric in enumerate(figures.plotted):
+        points = {arm.name: spread_over_seeds(outcomes, arm.name, metric.name) for arm in arms}
+        across = spread_over_seeds(outcomes, base, metric.name)
         known = [one for one in (*points.values(), across) if one.count]
         if not known:
             continue
@@ -112,14 +115,13 @@ def _curves(axis: str, arms: Sequence[OneArm], outcomes: Sequence[Outcome], base
     sheet.save(path)
 
 
-def _frame(sheet: Sheet, axes: Axes, axis: str, metric: str) -> None:
+def _frame(sheet: Sheet, axes: Axes, axis: str, metric: Metric) -> None:
     """Heading, grid, and what the axes say."""
-    heading, factor, decimals = SHOWN[metric]
-    sheet.text(axes.left, axes.top - 1.6 * MARGIN, heading, "lm", HEADING)
+    sheet.text(axes.left, axes.top - 1.6 * MARGIN, metric.heading, "lm", HEADING)
     for step in range(5):
         error = axes.least + (axes.most - axes.least) * step / 4
         sheet.line((axes.left, axes.y(error)), (axes.right, axes.y(error)), colour=GRID)
-        sheet.text(axes.left - 8, axes.y(error), f"{error * factor:.{decimals}f}", "rm")
+        sheet.text(axes.left - 8, axes.y(error), metric.plain(error), "rm")
     for value in axes.values:
         sheet.text(axes.x(value), axes.bottom + 16, f"{value:g}", "mm")
     sheet.text((axes.left + axes.right) / 2, axes.bottom + 36, axis, "mm")

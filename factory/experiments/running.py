@@ -10,19 +10,19 @@ from threading import Lock
 from factory.engine.orphans import end_with_parent
 from factory.engine.threads import pin_threads
 from factory.errors import Interrupted, MachineError
-from factory.experiments.cells import Cell, Outcome, Runner, outcome_of, write_about, write_failure, write_result
+from factory.experiments.cells import C, Outcome, Runner, outcome_of, write_about, write_failure, write_result
 from factory.shards.durable import write_durably
 
 THREADS = 1  # of each cell: another number changes what is learned
 TRACE = "failed.txt"
 
 
-def run_cells(cells: Sequence[Cell], run: Runner, workers: int, tell: Callable[[Outcome], None]) -> None:
+def run_cells(cells: Sequence[C], run: Runner[C], workers: int, tell: Callable[[Outcome], None]) -> None:
     """Run those cells that are not done; what became of each lies in its folder, and is told.
 
     One that fails costs no other.  Raises Interrupted, and MachineError where there is no going on.
     """
-    missing = list({cell.fingerprint: cell for cell in cells if not outcome_of(cell).errors}.values())
+    missing = list({cell.fingerprint: cell for cell in cells if not outcome_of(cell).measured}.values())
     pin_threads(THREADS)  # children inherit it
     if workers == 1:
         for cell in missing:
@@ -39,7 +39,7 @@ def run_cells(cells: Sequence[Cell], run: Runner, workers: int, tell: Callable[[
         pool.shutdown(cancel_futures=True)
 
 
-def run_cell(cell: Cell, run: Runner) -> None:
+def run_cell(cell: C, run: Runner[C]) -> None:
     """Into the cell's folder."""
     cell.folder.mkdir(parents=True, exist_ok=True)
     write_about(cell)
@@ -52,7 +52,7 @@ def run_cell(cell: Cell, run: Runner) -> None:
         write_durably(cell.folder / TRACE, "".join(traceback.format_exception(error)).encode())
 
 
-def _alone(cell: Cell, run: Runner) -> None:
+def _alone(cell: C, run: Runner[C]) -> None:
     """A process's whole work. Were it to outlive a killed run, the next would train in the same folder beside it."""
     end_with_parent()
     pin_threads(THREADS)
@@ -72,7 +72,7 @@ class _Processes:
         self._lock = Lock()
         self._stopped = False
 
-    def run(self, cell: Cell, run: Runner) -> Outcome:
+    def run(self, cell: C, run: Runner[C]) -> Outcome:
         """Wait for it; a process that was killed is a failed cell."""
         process = multiprocessing.get_context("spawn").Process(target=_alone, args=(cell, run))
         with self._lock:

@@ -33,7 +33,7 @@ class Sheet:
     def text(self, x: float, y: float, words: str, anchor: str, size: float = 13) -> None:
         """anchor: as Pillow has it: "lm" begins at x, "rm" ends there, "mm" is centred on it."""
         font = ImageFont.load_default(size * TWICE)
-        written = words.replace("×", "x")  # which Pillow's own font has not
+        written = words.replace("×", "x").replace(" ↓", "").replace(" ↑", "")  # which Pillow's own font has not
         self._draw.text((x * TWICE, y * TWICE), written, fill=INK, font=font, anchor=anchor)
 
     def save(self, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Means over seeds with their spread, and differences of two arms paired by seed.
 
-A value of an arm and a seed is the mean over all test pictures of its folds, each picture once. The spread is the
+A value of an arm and a seed is the mean over all pictures of its folds, each picture once. The spread is the
 sample standard deviation over seeds (n − 1); the spread of a difference is that of the differences by seed, which the
 seeds' common luck does not widen. What is outside of one spread is no test of significance.
 """
@@ -12,8 +12,6 @@ from math import nan
 import numpy as np
 
 from factory.experiments.cells import Outcome
-
-METRICS = ("mse", "sad", "grad", "conn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +43,17 @@ def spread_of(values: Sequence[float]) -> Spread:
 
 def folds_of(outcomes: Sequence[Outcome], arm: str) -> list[int]:
     """The folds in which at least one cell of an arm is done."""
-    return sorted({one.cell.fold for one in outcomes if one.cell.arm.name == arm and one.errors})
+    return sorted({one.cell.fold for one in outcomes if one.cell.arm.name == arm and one.measured})
 
 
 def by_seed(outcomes: Sequence[Outcome], arm: str, metric: str, folds: Collection[int]) -> dict[int, float]:
-    """Seed → mean over the test pictures of these folds; only seeds of which all of the folds are done."""
+    """Seed → mean over the pictures of these folds that have the number; only seeds of which all folds are done."""
     cells: dict[int, dict[int, list[float]]] = {}
     for one in outcomes:
-        if one.cell.arm.name == arm and one.cell.fold in folds and one.errors:
-            cells.setdefault(one.cell.seed, {})[one.cell.fold] = [getattr(error, metric) for error in one.errors]
+        if one.cell.arm.name == arm and one.cell.fold in folds and one.measured:
+            values = [own.numbers[metric] for own in one.measured if metric in own.numbers]
+            if values:
+                cells.setdefault(one.cell.seed, {})[one.cell.fold] = values
     return {
         seed: float(np.mean([value for values in of_fold.values() for value in values]))
         for seed, of_fold in sorted(cells.items())

@@ -1,8 +1,7 @@
-"""The numbers of an experiment as files: a row a cell, a row a test picture, and what they tell as Markdown."""
+"""The numbers of an experiment as files: a row a cell, a row a picture, and the parts of a page of Markdown."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -13,35 +12,29 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from factory.errors import count_of
-from factory.experiments.arms import OneArm
-from factory.experiments.cells import Outcome
-from factory.experiments.statistics import METRICS, Difference, Spread, difference, folds_of, spread_over_seeds
-from factory.quality.evaluation import CONVENTION, REGIONS
-from factory.quality.metrics import UNITS
+from factory.experiments.cells import Outcome, Row
+from factory.experiments.figures import NOTHING, Figures, Metric
+from factory.experiments.statistics import Difference, difference, folds_of, spread_over_seeds
 from factory.shards.durable import appearing, write_durably
 
-SHOWN: Mapping[str, tuple[str, float, int]] = {  # heading, factor, decimals
-    "mse": ("MSE × 1000", 1000.0, 2),
-    "conn": ("Conn", 1.0, 3),
-    "sad": ("SAD", 1.0, 3),
-    "grad": ("Grad", 1.0, 3),
-}
-COMPARED = ("mse", "conn")
-NOTHING = "–"
+DIFFERENCES = (
+    "Differences are paired by seed; one is outside where it is more than its own ± from 0, which is no test of "
+    "significance."
+)
 _ARM = [("arm", pa.string()), ("series", pa.string()), ("axis", pa.string()), ("value", pa.float64())]
 _CELL = [*_ARM, ("fold", pa.int32()), ("seed", pa.int64())]
-_NUMBERS = [(name, pa.float64()) for name in METRICS]
-CELLS = pa.schema([*_CELL, ("pictures", pa.int32()), *_NUMBERS, ("state", pa.string()), ("failure", pa.string())])
-PICTURES = pa.schema([*_CELL, ("picture", pa.string()), *_NUMBERS])
 
 
-def write_tables(outcomes: Sequence[Outcome], out: Path) -> None:
+def write_tables(figures: Figures, outcomes: Sequence[Outcome], out: Path) -> None:
     """cells.parquet and cells.csv, a row a cell with the means over its pictures (null where there are none);
-    pictures.parquet, a row a test picture of each cell.
+    pictures.parquet, a row a picture of each cell.
     """
-    cells = pa.Table.from_pylist([_cell_row(one) for one in outcomes], schema=CELLS)
-    rows = [_told(one) | asdict(errors) for one in outcomes for errors in one.errors]
-    for name, table in (("cells", cells), ("pictures", pa.Table.from_pylist(rows, schema=PICTURES))):
+    numbers = [(name, pa.float64()) for name in figures.names]
+    about = [("pictures", pa.int32()), *numbers, ("state", pa.string()), ("failure", pa.string())]
+    cells = pa.Table.from_pylist([_cell_row(figures, one) for one in outcomes], schema=pa.schema([*_CELL, *about]))
+    rows = [_told(one) | {"picture": own.picture, **own.numbers} for one in outcomes for own in one.measured]
+    pictures = pa.Table.from_pylist(rows, schema=pa.schema([*_CELL, ("picture", pa.string()), *numbers]))
+    for name, table in (("cells", cells), ("pictures", pictures)):
         with appearing(out / f"{name}.parquet") as file:
             pq.write_table(table, file, compression="zstd")
     text = io.BytesIO()
@@ -55,85 +48,70 @@ def _told(one: Outcome) -> dict[str, Any]:
     return named | {"fold": one.cell.fold, "seed": one.cell.seed}
 
 
-def _cell_row(one: Outcome) -> dict[str, Any]:
-    means = {name: float(np.mean([getattr(error, name) for error in one.errors])) for name in METRICS if one.errors}
-    state = "done" if one.errors else "failed" if one.failure else "missing"
-    return _told(one) | means | {"pictures": len(one.errors), "state": state, "failure": one.failure}
+def _cell_row(figures: Figures, one: Outcome) -> dict[str, Any]:
+    own = {name: [told.numbers[name] for told in one.measured if name in told.numbers] for name in figures.names}
+    means = {name: float(np.mean(values)) for name, values in own.items() if values}
+    state = "done" if one.measured else "failed" if one.failure else "missing"
+    return _told(one) | means | {"pictures": len(one.measured), "state": state, "failure": one.failure}
 
 
-def markdown(
-    title: str,
-    *,
-    arms: Sequence[OneArm],
-    outcomes: Sequence[Outcome],
-    compare: Sequence[str],
-    failed: Mapping[str, str],
-    tainted: Sequence[str],
-) -> str:
-    """The page table.md.  failed: arm → why none of it was run.  tainted: which models have seen the test pictures."""
-    parts = [f"# {title}", *_means(arms, outcomes), *_over_folds(arms, outcomes)]
-    for other in compare:
-        parts += _compared(arms, outcomes, other)
-    parts += _failures(outcomes, failed)
-    if tainted:
-        parts += ["", "## What has seen the test", "", *(f"- {sentence}" for sentence in tainted)]
-    units = [f"{SHOWN[name][0].split(' ')[0]} = {UNITS[name]}" for name in SHOWN]
-    parts += [
-        "",
-        f"Region: {REGIONS['trimap']}; as in {CONVENTION}. {'; '.join(units)}.",
-        "",
-        "± is the spread over seeds (standard deviation, n − 1) of the mean over all test pictures of the folds. "
-        "Differences are paired by seed; one is outside where it is more than its own ± from 0, which is no test of "
-        "significance.",
-    ]
-    return "\n".join(parts) + "\n"
+def page(title: str, parts: Sequence[str]) -> str:
+    """The whole page."""
+    return "\n".join([f"# {title}", *parts]) + "\n"
 
 
-def _means(arms: Sequence[OneArm], outcomes: Sequence[Outcome]) -> Iterator[str]:
-    yield from _head("arm", "done", *(heading for heading, _, _ in SHOWN.values()))
+def done_of(arm: Row, outcomes: Sequence[Outcome]) -> str:
+    """How many of an arm's cells are done: "2 of 3"."""
+    own = [one for one in outcomes if one.cell.arm.name == arm.name]
+    return f"{sum(bool(one.measured) for one in own)} of {len(arm.seeds) * len(arm.folds)}"
+
+
+def means(figures: Figures, arms: Sequence[Row], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """A row an arm."""
+    yield from head("arm", "done", *(metric.heading for metric in figures.metrics))
     for arm in arms:
-        own = [one for one in outcomes if one.cell.arm.name == arm.name]
-        done = f"{sum(bool(one.errors) for one in own)} of {len(arm.seeds) * len(arm.folds)}"
-        yield _row(arm.name, done, *(_number(spread_over_seeds(outcomes, arm.name, name), name) for name in SHOWN))
+        own = (metric.text(spread_over_seeds(outcomes, arm.name, metric.name)) for metric in figures.metrics)
+        yield row(arm.name, done_of(arm, outcomes), *own)
 
 
-def _over_folds(arms: Sequence[OneArm], outcomes: Sequence[Outcome]) -> Iterator[str]:
+def over_folds(metric: Metric, arms: Sequence[Row], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """A column a fold, where there are several."""
     folds = sorted({fold for arm in arms for fold in arm.folds})
     if len(folds) < 2:
         return
-    yield from ("", f"## {SHOWN['mse'][0]} of each fold")
-    yield from _head("arm", *(f"fold {fold}" for fold in folds))
+    yield from ("", f"## {metric.heading} of each fold")
+    yield from head("arm", *(f"fold {fold}" for fold in folds))
     for arm in arms:
         there = folds_of(outcomes, arm.name)
-        yield _row(
-            arm.name,
-            *(
-                _number(spread_over_seeds(outcomes, arm.name, "mse", [fold]), "mse") if fold in there else NOTHING
-                for fold in folds
-            ),
+        own = (
+            metric.text(spread_over_seeds(outcomes, arm.name, metric.name, [fold])) if fold in there else NOTHING
+            for fold in folds
         )
+        yield row(arm.name, *own)
 
 
-def _compared(arms: Sequence[OneArm], outcomes: Sequence[Outcome], other: str) -> Iterator[str]:
+def compared(figures: Figures, arms: Sequence[Row], outcomes: Sequence[Outcome], other: str) -> Iterator[str]:
+    """Differences from one arm, paired by seed."""
     yield from ("", f"## Less {other}")
-    columns = [column for name in COMPARED for column in (f"Δ {SHOWN[name][0]}", "%", "outside")]
-    yield from _head("arm", "seeds", *columns)
+    columns = [column for metric in figures.compared for column in (f"Δ {metric.heading}", "%", "outside")]
+    yield from head("arm", "seeds", *columns)
     for arm in arms:
         if arm.name == other:
             continue
-        found = {name: difference(outcomes, arm.name, other, name) for name in COMPARED}
-        seeds = next((str(one.absolute.count) for one in found.values() if one), NOTHING)
-        yield _row(arm.name, seeds, *(cell for name, one in found.items() for cell in _difference(one, name)))
+        found = [(metric, difference(outcomes, arm.name, other, metric.name)) for metric in figures.compared]
+        seeds = next((str(one.absolute.count) for _, one in found if one), NOTHING)
+        yield row(arm.name, seeds, *(cell for metric, one in found for cell in _difference(one, metric)))
 
 
-def _difference(found: Difference | None, metric: str) -> tuple[str, str, str]:
+def _difference(found: Difference | None, metric: Metric) -> tuple[str, str, str]:
     if found is None:
         return NOTHING, NOTHING, NOTHING
     outside = NOTHING if isnan(found.absolute.spread) else "yes" if found.outside else "no"
-    return _number(found.absolute, metric, sign="+"), f"{found.relative:+.1%}", outside
+    return metric.text(found.absolute, sign="+"), f"{found.relative:+.1%}", outside
 
 
-def _failures(outcomes: Sequence[Outcome], without: Mapping[str, str]) -> Iterator[str]:
+def failures(outcomes: Sequence[Outcome], without: Mapping[str, str]) -> Iterator[str]:
+    """What failed and why.  without: arm → why none of it was run."""
     failed = [one for one in outcomes if one.failure]
     if not failed and not without:
         return
@@ -141,23 +119,15 @@ def _failures(outcomes: Sequence[Outcome], without: Mapping[str, str]) -> Iterat
     for arm, why in without.items():
         yield f"- {arm}, all of it: {why}"
     for one in failed:
-        yield f"- {one.cell.arm.name}, fold {one.cell.fold}, seed {one.cell.seed}: {one.failure}"
+        yield f"- {one.cell.arm.name}, {one.cell.place}: {one.failure}"
     if failed:
         yield ""
         yield f"{count_of(len(failed), 'cell', 'cells')} failed and will be tried again by the same command."
 
 
-def _number(value: Spread, metric: str, sign: str = "") -> str:
-    _, factor, decimals = SHOWN[metric]
-    if not value.count:
-        return NOTHING
-    mean = f"{value.mean * factor:{sign}.{decimals}f}"
-    return mean if isnan(value.spread) else f"{mean} ± {value.spread * factor:.{decimals}f}"
+def head(*headings: str) -> tuple[str, ...]:
+    return "", row(*headings), "|" + "---|" * len(headings)
 
 
-def _head(*headings: str) -> tuple[str, ...]:
-    return "", _row(*headings), "|" + "---|" * len(headings)
-
-
-def _row(*cells: str) -> str:
+def row(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

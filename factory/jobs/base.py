@@ -27,6 +27,12 @@ class Recipe(Strict):
     out: Place
 
 
+class TrainingRecipe(Recipe):
+    """What all recipes of trainings say."""
+
+    train: Any  # a dataclass of the training's own, with `trackers`
+
+
 class RunSettings(Recipe):
     """What every run that makes a data set has. Of these only seed, shard_size, batch and threads decide bytes."""
 
@@ -59,7 +65,7 @@ class DerivedSet(RunSettings):
 
 
 R = TypeVar("R", bound=RunSettings)
-T = TypeVar("T", bound=Recipe)
+T = TypeVar("T", bound=TrainingRecipe)
 
 
 def _never(_recipe: Any) -> bool:

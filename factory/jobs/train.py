@@ -7,12 +7,12 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from factory.diffusion.train.settings import FREE, TrainSettings, check_family
-from factory.jobs.base import Recipe, Training
+from factory.jobs.base import Training, TrainingRecipe
 from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
 
 
-class TrainRecipe(Recipe):
+class TrainRecipe(TrainingRecipe):
     """A training of DiffuMatting."""
 
     job: Literal["train"] = "train"

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from factory.jobs.base import Recipe, Training
+from factory.jobs.base import Training, TrainingRecipe
 from factory.refine.train.settings import FREE, KeyerTraining, check_inputs
 from factory.training.folder import standing
 from factory.training.pinned_settings import check_pinned, pin_settings
 from factory.training.progress import TrainingProgress
 
 
-class TrainKeyerRecipe(Recipe):
+class TrainKeyerRecipe(TrainingRecipe):
     """A training of the network by which the keyer tells shapes."""
 
     job: Literal["train-keyer"] = "train-keyer"

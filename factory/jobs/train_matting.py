@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from factory.jobs.base import Recipe, Training
+from factory.jobs.base import Training, TrainingRecipe
 from factory.matting.train.inputs import pin
 from factory.matting.train.settings import MattingTraining
 from factory.training.progress import TrainingProgress
 
 
-class TrainMattingRecipe(Recipe):
+class TrainMattingRecipe(TrainingRecipe):
     """A training of a network that mattes pictures with trimaps."""
 
     job: Literal["train-matting"] = "train-matting"

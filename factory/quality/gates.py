@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factory.errors import UsageError
+from factory.greenscreen.gsg import GSG_K
 from factory.quality.checkerboard import CHECKERBOARD
 from factory.quality.gate import PAINTED, SET_ON_A_SCREEN, Side, at_least, at_most, limits, number, on_score
-from factory.quality.gsg import GSG_K
 from factory.quality.key_distance import NEAREST, proposal, share_within
 from factory.quality.shape import BODIES, RIM_DEPTH, RIM_SHARE, TOP
 from factory.sample import ASKED_SCORES, HASH_BITS, Rejection, Sample

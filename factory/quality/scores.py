@@ -2,7 +2,7 @@
 
 | score | what it says | unit |
 |---|---|---|
-| gsg | distance of the picture's main colour from the key colour (quality/gsg.py) | levels, 0..441 |
+| gsg | distance of the picture's main colour from the key colour (greenscreen/gsg.py) | levels, 0..441 |
 | gsg_screen | the same of the main colour of what is not the object, by coarse mask or else by α | levels, 0..441 |
 | screen_spread | unevenness of the clean screen about the plate, RMS over cells of 1/16 side | levels |
 | coverage | mean α | 0..1 |
@@ -36,11 +36,11 @@ from numpy.typing import NDArray
 
 from factory.equation import plate_picture, residual
 from factory.greenscreen.colours import Colour
+from factory.greenscreen.gsg import Colours, distance, main_colours, screen_colour
 from factory.greenscreen.keying import dominance, key_channels
 from factory.greenscreen.morphology import disc, eroded, square
 from factory.greenscreen.plates import scaled, sure_background
 from factory.quality.flaws import detached, pinholes
-from factory.quality.gsg import Colours, distance, main_colours, screen_colour
 from factory.quality.key_distance import key_distance
 from factory.quality.label_error import label_error
 from factory.quality.phash import perceptual_hash

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from factory.quality.gsg import GSG_DEFINITION
+from factory.greenscreen.gsg import GSG_DEFINITION
 from factory.shards.manifest import SCORES
 
 MADE = (

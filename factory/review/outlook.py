@@ -10,10 +10,10 @@ from factory.engine.inputs import holes
 from factory.engine.made import records_of
 from factory.engine.plan import Plan, Segment, read_plan
 from factory.engine.survey import Memory
+from factory.engine.units import duration, size
 from factory.errors import count_of
 from factory.jobs.base import RunSettings
 from factory.jobs.prepare import prepare
-from factory.review.units import duration, size
 from factory.shards.commit import CommitRecord
 from factory.shards.layout import Layout
 

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from factory.engine.census import passed_over
+from factory.engine.units import duration, size
 from factory.errors import DataError, MachineError, UsageError, quoted, what_failed
 from factory.jobs.generate import BACKDROPS
 from factory.review.adapters import named, screens_by_share
@@ -28,7 +29,6 @@ from factory.review.histogram import histogram
 from factory.review.quotas import quotas
 from factory.review.refusals import Refused, failures, refusals
 from factory.review.sources import are_told_apart, labels, of_the_papers, total
-from factory.review.units import duration, size
 from factory.review.whole_clips import whole_clips
 from factory.shards.data_set import DataSet
 from factory.shards.durable import write_durably

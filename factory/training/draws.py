@@ -3,11 +3,28 @@
 Everything random is a pure function of (seed, phase, step), so a run needs no random state to resume.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of so many equal ones of a batch: what a process takes at once."""
+
+    number: int = 0
+    count: int = 1
+
+    def of(self, batch: int) -> slice:
+        """Its places. `count` divides the batch."""
+        each = batch // self.count
+        return slice(self.number * each, (self.number + 1) * each)
+
+
+WHOLE = Share()
 
 
 def draw_batch(order: NDArray[np.int64], seed: int, phase: int, step: int, batch: int) -> NDArray[np.int64]:

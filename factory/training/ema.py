@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from factory.training.mapped import MappedTensors
 
 Weights = dict[str, Tensor]
 
@@ -16,45 +19,75 @@ class MovingAverage:
     The state outlives a phase: a module that comes back goes on with its average, a new one starts its own.
     """
 
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, decay: float, folder: Path | None = None) -> None:
+        """folder: where the averages lie in files, which takes longer; None: in memory, where the weights are."""
+        self.decay, self.folder = decay, folder
         self.averages: dict[str, Weights] = {}
         self.updates: dict[str, int] = {}
+        self._files: dict[str, MappedTensors] = {}
 
     def update(self, modules: Mapping[str, nn.Module]) -> None:
         """Take the modules' present weights into their averages."""
         for name, module in modules.items():
             live = weights_of(module)
             if name not in self.averages:
-                self.averages[name] = {key: value.clone() for key, value in live.items()}
-                self.updates[name] = 0
+                self._begin(name, live)
             n = self.updates[name]
             weight = 1 - min(self.decay, (1 + n) / (10 + n))
             average = self.averages[name]
-            torch._foreach_lerp_(list(average.values()), [live[key] for key in average], weight)
+            if name in self._files:
+                for key, value in average.items():
+                    value.lerp_(live[key].to(value.device), weight)
+                    self._files[name].release(key)
+            else:
+                torch._foreach_lerp_(list(average.values()), [live[key] for key in average], weight)
             self.updates[name] = n + 1
+
+    def _begin(self, name: str, weights: Weights) -> None:
+        self.updates.setdefault(name, 0)
+        if self.folder is None:
+            self.averages[name] = {key: value.clone() for key, value in weights.items()}
+            return
+        file = self._files[name] = MappedTensors(weights, self.folder)
+        self.averages[name] = file.tensors
+        for key, value in weights.items():
+            file.tensors[key].copy_(value)
+            file.release(key)
 
     @contextmanager
     def swapped_in(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
-        """The modules carry their averages inside the block, their own weights after it, bit for bit."""
-        own = {name: {k: v.clone() for k, v in weights_of(module).items()} for name, module in modules.items()}
-        self.copy_to(modules)
+        """The modules carry their averages inside the block, their own weights after it, bit for bit.
+
+        Their own lie in the averages' place meanwhile: no third copy is made.
+        """
+        self._swap(modules)
         try:
             yield
         finally:
-            for name, module in modules.items():
-                write(module, own[name])
+            self._swap(modules)
+
+    def _swap(self, modules: Mapping[str, nn.Module]) -> None:
+        for name, module in modules.items():
+            live = weights_of(module)
+            for key, value in self.averages.get(name, {}).items():
+                own = live[key].clone()
+                live[key].copy_(value)
+                value.copy_(own)
+                self._release(name, key)
 
     def copy_to(self, modules: Mapping[str, nn.Module]) -> None:
         """Make the averages the modules' weights, for those that have one."""
         for name, module in modules.items():
-            if name in self.averages:
-                write(module, self.averages[name])
+            live = weights_of(module)
+            for key, value in self.averages.get(name, {}).items():
+                live[key].copy_(value)
+                self._release(name, key)
 
     def forget(self, name: str) -> None:
         """Stop averaging a module whose weights are final."""
         self.averages.pop(name, None)
         self.updates.pop(name, None)
+        self._files.pop(name, None)
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs."""
@@ -63,10 +96,21 @@ class MovingAverage:
     def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Go on from `state()`."""
         self.updates = dict(state["updates"])
-        self.averages = {
-            name: {key: value.to(device) for key, value in weights.items()}
-            for name, weights in state["averages"].items()
-        }
+        for name, weights in state["averages"].items():
+            if self.folder is None:
+                self.averages[name] = {key: value.to(device) for key, value in weights.items()}
+            else:
+                self._begin(name, weights)
+
+    def release(self) -> None:
+        """Give back the memory of what lies in files: reading it, as a save does, has taken some."""
+        for name, weights in self.averages.items():
+            for key in weights:
+                self._release(name, key)
+
+    def _release(self, name: str, key: str) -> None:
+        if name in self._files:
+            self._files[name].release(key)
 
 
 def weights_of(module: nn.Module) -> Weights:
@@ -75,10 +119,3 @@ def weights_of(module: nn.Module) -> Weights:
     With the parameters go the running means and variances of batch normalisation, which belong to them.
     """
     return {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
-
-
-def write(module: nn.Module, weights: Weights) -> None:
-    """Overwrite the weights in place."""
-    live = weights_of(module)
-    for name, value in weights.items():
-        live[name].copy_(value)

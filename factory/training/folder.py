@@ -3,6 +3,12 @@
 from pathlib import Path
 
 STATE_FILE, LOG_FILE, FINISHED_FILE = "state.pt", "log.jsonl", "finished.json"
+SETTINGS_FILE = "settings.json"
+
+
+def is_training(out: Path) -> bool:
+    """Whether a training was begun there, and not a data set."""
+    return (out / SETTINGS_FILE).is_file()
 
 
 def is_begun(out: Path) -> bool:

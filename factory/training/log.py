@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from factory.shards.durable import fsync, write_durably
 
 PANEL_WIDTH, PANEL_HEIGHT, MARGIN = 900, 220, 60
+VALIDATION = "validation"  # the name of records of what is measured beside the losses
 INK, PAPER, LINE = (40, 40, 40), 255, (190, 90, 20)  # BGR
 
 

@@ -3,15 +3,16 @@
 What a batch holds is a function of the step, and so is what a network draws (dropout): a killed training goes on from
 its last saved state to the very weights of an uninterrupted one (on a CPU, for equal software and threads). Several
 processes each take their part of every batch (ranks.py); gradients are averaged, and the first of them writes.
+A training of several phases runs a loop for each, one after the other.
 """
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -26,9 +27,7 @@ from factory.training.folder import LOG_FILE, STATE_FILE
 from factory.training.interrupts import interrupts_wait
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import Ranks
-from factory.training.state import load_state, save_state
-
-VALIDATION = "validation"
+from factory.training.state import save_state
 
 B = TypeVar("B")
 
@@ -37,16 +36,18 @@ B = TypeVar("B")
 class Pace:
     """How a training goes on, whatever it teaches."""
 
-    name: str  # of the network, in log and state
+    name: str  # of the network or the phase, in log and sentences
     steps: int
     batch: int  # samples of a step, of all processes together
     ema: float
-    clip_norm: float  # the longest gradient; 0 for any
+    clip_norm: float  # the longest gradient of a module; 0 for any
     seed: int
     log_every: int
     save_every: int
-    validate_every: int = 0  # 0: never
+    validate_every: int = 0  # and after the last step; 0: never
     parts: int = 1  # that a batch is taken in, one after the other
+    ema_in_files: bool = False  # where averages of weights do not fit into memory
+    phase: int = 0  # of several, each with its steps
 
 
 class Lesson(Protocol[B]):
@@ -54,7 +55,11 @@ class Lesson(Protocol[B]):
 
     @property
     def network(self) -> nn.Module:
-        """On its device."""
+        """On its device; all that learns is in it."""
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """What of the network learns, by name. Each is clipped by itself, averaged, and kept in the saved state."""
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -69,8 +74,8 @@ class Lesson(Protocol[B]):
     def rate(self, base: float, step: int) -> float:
         """The learning rate of a step."""
 
-    def validate(self) -> dict[str, float]:
-        """What the network, with averaged weights by then, reaches on what it does not learn from."""
+    def validate(self, step: int) -> dict[str, float]:
+        """What the network, with averaged weights by then, reaches on what it does not learn from, after a step."""
 
 
 class Loop(Generic[B]):
@@ -86,52 +91,72 @@ class Loop(Generic[B]):
         out: Path,
         progress: Callable[[TrainingProgress], None],
         ranks: Ranks = Ranks(),  # noqa: B008  (frozen)
+        *,
+        state: Mapping[str, Any] | None = None,
+        before: "Loop[Any] | None" = None,
+        beside: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take up the state that `out` holds, if there is one. Raises UsageError where it is another network's."""
+        """Take up a saved state of this phase, if there is one, or where the phase before ended.
+
+        beside: what the state keeps for the whole training. Raises UsageError where the state is another network's.
+        """
         self.lesson, self.pace, self.out, self.progress, self.ranks = lesson, pace, out, progress, ranks
         self.device = next(lesson.network.parameters()).device
-        self.ema = MovingAverage(pace.ema)
-        self.step, self.seconds, self.waited = 0, 0.0, 0.0
-        if (state := load_state(out / STATE_FILE)) is not None:
-            if {name: value.shape for name, value in state["weights"].items()} != {
-                name: value.shape for name, value in lesson.network.state_dict().items()
-            }:
-                raise UsageError(f"{out} was begun with an earlier version's network: train into another --out.")
-            lesson.network.load_state_dict(state["weights"])
-            lesson.optimizer.load_state_dict(state["optimizer"])
-            self.ema.restore(state["ema"], self.device)
-            self.step, self.seconds, self.waited = state["step"], state["seconds"], state.get("waited", 0.0)
+        self.ema: MovingAverage = before.ema if before else _average(pace, out)
+        self.step = 0
+        self.seconds: float = before.seconds if before else 0.0
+        self.waited: float = before.waited if before else 0.0
+        self.beside = dict(beside or {})
+        if state is not None:
+            self._take_up(state)
         if ranks.is_first:
-            log.rewind_log(out / LOG_FILE, 0, self.step)
+            log.rewind_log(out / LOG_FILE, pace.phase, self.step)
 
     def run(self) -> None:
         """All steps that are left. SIGINT and SIGTERM save first: raises Interrupted."""
         p, network = self.pace, self._shared()
-        told = time.monotonic(), self.step, self.waited
         self.lesson.network.train()
+        if self._must_validate() and not self._has_validated():  # killed between a save and this
+            self._validate()
+        told = time.monotonic(), self.step, self.waited
         with interrupts_wait() as interrupted, closing(self.lesson.batches(self.step)) as batches:
             while self.step < p.steps:
                 started = time.monotonic()
-                terms = self._take_step(network, batches)
+                terms, norms = self._take_step(network, batches)
                 self.seconds += time.monotonic() - started
                 last, ending = self.step == p.steps, self.ranks.agree(interrupted(), self.device)
                 logging = last or self.step % p.log_every == 0
                 saving = last or ending or self.step % p.save_every == 0
                 if logging or saving:
-                    losses = self._finite(terms)
+                    losses = self._finite(terms, norms)
                 if logging:
                     told = self._note(losses, *told)
-                if p.validate_every and (last or self.step % p.validate_every == 0):
-                    self._validate()
                 if saving:
                     self._save()
-                if ending and not last:
-                    raise Interrupted(f"interrupted: saved at step {self.step:,}; run the same command again to go on.")
+                if ending:
+                    raise Interrupted(
+                        f"interrupted: {p.name} is saved at step {self.step:,}; run the same command again to go on."
+                    )
+                if self._must_validate():
+                    self._validate()
 
     def averaged(self) -> dict[str, Tensor]:
         """The average of the weights, which is what is shipped, with the network's other tensors. On the CPU."""
-        with self.ema.swapped_in({self.pace.name: self.lesson.network}):
+        with self.ema.swapped_in(self.lesson.modules):
             return {name: value.detach().cpu().clone() for name, value in self.lesson.network.state_dict().items()}
+
+    def _take_up(self, state: Mapping[str, Any]) -> None:
+        modules = self.lesson.modules
+        weights = state["weights"]
+        if {name: _shapes(own) for name, own in weights.items()} != {
+            name: _shapes(module.state_dict()) for name, module in modules.items()
+        }:
+            raise UsageError(f"{self.out} was begun with an earlier version's network: train into another --out.")
+        for name, module in modules.items():
+            module.load_state_dict(weights[name])
+        self.lesson.optimizer.load_state_dict(state["optimizer"])
+        self.ema.restore(state["ema"], self.device)
+        self.step, self.seconds, self.waited = state["step"], state["seconds"], state.get("waited", 0.0)
 
     def _shared(self) -> nn.Module:
         """The network, or what averages its gradients over all processes."""
@@ -141,13 +166,12 @@ class Loop(Generic[B]):
             self.lesson.network, device_ids=[self.device.index] if self.device.type == "cuda" else None
         )
 
-    def _take_step(self, network: nn.Module, batches: Iterator[B]) -> dict[str, Tensor]:
-        """One step; returns its losses, the mean over its parts."""
+    def _take_step(self, network: nn.Module, batches: Iterator[B]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One step; returns its losses, the mean over its parts, and how long each module's gradient was."""
         lesson, parts = self.lesson, self.pace.parts
         for group in lesson.optimizer.param_groups:
             group["lr"] = lesson.rate(group["base_lr"], self.step)
-        torch.manual_seed(_seed(self.pace.seed, self.step, self.ranks.number))
-        lesson.optimizer.zero_grad()
+        torch.manual_seed(_seed(self.pace.seed, self.step, self.ranks.number, self.pace.phase))
         means: dict[str, Tensor] = {}
         for part in range(parts):
             asked = time.monotonic()
@@ -159,19 +183,31 @@ class Loop(Generic[B]):
                 torch.autograd.backward(torch.stack(list(terms.values())).sum() / parts)
             for name, value in terms.items():
                 means[name] = means.get(name, 0) + value.detach() / parts
-        if self.pace.clip_norm:
-            nn.utils.clip_grad_norm_(lesson.network.parameters(), self.pace.clip_norm)
+        norms = {
+            name: nn.utils.clip_grad_norm_(module.parameters(), self.pace.clip_norm)
+            for name, module in lesson.modules.items()
+            if self.pace.clip_norm
+        }
         lesson.optimizer.step()
-        self.ema.update({self.pace.name: lesson.network})
+        lesson.optimizer.zero_grad()  # gives the memory back before the average, a save or a look ask for some
+        self.ema.update(lesson.modules)
         self.step += 1
-        return means
+        return means, norms
 
-    def _finite(self, terms: dict[str, Tensor]) -> dict[str, float]:
+    def _finite(self, terms: dict[str, Tensor], norms: dict[str, Tensor]) -> dict[str, float]:
         """The losses of a step as numbers. Raises MachineError where they are none any more: such are never saved."""
         losses = {name: float(self.ranks.mean(value)) for name, value in terms.items()}
-        if not all(math.isfinite(value) for value in losses.values()):
-            raise MachineError(f"the losses at step {self.step:,} are {losses}: train with a lower train.lr")
+        gradients = {f"gradient of {name}": float(norm) for name, norm in norms.items()}
+        ill = [f"{name} {value}" for name, value in (losses | gradients).items() if not math.isfinite(value)]
+        if ill:
+            raise self._no_numbers(f"{', '.join(ill)}")
         return losses
+
+    def _no_numbers(self, what: str) -> MachineError:
+        return MachineError(
+            f"{self.pace.name}, step {self.step:,}: what is learned is not finite any more ({what}): train with "
+            "a lower lr, in another --out"
+        )
 
     def _note(self, losses: dict[str, float], at: float, step: int, waited: float) -> tuple[float, int, float]:
         """Losses to log.jsonl and to the caller, with what share of the time since `at` was spent waiting for data."""
@@ -182,26 +218,39 @@ class Loop(Generic[B]):
             self.progress(TrainingProgress(self.pace.name, self.step, self.pace.steps, losses, rate, waiting=waiting))
         return now, self.step, self.waited
 
+    def _must_validate(self) -> bool:
+        every = self.pace.validate_every
+        return bool(every and self.step and (self.step == self.pace.steps or self.step % every == 0))
+
+    def _has_validated(self) -> bool:
+        last = [(record["phase"], record["step"]) for record in log.read_log(self.out / LOG_FILE) if _validates(record)]
+        return (self.pace.phase, self.step) in last[-1:]
+
     def _validate(self) -> None:
         if self.ranks.is_first:
-            network = self.lesson.network.eval()
-            with self.ema.swapped_in({self.pace.name: network}), torch.inference_mode():
-                told = self.lesson.validate()
-            network.train()
-            self._write(VALIDATION, told)
+            lesson = self.lesson
+            lesson.network.eval()
+            with self.ema.swapped_in(lesson.modules), torch.no_grad():
+                told = lesson.validate(self.step)
+            lesson.network.train()
+            self._write(log.VALIDATION, told)
         self.ranks.wait()
 
     def _write(self, name: str, losses: dict[str, float], **more: float) -> None:
         if self.ranks.is_first:
-            record = {"phase": 0, "name": name, "step": self.step, "losses": losses, **more}
+            record = {"phase": self.pace.phase, "name": name, "step": self.step, "losses": losses, **more}
             log.append_log(self.out / LOG_FILE, record)
 
     def _save(self) -> None:
-        if not all(bool(value.isfinite().all()) for value in self.lesson.network.parameters()):
-            raise MachineError(f"the weights after step {self.step:,} are no numbers: train with a lower train.lr")
+        modules = self.lesson.modules
+        ill = [n for n, module in modules.items() if not all(bool(v.isfinite().all()) for v in module.parameters())]
+        if ill:
+            raise self._no_numbers(f"weights of {', '.join(ill)}")
         if self.ranks.is_first:
             state = {
-                "weights": self.lesson.network.state_dict(),
+                **self.beside,
+                "phase": self.pace.phase,
+                "weights": {name: module.state_dict() for name, module in modules.items()},
                 "optimizer": self.lesson.optimizer.state_dict(),
                 "ema": self.ema.state(),
                 "step": self.step,
@@ -209,6 +258,20 @@ class Loop(Generic[B]):
                 "waited": self.waited,
             }
             save_state(self.out / STATE_FILE, state, Layout(self.out).scratch)
+            self.ema.release()
+
+
+def _average(pace: Pace, out: Path) -> MovingAverage:
+    return MovingAverage(pace.ema, Layout(out).scratch if pace.ema_in_files else None)
+
+
+def _shapes(weights: Any) -> Any:
+    """Of a module's; an earlier version's state had one network's weights under their own names."""
+    return {name: value.shape for name, value in weights.items()} if isinstance(weights, Mapping) else None
+
+
+def _validates(record: Mapping[str, Any]) -> bool:
+    return bool(record["name"] == log.VALIDATION)
 
 
 def _seed(*of: int) -> int:

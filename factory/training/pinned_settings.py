@@ -10,9 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from factory.errors import UsageError
 from factory.shards.durable import write_json
 from factory.shards.layout import Layout
-from factory.training.folder import is_begun
-
-SETTINGS_FILE = "settings.json"
+from factory.training.folder import SETTINGS_FILE, is_begun
 
 
 def pin_settings(settings: Any, out: Path, *, free: Collection[str]) -> None:

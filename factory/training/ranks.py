@@ -4,14 +4,18 @@ Nothing is imported that is heavy: the program asks here which process it is bef
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+T = TypeVar("T")
+PATIENCE = timedelta(hours=12)  # with the first, which may encode a large set; torchrun ends all where one has died
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,12 @@ class Ranks:
         import torch  # noqa: PLC0415  (torch takes seconds)
 
         return bool(self.mean(torch.tensor(float(flag), device=device)) > 0)
+
+    def first_alone(self, make: Callable[[], T]) -> T:
+        """What the first makes, before the others make it, too: they find on the disk what it took."""
+        made = [make()] if self.is_first else []
+        self.wait()
+        return made[0] if made else make()
 
     def wait(self) -> None:
         """Until all have come this far."""
@@ -79,7 +89,7 @@ def joined(ranks: Ranks, device: "torch.device") -> Iterator[None]:
         return
     from torch import distributed  # noqa: PLC0415  (torch takes seconds)
 
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield
     finally:

@@ -23,14 +23,14 @@ def save_state(file: Path, state: Mapping[str, Any], scratch: Path) -> None:
 
 
 def load_state(file: Path) -> dict[str, Any] | None:
-    """The saved state on the CPU; None where there is none. No pickled object is let in.
+    """The saved state, read as it is asked for; None where there is none. No pickled object is let in.
 
     Raises UsageError for a file that is no state.
     """
     if not file.is_file():
         return None
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except (EOFError, RuntimeError, UnpicklingError, OSError) as error:
         if isinstance(error, OSError) and error.errno != EINVAL:  # torch seeks where a cut file has not begun
             raise

@@ -4,7 +4,9 @@ Then its latents are centred on the key colour: the shift is folded into the two
 plain AutoencoderKL. A screen is then near 0 in latent space, the mean of the noise that sampling starts from.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from factory.diffusion.train.settings import TrainSettings
 from factory.greenscreen.colours import Colour
 from factory.models.precision import autocast
 from factory.training import draws
+from factory.training.draws import WHOLE, Share
 
 
 def saturating_error(x_hat: Tensor, x: Tensor, margin: float) -> Tensor:
@@ -56,6 +59,13 @@ def autoencoder_losses(vae: AutoencoderKL, x: Tensor, noise: Tensor, s: TrainSet
     }
 
 
+class Batch(NamedTuple):
+    """x: (B, 3, H, W) pictures in −1..1.  noise: (B, 4, h, w), standard normal."""
+
+    x: Tensor
+    noise: Tensor
+
+
 @dataclass(frozen=True)
 class AutoencoderTask:
     """Everything the losses of a step are computed from."""
@@ -66,19 +76,25 @@ class AutoencoderTask:
     phase: int
     device: torch.device
 
-    def backward(self, step: int, size: int) -> dict[str, Tensor]:
-        """Add the gradients of one step's sum of losses and return the losses by name."""
-        s = self.settings
+    def batch(self, step: int, size: int, share: Share = WHOLE) -> Batch:
+        """A share of the inputs of a step of so many samples: a pure function of (seed, phase, step)."""
+        s, here = self.settings, share.of(size)
         chosen = draws.draw_batch(self.data.order, s.seed, self.phase, step, size)
         mirrored = draws.draw_mirrored(s.seed, self.phase, step, size, s.flip)
-        x = training_data.pictures(self.data, chosen, mirrored)
         side = s.size // 2 ** (len(self.vae.config.block_out_channels) - 1)
         generator = draws.step_generator(s.seed, self.phase, step)
         noise = torch.randn(size, self.vae.config.latent_channels, side, side, generator=generator)
-        with autocast(s.bf16, self.device):
-            terms = autoencoder_losses(self.vae, x.to(self.device), noise.to(self.device), s)
-        torch.autograd.backward(torch.stack(list(terms.values())).sum())
-        return terms
+        x = training_data.pictures(self.data, chosen[here], mirrored[here])
+        return Batch(x.to(self.device), noise[here].to(self.device))
+
+    def watching(self) -> AbstractContextManager[object]:
+        """Nothing is."""
+        return nullcontext()
+
+    def losses(self, b: Batch) -> dict[str, Tensor]:
+        """The terms of `autoencoder_losses`."""
+        with autocast(self.settings.bf16, self.device):
+            return autoencoder_losses(self.vae, b.x, b.noise, self.settings)
 
 
 def key_latent(vae: AutoencoderKL, key_rgb: Colour, size: int) -> Tensor:

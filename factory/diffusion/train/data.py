@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from factory.diffusion.train.no_screen import Photographs, Prompt, is_pictures, pictures_of
 from factory.diffusion.train.sets import check_finished, manifest_sha256
 from factory.diffusion.train.settings import TrainingFolder
 from factory.errors import DataError, UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
+from factory.sample import Matte, Picture
 from factory.shards.durable import appearing, fsync, write_json
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, read_samples
@@ -29,7 +31,8 @@ TEMPLATES = {"prefix": "{key} screen, {caption}", "suffix": "{caption} on a {key
 class TrainingSet:
     """The samples of all folders. rgb, alpha: memory maps (N, H, W, 3) and (N, H, W) uint8.
 
-    order: (M,) sample indices of one epoch, repeats included. soft_alpha: (N,) bool.
+    captions: a `Prompt` where the picture shows no screen.
+    order: (M,) sample indices of one epoch, repeats included. soft_alpha: (N,) bool; false where α is not known, too.
     manifests: SHA-256 of each folder's manifest, which tells one making of a set from another.
     """
 
@@ -48,6 +51,7 @@ def unpack(folders: Sequence[TrainingFolder], size: int, key: KeyName, cache: Pa
     """
     index = cache / "samples.json"
     content = json.loads(index.read_text()) if index.is_file() else {}
+    content.setdefault("on_screen", [True] * len(content.get("captions", ())))  # all were, before that was asked
     if "manifests" in content:  # earlier versions did not write down whose samples they are
         _check_unchanged(folders, content["manifests"])
     else:
@@ -57,7 +61,10 @@ def unpack(folders: Sequence[TrainingFolder], size: int, key: KeyName, cache: Pa
     return TrainingSet(
         rgb=np.memmap(cache / "rgb.u8", np.uint8, "r", shape=(count, size, size, 3)),
         alpha=np.memmap(cache / "alpha.u8", np.uint8, "r", shape=(count, size, size)),
-        captions=tuple(content["captions"]),
+        captions=tuple(
+            caption if on_screen else Prompt(caption)
+            for caption, on_screen in zip(content["captions"], content["on_screen"], strict=True)
+        ),
         soft_alpha=np.asarray(content["soft_alpha"], bool),
         order=np.repeat(np.arange(count), content["repeats"]),
         manifests=tuple(content["manifests"]),
@@ -73,18 +80,53 @@ def _copy(folders: Sequence[TrainingFolder], size: int, key: KeyName, cache: Pat
     repeats: list[int] = []
     with appearing(cache / "rgb.u8") as rgb, appearing(cache / "alpha.u8") as alpha:
         for folder in folders:
-            for sample in _samples(folder):
-                check(sample, size, key, folder)
+            for sample in _samples(folder, size, key):
                 rgb.write(np.ascontiguousarray(sample.rgb).tobytes())
                 alpha.write(np.ascontiguousarray(sample.alpha).tobytes())
-                captions.append(sample.meta["caption"])
-                soft.append(sample.meta["soft_alpha"])
+                captions.append(sample.caption)
+                soft.append(sample.soft_alpha)
                 repeats.append(folder.repeat)
-    manifests = [manifest_sha256(Layout(Path(folder.folder))) for folder in folders]
-    return {"captions": captions, "soft_alpha": soft, "repeats": repeats, "manifests": manifests}
+    return {
+        "captions": captions,
+        "on_screen": [not isinstance(caption, Prompt) for caption in captions],
+        "soft_alpha": soft,
+        "repeats": repeats,
+        "manifests": [manifest_sha256(Layout(Path(folder.folder))) for folder in folders],
+    }
 
 
-def _samples(folder: TrainingFolder) -> Iterator[Stored]:
+class Unpacked(NamedTuple):
+    """A sample to learn from.  rgb: (H, W, 3) uint8.  alpha: (H, W) uint8, 0 where nobody knows it."""
+
+    rgb: Picture
+    alpha: Matte
+    caption: str
+    soft_alpha: bool
+
+
+def _samples(folder: TrainingFolder, size: int, key: KeyName) -> Iterator[Unpacked]:
+    """Raises UsageError for a sample that does not fit the training."""
+    place = Path(folder.folder)
+    if is_pictures(place):
+        if folder.screen:
+            raise UsageError(
+                f"{place} holds pictures and is no set: say `screen: false` of it, and only L_noise learns from them"
+            )
+        nothing = np.zeros((size, size), np.uint8)
+        yield from (Unpacked(rgb, nothing, caption, soft_alpha=False) for rgb, caption in pictures_of(place, size))
+        return
+    photographs = Photographs(Path(folder.backgrounds), size, folder.plain) if folder.backgrounds else None
+    for sample in _stored(folder):
+        check(sample, size, key, folder)
+        caption, soft = sample.meta["caption"], sample.meta["soft_alpha"]
+        if folder.on_screen:
+            yield Unpacked(sample.rgb, sample.alpha, caption, soft)
+        else:
+            rgb = photographs.behind(sample.foreground, sample.alpha, sample.key) if photographs else sample.rgb
+            yield Unpacked(rgb, sample.alpha, Prompt(caption), soft_alpha=False)
+
+
+def _stored(folder: TrainingFolder) -> Iterator[Stored]:
     try:
         yield from read_samples(Path(folder.folder), folder.split)
     except DataError as error:
@@ -95,7 +137,7 @@ def _check_unchanged(folders: Sequence[TrainingFolder], manifests: Sequence[str]
     """A set that is gone is not asked: the cache has all of it."""
     for folder, manifest in zip(folders, manifests, strict=True):
         layout = Layout(Path(folder.folder))
-        if layout.finished.is_file() and manifest_sha256(layout) != manifest:
+        if (layout.finished.is_file() or is_pictures(layout.root)) and manifest_sha256(layout) != manifest:
             raise UsageError(
                 f"{folder.folder} is not the set that this training began with: put that one back, or use another --out"
             )
@@ -109,7 +151,7 @@ def check(sample: Stored, size: int, key: KeyName, folder: TrainingFolder) -> No
             f"{folder.folder}: sample {sample.key} is {width}×{height}, but the recipe trains at {size}×{size}; "
             "build the set at that size"
         )
-    if (screen := sample.meta.get("key_rgb")) != list(KEY_COLOURS[key]):
+    if folder.on_screen and (screen := sample.meta.get("key_rgb")) != list(KEY_COLOURS[key]):
         raise UsageError(
             f"{folder.folder}: sample {sample.key} has the screen {screen}, but train.key_rgb is "
             f"{list(KEY_COLOURS[key])}, {key}, which the prompts would name: set it to the colour of the data"
@@ -197,11 +239,15 @@ class Tokens:
 
 def templated(captions: Iterable[str], template: str, key: KeyName) -> list[str]:
     """The prompts that the captions are trained under."""
-    return [TEMPLATES[template].format(key=key, caption=caption) for caption in captions]
+    return [
+        caption if isinstance(caption, Prompt) else TEMPLATES[template].format(key=key, caption=caption)
+        for caption in captions
+    ]
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: Sequence[str], template: str, key: KeyName) -> Tokens:
     """Token ids of each templated caption, and where the *template's* key colour stands (a green dress is not it)."""
+    on_screen = torch.tensor([*(not isinstance(caption, Prompt) for caption in captions), False])
     prompts = [*templated(captions, template, key), ""]
     ids = tokenizer(
         prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
@@ -211,7 +257,8 @@ def tokenize(tokenizer: CLIPTokenizer, captions: Sequence[str], template: str, k
         index = is_key.argmax(dim=1)
     else:
         index = (ids.shape[1] - 1 - is_key.flip(1).argmax(dim=1)) * is_key.amax(dim=1)
-    if not bool((index[:-1] > 0).all()):
-        lost = prompts[int((index[:-1] == 0).nonzero()[0])]
+    index = index * on_screen
+    if bool((missing := on_screen & (index == 0)).any()):
+        lost = prompts[int(missing.nonzero()[0])]
         raise UsageError(f'no token "{key}" is left of the prompt "{lost}": shorten the caption or use the prefix')
     return Tokens(ids, index)

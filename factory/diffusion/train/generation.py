@@ -1,8 +1,7 @@
 """Stages "generation" and "joint": one step's losses of Eq. 10, from cached latents."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from factory.diffusion.train.data import Tokens, TrainingSet
 from factory.diffusion.train.settings import TrainSettings
 from factory.models.precision import autocast
 from factory.training import draws
+from factory.training.draws import WHOLE, Share
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Batch:
 
     z0 (B, 4, h, w) scaled latents · M (B, 1, H, W) · token_ids (B, L) · key (B,) index j of the key colour's word
     has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..999.
+    captioned, soft () how many of the step's samples are so, over the number of its shares (1 at least of all).
     """
 
     z0: Tensor
@@ -37,6 +38,8 @@ class Batch:
     soft_alpha: Tensor
     epsilon: Tensor
     t: Tensor
+    captioned: Tensor
+    soft: Tensor
 
 
 @dataclass(frozen=True)
@@ -51,41 +54,46 @@ class GenerationTask:
     phase: int
     device: torch.device
     with_head: bool  # stage "joint"
+    attention: TokenAttention = field(default_factory=TokenAttention)
 
-    def batch(self, step: int, size: int) -> Batch:
-        """The inputs of a step: a pure function of (seed, phase, step)."""
+    def batch(self, step: int, size: int, share: Share = WHOLE) -> Batch:
+        """A share of the inputs of a step of so many samples: a pure function of (seed, phase, step).
+
+        The whole is drawn wherever a share of it is taken: shares together are the batch that one alone would take.
+        """
         s = self.settings
         chosen = draws.draw_batch(self.data.order, s.seed, self.phase, step, size)
         mirrored = draws.draw_mirrored(s.seed, self.phase, step, size, s.flip)
         generator = draws.step_generator(s.seed, self.phase, step)
+        captioned = torch.rand(size, generator=generator) >= s.caption_dropout
+        epsilon = torch.randn(size, *self.latents.shape[2:], generator=generator)
+        t = losses.draw_timesteps(size, s.timesteps, generator)
+        soft = torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft)
+        here = share.of(size)
+        chosen, mirrored = chosen[here], mirrored[here]
         z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
-        has_caption = torch.rand(size, generator=generator) >= s.caption_dropout
-        rows = torch.where(has_caption, torch.from_numpy(chosen), len(self.tokens.ids) - 1)
+        rows = torch.where(captioned[here], torch.from_numpy(chosen), len(self.tokens.ids) - 1)
         inputs = Batch(
             z0=z0 * self.components.vae.config.scaling_factor,
             M=training_data.mattes(self.data, chosen, mirrored),
             token_ids=self.tokens.ids[rows],
             key=self.tokens.key[rows],
-            has_caption=has_caption,
-            soft_alpha=torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft),
-            epsilon=torch.randn(z0.shape, generator=generator),
-            t=torch.randint(0, 1000, (size,), generator=generator),
+            has_caption=captioned[here],
+            soft_alpha=soft[here],
+            epsilon=epsilon[here],
+            t=t[here],
+            captioned=captioned.sum().clamp(min=1) / share.count,
+            soft=soft.sum().clamp(min=1) / share.count,
         )
         return Batch(**{name: value.to(self.device) for name, value in vars(inputs).items()})
 
-    def backward(self, step: int, size: int) -> dict[str, Tensor]:
-        """Add the gradients of one step's sum of losses (Eq. 10) and return the losses by name.
+    def watching(self) -> AbstractContextManager[object]:
+        """Steps are taken in it. Its probe must be there in the backward pass, where checkpointed layers run again."""
+        return probed(self.components.unet, self.attention) if self.settings.green_background else nullcontext()
 
-        The probe stays on through the backward pass, where checkpointed layers run again.
-        """
-        with watched(self.components, self.settings.green_background) as attention:
-            terms = self.losses(self.batch(step, size), attention)
-            torch.autograd.backward(torch.stack(list(terms.values())).sum())
-        return terms
-
-    def losses(self, b: Batch, attention: TokenAttention) -> dict[str, Tensor]:
-        """L_noise, and L_g, L_detail, L_latent where settings and stage ask for them; weighted, to be summed."""
-        s = self.settings
+    def losses(self, b: Batch) -> dict[str, Tensor]:
+        """L_noise, and L_g, L_detail, L_latent where settings and stage ask for them; to be summed (Eq. 10)."""
+        s, attention = self.settings, self.attention
         alpha_bar = self.components.scheduler.alphas_cumprod.to(self.device)[b.t]
         a = alpha_bar.view(-1, 1, 1, 1)
         z_t = a.sqrt() * b.z0 + (1 - a).sqrt() * b.epsilon
@@ -101,7 +109,7 @@ class GenerationTask:
         z0_hat = losses.estimate_z0(z_t, predicted, alpha_bar, prediction)
         if s.green_background:
             maps = {layer: A_j[..., 0] for layer, A_j in attention.maps.items()}
-            terms["green"] = s.green_weight * losses.green_background_loss(maps, M_z, b.has_caption)
+            terms["green"] = s.green_weight * losses.green_background_loss(maps, M_z, b.has_caption, b.captioned)
         if s.detail:
             M_detail = losses.transition_mask(M_z, b.soft_alpha)
             weight = losses.timestep_weight(alpha_bar) if s.detail_timestep_weight else torch.ones_like(alpha_bar)
@@ -122,14 +130,4 @@ class GenerationTask:
         vae = self.components.vae
         with torch.no_grad(), autocast(self.settings.bf16, self.device):
             features = decoder_features(vae, z / vae.config.scaling_factor)
-        return losses.matting_loss(self.components.head(features.float()), b.M, b.soft_alpha)
-
-
-@contextmanager
-def watched(components: Components, wanted: bool) -> Iterator[TokenAttention]:
-    """The probe on the U-Net where Eq. 3 is trained; otherwise nothing is put in."""
-    if wanted:
-        with probed(components.unet) as attention:
-            yield attention
-    else:
-        yield TokenAttention()
+        return losses.matting_loss(self.components.head(features.float()), b.M, b.soft_alpha, b.soft)

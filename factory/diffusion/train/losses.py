@@ -13,6 +13,7 @@ from torch.nn import functional as nnf
 from factory.diffusion.model_files import Prediction
 
 EPS = 1e-6
+STEPS = 1000  # of the noise
 
 
 def per_sample(values: Tensor) -> Tensor:
@@ -31,6 +32,13 @@ def target(z0: Tensor, epsilon: Tensor, alpha_bar: Tensor, prediction: Predictio
     return a.sqrt() * epsilon - (1 - a).sqrt() * z0
 
 
+def draw_timesteps(count: int, kind: Literal["uniform", "logit_normal"], generator: torch.Generator) -> Tensor:
+    """(count,) in 0..999, of which each is as likely, or as 1000·sigmoid(u) falls with u standard normal."""
+    if kind == "uniform":
+        return torch.randint(0, STEPS, (count,), generator=generator)
+    return (torch.randn(count, generator=generator).sigmoid() * STEPS).long().clamp(max=STEPS - 1)
+
+
 def noise_loss(wanted: Tensor, predicted: Tensor, weight: Tensor) -> Tensor:
     """Eq. 1: ‖ε − ε_θ(z_t, t, C)‖² as a mean, or the same of v; `weight` (B,) is 1 in the paper."""
     return (weight * per_sample((wanted - predicted) ** 2)).mean()
@@ -44,25 +52,30 @@ def min_snr_weight(alpha_bar: Tensor, gamma: float, prediction: Prediction) -> T
     return snr.clamp(max=gamma) / (snr if prediction == "epsilon" else snr + 1)
 
 
-def masked_mean(values: Tensor, keep: Tensor) -> Tensor:
-    """Mean of (B,) values over the samples that `keep` (B,) bool names; 0 when it names none."""
+def masked_mean(values: Tensor, keep: Tensor, count: Tensor | None = None) -> Tensor:
+    """Mean of (B,) values over the samples that `keep` (B,) bool names; 0 when it names none.
+
+    count: what to divide by where these are a share of a batch: so that the shares' mean is the batch's.
+    """
     kept = keep.to(values.dtype)
-    return (values * kept).sum() / kept.sum().clamp(min=1)
+    return (values * kept).sum() / (kept.sum().clamp(min=1) if count is None else count)
 
 
-def green_background_loss(attention: Mapping[str, Tensor], M: Tensor, has_token: Tensor) -> Tensor:
+def green_background_loss(
+    attention: Mapping[str, Tensor], M: Tensor, has_token: Tensor, count: Tensor | None = None
+) -> Tensor:
     """Eq. 3: L_g = 1/u Σ_l |A_j^l − (1 − M)|_mean over the u cross-attention layers.
 
     attention: layer name → A_j (B, h·w) of the 'green' token, mean over heads (heads stay free to specialise).
     M is brought to each layer's size by exact area means, which keep thin parts. Samples whose caption was dropped have
-    no such token: `has_token` (B,) bool leaves them out.
+    no such token: `has_token` (B,) bool leaves them out.  count: as of `masked_mean`.
     """
     height, width = M.shape[-2:]
     terms = []
     for A_j in attention.values():
         shrink = round((height * width / A_j.shape[1]) ** 0.5)
         background = 1 - nnf.adaptive_avg_pool2d(M, (height // shrink, width // shrink))
-        terms.append(masked_mean(per_sample((A_j - background.flatten(1)).abs()), has_token))
+        terms.append(masked_mean(per_sample((A_j - background.flatten(1)).abs()), has_token, count))
     return torch.stack(terms).mean()
 
 
@@ -114,12 +127,13 @@ def detail_loss(z0_hat: Tensor, z0: Tensor, M: Tensor, weight: Tensor, form: Lit
     return (weight * per_sample(difference)).mean()
 
 
-def matting_loss(M_cp: Tensor, M: Tensor, soft_alpha: Tensor) -> Tensor:
+def matting_loss(M_cp: Tensor, M: Tensor, soft_alpha: Tensor, count: Tensor | None = None) -> Tensor:
     """Eq. 8: L_latent = mean |M̃_cp − M| + 1 − 2|M̃_cp ∩ M| / (|M̃_cp| + |M|), over samples with a soft alpha.
 
     ∩ of two soft masks is their minimum, so that M̃_cp = M is exactly 0 (a product is not, where M is fractional).
+    count: as of `masked_mean`.
     """
     l1 = per_sample((M_cp - M).abs())
     overlap = per_sample(torch.minimum(M_cp, M))
     dice = 2 * overlap / (per_sample(M_cp.abs()) + per_sample(M)).clamp(min=EPS)
-    return masked_mean(l1 + 1 - dice, soft_alpha)
+    return masked_mean(l1 + 1 - dice, soft_alpha, count)

@@ -16,7 +16,7 @@ from factory.diffusion.train.settings import FREE, TrainSettings
 from factory.diffusion.vocabulary import Vocabulary
 from factory.shards.markdown import environment
 from factory.training.folder import FINISHED_FILE, LOG_FILE
-from factory.training.log import read_log
+from factory.training.log import VALIDATION, read_log
 
 
 def model_card(
@@ -82,7 +82,7 @@ def _last_losses(settings: TrainSettings, out: Path) -> list[str]:
     log = read_log(out / LOG_FILE)
     texts = []
     for number in range(len(settings.phases)):
-        records = [record["losses"] for record in log if record["phase"] == number]
+        records = [one["losses"] for one in log if one["phase"] == number and one["name"] != VALIDATION]
         tail = records[-max(1, len(records) // 10) :]
         means = {name: sum(losses[name] for losses in tail) / len(tail) for name in tail[0]} if tail else {}
         texts.append(", ".join(f"{name} {value:.4g}" for name, value in means.items()) or "–")
@@ -93,7 +93,8 @@ def _recipe(settings: TrainSettings) -> str:
     """All fields that decide weights, as YAML; folders by their names alone."""
     fields = {name: value for name, value in asdict(settings).items() if name not in FREE}
     fields["base"] = Path(settings.base).name
-    fields["data"] = [entry | {"folder": Path(entry["folder"]).name} for entry in fields["data"]]
+    places = ("folder", "backgrounds")
+    fields["data"] = [entry | {place: Path(entry[place]).name for place in places} for entry in fields["data"]]
     return yaml.safe_dump(
         {"train": json.loads(json.dumps(fields))}, sort_keys=False, default_flow_style=None, width=110
     )

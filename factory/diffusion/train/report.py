@@ -1,9 +1,7 @@
 """Pictures of the present weights, to look at while a training runs."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
@@ -18,14 +16,6 @@ from factory.diffusion.train import data as training_data
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.settings import TrainSettings
 from factory.sample import Picture
-
-
-def write_grid(rows: Sequence[Sequence[Picture]], file: Path, zoom_to: int = 128) -> None:
-    """Rows of equal pictures (H, W, 3) RGB; small ones are enlarged pixel by pixel."""
-    zoom = max(1, zoom_to // rows[0][0].shape[0])
-    grid = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
-    large = cv2.resize(grid, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
-    cv2.imwrite(str(file), cv2.cvtColor(large, cv2.COLOR_RGB2BGR))
 
 
 def to_pictures(x: Tensor) -> list[Picture]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from factory.diffusion.train.no_screen import captions_of, content_sha256, is_pictures
 from factory.diffusion.train.settings import TrainingFolder
 from factory.errors import UsageError
 from factory.shards.commit import sha256_of
@@ -32,8 +33,8 @@ class SetFacts:
 
 
 def check_finished(folder: Path) -> None:
-    """A set that still grows would train another model at the next run."""
-    if not Layout(folder).finished.is_file():
+    """A set that still grows would train another model at the next run. A folder of pictures is what it is."""
+    if not is_pictures(folder) and not Layout(folder).finished.is_file():
         mend = "run the command that makes it again until it is."
         if not folder.exists():
             mend = "there is no such folder. Make it (`factory build-green100k` draws one), or correct train.data."
@@ -43,6 +44,8 @@ def check_finished(folder: Path) -> None:
 def facts(folder: TrainingFolder) -> SetFacts:
     """Read the set's manifest."""
     layout = Layout(Path(folder.folder))
+    if is_pictures(layout.root):
+        return _of_pictures(layout.root, folder.repeat)
     columns = ("status", "split", "source", "licence", "attribution", "class", "caption", "soft_alpha")
     table = read_manifest(layout, columns)
     table = table.filter((pc.field("status") == "accepted") & (pc.field("split") == folder.split))
@@ -70,8 +73,29 @@ def facts(folder: TrainingFolder) -> SetFacts:
 
 
 def manifest_sha256(layout: Layout) -> str:
-    """Of the one file; where the manifest stays a folder, over the names and hashes of its parts."""
+    """Of the one file; where the manifest stays a folder, over the names and hashes of its parts.
+
+    Of a folder of pictures over these.
+    """
+    if is_pictures(layout.root):
+        return content_sha256(layout.root)
     if layout.manifest.is_file():
         return sha256_of(layout.manifest)
     lines = (f"{part.name}\0{sha256_of(part)}\n" for part in sorted(layout.parts.glob("part-*.parquet")))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _of_pictures(folder: Path, repeat: int) -> SetFacts:
+    """Nobody says whose they are."""
+    captions = captions_of(folder)
+    return SetFacts(
+        name=folder.resolve().name,
+        split="pictures",
+        repeat=repeat,
+        samples=len(captions),
+        binary=0,
+        origins=((("pictures", "unknown", ""), len(captions)),),
+        classes=(),
+        captions=tuple(dict.fromkeys(("", caption) for caption in captions.values())),
+        manifest_sha256=content_sha256(folder),
+    )

@@ -44,11 +44,25 @@ class NetworkSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFolder:
-    """One set of shards to learn from."""
+    """One set of shards to learn from, or with `screen: false` a folder of pictures with captions in .txt files."""
 
     folder: str
     split: str = "train"
     repeat: int = 1  # how often each of its samples counts in an epoch: small distinct sets need more than one
+    screen: bool = True  # False: its captions are prompts as they are, and only L_noise learns from its pictures
+    backgrounds: str = ""  # a folder of photographs: its objects stand before these and no more before their screen
+    plain: float = (
+        0.0  # of these, share that stands before one colour instead: photographs teach no autoencoder pure ones
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.plain <= 1:
+            raise UsageError(f"train.data: plain of {self.folder} is {self.plain}: it is a share, from 0 to 1")
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether its pictures show the training's screen."""
+        return self.screen and not self.backgrounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +80,21 @@ class Phase:
     head_lr: float = 1e-4  # the matting head starts from nothing, the U-Net does not
     warmup: int = 500  # steps of linear warm-up
     decay: Literal["constant", "cosine"] = "constant"  # cosine: falls to zero at the phase's last step
+    parts: int = 1  # that a batch is taken in, one after the other, where it does not fit into memory whole
+
+    def __post_init__(self) -> None:
+        self.at_once(processes=1)
+
+    def at_once(self, processes: int) -> int:
+        """Samples that each of several processes takes at once. Raises UsageError where a batch has no such parts."""
+        if self.parts < 1:
+            raise UsageError(f"parts of the phase {self.name} is {self.parts}: give 1 or more")
+        shares = self.parts * processes
+        if self.batch % shares:
+            raise UsageError(
+                f"batch of the phase {self.name} is {self.batch}: give a multiple of {shares}, its parts × processes"
+            )
+        return self.batch // shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +135,8 @@ class TrainSettings:
     template: Literal["prefix", "suffix"] = "prefix"  # "green screen, {caption}": the token is always at index 1
     caption_dropout: float = 0.1  # for classifier-free guidance; those samples carry no L_g
     head_timestep: int = 200  # the head sees detached ẑ0 where t ≤ this (20 % of 1000), z0 = E(x) elsewhere
+    # Eq. 1 draws t evenly; logit_normal (Esser et al., ICML 2024) draws the middle more often than the ends
+    timesteps: Literal["uniform", "logit_normal"] = "uniform"
     min_snr_gamma: float = 0.0  # > 0: L_noise weighted by min(SNR, γ)/SNR (v: SNR + 1); 0 is Eq. 1
     flip: bool = True  # a mirrored twin of each picture
     train_text_encoder: bool = False  # a fresh small text encoder learns along
@@ -117,6 +148,7 @@ class TrainSettings:
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     ema: float = 0.9999
+    ema_in: Literal["memory", "files"] = "memory"  # files: of the disk, for networks whose copies do not fit; slower
     bf16: Literal["auto", "on", "off"] = "auto"  # auto: where the processor multiplies bf16 in hardware
     gradient_checkpointing: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -133,11 +165,20 @@ class TrainSettings:
     colours: tuple[str, ...] = COLOUR_WORDS  # those that occur in captions stand in a fresh model's vocabulary.json
     not_offered: tuple[str, ...] = ()  # classes of the data that the model turned out to paint poorly
     licence: str = ""  # of the weights, for the model card; "" is the base's
+    trackers: tuple[str, ...] = ()  # that are told of log and pictures: tensorboard, wandb, mlflow …
 
     def __post_init__(self) -> None:
         if self.key_rgb not in KEY_COLOURS.values():
             known = ", ".join(f"{list(colour)} ({name})" for name, colour in KEY_COLOURS.items())
             raise UsageError(f"train.key_rgb {list(self.key_rgb)} is no key colour: take one of {known}")
+        if not self.phases:
+            raise UsageError("train.phases is empty: name one phase at least")
+        other = [folder.folder for folder in self.data if not folder.on_screen]
+        if other and (self.green_background or self.detail or self.binary_as_soft):
+            raise UsageError(
+                f"train.data: {other[0]} shows no screen, and teaches L_noise alone: set train.green_background, "
+                "train.detail and train.binary_as_soft to false, or leave it out"
+            )
         if self.lora and not self.base:
             raise UsageError(
                 "train.lora changes a base, and none is named: name it in train.base, or leave train.lora out"
@@ -152,8 +193,8 @@ class TrainSettings:
 
 
 FREE = frozenset(
-    {"log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance", "sampler", "colours"}
-    | {"not_offered", "licence"}
+    {"ema_in", "log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance", "sampler", "colours"}
+    | {"not_offered", "licence", "trackers"}
 )
 """The fields of TrainSettings that decide no weight."""
 

@@ -24,6 +24,13 @@ class VitMatteOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class SmallOptions:
+    """begins_with: the α that it learns to change. `trimap` leaves all to be learned, as IndexNet does."""
+
+    begins_with: Literal["propagated", "trimap"] = "propagated"
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkKind:
     """options: their defaults, a frozen dataclass.  new: a network that has learned nothing."""
 
@@ -47,10 +54,10 @@ def checked(kind: str, options: Mapping[str, Any]) -> Any:
     return changed("options", KINDS[kind].options, options)
 
 
-def _small(options: NoOptions) -> "MattingNetwork":
+def _small(options: SmallOptions) -> "MattingNetwork":
     from factory.matting.networks.small import SmallNetwork  # noqa: PLC0415  (torch takes seconds)
 
-    return SmallNetwork()
+    return SmallNetwork(options.begins_with)
 
 
 def _indexnet(options: NoOptions) -> "MattingNetwork":
@@ -66,7 +73,7 @@ def _vitmatte(options: VitMatteOptions) -> "MattingNetwork":
 
 
 KINDS: Mapping[str, NetworkKind] = {
-    "small": NetworkKind(NoOptions(), _small),
+    "small": NetworkKind(SmallOptions(), _small),
     "indexnet": NetworkKind(NoOptions(), _indexnet),
     "vitmatte": NetworkKind(VitMatteOptions(), _vitmatte),
 }

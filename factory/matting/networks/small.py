@@ -11,6 +11,7 @@ cell takes a mean over the picture: tiles answer as the whole does, but for α t
 """
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +30,10 @@ class SmallNetwork(MattingNetwork):
 
     multiple = 2 ** max(len(CHANNELS), known_colours.LEVELS, propagation.LEVELS)
 
-    def __init__(self) -> None:
+    def __init__(self, begins_with: Literal["propagated", "trimap"] = "propagated") -> None:
+        """begins_with: the α that it learns to change."""
         super().__init__()
+        self.begins_with = begins_with
         self.stem = nn.Sequential(_convolution(4 * SEEN, CHANNELS[0]), _convolution(CHANNELS[0], CHANNELS[0]))
         self.index = nn.ModuleList(nn.Conv2d(channels, 4, 4, stride=2, padding=1) for channels in CHANNELS[:-1])
         self.down = nn.ModuleList(
@@ -40,12 +43,12 @@ class SmallNetwork(MattingNetwork):
         self.deep = nn.Sequential(*(_convolution(CHANNELS[-1], CHANNELS[-1], dilation) for dilation in DILATIONS))
         self.up = nn.ModuleList(_convolution(below + skip, skip) for below, skip in pairwise(CHANNELS[::-1]))
         self.pred = nn.Conv2d(CHANNELS[0], 4, 3, padding=1)
-        nn.init.normal_(self.pred.weight, std=0.01)  # begins near what is propagated
+        nn.init.normal_(self.pred.weight, std=0.01)  # begins near what it is told
 
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         """As any network."""
         unknown = (trimap == 0.5).to(image.dtype)
-        near = propagation.propagated(image, trimap).clamp(0, 1)
+        near = propagation.propagated(image, trimap).clamp(0, 1) if self.begins_with == "propagated" else trimap
         seen = torch.cat([normalised(image, trimap), unknown, known_colours.colour_clues(image, trimap), near], dim=1)
         x = self.stem(pixel_unshuffle(seen, 2).contiguous(memory_format=torch.channels_last))  # quicker on a CPU
         skips, indices = list[Tensor](), list[Tensor]()

@@ -51,8 +51,10 @@ def batches(
             batch = next(made)
         except StopIteration:
             return
-        except RuntimeError as error:
-            if not str(error).startswith("DataLoader worker"):
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            # Of a worker that dies while it hands a batch over, the broken connection is seen before its death.
+            broken = isinstance(error, ConnectionError | EOFError) and not str(error).startswith("Caught ")
+            if not (broken or str(error).startswith("DataLoader worker")):
                 raise
             reason = " ".join(str(error).split()).rstrip(".")
             raise MachineError(

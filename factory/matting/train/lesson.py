@@ -36,6 +36,7 @@ class MattingLesson:
         self.part = s.crops_at_once(ranks.count)
         torch.manual_seed(s.seed)
         self.network = new_network(s).to(device)
+        self.modules = {s.network: self.network}
         groups = parameter_groups(self.network, s.lr, s.weight_decay, s.lr_factors, s.layer_decay)
         self.optimizer = torch.optim.AdamW(groups, s.lr)
         self.data = MattingData(s.loader, s.seed)
@@ -60,7 +61,7 @@ class MattingLesson:
         s = self.settings
         return learning_rate(base, step, steps=s.steps, warmup=s.warmup, decay=s.decay, drops=s.drops)
 
-    def validate(self) -> dict[str, float]:
+    def validate(self, step: int) -> dict[str, float]:
         """Means over the items held back, where their trimaps are unknown: MSE, and SAD in thousands."""
         assert self.unseen is not None  # else nobody asks
         errors = []

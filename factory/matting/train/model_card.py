@@ -15,8 +15,7 @@ from factory.shards.layout import Layout
 from factory.shards.manifest import read_manifest
 from factory.shards.markdown import environment
 from factory.training.folder import LOG_FILE
-from factory.training.log import read_log
-from factory.training.loop import VALIDATION
+from factory.training.log import VALIDATION, read_log
 
 CARD = "MODEL_CARD.md"
 

@@ -1,9 +1,8 @@
-"""What a training would do now, in lines for people. Nothing is written, and nothing of the network computed."""
+"""What a training would do now and what it would take, in lines for people. Nothing is written or computed."""
 
 from pathlib import Path
 
 import torch
-from torch.autograd.graph import saved_tensors_hooks
 
 from factory.errors import count_of
 from factory.matting.networks.network import MattingNetwork
@@ -11,10 +10,20 @@ from factory.matting.train.inputs import check_inputs, check_leaks
 from factory.matting.train.lesson import new_network
 from factory.matting.train.rates import parameter_groups
 from factory.matting.train.settings import FREE, MattingTraining
+from factory.models.precision import uses_bf16
 from factory.training.folder import standing
+from factory.training.forecast import (
+    BACKWARD,
+    COPIES_OF_LEARNED,
+    FLOAT,
+    Pass,
+    at_least,
+    count,
+    nothing_computed,
+    weights_in,
+)
 from factory.training.pinned_settings import check_pinned
-
-COPIES = 5  # of the weights: themselves, their average, gradients, and Adam's two moments
+from factory.training.ranks import Ranks, device_of
 
 
 def outlook(settings: MattingTraining, out: Path) -> str:
@@ -26,8 +35,11 @@ def outlook(settings: MattingTraining, out: Path) -> str:
     network = new_network(s).to("meta")
     parameter_groups(network, s.lr, s.weight_decay, s.lr_factors, s.layer_decay)
     crops = s.crops_at_once(processes=1)
-    kept = bytes_kept(network.train(), crops, s.loader.crop) / 1e9
     weights = sum(parameter.numel() for parameter in network.parameters())
+    held = FLOAT * (1 + COPIES_OF_LEARNED) * weights_in([network])
+    one = step_of(network, crops, s.loader.crop)
+    device = device_of(Ranks())
+    torch.set_num_threads(s.threads)
     epoch = s.loader.length or sum(len(one.samples) for one in sets)
     begin = f", on from {s.begin}" if s.begin else ""
     lines = [
@@ -39,7 +51,9 @@ def outlook(settings: MattingTraining, out: Path) -> str:
             for entry, one in zip(s.loader.sets, sets, strict=True)
         ),
         f"  {s.steps:,} steps of {s.batch}, {s.steps * s.batch / epoch:.3g} epochs, lr {s.lr:g}",
-        f"  {kept:,.2f} GB are kept for {count_of(crops, 'crop', 'crops')} at a time, in float32; computing takes more",
+        f"  {(held + one.kept) / 1e9:,.2f} GB are kept for {count_of(crops, 'crop', 'crops')} at a time, in float32; "
+        "computing takes more",
+        f"  {at_least(one.flops * s.parts * (1 + BACKWARD) * s.steps, device, uses_bf16(s.bf16, device))}",
     ]
     if s.weighted and any(entry.quality for entry in s.loader.sets):
         lines.append("  trust in labels counts twice, in draws (quality) and in losses (weighted): choose one")
@@ -48,23 +62,9 @@ def outlook(settings: MattingTraining, out: Path) -> str:
     return "\n".join([*lines, *standing(out)])
 
 
-def bytes_kept(network: MattingNetwork, crops: int, side: int) -> int:
-    """What a step of several crops holds at its height, counted on torch's meta device, where nothing is computed.
-
-    That are the weights with all that has their size, and what the way back needs; not what an operation works with.
-    """
-    state = network.state_dict().values()
-    own = {value.untyped_storage()._cdata for value in state}
-    kept: dict[int, torch.Tensor] = {}
-
-    def keep(value: torch.Tensor) -> torch.Tensor:
-        if value.untyped_storage()._cdata not in own:
-            kept[value.untyped_storage()._cdata] = value  # which keeps the number from being given again
-        return value
-
-    image, trimap = (torch.empty(crops, channels, side, side, device="meta") for channels in (3, 1))
-    with saved_tensors_hooks(keep, lambda value: value):
-        network(image, trimap)
-    weights: int = sum(value.nbytes for value in state)
-    way_back: int = sum(value.untyped_storage().nbytes() for value in kept.values())
-    return COPIES * weights + way_back
+def step_of(network: MattingNetwork, crops: int, side: int) -> Pass:
+    """What several crops on their way through a network without weights compute and keep, in float32."""
+    with nothing_computed(), torch.device("cpu"):
+        there = network.to_empty(device="cpu").train()
+        image, trimap = torch.empty(crops, 3, side, side), torch.empty(crops, 1, side, side)
+        return count(lambda: there(image, trimap), [there])

@@ -59,6 +59,7 @@ class MattingTraining:
     validate_every: int = 500  # steps
     log_every: int = 20
     save_every: int = 200
+    trackers: tuple[str, ...] = ()  # that are told of the log: tensorboard, wandb, mlflow …
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "parts", "threads", *_EACH):
@@ -99,7 +100,7 @@ class MattingTraining:
 
 
 FREE = frozenset(
-    {"workers", "tests", "validation", "validation_items", "validate_every", "log_every", "save_every"}
+    {"workers", "tests", "validation", "validation_items", "validate_every", "log_every", "save_every", "trackers"}
     | {"loader.cache"}
 )
 """The fields that decide no weight."""

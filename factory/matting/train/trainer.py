@@ -14,11 +14,12 @@ from factory.matting.train.model_card import CARD, model_card
 from factory.matting.train.settings import MattingTraining
 from factory.models.precision import device_name, uses_bf16
 from factory.shards.durable import force_to_disk, write_durably, write_json
-from factory.training.folder import FINISHED_FILE, LOG_FILE
+from factory.training.folder import FINISHED_FILE, LOG_FILE, STATE_FILE
 from factory.training.log import draw_curves
 from factory.training.loop import Loop, Pace
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import device_of, joined, this_rank
+from factory.training.state import load_state
 
 MODEL = "model"
 
@@ -41,7 +42,7 @@ def train(settings: MattingTraining, out: Path, progress: Callable[[TrainingProg
         device = device_of(ranks)
         with joined(ranks, device):
             lesson = MattingLesson(settings, device, ranks)
-            loop = Loop(lesson, _pace(settings), out, progress, ranks)
+            loop = Loop(lesson, _pace(settings), out, progress, ranks, state=load_state(out / STATE_FILE))
             loop.run()
             if ranks.is_first:
                 _publish(settings, out, lesson, loop)

@@ -35,6 +35,7 @@ class KeyerTraining:
     # From here on nothing decides a weight: these may change from one start to the next
     log_every: int = 20  # steps
     save_every: int = 200
+    trackers: tuple[str, ...] = ()  # that are told of the log: tensorboard, wandb, mlflow …
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -46,7 +47,7 @@ class KeyerTraining:
 AS_SHIPPED = "shipped"
 """How a recipe names the weights that the keyer has."""
 
-FREE = frozenset({"log_every", "save_every", "threads"})
+FREE = frozenset({"log_every", "save_every", "threads", "trackers"})
 """The fields that decide no weight."""
 
 

@@ -28,11 +28,12 @@ from factory.refine.train.scenes import Cutout, scene
 from factory.refine.train.settings import AS_SHIPPED, FREE, KeyerTraining, check_inputs
 from factory.shards.durable import appearing, write_json
 from factory.shards.layout import Layout
-from factory.training.folder import FINISHED_FILE
+from factory.training.folder import FINISHED_FILE, STATE_FILE
 from factory.training.loop import Loop, Pace
 from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
 from factory.training.schedule import learning_rate
+from factory.training.state import load_state
 
 WEIGHTS_FILE = "shape.safetensors"
 PHASE = "shape"
@@ -61,7 +62,8 @@ def train(settings: KeyerTraining, out: Path, progress: Callable[[TrainingProgre
     else:
         torch.set_num_threads(settings.threads)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        loop = Loop(ShapeLesson(settings, device), _pace(settings), out, progress)
+        saved = load_state(out / STATE_FILE)
+        loop = Loop(ShapeLesson(settings, device), _pace(settings), out, progress, state=saved)
         loop.run()
         half = {name: value.half().contiguous() for name, value in loop.averaged().items()}
         with appearing(weights, Layout(out).scratch) as file:
@@ -113,6 +115,7 @@ class ShapeLesson:
         self.objects = read_objects(settings.data)
         torch.manual_seed(settings.seed)
         self.network = ShapeNetwork().to(device)
+        self.modules = {PHASE: self.network}
         if settings.begin:
             self.network.load_state_dict(_weights(settings.begin))
         groups = [{"params": list(self.network.parameters()), "base_lr": settings.lr}]
@@ -139,7 +142,7 @@ class ShapeLesson:
         """Down to zero by a cosine."""
         return learning_rate(base, step, steps=self.settings.steps, warmup=self.settings.warmup, decay="cosine")
 
-    def validate(self) -> dict[str, float]:
+    def validate(self, step: int) -> dict[str, float]:
         """Nothing is held back: no scene comes twice."""
         return {}
 

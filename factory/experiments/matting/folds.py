@@ -7,7 +7,7 @@ from pathlib import Path
 
 from factory.engine.input_files import digest
 from factory.errors import DataError, UsageError, some
-from factory.experiments.recipe import TestPictures
+from factory.experiments.matting.recipe import TestPictures
 from factory.pictures.folder import files_below
 from factory.pictures.picture import SUFFIXES
 from factory.quality.evaluation import read_side, read_trimap

@@ -1,37 +1,18 @@
 """An experiment as a recipe: the test pictures, the sets, the arms that train on them, and what is compared."""
 
-import re
-from collections.abc import Collection
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
-from factory.errors import UsageError, nearest
-from factory.jobs.base import Recipe
-from factory.recipe_faults import faults_in
+from factory.errors import UsageError
+from factory.experiments.fields import ExperimentBase, Numbers, check_known, check_left_out, validated
 from factory.settings import Place, Strict
-
-
-def _apart(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(values)) < len(values):
-        raise ValueError("one of them is there twice")
-    return values
-
-
-def _names_a_folder(name: str) -> str:
-    if not re.fullmatch(r"\w[\w.+ -]*", name):
-        raise ValueError("folders are named by it: write letters and digits, and . + - _ between them")
-    return name
-
 
 Share: TypeAlias = Annotated[float, Field(gt=0)]
 Size: TypeAlias = Annotated[int, Field(ge=1)]
-Number: TypeAlias = Annotated[int, Field(ge=0)]
 Shares: TypeAlias = Annotated[tuple[Share, ...], Field(min_length=1)]
 Sizes: TypeAlias = Annotated[tuple[Size, ...], Field(min_length=1)]
-Numbers: TypeAlias = Annotated[tuple[Number, ...], Field(min_length=1), AfterValidator(_apart)]
-SetName: TypeAlias = Annotated[str, AfterValidator(_names_a_folder)]
-OF_THE_CELL = {"seed", "threads", "tests"}  # of a training: told by the experiment, and by no arm
+OF_THE_CELL = {"seed", "threads", "tests", "loader.sets"}  # of a training: told by the experiment, and by no arm
 OF_THE_USE = {"path", "share"}  # of the loader's entry: told by the arm
 
 
@@ -50,19 +31,6 @@ class Folds(Strict):
 
     sets: Annotated[tuple[str, ...], Field(min_length=1)]  # whose samples come from the test pictures
     count: Annotated[int, Field(ge=2)]
-
-
-class SetSource(Strict):
-    """A set that there is, or the recipe of one that is made once, into OUT/sets."""
-
-    path: Place | None = None
-    recipe: str | dict[str, Any] | None = None  # a file, one that ships, or its fields; `set:NAME` in it is another set
-
-    @model_validator(mode="after")
-    def _is_one(self) -> "SetSource":
-        if (self.path is None) == (self.recipe is None):
-            raise ValueError("give `path`, a set that there is, or `recipe`, by which it is made")
-        return self
 
 
 class Use(Strict):
@@ -87,17 +55,14 @@ class Arm(Strict):
     folds: Numbers | None = None
 
 
-class ExperimentRecipe(Recipe):
+class ExperimentRecipe(ExperimentBase):
     """The same training on different data, and what its mattes of real photographs are wrong by."""
 
     job: Literal["experiment"] = "experiment"
-    seeds: Numbers = (1, 2, 3)
     test: TestPictures
     folds: Folds | None = None
     training: dict[str, Any]  # of `train-matting`, but for its sets and its seed
-    sets: Annotated[dict[SetName, SetSource], Field(min_length=1)]
     arms: Annotated[dict[str, Arm], Field(min_length=1)]
-    compare: tuple[str, ...] = ()  # arms that each other one is compared to
 
 
 _ADAPTER: TypeAdapter[ExperimentRecipe] = TypeAdapter(ExperimentRecipe)
@@ -105,10 +70,7 @@ _ADAPTER: TypeAdapter[ExperimentRecipe] = TypeAdapter(ExperimentRecipe)
 
 def parse_experiment(fields: dict[str, Any]) -> ExperimentRecipe:
     """Raises UsageError naming each wrong field, and what names a set, an arm or a fold that there is not."""
-    try:
-        recipe = _ADAPTER.validate_python(fields)
-    except ValidationError as error:
-        raise UsageError(f"wrong recipe: {'; '.join(faults_in(error, _ADAPTER))}.") from error
+    recipe: ExperimentRecipe = validated(_ADAPTER, fields)
     _check_training("training", recipe.training)
     for name, arm in recipe.arms.items():
         _check_training(f"arms.{name}.training", arm.training)
@@ -127,16 +89,6 @@ def parse_experiment(fields: dict[str, Any]) -> ExperimentRecipe:
 
 def _check_training(place: str, fields: dict[str, Any]) -> None:
     """What the experiment itself says is left out; the rest is looked at with the sets."""
-    loader = fields.get("loader", {})
-    if not isinstance(loader, dict):
+    if not isinstance(fields.get("loader", {}), dict):
         raise UsageError(f"{place}.loader is no group of fields: write crop, backgrounds and so on below it.")
-    told = [f"{place}.{name}" for name in sorted(OF_THE_CELL & fields.keys())]
-    told += [f"{place}.loader.sets"] * ("sets" in loader)
-    if told:
-        raise UsageError(f"{told[0]} is the experiment's to say: leave it out.")
-
-
-def check_known(place: str, name: str, known: Collection[str]) -> None:
-    """Raises UsageError for a name that there is not."""
-    if name not in known:
-        raise UsageError(f"{place} names {name}{nearest(name, known)}: there are {', '.join(known)}.")
+    check_left_out(place, fields, OF_THE_CELL)

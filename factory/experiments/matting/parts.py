@@ -15,18 +15,6 @@ from factory.shards.durable import appearing, make_folder
 from factory.shards.layout import Layout
 from factory.shards.manifest import read_manifest
 
-DECIDE = {"key", "split", "soft_alpha", "label_error"}  # beside pixels: what a loader goes by
-
-
-def content_of(folder: Path) -> str:
-    """A hash of what a set's accepted samples are: keys, splits and the hashes of their pixels."""
-    rows = read_manifest(Layout(folder), rows=ACCEPTED).sort_by("key")
-    told = sha256()
-    for name in sorted(rows.column_names):
-        if name in DECIDE or name.endswith("_sha256"):
-            told.update(repr((name, rows[name].to_pylist())).encode())
-    return told.hexdigest()
-
 
 def lay_part(folder: Path, out: Path, *, without: Collection[str] = (), take: int = 0) -> int:
     """A set in `out` of those samples of `folder` that come from none of the source pictures named; how many they are.

@@ -1,11 +1,13 @@
 """The arms of a recipe: those with a list of values become an arm a value."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from factory.errors import UsageError
-from factory.experiments.recipe import Arm, ExperimentRecipe, Use, check_known
+from factory.experiments.cells import Row
+from factory.experiments.fields import check_known, laid_over
+from factory.experiments.matting.recipe import Arm, ExperimentRecipe, Use
 
 VARIED = {"share": "share of {set} {value}", "take": "samples of {set} {value}"}  # what may be a list, and its name
 
@@ -19,22 +21,12 @@ class Taken:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class OneArm:
-    """An arm that trains on one thing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneArm(Row):
+    """An arm that trains on one thing."""
 
-    series, axis, value: of an arm that stands for one of several values: the arm of the recipe, what is varied, and its
-    value here; "", "" and 0 for others.
-    """
-
-    name: str
     sets: Mapping[str, Taken]
     training: Mapping[str, Any]
-    seeds: tuple[int, ...]
-    folds: tuple[int, ...]
-    series: str = ""
-    axis: str = ""
-    value: float = 0.0
 
 
 def arms_of(recipe: ExperimentRecipe) -> list[OneArm]:
@@ -57,9 +49,15 @@ def _spread(recipe: ExperimentRecipe, name: str, arm: Arm) -> Iterator[OneArm]:
         raise UsageError(f"arms.{name} has two lists: vary one thing in an arm.")
     training = laid_over(recipe.training, arm.training)
     folds = tuple(range(recipe.folds.count)) if recipe.folds else (0,)
-    rest = (training, arm.seeds or recipe.seeds, folds if arm.folds is None else arm.folds)
+    one = OneArm(
+        name=name,
+        sets={},
+        training=training,
+        seeds=arm.seeds or recipe.seeds,
+        folds=folds if arm.folds is None else arm.folds,
+    )
     if not lists:
-        yield OneArm(name, {used: _taken(use) for used, use in arm.sets.items()}, *rest)
+        yield replace(one, sets={used: _taken(use) for used, use in arm.sets.items()})
         return
     varied, what = lists[0]
     for value in getattr(arm.sets[varied], what):
@@ -67,19 +65,10 @@ def _spread(recipe: ExperimentRecipe, name: str, arm: Arm) -> Iterator[OneArm]:
         taken = {used: _taken(use) for used, use in chosen.items()}
         told = VARIED[what].format(set=varied, value=f"{value:.10g}")
         axis = VARIED[what].format(set=varied, value="").strip()
-        yield OneArm(f"{name}: {told}", taken, *rest, series=name, axis=axis, value=float(value))
+        yield replace(one, name=f"{name}: {told}", sets=taken, series=name, axis=axis, value=float(value))
 
 
 def _taken(use: Use) -> Taken:
     assert not isinstance(use.share, tuple)  # one value of the list by now
     assert not isinstance(use.take, tuple)
     return Taken(use.share, use.take or 0, use.options)
-
-
-def laid_over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with others laid over them, group by group."""
-    merged = dict(base)
-    for name, value in changes.items():
-        below = merged.get(name)
-        merged[name] = laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from factory.errors import DataError
-from factory.experiments.cells import Cell, PictureErrors
+from factory.experiments.cells import Measured
+from factory.experiments.matting.cell import MattingCell
 from factory.matting.applying import TILE
 from factory.quality.evaluation import evaluate
 from factory.quality.matte_sets import find_mattes
@@ -12,7 +13,7 @@ from factory.training.folder import STATE_FILE
 from factory.training.progress import TrainingProgress
 
 
-def train_and_measure(cell: Cell, folder: Path) -> Sequence[PictureErrors]:
+def train_and_measure(cell: MattingCell, folder: Path) -> Sequence[Measured]:
     """Every arm alike: the averaged weights of the last step, mattes of whole pictures.
 
     Goes on where an earlier try was killed, to the same weights.
@@ -36,7 +37,7 @@ def _nobody(_: TrainingProgress) -> None:
     """Watches: many cells may be at work."""
 
 
-def measured(cell: Cell, mattes: Path) -> Sequence[PictureErrors]:
+def measured(cell: MattingCell, mattes: Path) -> Sequence[Measured]:
     """The errors of a folder of mattes, one for each test picture of the cell, in their trimaps' unknown region.
 
     Raises DataError where a picture could not be measured: a mean over the others could not be compared.
@@ -45,7 +46,7 @@ def measured(cell: Cell, mattes: Path) -> Sequence[PictureErrors]:
     for fault in evaluation.faults:
         raise DataError(fault.kind, f"{fault.name}: {fault.sentence}")
     return [
-        PictureErrors(picture=score.name, sad=own.sad, mse=own.mse, grad=own.grad, conn=own.conn)
+        Measured(score.name, {"sad": own.sad, "mse": own.mse, "grad": own.grad, "conn": own.conn})
         for score in evaluation.scores
         for own in [score.errors]
     ]

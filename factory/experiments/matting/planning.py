@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from factory.engine.input_files import digest
 from factory.errors import UsageError
-from factory.experiments.arms import OneArm, Taken, arms_of
-from factory.experiments.cells import Cell
-from factory.experiments.folds import TestPicture, find_test_pictures, in_folds, lay_out
-from factory.experiments.parts import content_of, lay_part
-from factory.experiments.recipe import ExperimentRecipe, check_known
+from factory.experiments.contents import Contents
+from factory.experiments.fields import check_known
+from factory.experiments.matting.arms import OneArm, Taken, arms_of
+from factory.experiments.matting.cell import MattingCell
+from factory.experiments.matting.folds import TestPicture, find_test_pictures, in_folds, lay_out
+from factory.experiments.matting.parts import lay_part
+from factory.experiments.matting.recipe import ExperimentRecipe
 from factory.experiments.sets import PlannedSet, plan_sets
 from factory.jobs.registry import parse
 from factory.jobs.train_matting import TrainMattingRecipe
@@ -22,7 +23,6 @@ from factory.matting.networks.kinds import checked
 from factory.matting.tainted import models_of, taints
 from factory.matting.train.inputs import check_inputs
 from factory.matting.train.settings import MattingTraining
-from factory.pictures.folder import all_files_below
 from factory.run.say import Say
 from factory.shards.data_set import DataSet
 from factory.shards.layout import Layout
@@ -57,7 +57,7 @@ def plan_experiment(recipe: ExperimentRecipe, only: Sequence[str], say: Say) -> 
     wanted = frozenset(arm.name for arm in arms if not only or {arm.name, arm.series} & set(only))
     pictures = find_test_pictures(recipe.test)
     folds = in_folds(pictures, recipe.folds.count) if recipe.folds else [pictures]
-    experiment = Experiment(recipe, arms, wanted, tuple(map(tuple, folds)), plan_sets(recipe, say))
+    experiment = Experiment(recipe, arms, wanted, tuple(map(tuple, folds)), plan_sets(recipe.sets, recipe.out, say))
     for arm in arms:
         training = training_of(arm, {name: experiment.sets[name].folder for name in arm.sets})
         if arm.name in wanted:
@@ -76,12 +76,12 @@ def _check_folders(training: MattingTraining) -> None:
         look(Path(training.begin))
 
 
-def cells_of(experiment: Experiment, without: Mapping[str, str]) -> tuple[list[Cell], dict[str, str]]:
+def cells_of(experiment: Experiment, without: Mapping[str, str]) -> tuple[list[MattingCell], dict[str, str]]:
     """The cells of all arms whose sets are there; and why the others have none, by arm.
 
     Folds and parts of sets are laid out on the way.  without: sets that are not to be had, and why.
     """
-    out, cells, failed = experiment.recipe.out, list[Cell](), dict[str, str]()
+    out, cells, failed = experiment.recipe.out, list[MattingCell](), dict[str, str]()
     for fold, pictures in enumerate(experiment.folds):
         lay_out(pictures, out / "folds" / str(fold))
     parts = Parts(experiment)
@@ -89,7 +89,7 @@ def cells_of(experiment: Experiment, without: Mapping[str, str]) -> tuple[list[C
         if reason := next((f"the set {name}: {without[name]}" for name in arm.sets if name in without), ""):
             failed[arm.name] = reason
             continue
-        if arm.name not in experiment.wanted and not all(_is_there(experiment.sets[name]) for name in arm.sets):
+        if arm.name not in experiment.wanted and not all(experiment.sets[name].is_there for name in arm.sets):
             continue
         try:
             cells += _cells(experiment, arm, parts)
@@ -99,11 +99,11 @@ def cells_of(experiment: Experiment, without: Mapping[str, str]) -> tuple[list[C
 
 
 class Parts:
-    """The parts of sets that arms train on, each laid out once, and hashes of what lies in folders, each told once."""
+    """The parts of sets that arms train on, each laid out once."""
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._contents: dict[Path, str] = {}
+        self.content = Contents()
 
     def part(self, name: str, taken: Taken, fold: int) -> Path:
         """The set itself, or that part of it that a fold may train on."""
@@ -119,15 +119,8 @@ class Parts:
             lay_part(whole, out, without=held_out, take=taken.take)
         return out
 
-    def content(self, path: Path) -> str:
-        """A hash of a set's samples, or of any other folder's or file's bytes."""
-        if path not in self._contents:
-            is_set = any(place.exists() for place in (Layout(path).manifest, Layout(path).parts))
-            self._contents[path] = content_of(path) if is_set else _bytes_of(path)
-        return self._contents[path]
 
-
-def _cells(experiment: Experiment, arm: OneArm, parts: Parts) -> Iterator[Cell]:
+def _cells(experiment: Experiment, arm: OneArm, parts: Parts) -> Iterator[MattingCell]:
     """Raises UsageError for what cannot be trained."""
     out = experiment.recipe.out.absolute()
     for fold in arm.folds:
@@ -138,7 +131,7 @@ def _cells(experiment: Experiment, arm: OneArm, parts: Parts) -> Iterator[Cell]:
         places = (*folders.values(), training.loader.backgrounds, training.begin)
         content = {str(place): parts.content(Path(place)) for place in places if place}
         for seed in arm.seeds:
-            yield Cell(
+            yield MattingCell(
                 arm=arm,
                 fold=fold,
                 seed=seed,
@@ -175,14 +168,3 @@ def tainted(experiment: Experiment) -> list[str]:
     wanted = [arm for arm in experiment.arms if arm.name in experiment.wanted]
     used |= {arm.training["begin"] for arm in wanted if arm.training.get("begin")}
     return [str(taint) for taint in taints(sorted(used), [experiment.recipe.test.pictures])]
-
-
-def _bytes_of(path: Path) -> str:
-    if path.is_file():
-        return digest(path)[1]
-    files = sorted(all_files_below(path))
-    return sha256("".join(f"{file}\0{digest(path / file)[1]}\n" for file in files).encode()).hexdigest()
-
-
-def _is_there(planned: PlannedSet) -> bool:
-    return Layout(planned.folder).manifest.exists() or Layout(planned.folder).finished.exists()

@@ -1,0 +1,152 @@
+"""The networks of a DiffuMatting training, the data they learn from, and which of them learn in each phase."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from factory.diffusion import model_folder
+from factory.diffusion.model_folder import Components
+from factory.diffusion.train import autoencoder as autoencoder_training
+from factory.diffusion.train import data as training_data
+from factory.diffusion.train import networks
+from factory.diffusion.train.autoencoder import AutoencoderTask
+from factory.diffusion.train.data import TrainingSet
+from factory.diffusion.train.generation import GenerationTask
+from factory.diffusion.train.lesson import PhaseLesson
+from factory.diffusion.train.look import look_at_autoencoder, look_at_generation
+from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, weights_hash, write_changes
+from factory.diffusion.train.settings import Phase, TrainSettings, base_folder
+from factory.errors import UsageError
+from factory.shards.durable import force_to_disk
+from factory.training.ema import MovingAverage
+from factory.training.ranks import Ranks
+
+PART = {"head": "matting_head", "lora": "unet"}  # where a module's folder has another name
+
+
+class Course:
+    """What lasts from phase to phase."""
+
+    def __init__(self, settings: TrainSettings, out: Path, device: torch.device, ranks: Ranks) -> None:
+        """The networks before their first step. Raises UsageError where the base or the data cannot be taken."""
+        self.settings, self.out, self.device, self.ranks = settings, out, device, ranks
+        self.data = ranks.first_alone(
+            partial(training_data.unpack, settings.data, settings.size, settings.key, out / "cache")
+        )
+        self.components = start_components(settings, self.data)
+        self.modules: dict[str, nn.Module] = {
+            "vae": self.components.vae,
+            "unet": self.components.unet,
+            "text_encoder": self.components.text_encoder,
+            "head": self.components.head,
+        }
+        self.base_hash = weights_hash(self.components.unet) if settings.lora else ""
+        for module in self.modules.values():
+            module.to(device).requires_grad_(False)
+        if settings.lora:  # in the U-Net's place: that is read from the base again
+            changes = LowRankChanges(self.modules.pop("unet"), settings.lora, settings.seed)
+            self.modules["lora"] = changes.requires_grad_(False)
+        if settings.gradient_checkpointing:
+            self.components.unet.enable_gradient_checkpointing()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Bring back what earlier phases taught; the present one's is the loop's.
+
+        Raises UsageError where the base is another one than in the beginning.
+        """
+        if state["base_hash"] != self.base_hash:
+            raise UsageError(
+                f"{self.settings.base} has changed since the training began: bring back the old one, or start in "
+                "another --out"
+            )
+        for name, weights in state["frozen"].items():
+            self.modules[name].load_state_dict(weights)
+        self.components.vae.register_to_config(scaling_factor=state["scaling_factor"])
+
+    def kept(self, number: int) -> dict[str, Any]:
+        """What `restore` takes, from the beginning of a phase to its end."""
+        phases = self.settings.phases
+        before = {name for phase in phases[:number] for name in self.learning(phase)}
+        frozen = sorted(before - self.learning(phases[number]).keys())
+        return {
+            "base_hash": self.base_hash,
+            "scaling_factor": self.components.vae.config.scaling_factor,
+            "frozen": {name: self.modules[name].state_dict() for name in frozen},
+        }
+
+    def learning(self, phase: Phase) -> dict[str, nn.Module]:
+        """The modules that a phase changes."""
+        if phase.name == "autoencoder":
+            return {"vae": self.modules["vae"]}
+        names = ["lora" if "lora" in self.modules else "unet"]
+        names += ["text_encoder"] if self.settings.train_text_encoder else []
+        names += ["head"] if phase.name == "joint" else []
+        return {name: self.modules[name] for name in names}
+
+    def lesson(self, number: int) -> PhaseLesson[Any]:
+        """Of a phase; its modules learn from now on."""
+        phase = self.settings.phases[number]
+        shown = self.out / "pictures" / f"{number}-{phase.name}"
+        if phase.name == "autoencoder":
+            task = AutoencoderTask(self.components.vae, self.data, self.settings, number, self.device)
+            look = partial(look_at_autoencoder, task, shown)
+            return PhaseLesson(task, self.learning(phase), phase, self.settings, look, ranks=self.ranks)
+        generation = self.generation(number)
+        look = partial(look_at_generation, generation, shown)
+        return PhaseLesson(generation, self.learning(phase), phase, self.settings, look, ranks=self.ranks)
+
+    def generation(self, number: int) -> GenerationTask:
+        """What a step's losses are computed from in a phase that paints."""
+        s, c = self.settings, self.components
+        tokens = training_data.tokenize(c.tokenizer, self.data.captions, s.template, s.key)
+        with_head = s.phases[number].name == "joint"
+        return GenerationTask(c, self.data, self.latents(), tokens, s, number, self.device, with_head)
+
+    def latents(self) -> NDArray[np.float16]:
+        """The whole set through the frozen encoder, computed once."""
+        twins = 2 if self.settings.flip else 1
+        file = self.out / "cache" / "latents.f16"
+        encode = partial(training_data.encode_all, self.components.vae, self.data, twins, self.device, file)
+        return self.ranks.first_alone(encode)
+
+    def end(self, number: int, average: MovingAverage) -> None:
+        """Close a phase; after the autoencoder's, its average is frozen and centred on the screen."""
+        s, phase = self.settings, self.settings.phases[number]
+        for module in self.learning(phase).values():
+            module.requires_grad_(False).eval()
+        if phase.name == "autoencoder":
+            average.copy_to({"vae": self.components.vae})
+            average.forget("vae")
+            autoencoder_training.centre_on_key(self.components.vae, s.key_rgb, s.size)
+            scale = autoencoder_training.scaling_factor(self.latents())
+            self.components.vae.register_to_config(scaling_factor=scale)
+
+    def publish(self, model: Path, average: MovingAverage) -> None:
+        """Write the averaged weights as a model folder, on a base beside what it left frozen."""
+        average.copy_to(self.modules)
+        if "lora" in self.modules:
+            write_changes(self.modules["lora"].state_dict(), self.out / LORA_FILE)
+            fold(self.components.unet)
+        if self.settings.base:
+            learned = {PART.get(name, name) for phase in self.settings.phases for name in self.learning(phase)}
+            model_folder.save_on_base(self.components, learned, base_folder(self.settings), model, torch.float16)
+        else:
+            model_folder.save(self.components, model, torch.float16)
+        force_to_disk(model)
+
+
+def start_components(settings: TrainSettings, data: TrainingSet) -> Components:
+    """The base model, or fresh networks whose vocabulary is the data's."""
+    if settings.base:
+        if any(phase.name == "autoencoder" for phase in settings.phases):
+            raise UsageError("train.phases: a base has its autoencoder already; leave that phase out, or the base")
+        head = settings.networks
+        return model_folder.load_base(base_folder(settings), head.head_hidden, settings.seed, head.head_activation)
+    captions = training_data.templated(data.captions, settings.template, settings.key)
+    return networks.build(settings.networks, settings.size, captions, settings.seed)
