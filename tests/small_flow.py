@@ -108,7 +108,9 @@ def learn(task: FlowTask, steps: int, rank: int = 8, lr: float = 2e-2) -> list[d
     )
     told = []
     for step in range(steps):
-        terms = task.backward(step, 8)
+        with task.watching():
+            terms = task.losses(task.batch(step, 8))
+            torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
         told.append({name: term.item() for name, term in terms.items()})

@@ -10,17 +10,24 @@ import small_joint
 import torch
 from small_flow import NEVER, learn, make_task
 from small_joint import FAMILIES
+from small_training import quiet
 from torch.nn import functional as nnf
 
-from factory.diffusion.joint_attention import JointAttention, jointly_probed
+from factory.diffusion.joint_attention import jointly_probed
 from factory.diffusion.joint_models import image_tokens, velocity
 from factory.diffusion.lora.file import read_adapter
 from factory.diffusion.lora.merging import Weighted, merge
 from factory.diffusion.lora.names import Known
 from factory.diffusion.train import flow
-from factory.diffusion.train.flow_task import FlowTask, watched
+from factory.diffusion.train.flow_task import FlowTask
+from factory.diffusion.train.lesson import PhaseLesson
 from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, write_changes
-from factory.diffusion.train.settings import LowRankSettings
+from factory.diffusion.train.settings import LowRankSettings, Phase
+from factory.training.draws import Share
+from factory.training.folder import LOG_FILE
+from factory.training.log import read_log
+from factory.training.loop import Loop, Pace
+from factory.training.ranks import Ranks
 
 torch.set_num_threads(1)
 SEEDS = (0, 1, 2)
@@ -43,8 +50,8 @@ def distance_to_the_screen(task: FlowTask, t: float = 0.5) -> float:
 
 def held_out(task: FlowTask) -> dict[str, float]:
     """The losses of a batch that is not learned from."""
-    with torch.no_grad(), watched(task.parts.transformer, task.settings.green_background) as attention:
-        return {name: term.item() for name, term in task.losses(task.batch(NEVER, 48), attention).items()}
+    with torch.no_grad(), task.watching():
+        return {name: term.item() for name, term in task.losses(task.batch(NEVER, 48)).items()}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -80,7 +87,8 @@ def test_checkpointing_takes_the_same_step(family: str) -> None:
         changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2, layers="attention"), 0)
         for factor in changes.parameters():
             torch.nn.init.normal_(factor, generator=torch.Generator().manual_seed(1))
-        task.backward(3, 4)
+        with task.watching():
+            torch.stack(list(task.losses(task.batch(3, 4)).values())).sum().backward()
         gradients.append({name: factor.grad for name, factor in changes.named_parameters()})
     without = {name for name, gradient in gradients[0].items() if gradient is None}  # what the last layer makes of text
     assert all(name.startswith("transformer_blocks/1/attn/to_add_out") for name in without)
@@ -105,7 +113,7 @@ def test_the_autoencoder_and_the_transformer_learn_nothing_from_the_head() -> No
     task = make_task("sd3", green_background=False, detail=False)
     changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2), 0)
     b = replace(task.batch(0, 4), t=torch.full((4,), 0.1))  # near the picture, where the head sees the estimate
-    task.losses(b, JointAttention())["latent"].backward()
+    task.losses(b)["latent"].backward()
     assert all(p.grad is None for p in itertools.chain(changes.parameters(), task.parts.vae.parameters()))
     assert all(p.grad is not None for p in task.parts.head.parameters())
 
@@ -151,3 +159,26 @@ def test_a_base_in_half_precision_learns_as_well(family: str) -> None:
         assert loss == pytest.approx(expected[name], rel=0.05), name
     told = learn(task, 3)
     assert all(math.isfinite(loss) for losses in told for loss in losses.values())
+
+
+def test_shares_together_are_the_batch() -> None:
+    """So several processes, or parts one after the other, take the step that one alone would."""
+    task = make_task("sd3")
+    with torch.no_grad(), task.watching():
+        whole = task.losses(task.batch(2, 6))
+        parts = [task.losses(task.batch(2, 6, Share(number, 3))) for number in range(3)]
+    for name, loss in whole.items():
+        torch.testing.assert_close(torch.stack([part[name] for part in parts]).mean(), loss, msg=name)
+
+
+def test_it_is_a_phase_of_the_loop(tmp_path: Path) -> None:
+    task = make_task("flux2")
+    changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2), 0)
+    phase = Phase(name="joint", steps=3, batch=4, lr=1e-2, warmup=1, parts=2)
+    lesson = PhaseLesson(
+        task, {"lora": changes, "head": task.parts.head}, phase, task.settings, lambda step: {}, ranks=Ranks()
+    )
+    pace = Pace(name="joint", steps=3, batch=4, parts=2, ema=0.9, clip_norm=1.0, seed=0, log_every=1, save_every=2)
+    Loop(lesson, pace, tmp_path, quiet).run()
+    assert [record["step"] for record in read_log(tmp_path / LOG_FILE)] == [1, 2, 3]
+    assert all(factor.abs().sum() > 0 for factor in changes.parameters())

@@ -216,3 +216,15 @@ def test_a_class_that_inherits_is_watched_as_well() -> None:
         watch(seen, z_t, text)
         velocity(model, z_t, t, text)
     assert list(seen.maps) == LAYERS["qwen"]
+
+
+def test_a_resting_probe_reads_nothing() -> None:
+    model, (z_t, t, text) = small_joint.transformer("z"), small_joint.inputs()
+    other = small_joint.inputs(seed=2, lengths=(40,))  # of another number of prompts, as pictures in between are
+    with jointly_probed(model) as seen:
+        watch(seen, z_t, text)
+        velocity(model, z_t, t, text)
+        before = dict(seen.maps)
+        with seen.resting_meanwhile():
+            velocity(model, *other)
+        assert seen.maps == before

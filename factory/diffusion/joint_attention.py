@@ -65,17 +65,30 @@ class JointAttention:
         self.text = torch.zeros(0, 0, dtype=torch.bool)
         self.pixels = 0
         self.maps: dict[str, Tensor] = {}
+        self.resting = False
+
+    @contextmanager
+    def resting_meanwhile(self) -> Iterator[None]:
+        """Inside, the transformer runs as without a probe."""
+        self.resting = True
+        try:
+            yield
+        finally:
+            self.resting = False
 
 
 @contextmanager
-def jointly_probed(transformer: nn.Module, among: Among = "text") -> Iterator[JointAttention]:
+def jointly_probed(
+    transformer: nn.Module, among: Among = "text", seen: JointAttention | None = None
+) -> Iterator[JointAttention]:
     """Put the probe on every joint attention of one of `LAYOUTS`; afterwards the transformer is as it was.
 
     among: the keys that a softmax is over. "all" is A_ij as the layer has it, text and image together; it costs the
     layer's attention once more. "text" is A_ij / Σ A_ij' over the real text tokens j', of each head: the image's keys
     cancel out, so it costs a few hundred keys, and what it tells has cross-attention's range and meaning.
+    seen: what it shall read and write; None: a new one.
     """
-    seen, layout = JointAttention(), by_class(LAYOUTS, transformer)
+    seen, layout = JointAttention() if seen is None else seen, by_class(LAYOUTS, transformer)
     with ExitStack() as stack:
         for name, attention in transformer.named_modules():
             if re.fullmatch(layout.layers, name):
@@ -94,6 +107,8 @@ def _put_back(attention: nn.Module, forward: Callable[..., Any] | None) -> None:
 def _run_watched(
     forward: Callable[..., Any], name: str, layout: Layout, seen: JointAttention, among: Among, *args: Any, **more: Any
 ) -> Any:
+    if seen.resting:
+        return forward(*args, **more)
     with _Watch(name, layout, seen, among):
         told = forward(*args, **more)
     if name not in seen.maps:

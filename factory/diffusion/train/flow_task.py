@@ -4,16 +4,16 @@ As `generation.py` does for a U-Net: from cached latents, and from texts that a 
 differs is the path from picture to noise (`flow.py`), and whom the attention of 'green' is shared with.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import SchedulerMixin
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as nnf
 
 from factory.diffusion.flow_latents import features
@@ -26,6 +26,7 @@ from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.settings import TrainSettings
 from factory.models.precision import autocast
 from factory.training import draws
+from factory.training.draws import WHOLE, Share
 
 STEPS = 1000  # in which settings count t
 
@@ -45,7 +46,8 @@ class FlowBatch:
     """One step's inputs on the training device.
 
     z0 (B, C, h, w) latents as the transformer knows them · M (B, 1, H, W) · text, whose word is the key colour's
-    has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..1.
+    has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..1
+    captioned, soft () how many of the step's samples are so, over the number of its shares (1 at least of all).
     """
 
     z0: Tensor
@@ -55,6 +57,8 @@ class FlowBatch:
     soft_alpha: Tensor
     epsilon: Tensor
     t: Tensor
+    captioned: Tensor
+    soft: Tensor
 
 
 @dataclass(frozen=True)
@@ -73,42 +77,47 @@ class FlowTask:
     phase: int
     device: torch.device
     with_head: bool  # stage "joint"
+    attention: JointAttention = field(default_factory=JointAttention)
 
-    def batch(self, step: int, size: int) -> FlowBatch:
-        """The inputs of a step: a pure function of (seed, phase, step)."""
+    def batch(self, step: int, size: int, share: Share = WHOLE) -> FlowBatch:
+        """A share of the inputs of a step of so many samples: a pure function of (seed, phase, step).
+
+        The whole is drawn wherever a share of it is taken: shares together are the batch that one alone would take.
+        """
         s = self.settings
         chosen = draws.draw_batch(self.data.order, s.seed, self.phase, step, size)
         mirrored = draws.draw_mirrored(s.seed, self.phase, step, size, s.flip)
         generator = draws.step_generator(s.seed, self.phase, step)
-        z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
-        has_caption = torch.rand(size, generator=generator) >= s.caption_dropout
-        epsilon = torch.randn(z0.shape, generator=generator)
+        captioned = torch.rand(size, generator=generator) >= s.caption_dropout
+        epsilon = torch.randn(size, *self.latents.shape[2:], generator=generator)
         t = flow.logit_normal(size, generator)
-        text = self.texts(torch.where(has_caption, torch.from_numpy(chosen), len(self.data.captions)))
-        return FlowBatch(
-            z0=z0.to(self.device),
-            M=training_data.mattes(self.data, chosen, mirrored).to(self.device),
-            text=text.to(self.device),
-            has_caption=has_caption.to(self.device),
-            soft_alpha=torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft).to(self.device),
-            epsilon=epsilon.to(self.device),
-            t=flow.shifted(t, flow.shift_of(self.parts.scheduler.config, image_tokens(self.parts.transformer, z0))).to(
-                self.device
-            ),
+        soft = torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft)
+        here = share.of(size)
+        chosen, mirrored = chosen[here], mirrored[here]
+        z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
+        shift = flow.shift_of(self.parts.scheduler.config, image_tokens(self.parts.transformer, z0))
+        inputs = FlowBatch(
+            z0=z0,
+            M=training_data.mattes(self.data, chosen, mirrored),
+            text=self.texts(torch.where(captioned[here], torch.from_numpy(chosen), len(self.data.captions))),
+            has_caption=captioned[here],
+            soft_alpha=soft[here],
+            epsilon=epsilon[here],
+            t=flow.shifted(t[here], shift),
+            captioned=captioned.sum().clamp(min=1) / share.count,
+            soft=soft.sum().clamp(min=1) / share.count,
         )
+        return FlowBatch(**{name: value.to(self.device) for name, value in vars(inputs).items()})
 
-    def backward(self, step: int, size: int) -> dict[str, Tensor]:
-        """Add the gradients of one step's sum of losses (Eq. 10) and return the losses by name.
+    def watching(self) -> AbstractContextManager[object]:
+        """Steps are taken in it. Its probe must be there in the backward pass, where checkpointed layers run again."""
+        if not self.settings.green_background:
+            return nullcontext()
+        return jointly_probed(self.parts.transformer, seen=self.attention)
 
-        The probe stays on through the backward pass, where checkpointed layers run again.
-        """
-        with watched(self.parts.transformer, self.settings.green_background) as attention:
-            terms = self.losses(self.batch(step, size), attention)
-            torch.autograd.backward(torch.stack(list(terms.values())).sum())
-        return terms
-
-    def losses(self, b: FlowBatch, attention: JointAttention) -> dict[str, Tensor]:
-        """L_noise, and L_g, L_detail, L_latent where settings and stage ask for them; weighted, to be summed."""
+    def losses(self, b: FlowBatch) -> dict[str, Tensor]:
+        """L_noise, and L_g, L_detail, L_latent where settings and stage ask for them; to be summed (Eq. 10)."""
+        attention = self.attention
         s = self.settings
         z_t = flow.noisy(b.z0, b.epsilon, b.t)
         attention.words, attention.text, attention.pixels = (
@@ -125,7 +134,7 @@ class FlowTask:
         z0_hat = flow.estimate_z0(z_t, v, b.t)
         if s.green_background:
             maps = {layer: A[..., 0] for layer, A in attention.maps.items()}
-            terms["green"] = s.green_weight * losses.green_background_loss(maps, M_z, b.has_caption)
+            terms["green"] = s.green_weight * losses.green_background_loss(maps, M_z, b.has_caption, b.captioned)
         if s.detail:
             M_detail = losses.transition_mask(M_z, b.soft_alpha)
             weight = flow.timestep_weight(b.t) if s.detail_timestep_weight else everywhere
@@ -139,14 +148,4 @@ class FlowTask:
         """Eq. 8 on the frozen decoder's features: the gradient reaches the head only."""
         with torch.no_grad(), autocast(self.settings.bf16, self.device):
             f_decoder = features(self.parts.vae, z)
-        return losses.matting_loss(self.parts.head(f_decoder.float()), b.M, b.soft_alpha)
-
-
-@contextmanager
-def watched(transformer: nn.Module, wanted: bool) -> Iterator[JointAttention]:
-    """The probe on the transformer where Eq. 3 is trained; otherwise nothing is put in."""
-    if wanted:
-        with jointly_probed(transformer) as attention:
-            yield attention
-    else:
-        yield JointAttention()
+        return losses.matting_loss(self.parts.head(f_decoder.float()), b.M, b.soft_alpha, b.soft)
