@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
-from diffusers import Flux2KleinPipeline, FluxPipeline, QwenImagePipeline, SD3Transformer2DModel
+from diffusers import (
+    Flux2KleinPipeline,
+    FluxPipeline,
+    QwenImagePipeline,
+    QwenImageTransformer2DModel,
+    SD3Transformer2DModel,
+)
 from torch import Tensor
 
 T = TypeVar("T")
@@ -60,6 +66,17 @@ def image_tokens(transformer: Any, z: Tensor) -> int:
     """How many tokens a transformer makes of a latent picture (B, C, h, w)."""
     side = transformer.config.patch_size if isinstance(transformer, SD3Transformer2DModel) else PATCH
     return int(z.shape[-2] * z.shape[-1] // side**2)
+
+
+def of_no_effect(transformer: Any) -> tuple[str, ...]:
+    """How the names of layers begin whose output nobody reads: Qwen-Image's last block goes on with the text, too.
+
+    What lies in them never has a gradient, which processes that share gradients would wait for.
+    """
+    if not isinstance(transformer, QwenImageTransformer2DModel):
+        return ()
+    last = f"transformer_blocks.{len(transformer.transformer_blocks) - 1}."
+    return f"{last}attn.to_add_out", f"{last}txt_mlp"
 
 
 def _sd3(transformer: Any, z_t: Tensor, t: Tensor, text: Text) -> Tensor:
