@@ -100,6 +100,14 @@ def texts(prompts: list[str]) -> Callable[[Tensor], Text]:
     return lambda rows: Text(embeddings[rows], real[rows], words[rows], pooled[rows])
 
 
+def backward(task: FlowTask, step: int, size: int) -> dict[str, Tensor]:
+    """Add the gradients of a step."""
+    with task.watching():
+        terms = task.losses(task.batch(step, size))
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
+    return terms
+
+
 def learn(task: FlowTask, steps: int, rank: int = 8, lr: float = 2e-2) -> list[dict[str, float]]:
     """Changes in all layers, and the head. Returns each step's losses."""
     changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=rank, layers="all"), task.settings.seed)
@@ -108,9 +116,7 @@ def learn(task: FlowTask, steps: int, rank: int = 8, lr: float = 2e-2) -> list[d
     )
     told = []
     for step in range(steps):
-        with task.watching():
-            terms = task.losses(task.batch(step, 8))
-            torch.stack(list(terms.values())).sum().backward()
+        terms = backward(task, step, 8)
         optimizer.step()
         optimizer.zero_grad()
         told.append({name: term.item() for name, term in terms.items()})

@@ -8,19 +8,18 @@ from pathlib import Path
 import pytest
 import small_joint
 import torch
-from small_flow import NEVER, learn, make_task
+from small_flow import NEVER, backward, learn, make_task
 from small_joint import FAMILIES
 from small_training import quiet
 from torch.nn import functional as nnf
 
 from factory.diffusion.joint_attention import jointly_probed
-from factory.diffusion.joint_models import image_tokens, of_no_effect, velocity
+from factory.diffusion.joint_models import image_tokens, velocity
 from factory.diffusion.lora.file import read_adapter
 from factory.diffusion.lora.merging import Weighted, merge
 from factory.diffusion.lora.names import Known
 from factory.diffusion.train import flow
 from factory.diffusion.train.flow_task import FlowTask
-from factory.diffusion.train.lesson import PhaseLesson
 from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, write_changes
 from factory.diffusion.train.settings import LowRankSettings, Phase
 from factory.training.draws import Share
@@ -88,8 +87,7 @@ def test_checkpointing_takes_the_same_step(family: str) -> None:
         changes = LowRankChanges(model, LowRankSettings(rank=2, layers="all"), 0, without=of_no_effect(model))
         for factor in changes.parameters():
             torch.nn.init.normal_(factor, generator=torch.Generator().manual_seed(1))
-        with task.watching():
-            torch.stack(list(task.losses(task.batch(3, 4)).values())).sum().backward()
+        backward(task, 3, 4)
         gradients.append({name: factor.grad for name, factor in changes.named_parameters()})
     for name, gradient in gradients[0].items():
         assert gradient is not None, name

@@ -66,7 +66,7 @@ def stand(out: Path) -> dict[str, tuple[int, bytes]]:
 def told(out: Path, name: str = "") -> list[dict[str, Any]]:
     """What the log says (of records of a name), but for how long it took."""
     records = read_log(out / "log.jsonl")
-    return [{**one, "waiting": None} for one in records if name in ("", one["name"])]
+    return [{**one, "waiting": None, "images_per_second": None} for one in records if name in ("", one["name"])]
 
 
 def place(out: Path) -> tuple[int, int]:

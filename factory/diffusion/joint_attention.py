@@ -69,7 +69,7 @@ class JointAttention:
 
     @contextmanager
     def resting_meanwhile(self) -> Iterator[None]:
-        """Inside, the transformer runs as without a probe."""
+        """Inside, the network runs as without a probe."""
         self.resting = True
         try:
             yield
@@ -83,12 +83,14 @@ def jointly_probed(
 ) -> Iterator[JointAttention]:
     """Put the probe on every joint attention of one of `LAYOUTS`; afterwards the transformer is as it was.
 
+    seen: what it shall read and write; None: a new one.
     among: the keys that a softmax is over. "all" is A_ij as the layer has it, text and image together; it costs the
     layer's attention once more. "text" is A_ij / Σ A_ij' over the real text tokens j', of each head: the image's keys
     cancel out, so it costs a few hundred keys, and what it tells has cross-attention's range and meaning.
     seen: what it shall read and write; None: a new one.
     """
-    seen, layout = JointAttention() if seen is None else seen, by_class(LAYOUTS, transformer)
+    seen = JointAttention() if seen is None else seen
+    layout = by_class(LAYOUTS, transformer)
     with ExitStack() as stack:
         for name, attention in transformer.named_modules():
             if re.fullmatch(layout.layers, name):

@@ -9,13 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
-from diffusers import (
-    Flux2KleinPipeline,
-    FluxPipeline,
-    QwenImagePipeline,
-    QwenImageTransformer2DModel,
-    SD3Transformer2DModel,
-)
+from diffusers import Flux2KleinPipeline, FluxPipeline, QwenImagePipeline, SD3Transformer2DModel
 from torch import Tensor
 
 T = TypeVar("T")

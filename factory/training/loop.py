@@ -46,6 +46,7 @@ class Pace:
     save_every: int
     validate_every: int = 0  # and after the last step; 0: never
     parts: int = 1  # that a batch is taken in, one after the other
+    some_idle: bool = False  # whether there are weights that no loss reaches
     ema_in_files: bool = False  # where averages of weights do not fit into memory
     phase: int = 0  # of several, each with its steps
 
@@ -163,7 +164,9 @@ class Loop(Generic[B]):
         if self.ranks.count == 1:
             return self.lesson.network
         return DistributedDataParallel(
-            self.lesson.network, device_ids=[self.device.index] if self.device.type == "cuda" else None
+            self.lesson.network,
+            device_ids=[self.device.index] if self.device.type == "cuda" else None,
+            find_unused_parameters=self.pace.some_idle,
         )
 
     def _take_step(self, network: nn.Module, batches: Iterator[B]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -213,7 +216,7 @@ class Loop(Generic[B]):
         """Losses to log.jsonl and to the caller, with what share of the time since `at` was spent waiting for data."""
         now = time.monotonic()
         waiting, rate = (self.waited - waited) / (now - at), (self.step - step) * self.pace.batch / (now - at)
-        self._write(self.pace.name, losses, waiting=round(waiting, 4))
+        self._write(self.pace.name, losses, waiting=round(waiting, 4), images_per_second=round(rate, 3))
         if self.ranks.is_first:
             self.progress(TrainingProgress(self.pace.name, self.step, self.pace.steps, losses, rate, waiting=waiting))
         return now, self.step, self.waited

@@ -225,7 +225,7 @@ def encoder_sha256(vae: Any) -> str:
     for name, weights in vae.state_dict().items():
         if name.startswith(("encoder.", "quant_conv.", "bn.")):
             found.update(name.encode())
-            found.update(weights.cpu().numpy().tobytes())
+            found.update(weights.cpu().contiguous().flatten().view(torch.uint8).numpy())
     return found.hexdigest()
 
 

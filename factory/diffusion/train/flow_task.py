@@ -46,7 +46,7 @@ class FlowBatch:
     """One step's inputs on the training device.
 
     z0 (B, C, h, w) latents as the transformer knows them · M (B, 1, H, W) · text, whose word is the key colour's
-    has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..1
+    has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..1.
     captioned, soft () how many of the step's samples are so, over the number of its shares (1 at least of all).
     """
 
@@ -80,10 +80,7 @@ class FlowTask:
     attention: JointAttention = field(default_factory=JointAttention)
 
     def batch(self, step: int, size: int, share: Share = WHOLE) -> FlowBatch:
-        """A share of the inputs of a step of so many samples: a pure function of (seed, phase, step).
-
-        The whole is drawn wherever a share of it is taken: shares together are the batch that one alone would take.
-        """
+        """A share of the inputs of a step of so many samples: a pure function of (seed, phase, step)."""
         s = self.settings
         chosen = draws.draw_batch(self.data.order, s.seed, self.phase, step, size)
         mirrored = draws.draw_mirrored(s.seed, self.phase, step, size, s.flip)
@@ -95,30 +92,29 @@ class FlowTask:
         here = share.of(size)
         chosen, mirrored = chosen[here], mirrored[here]
         z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
+        text = self.texts(torch.where(captioned[here], torch.from_numpy(chosen), len(self.data.captions)))
         shift = flow.shift_of(self.parts.scheduler.config, image_tokens(self.parts.transformer, z0))
-        inputs = FlowBatch(
-            z0=z0,
-            M=training_data.mattes(self.data, chosen, mirrored),
-            text=self.texts(torch.where(captioned[here], torch.from_numpy(chosen), len(self.data.captions))),
-            has_caption=captioned[here],
-            soft_alpha=soft[here],
-            epsilon=epsilon[here],
-            t=flow.shifted(t[here], shift),
-            captioned=captioned.sum().clamp(min=1) / share.count,
-            soft=soft.sum().clamp(min=1) / share.count,
-        )
-        return FlowBatch(**{name: value.to(self.device) for name, value in vars(inputs).items()})
+        inputs: dict[str, Any] = {
+            "z0": z0,
+            "M": training_data.mattes(self.data, chosen, mirrored),
+            "text": text,
+            "has_caption": captioned[here],
+            "soft_alpha": soft[here],
+            "epsilon": epsilon[here],
+            "t": flow.shifted(t[here], shift),
+            "captioned": captioned.sum().clamp(min=1) / share.count,
+            "soft": soft.sum().clamp(min=1) / share.count,
+        }
+        return FlowBatch(**{name: value.to(self.device) for name, value in inputs.items()})
 
     def watching(self) -> AbstractContextManager[object]:
         """Steps are taken in it. Its probe must be there in the backward pass, where checkpointed layers run again."""
-        if not self.settings.green_background:
-            return nullcontext()
-        return jointly_probed(self.parts.transformer, seen=self.attention)
+        wanted = self.settings.green_background
+        return jointly_probed(self.parts.transformer, seen=self.attention) if wanted else nullcontext()
 
     def losses(self, b: FlowBatch) -> dict[str, Tensor]:
-        """L_noise, and L_g, L_detail, L_latent where settings and stage ask for them; to be summed (Eq. 10)."""
-        attention = self.attention
-        s = self.settings
+        """L_noise, and L_g, L_detail, L_latent where settings and stage ask for them; weighted, to be summed."""
+        s, attention = self.settings, self.attention
         z_t = flow.noisy(b.z0, b.epsilon, b.t)
         attention.words, attention.text, attention.pixels = (
             b.text.words,

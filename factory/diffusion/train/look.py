@@ -19,7 +19,7 @@ SHOWN = 8  # captions of the data, where the settings name none
 def look_at_autoencoder(task: AutoencoderTask, shown: Path, step: int) -> dict[str, float]:
     """Pictures above what comes back of them, in SHOWN-STEP.png; `levels` is how far they are apart, of 255."""
     originals, back = training_report.reconstructions(task.vae, task.data)
-    _write([originals, back], shown, step)
+    show([originals, back], shown, step)
     apart = np.abs(np.stack(originals).astype(np.int16) - np.stack(back))
     return {"levels": float(apart.mean())}
 
@@ -30,7 +30,7 @@ def look_at_generation(task: GenerationTask, shown: Path, step: int) -> dict[str
     with task.attention.resting_meanwhile():
         captions = s.picture_prompts or some_captions(task.data)
         pictures, masks = training_report.sample(task.components, captions, s)
-    _write([pictures, masks], shown, step, captions)
+    show([pictures, masks], shown, step, captions)
     return {"gsg": float(np.mean([gsg(picture, s.key_rgb) for picture in pictures]))}
 
 
@@ -39,6 +39,7 @@ def some_captions(data: TrainingSet) -> tuple[str, ...]:
     return tuple(data.captions[i * len(data.captions) // SHOWN] for i in range(SHOWN))
 
 
-def _write(rows: Sequence[Sequence[Picture]], shown: Path, step: int, captions: Sequence[str] = ()) -> None:
+def show(rows: Sequence[Sequence[Picture]], shown: Path, step: int, captions: Sequence[str] = ()) -> None:
+    """Rows of pictures as SHOWN-STEP.png."""
     shown.parent.mkdir(exist_ok=True)
     write_grid(rows, shown.with_name(f"{shown.name}-{step:07d}.png"), captions)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from safetensors.torch import save
@@ -15,6 +15,7 @@ from factory.diffusion.train.settings import LowRankSettings
 from factory.shards.durable import write_durably
 
 LORA_FILE = "lora.safetensors"
+Part: TypeAlias = Literal["unet", "transformer"]
 IN_ATTENTION = (  # ends of the names of attention's layers
     *(".to_q", ".to_k", ".to_v", ".to_out.0"),
     *(".add_q_proj", ".add_k_proj", ".add_v_proj", ".to_add_out"),  # of the text, where it is read with the picture
@@ -69,7 +70,7 @@ class LowRankChanges(nn.ModuleDict):
                     change.laid = layer.register_forward_hook(change)
 
 
-def write_changes(factors: Mapping[str, Tensor], file: Path, part: Literal["unet", "transformer"] = "unet") -> None:
+def write_changes(factors: Mapping[str, Tensor], file: Path, part: Part = "unet") -> None:
     """A LoRA under the names that diffusers gives it when it saves one; it counts in full at weight 1.
 
     factors: the state of `LowRankChanges`.  part: of the model, that they are for.

@@ -12,17 +12,24 @@ from factory.diffusion import model_files
 from factory.diffusion.sample.settings import SamplerSettings
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train.sets import SetFacts
-from factory.diffusion.train.settings import FREE, TrainSettings
+from factory.diffusion.train.settings import FREE, TrainSettings, is_joint
 from factory.diffusion.vocabulary import Vocabulary
 from factory.shards.markdown import environment
 from factory.training.folder import FINISHED_FILE, LOG_FILE
 from factory.training.log import VALIDATION, read_log
 
+JOINT_PARTS = ("transformer", "vae", "matting_head")  # of a joint model, whose readers of text are many
+
 
 def model_card(
-    settings: TrainSettings, out: Path, sets: Sequence[SetFacts], sampler: SamplerSettings, known: Vocabulary | None
+    settings: TrainSettings,
+    out: Path,
+    sets: Sequence[SetFacts],
+    sampler: SamplerSettings | None,
+    known: Vocabulary | None,
 ) -> str:
-    """The whole README.md of the finished training in `out`."""
+    """The whole README.md of the finished training in `out`.  sampler: None of a joint model."""
+    joint = is_joint(Path(settings.base))
     title = f"DiffuMatting {out.resolve().name}"
     record = json.loads((out / FINISHED_FILE).read_text(encoding="utf-8"))
     captions = settings.picture_prompts or [caption for _, caption in sets[0].captions]
@@ -33,7 +40,8 @@ def model_card(
             title=title,
             s=settings,
             base=Path(settings.base).name,
-            weights=_weights(out / "model"),
+            joint=joint,
+            weights=_weights(out / "model", JOINT_PARTS if joint else model_files.PARTS),
             sampler=sampler,
             prompt=training_data.templated(captions, settings.template, settings.key)[0],
             known=known,
@@ -61,10 +69,10 @@ def _front_matter(settings: TrainSettings, title: str) -> str:
     return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 
-def _weights(model: Path) -> list[tuple[str, int]]:
+def _weights(model: Path, parts: Sequence[str]) -> list[tuple[str, int]]:
     """Numbers per part, read from the files' headers."""
     counts = []
-    for part in model_files.PARTS:
+    for part in parts:
         count = 0
         for path in sorted((model / part).glob("*.safetensors")):
             with safe_open(path, framework="np") as file:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from factory.diffusion.train.sets import SetFacts, check_finished, facts
-from factory.diffusion.train.settings import FREE, TrainSettings, base_folder
+from factory.diffusion.train.settings import FREE, TrainSettings, base_folder, check_joint, is_joint
 from factory.diffusion.train.work import CountedNetworks, Work
 from factory.engine.units import size
 from factory.models.precision import uses_bf16
@@ -20,18 +20,21 @@ OF_STATE = 4  # copies of what learns that are saved: itself, its average, two m
 def outlook(settings: TrainSettings, out: Path) -> str:
     """Where it starts, what it learns from, its phases, what they take. Raises UsageError where it would be refused."""
     check_pinned(settings, out, free=FREE)
+    if joint := is_joint(Path(settings.base)):
+        check_joint(settings)
     start = f"on {base_folder(settings)}" if settings.base else "from nothing"
     lines = [f"train → {out}", f"  {start}, {settings.size}×{settings.size} on a {settings.key} screen"]
     if settings.lora:
         layers = "its attention" if settings.lora.layers == "attention" else "all its layers"
-        lines.append(f"  low-rank changes of the U-Net, rank {settings.lora.rank}, of {layers}")
+        network = "transformer" if joint else "U-Net"
+        lines.append(f"  low-rank changes of the {network}, rank {settings.lora.rank}, of {layers}")
     sets = []
     for folder in settings.data:
         check_finished(Path(folder.folder))
         sets.append(one := facts(folder))
         times = f", each {one.repeat} times an epoch" if one.repeat > 1 else ""
         lines.append(f"  {one.name}: {one.samples:,} samples of {one.split}{times}")
-    lines += _forecast(settings, out, sets)
+    lines += _phases(settings, sets) if joint else _forecast(settings, out, sets)  # which is not counted on such a base
     return "\n".join([*lines, *standing(out, "only what lies beside the weights would be completed")])
 
 
@@ -43,16 +46,21 @@ def _forecast(s: TrainSettings, out: Path, sets: Sequence[SetFacts]) -> Iterator
         counted = CountedNetworks(s, captions, device)
         works = [counted.work(phase) for phase in s.phases]
         encoding = counted.encoding.flops
-    epoch = sum(one.samples * one.repeat for one in sets)
-    for phase, work in zip(s.phases, works, strict=True):
-        epochs = phase.steps * phase.batch / epoch
-        yield f"  {phase.name}: {phase.steps:,} steps of {phase.batch}, {epochs:.3g} epochs, lr {phase.lr:g}"
+    for line, work in zip(_phases(s, sets), works, strict=True):
+        yield line
         yield f"    {_memory(work)}"
     pictures = sum(one.samples for one in sets) * (2 if s.flip else 1)
     flops = pictures * encoding + sum(work.flops * phase.steps for phase, work in zip(s.phases, works, strict=True))
     torch.set_num_threads(s.threads)
     yield f"  {at_least(flops, device, uses_bf16(s.bf16, device))}"
     yield f"  {_disk(s, out, works, counted.side, sum(one.samples for one in sets))}"
+
+
+def _phases(s: TrainSettings, sets: Sequence[SetFacts]) -> Iterator[str]:
+    epoch = sum(one.samples * one.repeat for one in sets)
+    for phase in s.phases:
+        epochs = phase.steps * phase.batch / epoch
+        yield f"  {phase.name}: {phase.steps:,} steps of {phase.batch}, {epochs:.3g} epochs, lr {phase.lr:g}"
 
 
 def _memory(work: Work) -> str:

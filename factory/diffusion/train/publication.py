@@ -11,7 +11,7 @@ from factory.diffusion.sample.settings import DEFAULTS_FILE, SamplerSettings, de
 from factory.diffusion.train import model_card
 from factory.diffusion.train import sets as training_sets
 from factory.diffusion.train.report import drawing_settings
-from factory.diffusion.train.settings import TrainSettings
+from factory.diffusion.train.settings import TrainSettings, is_joint
 from factory.diffusion.vocabulary import VOCABULARY_FILE, Vocabulary, read_vocabulary, words_of, write_vocabulary
 from factory.settings import said
 from factory.shards.durable import write_durably, write_json
@@ -22,8 +22,9 @@ CARD_FILE = "README.md"
 def complete(settings: TrainSettings, out: Path) -> None:
     """Add to OUT/model what it lacks. sampler.json follows the recipe; a card that someone has edited stays."""
     model = out / "model"
-    sampler = sampler_settings(settings)
-    if not (model / DEFAULTS_FILE).is_file() or default_settings(model) != sampler:
+    # A joint model's is of another form, and written with its weights
+    sampler = None if is_joint(Path(settings.base)) else sampler_settings(settings)
+    if sampler is not None and (not (model / DEFAULTS_FILE).is_file() or default_settings(model) != sampler):
         write_json(model / DEFAULTS_FILE, said(sampler))
     small = not settings.base or (Path(settings.base) / VOCABULARY_FILE).is_file()
     wanted = [CARD_FILE, VOCABULARY_FILE] if small else [CARD_FILE]

@@ -6,14 +6,14 @@ from its last saved state to the very weights of an uninterrupted one (CPU, equa
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from factory.diffusion.train import publication
 from factory.diffusion.train.course import Course
-from factory.diffusion.train.low_rank import LORA_FILE, write_changes
-from factory.diffusion.train.settings import FREE, TrainSettings
+from factory.diffusion.train.low_rank import LORA_FILE, Part, write_changes
+from factory.diffusion.train.settings import FREE, TrainSettings, is_joint
 from factory.engine.software import software
 from factory.errors import UsageError
 from factory.models.folder import read_json
@@ -26,6 +26,9 @@ from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import Ranks, device_of, joined, this_rank
 from factory.training.state import load_state
+
+if TYPE_CHECKING:
+    from factory.diffusion.train.flow_course import FlowCourse
 
 STEPS_VERSION = 3  # of what a step does and a state holds: another one leads from the same settings to other weights
 
@@ -51,7 +54,8 @@ def train(settings: TrainSettings, out: Path, progress: Callable[[TrainingProgre
         write_json(finished, machine(settings) | read_json(finished))
     if ranks.is_first:
         if settings.lora and not (out / LORA_FILE).is_file() and (state := saved_state(out)) is not None:
-            write_changes(state["ema"]["averages"]["lora"], out / LORA_FILE)
+            part: Part = "transformer" if is_joint(Path(settings.base)) else "unet"
+            write_changes(state["ema"]["averages"]["lora"], out / LORA_FILE, part)
         publication.complete(settings, out)
         progress(TrainingProgress("finished", 0, 0, {}, 0.0, finished=True))
     return out / "model"
@@ -66,7 +70,7 @@ def _learn(
 ) -> float:
     """All phases that are left, and the model folder; returns the seconds of all steps."""
     state = saved_state(out)
-    course = Course(settings, out, device, ranks)
+    course = _course(settings, out, device, ranks)
     if state is not None:
         course.restore(state)
     loop: Loop[Any] | None = None
@@ -83,6 +87,14 @@ def _learn(
     if ranks.is_first:
         course.publish(out / "model", loop.ema)
     return loop.seconds
+
+
+def _course(settings: TrainSettings, out: Path, device: torch.device, ranks: Ranks) -> "Course | FlowCourse":
+    if not is_joint(Path(settings.base)):
+        return Course(settings, out, device, ranks)
+    from factory.diffusion.train.flow_course import FlowCourse  # noqa: PLC0415  (its families take seconds to import)
+
+    return FlowCourse(settings, out, device, ranks)
 
 
 def saved_state(out: Path) -> dict[str, Any] | None:
@@ -124,6 +136,7 @@ def _pace(s: TrainSettings, number: int) -> Pace:
         batch=phase.batch,
         parts=phase.parts,
         ema=s.ema,
+        some_idle=is_joint(Path(s.base)),  # a last layer makes more of the text than is read
         ema_in_files=s.ema_in == "files",
         clip_norm=s.clip_norm,
         seed=s.seed,
