@@ -10,7 +10,6 @@ import small_joint
 import torch
 from small_flow import NEVER, backward, learn, make_task
 from small_joint import FAMILIES
-from small_training import quiet
 from torch.nn import functional as nnf
 
 from factory.diffusion.joint_attention import jointly_probed
@@ -21,12 +20,8 @@ from factory.diffusion.lora.names import Known
 from factory.diffusion.train import flow
 from factory.diffusion.train.flow_task import FlowTask
 from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, write_changes
-from factory.diffusion.train.settings import LowRankSettings, Phase
+from factory.diffusion.train.settings import LowRankSettings
 from factory.training.draws import Share
-from factory.training.folder import LOG_FILE
-from factory.training.log import read_log
-from factory.training.loop import Loop, Pace
-from factory.training.ranks import Ranks
 
 torch.set_num_threads(1)
 SEEDS = (0, 1, 2)
@@ -83,15 +78,16 @@ def test_checkpointing_takes_the_same_step(family: str) -> None:
         task = make_task(family)
         if checkpointed:
             task.parts.transformer.enable_gradient_checkpointing()
-        model = task.parts.transformer
-        changes = LowRankChanges(model, LowRankSettings(rank=2, layers="all"), 0, without=of_no_effect(model))
+        changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2, layers="attention"), 0)
         for factor in changes.parameters():
             torch.nn.init.normal_(factor, generator=torch.Generator().manual_seed(1))
         backward(task, 3, 4)
         gradients.append({name: factor.grad for name, factor in changes.named_parameters()})
-    for name, gradient in gradients[0].items():
-        assert gradient is not None, name
-        torch.testing.assert_close(gradient, gradients[1][name], atol=1e-5, rtol=1e-4)
+    without = {name for name, gradient in gradients[0].items() if gradient is None}  # what the last layer makes of text
+    assert all(name.startswith("transformer_blocks/1/attn/to_add_out") for name in without)
+    assert without == {name for name, gradient in gradients[1].items() if gradient is None}
+    for name in gradients[0].keys() - without:
+        torch.testing.assert_close(gradients[0][name], gradients[1][name], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -166,16 +162,3 @@ def test_shares_together_are_the_batch() -> None:
         parts = [task.losses(task.batch(2, 6, Share(number, 3))) for number in range(3)]
     for name, loss in whole.items():
         torch.testing.assert_close(torch.stack([part[name] for part in parts]).mean(), loss, msg=name)
-
-
-def test_it_is_a_phase_of_the_loop(tmp_path: Path) -> None:
-    task = make_task("flux2")
-    changes = LowRankChanges(task.parts.transformer, LowRankSettings(rank=2), 0)
-    phase = Phase(name="joint", steps=3, batch=4, lr=1e-2, warmup=1, parts=2)
-    lesson = PhaseLesson(
-        task, {"lora": changes, "head": task.parts.head}, phase, task.settings, lambda step: {}, ranks=Ranks()
-    )
-    pace = Pace(name="joint", steps=3, batch=4, parts=2, ema=0.9, clip_norm=1.0, seed=0, log_every=1, save_every=2)
-    Loop(lesson, pace, tmp_path, quiet).run()
-    assert [record["step"] for record in read_log(tmp_path / LOG_FILE)] == [1, 2, 3]
-    assert all(factor.abs().sum() > 0 for factor in changes.parameters())

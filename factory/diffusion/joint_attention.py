@@ -87,7 +87,6 @@ def jointly_probed(
     among: the keys that a softmax is over. "all" is A_ij as the layer has it, text and image together; it costs the
     layer's attention once more. "text" is A_ij / Σ A_ij' over the real text tokens j', of each head: the image's keys
     cancel out, so it costs a few hundred keys, and what it tells has cross-attention's range and meaning.
-    seen: what it shall read and write; None: a new one.
     """
     seen = JointAttention() if seen is None else seen
     layout = by_class(LAYOUTS, transformer)

@@ -62,17 +62,6 @@ def image_tokens(transformer: Any, z: Tensor) -> int:
     return int(z.shape[-2] * z.shape[-1] // side**2)
 
 
-def of_no_effect(transformer: Any) -> tuple[str, ...]:
-    """How the names of layers begin whose output nobody reads: Qwen-Image's last block goes on with the text, too.
-
-    What lies in them never has a gradient, which processes that share gradients would wait for.
-    """
-    if not isinstance(transformer, QwenImageTransformer2DModel):
-        return ()
-    last = f"transformer_blocks.{len(transformer.transformer_blocks) - 1}."
-    return f"{last}attn.to_add_out", f"{last}txt_mlp"
-
-
 def _sd3(transformer: Any, z_t: Tensor, t: Tensor, text: Text) -> Tensor:
     steps = 1000 * t  # of its scheduler: it alone is told these
     v: Tensor = transformer(z_t, text.embeddings, pooled_projections=text.pooled, timestep=steps).sample

@@ -57,14 +57,13 @@ class Change(nn.Module):
 class LowRankChanges(nn.ModuleDict):
     """Those of a whole U-Net, by the names of its layers with `/` for `.`."""
 
-    def __init__(self, unet: nn.Module, settings: LowRankSettings, seed: int, without: tuple[str, ...] = ()) -> None:
-        """Lays them into the U-Net; drawn from `seed`.  without: how the names of layers begin that get none."""
+    def __init__(self, unet: nn.Module, settings: LowRankSettings, seed: int) -> None:
+        """Lays them into the U-Net; drawn from `seed`."""
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for name, layer in list(unet.named_modules()):
                 wanted = settings.layers == "all" or name.endswith(IN_ATTENTION)
-                wanted = wanted and not name.startswith(without)
                 if wanted and isinstance(layer, nn.Linear | nn.Conv2d):
                     self[name.replace(".", "/")] = change = Change(layer.weight, settings.rank)
                     change.laid = layer.register_forward_hook(change)
