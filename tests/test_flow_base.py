@@ -10,7 +10,7 @@ import pytest
 import torch
 from program import factory_here
 from small_flow import CPU, learn
-from small_training import make_set, small_settings
+from small_training import PHASES, make_set, small_settings
 from tiny_pipelines import build
 
 import factory
@@ -29,7 +29,7 @@ from factory.diffusion.train.flow_base import open_base, save_on_base
 from factory.diffusion.train.flow_task import FlowTask
 from factory.diffusion.train.flow_texts import key_word, read_prompts
 from factory.diffusion.train.low_rank import fold
-from factory.diffusion.train.settings import NetworkSettings
+from factory.diffusion.train.settings import LowRankSettings, NetworkSettings, check_joint, is_joint
 from factory.errors import UsageError
 from pipelines import OPEN
 
@@ -84,8 +84,25 @@ def test_what_was_learnt_on_a_base_is_a_model_that_plain_diffusers_loads(
         assert torch.equal(weight, again.head.state_dict()[key])
 
 
+def test_what_means_nothing_on_such_a_base_is_refused(tmp_path: Path) -> None:
+    build("ZImagePipeline").save_pretrained(tmp_path)
+    assert is_joint(tmp_path)
+    base: dict[str, Any] = {"base": str(tmp_path), "train_text_encoder": False, "phases": PHASES[1:]}
+    lora = base | {"lora": LowRankSettings(rank=2)}
+    check_joint(small_settings(Path(), **lora))
+    for wrong, said in (
+        (base, "say `lora"),
+        (lora | {"min_snr_gamma": 5.0}, "min_snr_gamma is for noise schedules"),
+        (lora | {"phases": PHASES}, "has its autoencoder already"),
+        (lora | {"size": 24}, "take a multiple of 16"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            check_joint(small_settings(Path(), **wrong))
+
+
 def test_other_pipelines_are_refused(tmp_path: Path) -> None:
     build("StableDiffusionPipeline").save_pretrained(tmp_path)
+    assert not is_joint(tmp_path)
     with pytest.raises(UsageError, match="is for StableDiffusionPipeline: of these models take one for"):
         open_base(tmp_path, HEAD, 0)
 

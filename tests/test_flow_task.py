@@ -1,6 +1,7 @@
 """What a step on a joint transformer computes, and that small random ones learn by it what each loss is for."""
 
 import itertools
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from factory.diffusion.train import flow
 from factory.diffusion.train.flow_task import FlowTask
 from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, write_changes
 from factory.diffusion.train.settings import LowRankSettings
+from factory.training.draws import Share
 
 torch.set_num_threads(1)
 SEEDS = (0, 1, 2)
@@ -138,3 +140,25 @@ def test_the_file_of_changes_laid_over_the_base_is_what_was_learnt(family: str, 
     assert any(not torch.equal(weight, before[name]) for name, weight in learnt.items())
     for name, weight in base.state_dict().items():
         torch.testing.assert_close(weight, learnt[name], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_base_in_half_precision_learns_as_well(family: str) -> None:
+    task = make_task(family)
+    expected = held_out(task)
+    task.parts.transformer.to(torch.bfloat16)
+    task.parts.vae.to(torch.bfloat16)
+    for name, loss in held_out(task).items():
+        assert loss == pytest.approx(expected[name], rel=0.05), name
+    told = learn(task, 3)
+    assert all(math.isfinite(loss) for losses in told for loss in losses.values())
+
+
+def test_shares_together_are_the_batch() -> None:
+    """So several processes, or parts one after the other, take the step that one alone would."""
+    task = make_task("sd3")
+    with torch.no_grad(), task.watching():
+        whole = task.losses(task.batch(2, 6))
+        parts = [task.losses(task.batch(2, 6, Share(number, 3))) for number in range(3)]
+    for name, loss in whole.items():
+        torch.testing.assert_close(torch.stack([part[name] for part in parts]).mean(), loss, msg=name)

@@ -206,3 +206,25 @@ def test_attention_that_is_not_pytorchs_is_said(monkeypatch: pytest.MonkeyPatch)
         watch(seen, z_t, text)
         with pytest.raises(UsageError, match=r"transformer_blocks\.0\.attn attends to cannot be read"):
             velocity(model, z_t, t, text)
+
+
+def test_a_class_that_inherits_is_watched_as_well() -> None:
+    """As sharding makes one of each model."""
+    model, (z_t, t, text) = small_joint.transformer("qwen"), small_joint.inputs()
+    model.__class__ = type("Sharded", (type(model),), {})
+    with jointly_probed(model) as seen:
+        watch(seen, z_t, text)
+        velocity(model, z_t, t, text)
+    assert list(seen.maps) == LAYERS["qwen"]
+
+
+def test_a_resting_probe_reads_nothing() -> None:
+    model, (z_t, t, text) = small_joint.transformer("z"), small_joint.inputs()
+    other = small_joint.inputs(seed=2, lengths=(40,))  # of another number of prompts, as pictures in between are
+    with jointly_probed(model) as seen:
+        watch(seen, z_t, text)
+        velocity(model, z_t, t, text)
+        before = dict(seen.maps)
+        with seen.resting_meanwhile():
+            velocity(model, *other)
+        assert seen.maps == before
