@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from small_training import COLOURS, SIZE, make_set, quiet, small_settings
 from test_model_folder import library_messages  # noqa: F401 - a fixture
 
@@ -18,6 +19,7 @@ from factory.diffusion.train.settings import Phase, TrainSettings
 from factory.diffusion.train.trainer import train
 from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import UsageError
+from factory.training.progress import TrainingProgress
 
 torch.set_num_threads(1)  # workers multiply, not threads
 
@@ -151,3 +153,22 @@ def test_bases_that_cannot_be_trained_are_refused(data: Path, base: Path, tmp_pa
     shutil.rmtree(sample / "vae")
     with pytest.raises(UsageError, match="has no vae/: copy the model again, whole"):
         model_folder.load_base(sample, 8, 0)
+
+
+def test_a_base_that_changed_meanwhile_is_refused(data: Path, base: Path, tmp_path: Path) -> None:
+    """Also in what is not learned: a frozen text encoder gives the words their meaning."""
+    own = Path(shutil.copytree(base, tmp_path / "base"))
+
+    def stop(progress: TrainingProgress) -> None:
+        if progress.step == 2:
+            raise KeyboardInterrupt
+
+    settings = on_base(data, own, "generation", "joint", save_every=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "out", stop)
+    file = own / "text_encoder" / "model.safetensors"
+    save_file({name: value * 1.01 for name, value in load_file(file).items()}, file)
+    with pytest.raises(UsageError, match="has changed since the training began"):
+        train(settings, tmp_path / "out", quiet)
+    shutil.copyfile(base / "text_encoder" / "model.safetensors", file)
+    train(settings, tmp_path / "out", quiet)

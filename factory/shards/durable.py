@@ -30,6 +30,17 @@ def make_folder(folder: Path) -> None:
     fsync(folder.parent)
 
 
+def reserve(descriptor: int, size: int) -> None:
+    """Give an open file so many bytes of the disk. Raises OSError where they are not there.
+
+    A file that is only made longer has none: written to by a map, on a full disk, it ends the process (SIGBUS).
+    """
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.ftruncate(descriptor, size)
+
+
 def force_to_disk(folder: Path) -> None:
     """A folder that something else has written, with all that lies in it."""
     for path in (*folder.rglob("*"), folder):

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from factory.shards.durable import reserve
+
 
 class MappedTensors:
     """Tensors like others, on the CPU and zero at first.  tensors: by name; writing to them writes to the file.
@@ -25,7 +27,7 @@ class MappedTensors:
             end += -(-size // mmap.PAGESIZE) * mmap.PAGESIZE  # memory is taken back by pages
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.truncate(max(end, 1))
+            reserve(file.fileno(), max(end, 1))
             self._map = mmap.mmap(file.fileno(), 0)
         self.tensors = {name: self._view(name, value) for name, value in like.items()}
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from factory.diffusion import model_folder
 from factory.diffusion.model_folder import Components
+from factory.diffusion.plain.folder import fingerprint
 from factory.diffusion.train import autoencoder as autoencoder_training
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train import networks
@@ -20,7 +21,7 @@ from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.generation import GenerationTask
 from factory.diffusion.train.lesson import PhaseLesson
 from factory.diffusion.train.look import look_at_autoencoder, look_at_generation
-from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, weights_hash, write_changes
+from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, write_changes
 from factory.diffusion.train.settings import Phase, TrainSettings, base_folder
 from factory.errors import UsageError
 from factory.shards.durable import force_to_disk
@@ -48,7 +49,7 @@ class Course:
         }
         if self.components.text_encoder_2 is not None:  # XL's, which stays as it was loaded
             self.components.text_encoder_2.to(device)
-        self.base_hash = weights_hash(self.components.unet) if settings.lora else ""
+        self.base_hash = fingerprint(base_folder(settings)) if settings.base else ""
         for module in self.modules.values():
             module.to(device).requires_grad_(False)
         if settings.lora:  # in the U-Net's place: that is read from the base again

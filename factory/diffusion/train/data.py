@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from factory.diffusion.train.settings import TrainingFolder
 from factory.errors import DataError, UsageError
 from factory.greenscreen.colours import KEY_COLOURS, KeyName
 from factory.sample import Matte, Picture
-from factory.shards.durable import appearing, fsync, write_json
+from factory.shards.durable import appearing, fsync, reserve, write_json
 from factory.shards.layout import Layout
 from factory.shards.reader import Stored, read_samples
 
@@ -205,7 +206,9 @@ def encode_all(
     content = {"shape": list(shape), "encoder": encoder_sha256(vae), "manifests": list(data.manifests)}
     if not done.is_file() or json.loads(done.read_text()) != content:
         done.unlink(missing_ok=True)
-        latents = np.memmap(file, np.float16, "w+", shape=shape)
+        with file.open("wb") as empty:
+            reserve(empty.fileno(), 2 * math.prod(shape))
+        latents = np.memmap(file, np.float16, "r+", shape=shape)
         batch = min(32, max(1, 2**21 // size**2))  # the encoder's memory grows with the pixels
         for start in range(0, count, batch):
             chosen = np.arange(start, min(start + batch, count))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 from factory.diffusion.joint_models import Text
 from factory.diffusion.joint_text import UNPADDED, read_text
 from factory.greenscreen.colours import KeyName
-from factory.shards.durable import fsync, write_json
+from factory.shards.durable import fsync, reserve, write_json
 
 BATCH = 16
 
@@ -84,7 +85,9 @@ def _write(pipeline: Any, distinct: Sequence[tuple[str, tuple[int, int]]], lengt
         if embeddings is None:
             most = length if type(pipeline).__name__ in UNPADDED else own
             shape = (len(distinct), most, text.embeddings.shape[2])
-            embeddings = np.memmap(file, np.uint16, "w+", shape=shape)
+            with file.open("wb") as empty:
+                reserve(empty.fileno(), 2 * math.prod(shape))
+            embeddings = np.memmap(file, np.uint16, "r+", shape=shape)
         bits = text.embeddings.to("cpu", torch.bfloat16).contiguous().view(torch.uint16).numpy()
         embeddings[start : start + len(prompts), :own] = bits
         for name, value in (("real", text.real), ("words", text.words)):

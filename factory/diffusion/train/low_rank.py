@@ -1,6 +1,5 @@
 """Low-rank changes of a U-Net that learn in the place of its weights (Hu et al., "LoRA", ICLR 2022), and their file."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -90,12 +89,3 @@ def fold(network: nn.Module) -> None:
                 assert isinstance(layer.weight, Tensor)
                 layer.weight += change.whole().to(layer.weight)
                 change.laid.remove()
-
-
-def weights_hash(network: nn.Module) -> str:
-    """SHA-256 of its weights and their names."""
-    total = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        total.update(name.encode() + b"\0")
-        total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return total.hexdigest()
