@@ -114,7 +114,7 @@ def test_the_autoencoder_and_the_transformer_learn_nothing_from_the_head() -> No
 def test_a_batch_is_a_function_of_seed_phase_and_step() -> None:
     task = make_task("flux2")
     first, again, other = task.batch(2, 6), task.batch(2, 6), task.batch(3, 6)
-    for name in ("z0", "M", "epsilon", "t", "has_caption", "soft_alpha"):
+    for name in ("z0", "M", "epsilon", "t", "has_word", "soft_alpha"):
         assert torch.equal(getattr(first, name), getattr(again, name)), name
     assert torch.equal(first.text.embeddings, again.text.embeddings)
     assert not torch.equal(first.epsilon, other.epsilon)

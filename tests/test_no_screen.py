@@ -130,7 +130,7 @@ def test_pictures_that_change_under_a_training_are_named(data: Path, pictures: P
 
 
 def test_what_cannot_be_learnt_is_named_in_a_sentence(data: Path, pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"shows no screen, and teaches L_noise alone: set train.green_background"):
+    with pytest.raises(UsageError, match=r"no set shows a screen, and such teach L_noise alone"):
         learning((TrainingFolder(folder=str(pictures), screen=False),), green_background=True)
     with pytest.raises(UsageError, match="holds pictures and is no set: say `screen: false`"):
         unpack([TrainingFolder(folder=str(pictures))], SIZE, "green", tmp_path / "a")

@@ -35,7 +35,7 @@ from test_model_folder import library_messages  # noqa: F401 - a fixture
 from factory.diffusion import model_files, model_folder
 from factory.diffusion.sample.settings import SamplerSettings, default_settings
 from factory.diffusion.train import data as training_data
-from factory.diffusion.train.settings import FREE, Phase
+from factory.diffusion.train.settings import FREE, Phase, TrainingFolder
 from factory.diffusion.train.trainer import train
 from factory.diffusion.vocabulary import read_vocabulary
 from factory.errors import Interrupted, MachineError, UsageError
@@ -264,6 +264,43 @@ def test_a_batch_that_has_no_such_parts_is_refused() -> None:
         Phase(name="joint", steps=1, batch=4, parts=0)
     with pytest.raises(UsageError, match=r"give a multiple of 8, its parts × processes"):
         Phase(name="joint", steps=1, batch=4, parts=4).at_once(processes=2)
+
+
+def test_what_is_held_out_is_measured_and_changes_no_weight(data: Path, finished: Path, tmp_path: Path) -> None:
+    held_out = make_set(tmp_path / "held-out", slots=12, seed=9)
+    out = tmp_path / "out"
+    train(small_settings(data, validation=(TrainingFolder(folder=str(held_out)),), validation_items=12), out, quiet)
+    assert weights(out) == weights(finished)
+    measured = {(one["phase"], one["step"]): one["losses"] for one in told(out, "validation")}
+    assert list(measured[1, 6]) == ["gsg", "noise", "green", "detail"]
+    assert list(measured[2, 4]) == ["gsg", "noise", "green", "detail", "latent", "mae", "iou"]
+    assert 0 < measured[2, 4]["mae"] < 1
+    assert 0 <= measured[2, 4]["iou"] <= 1
+
+
+def test_a_cache_of_other_settings_is_made_anew_where_nothing_was_learned(data: Path, tmp_path: Path) -> None:
+    """As when somebody stops at once to correct the recipe."""
+    first = training_data.unpack((TrainingFolder(folder=str(data)),), SIZE, "green", tmp_path)
+    again = training_data.unpack((TrainingFolder(folder=str(data), repeat=3),), SIZE, "green", tmp_path)
+    assert (len(first.order), len(again.order)) == (48, 144)
+    assert first.made_of != again.made_of
+    smaller = TrainingFolder(folder=str(data), screen=False)
+    assert not training_data.unpack((smaller,), SIZE, "green", tmp_path).on_screen.any()
+    with pytest.raises(UsageError, match="is 16×16, but the recipe trains at 32×32"):
+        training_data.unpack((TrainingFolder(folder=str(data)),), 32, "green", tmp_path)
+
+
+def test_pictures_without_a_screen_learn_beside_others(data: Path, tmp_path: Path) -> None:
+    """L_g and the head ask those alone that show one."""
+    plain = TrainingFolder(folder=str(data), screen=False)
+    settings = dataclasses.replace(small_settings(data), data=(TrainingFolder(folder=str(data)), plain))
+    both = course_of(settings, tmp_path)
+    b = both.generation(2).batch(0, 48)
+    assert 0 < int(b.has_word.sum()) < int(b.has_caption.sum())
+    assert bool((b.key[b.has_word] > 0).all())
+    assert bool((b.key[~b.has_word] == 0).all())
+    assert not (b.soft_alpha & ~b.has_word & b.has_caption).any()
+    assert float(b.worded) == float(b.has_word.sum())
 
 
 def test_a_second_autoencoder_phase_changes_what_the_generation_learns_from(data: Path, tmp_path: Path) -> None:

@@ -146,14 +146,13 @@ def test_two_processes_train_what_one_does(tmp_path: Path, children: ForkServerC
     for rank in ranks:
         rank.join()
         assert rank.exitcode == 0
-    first, second = (torch.load(tmp_path / "both" / f"weights-{n}.pt", weights_only=True) for n in range(2))
+    first = torch.load(tmp_path / "both" / "weights-0.pt", weights_only=True)  # which alone has the average
     assert (tmp_path / "both" / STATE_FILE).is_file()
     losses = [
         [record["losses"]["square"] for record in read_log(tmp_path / name / LOG_FILE)] for name in ("both", "alone")
     ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
     for name, value in alone.items():
-        assert torch.equal(first[name], second[name])
         torch.testing.assert_close(first[name], value, atol=1e-6, rtol=1e-5)
 
 

@@ -66,6 +66,16 @@ class JointAttention:
         self.pixels = 0
         self.maps: dict[str, Tensor] = {}
         self.resting = False
+        self.writing = True  # off in a backward pass: what a layer that runs again wrote would keep all that it saved
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """A forward pass is made inside; a backward pass after it writes nothing."""
+        self.writing = True
+        try:
+            yield
+        finally:
+            self.writing = False
 
     @contextmanager
     def resting_meanwhile(self) -> Iterator[None]:
@@ -158,7 +168,9 @@ class _Watch(TorchFunctionMode):
             key = key[:, :, text]
         else:
             words = nnf.pad(words, (0, 0, text.start, length - text.stop))
-        self.seen.maps[self.name] = attention_to(query[:, :, image], key, words, bias, scale, gqa=enable_gqa)
+        A = attention_to(query[:, :, image], key, words, bias, scale, gqa=enable_gqa)
+        if seen.writing:
+            seen.maps[self.name] = A
 
 
 def attention_to(

@@ -22,6 +22,16 @@ class TokenAttention:
         self.tokens = torch.zeros(0, 1, dtype=torch.long)
         self.maps: dict[str, Tensor] = {}
         self.resting = False
+        self.writing = True  # off in a backward pass: what a layer that runs again wrote would keep all that it saved
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """A forward pass is made inside; a backward pass after it writes nothing."""
+        self.writing = True
+        try:
+            yield
+        finally:
+            self.writing = False
 
     @contextmanager
     def resting_meanwhile(self) -> Iterator[None]:
@@ -63,7 +73,9 @@ class ProbeProcessor:
         with torch.autocast(hidden_states.device.type, enabled=False):
             out = nnf.scaled_dot_product_attention(query, key, value, scale=attn.scale)
         count = one_hot.shape[-1]
-        self.seen.maps[self.layer] = out[..., -count:].mean(dim=1)
+        A_j = out[..., -count:].mean(dim=1)
+        if self.seen.writing:
+            self.seen.maps[self.layer] = A_j
         out = out[..., :-count].transpose(1, 2).reshape(batch, pixels, -1).to(hidden_states.dtype)
         return attn.to_out[1](attn.to_out[0](out))  # type: ignore[no-any-return]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from factory.engine.progress import LiveLine
-from factory.errors import UsageError
 from factory.jobs.base import Training, TrainingRecipe
 from factory.jobs.recipes import to_yaml
 from factory.review.training.differing import rows
@@ -71,14 +70,14 @@ class TrainingPage:
             self.write()
 
     def write(self) -> None:
-        """Write it. A page that cannot be written ends no training: it is said, and not tried again for an hour."""
+        """Write it. Whatever keeps it from being written ends no training: it is said, and tried again in an hour."""
         began = time.monotonic()
         try:
             record = read_record(self._out)
             self.advice = record.advice
             write_page_of(record)
             self._due = time.monotonic() + PAGE_SHARE * (time.monotonic() - began)
-        except (OSError, UsageError) as error:
+        except Exception as error:  # noqa: BLE001  (a page is worth less than a training)
             say_on_stderr(f"no report page was written: {error}")
             self._due = began + 3600
 

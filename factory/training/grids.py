@@ -17,6 +17,7 @@ from factory.shards.marking import HEADER_END, with_chunk
 
 SAYS = b"tEXtcaptions\0"
 ROWS = 2
+MOST_ROWS = 16  # of squares: what is taller is no such picture
 FOLDER = "pictures"  # in a training's folder
 NAMED = re.compile(r"(\d+)-([a-z]+)-(\d+)\.png")  # number and name of the phase, step
 
@@ -56,7 +57,7 @@ def read_grid(file: Path) -> Grid | None:
     captions = _captions(file.read_bytes())
     height, width = pixels.shape[:2]
     count = len(captions) or width * ROWS // height
-    if count < 1 or width % count:
+    if count < 1 or width % count or height > MOST_ROWS * (width // count):
         return None
     return Grid(tuple(np.split(pixels, count, axis=1)), captions)
 
@@ -64,7 +65,10 @@ def read_grid(file: Path) -> Grid | None:
 def read_pixels(file: Path) -> Picture | None:
     """The whole picture, RGB; None for what is none."""
     data = np.frombuffer(file.read_bytes(), np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    try:
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    except cv2.error:  # more pixels than it takes
+        return None
     return None if pixels is None else pixels.astype(np.uint8)
 
 

@@ -117,7 +117,8 @@ class Loop(Generic[B]):
         """All steps that are left. SIGINT and SIGTERM save first: raises Interrupted."""
         p, network = self.pace, self._shared()
         self.lesson.network.train()
-        if self._must_validate() and not self._has_validated():  # killed between a save and this
+        # Killed between a save and this? The first knows: the others see its log late, on some file systems
+        if self.ranks.agree(self.ranks.is_first and self._must_validate() and not self._has_validated(), self.device):
             self._validate()
         told = time.monotonic(), self.step, self.waited
         with interrupts_wait() as interrupted, closing(self.lesson.batches(self.step)) as batches:
@@ -135,6 +136,7 @@ class Loop(Generic[B]):
                 if saving:
                     self._save()
                 if ending:
+                    self.ranks.wait()  # for the first, which writes: when the others end, torchrun ends it
                     raise Interrupted(
                         f"interrupted: {p.name} is saved at step {self.step:,}; run the same command again to go on."
                     )
@@ -142,7 +144,10 @@ class Loop(Generic[B]):
                     self._validate()
 
     def averaged(self) -> dict[str, Tensor]:
-        """The average of the weights, which is what is shipped, with the network's other tensors. On the CPU."""
+        """The average of the weights, which is what is shipped, with the network's other tensors. On the CPU.
+
+        Of several processes the first alone has it.
+        """
         with self.ema.swapped_in(self.lesson.modules):
             return {name: value.detach().cpu().clone() for name, value in self.lesson.network.state_dict().items()}
 
@@ -156,7 +161,8 @@ class Loop(Generic[B]):
         for name, module in modules.items():
             module.load_state_dict(weights[name])
         self.lesson.optimizer.load_state_dict(state["optimizer"])
-        self.ema.restore(state["ema"], self.device)
+        if self.ranks.is_first:
+            self.ema.restore(state["ema"], self.device)
         self.step, self.seconds, self.waited = state["step"], state["seconds"], state.get("waited", 0.0)
 
     def _shared(self) -> nn.Module:
@@ -193,7 +199,8 @@ class Loop(Generic[B]):
         }
         lesson.optimizer.step()
         lesson.optimizer.zero_grad()  # gives the memory back before the average, a save or a look ask for some
-        self.ema.update(lesson.modules)
+        if self.ranks.is_first:  # which shows and ships it
+            self.ema.update(lesson.modules)
         self.step += 1
         return means, norms
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=12)  # with the first, which may encode a large set; torchrun ends all where one has died
@@ -54,6 +54,14 @@ class Ranks:
         made = [make()] if self.is_first else []
         self.wait()
         return made[0] if made else make()
+
+    def take_from_first(self, network: "nn.Module") -> None:
+        """Make the network's tensors the first's, in place. Each must ask at the same point."""
+        if self.count > 1:
+            from torch import distributed  # noqa: PLC0415  (torch takes seconds)
+
+            for value in network.state_dict().values():
+                distributed.broadcast(value, 0)
 
     def wait(self) -> None:
         """Until all have come this far."""

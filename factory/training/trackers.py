@@ -5,7 +5,9 @@ is named once and left alone, and the training goes on.
 """
 
 import json
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ TAKES_PICTURES: Mapping[str, Mapping[str, Any]] = {
 }
 """Whose `log_images` takes arrays of pictures, and with which words."""
 
+OF_TORCHRUN = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
 FOLDER = "trackers"  # in OUT, for those that write files
 
 
@@ -85,7 +88,7 @@ class Trackers:
 
         A resumed training has dropped the lines after its saved state by then: those before were told in their day.
         """
-        if self._names and self._open is None:
+        if self._names and self._open is None and not progress.finished:
             self._open = dict.fromkeys(self._names)
             self._each(lambda name, _: self._start(name))
             self._at = (self._out / LOG_FILE).read_bytes().rstrip(b"\n").rfind(b"\n") + 1
@@ -121,7 +124,8 @@ class Trackers:
     def _start(self, name: str) -> None:
         from accelerate.state import PartialState  # noqa: PLC0415  (accelerate takes seconds)
 
-        PartialState(cpu=True)  # which its classes want before anything is logged; a group that there is, it joins
+        with _as_if_alone():
+            PartialState(cpu=True)  # which its classes want before anything is logged
         kind, run = _classes()[name], self._out.resolve().name
         tracker = kind(run, str(self._out / FOLDER)) if kind.requires_logging_directory else kind(run)
         tracker.start()
@@ -139,6 +143,21 @@ class Trackers:
                 del self._open[name]
                 reason = next(iter(str(error).splitlines()), "") or type(error).__name__
                 self._warn(f"the tracker {name} failed ({reason}) and is told nothing more; the training goes on")
+
+
+@contextmanager
+def _as_if_alone() -> Iterator[None]:
+    """Of several processes only the first tells trackers: accelerate must not wait for the others, nor set threads."""
+    import torch  # noqa: PLC0415  (torch takes seconds)
+
+    threads, hidden = torch.get_num_threads(), {}
+    for name in OF_TORCHRUN & os.environ.keys():
+        hidden[name] = os.environ.pop(name)
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+        torch.set_num_threads(threads)
 
 
 def _show(name: str, tracker: Any, pictures: Mapping[str, NDArray[np.uint8]], step: int) -> None:

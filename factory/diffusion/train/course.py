@@ -1,6 +1,7 @@
 """The networks of a DiffuMatting training, the data they learn from, and which of them learn in each phase."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from factory.shards.durable import force_to_disk
 from factory.training.ema import MovingAverage
 from factory.training.ranks import Ranks
 
+HELD_OUT = "held-out"  # of the cache: samples to measure on
 PART = {"head": "matting_head", "lora": "unet"}  # where a module's folder has another name
 
 
@@ -40,6 +42,11 @@ class Course:
         self.data = ranks.first_alone(
             partial(training_data.unpack, settings.data, settings.size, settings.key, out / "cache")
         )
+        self.held_out: TrainingSet | None = None
+        if settings.validation and ranks.is_first:
+            self.held_out = training_data.unpack(
+                settings.validation, settings.size, settings.key, out / "cache" / HELD_OUT
+            )
         self.components = start_components(settings, self.data)
         self.modules: dict[str, nn.Module] = {
             "vae": self.components.vae,
@@ -100,23 +107,28 @@ class Course:
             task = AutoencoderTask(self.components.vae, self.data, self.settings, number, self.device)
             look = partial(look_at_autoencoder, task, shown)
             return PhaseLesson(task, self.learning(phase), phase, self.settings, look, ranks=self.ranks)
-        generation = self.generation(number)
-        look = partial(look_at_generation, generation, shown)
+        generation, held_out = self.generation(number), None
+        if self.held_out is not None and self.ranks.is_first:  # which alone looks
+            held_out = replace(self.generation(number, self.held_out), attention=generation.attention)
+        look = partial(look_at_generation, generation, shown, held_out=held_out)
         return PhaseLesson(generation, self.learning(phase), phase, self.settings, look, ranks=self.ranks)
 
-    def generation(self, number: int) -> GenerationTask:
-        """What a step's losses are computed from in a phase that paints."""
+    def generation(self, number: int, data: TrainingSet | None = None) -> GenerationTask:
+        """What a step's losses are computed from in a phase that paints.  data: the samples held out."""
         s, c = self.settings, self.components
-        tokens = training_data.tokenize(c.tokenizer, self.data.captions, s.template, s.key, c.tokenizer_2)
+        samples, latents = (self.data, self.latents()) if data is None else (data, self._encoded(data, HELD_OUT))
+        tokens = training_data.tokenize(c.tokenizer, samples.captions, s.template, s.key, c.tokenizer_2)
         with_head = s.phases[number].name == "joint"
-        return GenerationTask(c, self.data, self.latents(), tokens, s, number, self.device, with_head)
+        return GenerationTask(c, samples, latents, tokens, s, number, self.device, with_head)
 
     def latents(self) -> NDArray[np.float16]:
         """The whole set through the frozen encoder, computed once."""
+        return self.ranks.first_alone(partial(self._encoded, self.data, ""))
+
+    def _encoded(self, data: TrainingSet, folder: str) -> NDArray[np.float16]:
         twins = 2 if self.settings.flip else 1
-        file = self.out / "cache" / "latents.f16"
-        encode = partial(training_data.encode_all, self.components.vae, self.data, twins, self.device, file)
-        return self.ranks.first_alone(encode)
+        file = self.out / "cache" / folder / "latents.f16"
+        return training_data.encode_all(self.components.vae, data, twins, self.device, file)
 
     def end(self, number: int, average: MovingAverage) -> None:
         """Close a phase; after the autoencoder's, its average is frozen and centred on the screen."""
@@ -125,8 +137,10 @@ class Course:
             module.requires_grad_(False).eval()
         if phase.name == "autoencoder":
             average.copy_to({"vae": self.components.vae})
+            self.ranks.take_from_first(self.components.vae)
             average.forget("vae")
-            autoencoder_training.centre_on_key(self.components.vae, s.key_rgb, s.size)
+            if self.data.on_screen.any():
+                autoencoder_training.centre_on_key(self.components.vae, s.key_rgb, s.size)
             scale = autoencoder_training.scaling_factor(self.latents())
             self.components.vae.register_to_config(scaling_factor=scale)
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class TrainingSet:
     captions: a `Prompt` where the picture shows no screen.
     order: (M,) sample indices of one epoch, repeats included. soft_alpha: (N,) bool; false where α is not known, too.
     manifests: SHA-256 of each folder's manifest, which tells one making of a set from another.
+    made_of: tells what was taken of them, at which size, from other choices.
     """
 
     rgb: NDArray[np.uint8]
@@ -43,6 +45,12 @@ class TrainingSet:
     soft_alpha: NDArray[np.bool_]
     order: NDArray[np.int64]
     manifests: tuple[str, ...]
+    made_of: str = ""
+
+    @cached_property
+    def on_screen(self) -> NDArray[np.bool_]:
+        """(N,) whether a picture shows the screen, which its prompt then names."""
+        return np.asarray([not isinstance(caption, Prompt) for caption in self.captions])
 
 
 def unpack(folders: Sequence[TrainingFolder], size: int, key: KeyName, cache: Path) -> TrainingSet:
@@ -51,12 +59,13 @@ def unpack(folders: Sequence[TrainingFolder], size: int, key: KeyName, cache: Pa
     Raises UsageError where a sample has another size or screen, or a set is not the one that the cache was made of.
     """
     index = cache / "samples.json"
+    made_of = {"folders": [asdict(folder) for folder in folders], "size": size, "key": key}
     content = json.loads(index.read_text()) if index.is_file() else {}
-    content.setdefault("on_screen", [True] * len(content.get("captions", ())))  # all were, before that was asked
-    if "manifests" in content:  # earlier versions did not write down whose samples they are
+    if content.get("made_of") == made_of:
         _check_unchanged(folders, content["manifests"])
-    else:
-        content = _copy(folders, size, key, cache)
+    else:  # nothing was learned from what lies there: a folder that was begun has its settings pinned
+        index.unlink(missing_ok=True)
+        content = _copy(folders, size, key, cache) | {"made_of": made_of}
         write_json(index, content)
     count = len(content["captions"])
     return TrainingSet(
@@ -69,6 +78,7 @@ def unpack(folders: Sequence[TrainingFolder], size: int, key: KeyName, cache: Pa
         soft_alpha=np.asarray(content["soft_alpha"], bool),
         order=np.repeat(np.arange(count), content["repeats"]),
         manifests=tuple(content["manifests"]),
+        made_of=hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest(),
     )
 
 
@@ -204,6 +214,7 @@ def encode_all(
         first = encode(vae, pictures(data, np.zeros(1, np.int64), np.zeros(1, bool)).to(device))
     shape = (count, twins, *first.shape[1:])
     content = {"shape": list(shape), "encoder": encoder_sha256(vae), "manifests": list(data.manifests)}
+    content["made_of"] = data.made_of
     if not done.is_file() or json.loads(done.read_text()) != content:
         done.unlink(missing_ok=True)
         with file.open("wb") as empty:

@@ -3,22 +3,27 @@
 The counterpart of `course.py`. Text encoders read every prompt once and are let go.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from factory.diffusion.flow_latents import encode
 from factory.diffusion.joint_text import own_length
 from factory.diffusion.plain.folder import fingerprint
 from factory.diffusion.train import data as training_data
+from factory.diffusion.train.course import HELD_OUT
+from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.flow_base import open_base, save_on_base
 from factory.diffusion.train.flow_look import look_at_flow
 from factory.diffusion.train.flow_task import FlowTask
-from factory.diffusion.train.flow_texts import key_word, read_prompts
+from factory.diffusion.train.flow_texts import PromptTexts, key_word, read_prompts
 from factory.diffusion.train.lesson import PhaseLesson
 from factory.diffusion.train.look import some_captions
 from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, write_changes
@@ -45,21 +50,33 @@ class FlowCourse:
         pipeline, self.parts = open_base(base, s.networks, s.seed, dtype)
         pipeline.to(device)
         self.parts.head.to(device)
-        shown = training_data.templated(s.picture_prompts or some_captions(self.data), s.template, s.key)
-        prompts = [*training_data.templated(self.data.captions, s.template, s.key), "", *shown]
-        words = [key_word(prompt, s.template, s.key) for prompt in prompts]
-        read = partial(read_prompts, pipeline, prompts, words, own_length(pipeline), cache / "texts.bf16")
-        self.texts = ranks.first_alone(partial(read, made_by=self.base_hash))
-        self.shown = torch.arange(len(self.data.captions) + 1, len(prompts))
-        twins = 2 if s.flip else 1
-        encode_all = partial(training_data.encode_all, self.parts.vae, self.data, twins, device, cache / "latents.f16")
-        self.latents = ranks.first_alone(partial(encode_all, encode=encode))
+        self.captions = s.picture_prompts or some_captions(self.data)
+        shown = training_data.templated(self.captions, s.template, s.key)
+        read = partial(self._read, pipeline, self.data, shown, cache)
+        self.texts, self.latents = ranks.first_alone(read)
+        self.shown = torch.arange(len(self.data.captions) + 1, len(self.data.captions) + 1 + len(shown))
+        self.held_out: tuple[TrainingSet, PromptTexts, NDArray[np.float16]] | None = None
+        if s.validation and ranks.is_first:  # which alone looks
+            held_out = training_data.unpack(s.validation, s.size, s.key, cache / HELD_OUT)
+            self.held_out = held_out, *self._read(pipeline, held_out, [], cache / HELD_OUT)
         changes = LowRankChanges(self.parts.transformer, settings.lora, s.seed)
         self.modules: dict[str, nn.Module] = {"lora": changes, "head": self.parts.head}
         for module in self.modules.values():
             module.requires_grad_(False)
         if s.gradient_checkpointing:
             self.parts.transformer.enable_gradient_checkpointing()
+
+    def _read(
+        self, pipeline: Any, data: TrainingSet, shown: Sequence[str], cache: Path
+    ) -> tuple[PromptTexts, NDArray[np.float16]]:
+        """What is computed once: texts of the captions, of none, and of those shown; latents."""
+        s = self.settings
+        prompts = [*training_data.templated(data.captions, s.template, s.key), "", *shown]
+        words = [key_word(prompt, s.template, s.key) for prompt in prompts]
+        length, twins = own_length(pipeline), 2 if s.flip else 1
+        texts = read_prompts(pipeline, prompts, words, length, cache / "texts.bf16", made_by=self.base_hash)
+        file = cache / "latents.f16"
+        return texts, training_data.encode_all(self.parts.vae, data, twins, self.device, file, encode=encode)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Bring back what earlier phases taught; the present one's is the loop's.
@@ -90,9 +107,12 @@ class FlowCourse:
         s, phase = self.settings, self.settings.phases[number]
         with_head = phase.name == "joint"
         task = FlowTask(self.parts, self.data, self.latents, self.texts, s, number, self.device, with_head)
+        held_out = None
+        if self.held_out is not None:
+            data, texts, latents = self.held_out
+            held_out = replace(task, data=data, texts=texts, latents=latents)
         shown = self.out / "pictures" / f"{number}-{phase.name}"
-        captions = s.picture_prompts or some_captions(self.data)
-        look = partial(look_at_flow, task, self.shown, captions, shown)
+        look = partial(look_at_flow, task, self.shown, self.captions, shown, held_out=held_out)
         return PhaseLesson(task, self.learning(phase), phase, s, look, ranks=self.ranks)
 
     def end(self, number: int, _average: MovingAverage) -> None:

@@ -12,6 +12,7 @@ from factory.diffusion.flow_latents import features, is_of_frames
 from factory.diffusion.joint_models import image_tokens, velocity
 from factory.diffusion.train import flow
 from factory.diffusion.train.flow_task import FlowTask
+from factory.diffusion.train.held_out import measure
 from factory.diffusion.train.look import show
 from factory.diffusion.train.report import to_grey, to_pictures
 from factory.greenscreen.gsg import gsg
@@ -20,10 +21,18 @@ from factory.models.precision import autocast
 STEPS = 20
 
 
-def look_at_flow(task: FlowTask, rows: Tensor, captions: Sequence[str], shown: Path, step: int) -> dict[str, float]:
+def look_at_flow(
+    task: FlowTask,
+    rows: Tensor,
+    captions: Sequence[str],
+    shown: Path,
+    step: int,
+    *,
+    held_out: FlowTask | None = None,
+) -> dict[str, float]:
     """Pictures of always the same texts and noise above their coarse masks; `gsg` is the pictures' mean (Eq. 11).
 
-    rows: of the texts.
+    rows: of the texts.  held_out: as of `look_at_generation`.
     """
     with task.attention.resting_meanwhile():
         z = painted(task, rows)
@@ -35,7 +44,9 @@ def look_at_flow(task: FlowTask, rows: Tensor, captions: Sequence[str], shown: P
         pictures += to_pictures(x.float())
         masks += to_grey(task.parts.head(f_decoder.float()))
     show([pictures, masks], shown, step, captions)
-    return {"gsg": float(np.mean([gsg(picture, task.settings.key_rgb) for picture in pictures]))}
+    s = task.settings
+    told = {"gsg": float(np.mean([gsg(picture, s.key_rgb) for picture in pictures]))} if s.on_screen else {}
+    return told | (measure(held_out, s.validation_items) if held_out else {})
 
 
 def painted(task: FlowTask, rows: Tensor) -> Tensor:

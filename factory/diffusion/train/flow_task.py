@@ -46,18 +46,18 @@ class FlowBatch:
     """One step's inputs on the training device.
 
     z0 (B, C, h, w) latents as the transformer knows them · M (B, 1, H, W) · text, whose word is the key colour's
-    has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..1.
-    captioned, soft () how many of the step's samples are so, over the number of its shares (1 at least of all).
+    has_word (of the screen), soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..1.
+    worded, soft () how many of the step's samples are so, over the number of its shares (1 at least of all).
     """
 
     z0: Tensor
     M: Tensor
     text: Text
-    has_caption: Tensor
+    has_word: Tensor
     soft_alpha: Tensor
     epsilon: Tensor
     t: Tensor
-    captioned: Tensor
+    worded: Tensor
     soft: Tensor
 
 
@@ -88,7 +88,9 @@ class FlowTask:
         captioned = torch.rand(size, generator=generator) >= s.caption_dropout
         epsilon = torch.randn(size, *self.latents.shape[2:], generator=generator)
         t = flow.logit_normal(size, generator)
-        soft = torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft)
+        on_screen = torch.from_numpy(self.data.on_screen[chosen])
+        soft = torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft) & on_screen
+        worded = captioned & on_screen
         here = share.of(size)
         chosen, mirrored = chosen[here], mirrored[here]
         z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
@@ -98,11 +100,11 @@ class FlowTask:
             "z0": z0,
             "M": training_data.mattes(self.data, chosen, mirrored),
             "text": text,
-            "has_caption": captioned[here],
+            "has_word": worded[here],
             "soft_alpha": soft[here],
             "epsilon": epsilon[here],
             "t": flow.shifted(t[here], shift),
-            "captioned": captioned.sum().clamp(min=1) / share.count,
+            "worded": worded.sum().clamp(min=1) / share.count,
             "soft": soft.sum().clamp(min=1) / share.count,
         }
         return FlowBatch(**{name: value.to(self.device) for name, value in inputs.items()})
@@ -121,7 +123,7 @@ class FlowTask:
             b.text.real,
             image_tokens(self.parts.transformer, z_t),
         )
-        with autocast(s.bf16, self.device):
+        with attention.written(), autocast(s.bf16, self.device):
             v = velocity(self.parts.transformer, z_t, b.t, b.text).float()
         everywhere = torch.ones_like(b.t)
         terms = {"noise": losses.noise_loss(flow.velocity(b.z0, b.epsilon), v, everywhere)}
@@ -130,7 +132,7 @@ class FlowTask:
         z0_hat = flow.estimate_z0(z_t, v, b.t)
         if s.green_background:
             maps = {layer: A[..., 0] for layer, A in attention.maps.items()}
-            terms["green"] = s.green_weight * losses.green_background_loss(maps, M_z, b.has_caption, b.captioned)
+            terms["green"] = s.green_weight * losses.green_background_loss(maps, M_z, b.has_word, b.worded)
         if s.detail:
             M_detail = losses.transition_mask(M_z, b.soft_alpha)
             weight = flow.timestep_weight(b.t) if s.detail_timestep_weight else everywhere
@@ -142,6 +144,14 @@ class FlowTask:
 
     def head_loss(self, z: Tensor, b: FlowBatch) -> Tensor:
         """Eq. 8 on the frozen decoder's features: the gradient reaches the head only."""
+        return losses.matting_loss(self._coarse(z), b.M, b.soft_alpha, b.soft)
+
+    def masks(self, b: FlowBatch) -> tuple[Tensor, Tensor]:
+        """M̃_cp of the encoded pictures, and M: (B, 1, H, W) each."""
+        return self._coarse(b.z0), b.M
+
+    def _coarse(self, z: Tensor) -> Tensor:
         with torch.no_grad(), autocast(self.settings.bf16, self.device):
             f_decoder = features(self.parts.vae, z)
-        return losses.matting_loss(self.parts.head(f_decoder.float()), b.M, b.soft_alpha, b.soft)
+        masks: Tensor = self.parts.head(f_decoder.float())
+        return masks

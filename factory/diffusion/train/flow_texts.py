@@ -15,6 +15,7 @@ from torch import Tensor
 
 from factory.diffusion.joint_models import Text
 from factory.diffusion.joint_text import UNPADDED, read_text
+from factory.diffusion.train.no_screen import Prompt
 from factory.greenscreen.colours import KeyName
 from factory.shards.durable import fsync, reserve, write_json
 
@@ -47,9 +48,12 @@ class PromptTexts:
 
 
 def key_word(prompt: str, template: str, key: KeyName) -> slice:
-    """Where the *template's* word of the screen stands (a green dress is not it); nowhere in the empty prompt."""
+    """Where the *template's* word of the screen stands (a green dress is not it).
+
+    Nowhere in the empty prompt, and in that of a picture without a screen.
+    """
     start = 0 if template == "prefix" else prompt.rfind(key)
-    return slice(start, start + len(key)) if prompt else slice(0, 0)
+    return slice(start, start + len(key)) if prompt and not isinstance(prompt, Prompt) else slice(0, 0)
 
 
 def read_prompts(

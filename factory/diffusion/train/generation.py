@@ -27,8 +27,9 @@ class Batch:
     """One step's inputs on the training device.
 
     z0 (B, 4, h, w) scaled latents · M (B, 1, H, W) · token_ids (B, L), with XL token_ids_2, too
-    key (B,) index j of the key colour's word · has_caption, soft_alpha (B,) bool · epsilon like z0 · t (B,) in 0..999.
-    captioned, soft () how many of the step's samples are so, over the number of its shares (1 at least of all).
+    key (B,) index j of the key colour's word · has_caption, has_word (of the screen), soft_alpha (B,) bool
+    epsilon like z0 · t (B,) in 0..999
+    worded, soft () how many of the step's samples are so, over the number of its shares (1 at least of all).
     """
 
     z0: Tensor
@@ -37,10 +38,11 @@ class Batch:
     token_ids_2: Tensor | None
     key: Tensor
     has_caption: Tensor
+    has_word: Tensor
     soft_alpha: Tensor
     epsilon: Tensor
     t: Tensor
-    captioned: Tensor
+    worded: Tensor
     soft: Tensor
 
 
@@ -70,7 +72,9 @@ class GenerationTask:
         captioned = torch.rand(size, generator=generator) >= s.caption_dropout
         epsilon = torch.randn(size, *self.latents.shape[2:], generator=generator)
         t = losses.draw_timesteps(size, s.timesteps, generator)
-        soft = torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft)
+        on_screen = torch.from_numpy(self.data.on_screen[chosen])
+        soft = torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft) & on_screen
+        worded = captioned & on_screen
         here = share.of(size)
         chosen, mirrored = chosen[here], mirrored[here]
         z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
@@ -82,10 +86,11 @@ class GenerationTask:
             token_ids_2=None if self.tokens.second is None else self.tokens.second[rows],
             key=self.tokens.key[rows],
             has_caption=captioned[here],
+            has_word=worded[here],
             soft_alpha=soft[here],
             epsilon=epsilon[here],
             t=t[here],
-            captioned=captioned.sum().clamp(min=1) / share.count,
+            worded=worded.sum().clamp(min=1) / share.count,
             soft=soft.sum().clamp(min=1) / share.count,
         )
         there = {name: value.to(self.device) for name, value in vars(drawn).items() if value is not None}
@@ -102,7 +107,7 @@ class GenerationTask:
         a = alpha_bar.view(-1, 1, 1, 1)
         z_t = a.sqrt() * b.z0 + (1 - a).sqrt() * b.epsilon
         attention.tokens = b.key[:, None]
-        with autocast(s.bf16, self.device):
+        with attention.written(), autocast(s.bf16, self.device):
             predicted = self.predict(z_t, b)
         prediction = self.components.prediction
         wanted = losses.target(b.z0, b.epsilon, alpha_bar, prediction)
@@ -113,7 +118,7 @@ class GenerationTask:
         z0_hat = losses.estimate_z0(z_t, predicted, alpha_bar, prediction)
         if s.green_background:
             maps = {layer: A_j[..., 0] for layer, A_j in attention.maps.items()}
-            terms["green"] = s.green_weight * losses.green_background_loss(maps, M_z, b.has_caption, b.captioned)
+            terms["green"] = s.green_weight * losses.green_background_loss(maps, M_z, b.has_word, b.worded)
         if s.detail:
             M_detail = losses.transition_mask(M_z, b.soft_alpha)
             weight = losses.timestep_weight(alpha_bar) if s.detail_timestep_weight else torch.ones_like(alpha_bar)
@@ -130,7 +135,15 @@ class GenerationTask:
 
     def head_loss(self, z: Tensor, b: Batch) -> Tensor:
         """Eq. 8 on the frozen decoder's features: the gradient reaches the head only."""
+        return losses.matting_loss(self._coarse(z), b.M, b.soft_alpha, b.soft)
+
+    def masks(self, b: Batch) -> tuple[Tensor, Tensor]:
+        """M̃_cp of the encoded pictures, and M: (B, 1, H, W) each."""
+        return self._coarse(b.z0), b.M
+
+    def _coarse(self, z: Tensor) -> Tensor:
         vae = self.components.vae
         with torch.no_grad(), autocast(self.settings.bf16, self.device):
             features = decoder_features(vae, z / vae.config.scaling_factor)
-        return losses.matting_loss(self.components.head(features.float()), b.M, b.soft_alpha, b.soft)
+        masks: Tensor = self.components.head(features.float())
+        return masks

@@ -9,6 +9,7 @@ from factory.diffusion.train import report as training_report
 from factory.diffusion.train.autoencoder import AutoencoderTask
 from factory.diffusion.train.data import TrainingSet
 from factory.diffusion.train.generation import GenerationTask
+from factory.diffusion.train.held_out import measure
 from factory.greenscreen.gsg import gsg
 from factory.sample import Picture
 from factory.training.grids import write_grid
@@ -24,14 +25,21 @@ def look_at_autoencoder(task: AutoencoderTask, shown: Path, step: int) -> dict[s
     return {"levels": float(apart.mean())}
 
 
-def look_at_generation(task: GenerationTask, shown: Path, step: int) -> dict[str, float]:
-    """Pictures of always the same prompts and noise above their coarse masks; `gsg` is the pictures' mean (Eq. 11)."""
+def look_at_generation(
+    task: GenerationTask, shown: Path, step: int, held_out: GenerationTask | None = None
+) -> dict[str, float]:
+    """Pictures of always the same prompts and noise above their coarse masks; `gsg` is the pictures' mean (Eq. 11),
+    where a screen is learned.
+
+    held_out: the same task on samples that nothing is learned from, of which the rest is told.
+    """
     s = task.settings
     with task.attention.resting_meanwhile():
         captions = s.picture_prompts or some_captions(task.data)
         pictures, masks = training_report.sample(task.components, captions, s)
     show([pictures, masks], shown, step, captions)
-    return {"gsg": float(np.mean([gsg(picture, s.key_rgb) for picture in pictures]))}
+    told = {"gsg": float(np.mean([gsg(picture, s.key_rgb) for picture in pictures]))} if s.on_screen else {}
+    return told | (measure(held_out, s.validation_items) if held_out else {})
 
 
 def some_captions(data: TrainingSet) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from factory.diffusion.matting_head import decode_with_features
 from factory.diffusion.model_folder import Components
 from factory.diffusion.sample.samplers import draw_noise, sample_latents, screen_latent
-from factory.diffusion.sample.settings import SamplerSettings
+from factory.diffusion.sample.settings import SamplerSettings, Start
 from factory.diffusion.sizes import square
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train.data import TrainingSet
@@ -50,13 +50,18 @@ def sample(components: Components, captions: Sequence[str], s: TrainSettings) ->
         key_latent=screen,
         settings=drawing_settings(s),
     )
-    x, features = decode_with_features(vae, z / vae.config.scaling_factor)
-    return to_pictures(x), to_grey(components.head(features))
+    pictures, masks = [], []
+    for one in torch.split(z, 1):  # eight of 1024² at once would take tens of gigabytes
+        x, features = decode_with_features(vae, one / vae.config.scaling_factor)
+        pictures += to_pictures(x)
+        masks += to_grey(components.head(features))
+    return pictures, masks
 
 
 def drawing_settings(s: TrainSettings) -> SamplerSettings:
-    """No negative prompt: a small model has never seen the words of the usual one."""
-    return SamplerSettings(negative_prompt="", guidance=s.picture_guidance, key=s.key)
+    """No negative prompt: a small model has never seen the words of the usual one. From the screen, if it saw one."""
+    start: Start = "marginal" if s.on_screen else "noise"
+    return SamplerSettings(negative_prompt="", guidance=s.picture_guidance, key=s.key, start=start)
 
 
 @torch.no_grad()
@@ -64,5 +69,5 @@ def reconstructions(vae: AutoencoderKL, data: TrainingSet, count: int = 10) -> l
     """Two rows: pictures evenly spread over the data, and what the autoencoder makes of them."""
     chosen = np.linspace(0, len(data.captions) - 1, count).round().astype(np.int64)
     x = training_data.pictures(data, chosen, np.zeros(count, bool)).to(next(vae.parameters()).device)
-    x_hat = vae.decode(vae.encode(x).latent_dist.mean).sample
+    x_hat = torch.cat([vae.decode(vae.encode(one).latent_dist.mean).sample for one in torch.split(x, 1)])
     return [to_pictures(x), to_pictures(x_hat)]

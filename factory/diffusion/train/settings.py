@@ -115,7 +115,7 @@ class TrainSettings:
 
     data: tuple[TrainingFolder, ...]
     phases: tuple[Phase, ...]
-    base: str = ""  # a Stable Diffusion 1, 2 or DiffuMatting folder to start from; "" builds fresh networks
+    base: str = ""  # a folder of Stable Diffusion 1, 2, XL, DiffuMatting or `JOINT` to start from; "": fresh networks
     networks: NetworkSettings = field(default_factory=NetworkSettings)
     lora: LowRankSettings | None = None  # on a base; None: the whole U-Net learns, as in the paper
     size: int = 512  # pixels; square
@@ -159,6 +159,8 @@ class TrainSettings:
     log_every: int = 10  # steps
     save_every: int = 500
     picture_every: int = 1000
+    validation: tuple[TrainingFolder, ...] = ()  # sets to be measured on as often, which nothing is learned from
+    validation_items: int = 64  # samples of them
     picture_prompts: tuple[str, ...] = ()  # captions drawn while training; () takes eight from the data
     picture_guidance: float = 7.5
     sampler: SamplerSettings | None = None  # the model's sampler.json, but for its key; None: see publication.py
@@ -173,11 +175,10 @@ class TrainSettings:
             raise UsageError(f"train.key_rgb {list(self.key_rgb)} is no key colour: take one of {known}")
         if not self.phases:
             raise UsageError("train.phases is empty: name one phase at least")
-        other = [folder.folder for folder in self.data if not folder.on_screen]
-        if other and (self.green_background or self.detail or self.binary_as_soft):
+        if self.data and not self.on_screen and (self.green_background or self.detail):
             raise UsageError(
-                f"train.data: {other[0]} shows no screen, and teaches L_noise alone: set train.green_background, "
-                "train.detail and train.binary_as_soft to false, or leave it out"
+                "train.data: no set shows a screen, and such teach L_noise alone: set train.green_background and "
+                "train.detail to false"
             )
         if self.lora and not self.base:
             raise UsageError(
@@ -187,14 +188,19 @@ class TrainSettings:
             raise UsageError("train.lora changes the U-Net alone: leave train.train_text_encoder out")
 
     @property
+    def on_screen(self) -> bool:
+        """Whether a screen is learned: some set shows it."""
+        return any(folder.on_screen for folder in self.data)
+
+    @property
     def key(self) -> KeyName:
         """The key colour's name, the word of the screen in prompts."""
         return next(name for name, colour in KEY_COLOURS.items() if colour == self.key_rgb)
 
 
 FREE = frozenset(
-    {"ema_in", "log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance", "sampler", "colours"}
-    | {"not_offered", "licence", "trackers"}
+    {"ema_in", "log_every", "save_every", "picture_every", "picture_prompts", "picture_guidance"}
+    | {"validation", "validation_items", "trackers", "sampler", "colours", "not_offered", "licence"}
 )
 """The fields of TrainSettings that decide no weight."""
 
@@ -222,6 +228,11 @@ def check_joint(settings: TrainSettings) -> None:
         raise UsageError(f"train.base: on {settings.base} low-rank changes are learned: say `lora: {{rank: 16}}`.")
     if settings.min_snr_gamma > 0:
         raise UsageError("train.min_snr_gamma is for noise schedules; this base's paths are straight: leave it out.")
+    if settings.timesteps != "uniform" or settings.sampler is not None:
+        raise UsageError(
+            "train.timesteps and train.sampler are for noise schedules; on this base t has a normal logit, and the "
+            "pipeline's own steps are taken: leave them out"
+        )
     if any(phase.name == "autoencoder" for phase in settings.phases):
         raise UsageError("train.phases: a base has its autoencoder already; leave that phase out, or the base")
     if settings.size % 16:

@@ -26,6 +26,7 @@ Points: TypeAlias = list[tuple[int, float]]
 
 LARGEST = 1e100  # of a number on a curve: what is larger, differences overflow of
 SPEED, WAITING = "images_per_second", "waiting"
+MOST_STEPS = 2**53  # which a float still tells apart
 OF_ITS_PACE = {SPEED: "images per second", WAITING: "share of the time that it waited for data"}
 
 
@@ -152,12 +153,18 @@ def _lines(log: Path) -> Iterator[dict[str, Any]]:
         try:
             record = parse_json(line)
             assert isinstance(record["losses"], dict)
-            yield {"phase": int(record["phase"]), "step": int(record["step"]), "name": str(record["name"])} | {
-                "losses": {str(name): float(value) for name, value in record["losses"].items()},
+            assert 0 <= int(record["step"]) <= MOST_STEPS
+            yield {"phase": int(record["phase"]), "step": int(record["step"]), "name": printable(record["name"])} | {
+                "losses": {printable(name): float(value) for name, value in record["losses"].items()},
                 **{name: float(record[name]) for name in OF_ITS_PACE if name in record},
             }
         except (ValueError, TypeError, KeyError, AssertionError, OverflowError) as error:
             raise UsageError(f"{log}, line {number}, is none of a training: remove it.") from error
+
+
+def printable(name: Any) -> str:
+    """A name as a terminal may show it: a log may come from anybody."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(name))
 
 
 def _series(lines: list[dict[str, Any]], phase: int, *, is_validation: bool) -> dict[str, Points]:
