@@ -23,6 +23,7 @@ from factory.diffusion.train.generation import GenerationTask
 from factory.diffusion.train.lesson import PhaseLesson
 from factory.diffusion.train.look import look_at_autoencoder, look_at_generation
 from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, write_changes
+from factory.diffusion.train.phases import PhasedTraining
 from factory.diffusion.train.settings import Phase, TrainSettings, base_folder
 from factory.errors import UsageError
 from factory.shards.durable import force_to_disk
@@ -33,12 +34,12 @@ HELD_OUT = "held-out"  # of the cache: samples to measure on
 PART = {"head": "matting_head", "lora": "unet"}  # where a module's folder has another name
 
 
-class Course:
-    """What lasts from phase to phase."""
+class Course(PhasedTraining):
+    """Of a U-Net."""
 
     def __init__(self, settings: TrainSettings, out: Path, device: torch.device, ranks: Ranks) -> None:
         """The networks before their first step. Raises UsageError where the base or the data cannot be taken."""
-        self.settings, self.out, self.device, self.ranks = settings, out, device, ranks
+        super().__init__(settings, out, device, ranks)
         self.data = ranks.first_alone(
             partial(training_data.unpack, settings.data, settings.size, settings.key, out / "cache")
         )
@@ -66,29 +67,13 @@ class Course:
             self.components.unet.enable_gradient_checkpointing()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Bring back what earlier phases taught; the present one's is the loop's.
-
-        Raises UsageError where the base is another one than in the beginning.
-        """
-        if state["base_hash"] != self.base_hash:
-            raise UsageError(
-                f"{self.settings.base} has changed since the training began: bring back the old one, or start in "
-                "another --out"
-            )
-        for name, weights in state["frozen"].items():
-            self.modules[name].load_state_dict(weights)
+        """With the scale of the latents, too."""
+        super().restore(state)
         self.components.vae.register_to_config(scaling_factor=state["scaling_factor"])
 
     def kept(self, number: int) -> dict[str, Any]:
-        """What `restore` takes, from the beginning of a phase to its end."""
-        phases = self.settings.phases
-        before = {name for phase in phases[:number] for name in self.learning(phase)}
-        frozen = sorted(before - self.learning(phases[number]).keys())
-        return {
-            "base_hash": self.base_hash,
-            "scaling_factor": self.components.vae.config.scaling_factor,
-            "frozen": {name: self.modules[name].state_dict() for name in frozen},
-        }
+        """With the scale of the latents, too."""
+        return {**super().kept(number), "scaling_factor": self.components.vae.config.scaling_factor}
 
     def learning(self, phase: Phase) -> dict[str, nn.Module]:
         """The modules that a phase changes."""
@@ -132,10 +117,9 @@ class Course:
 
     def end(self, number: int, average: MovingAverage) -> None:
         """Close a phase; after the autoencoder's, its average is frozen and centred on the screen."""
-        s, phase = self.settings, self.settings.phases[number]
-        for module in self.learning(phase).values():
-            module.requires_grad_(False).eval()
-        if phase.name == "autoencoder":
+        super().end(number, average)
+        s = self.settings
+        if s.phases[number].name == "autoencoder":
             average.copy_to({"vae": self.components.vae})
             self.ranks.take_from_first(self.components.vae)
             average.forget("vae")

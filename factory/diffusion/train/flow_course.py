@@ -3,7 +3,7 @@
 The counterpart of `course.py`. Text encoders read every prompt once and are let go.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,22 +27,22 @@ from factory.diffusion.train.flow_texts import PromptTexts, key_word, read_promp
 from factory.diffusion.train.lesson import PhaseLesson
 from factory.diffusion.train.look import some_captions
 from factory.diffusion.train.low_rank import LORA_FILE, LowRankChanges, fold, write_changes
+from factory.diffusion.train.phases import PhasedTraining
 from factory.diffusion.train.settings import Phase, TrainSettings, base_folder, check_family
-from factory.errors import UsageError
 from factory.models.precision import uses_bf16
 from factory.shards.durable import force_to_disk
 from factory.training.ema import MovingAverage
 from factory.training.ranks import Ranks
 
 
-class FlowCourse:
-    """What lasts from phase to phase."""
+class FlowCourse(PhasedTraining):
+    """Of a joint transformer."""
 
     def __init__(self, settings: TrainSettings, out: Path, device: torch.device, ranks: Ranks) -> None:
         """The networks before their first step. Raises UsageError where the base or the data cannot be taken."""
         check_family(settings)
         assert settings.lora is not None  # which that asks for
-        self.settings, self.out, self.device, self.ranks = settings, out, device, ranks
+        super().__init__(settings, out, device, ranks)
         s, cache, base = settings, out / "cache", base_folder(settings)
         self.data = ranks.first_alone(partial(training_data.unpack, s.data, s.size, s.key, cache))
         self.base_hash = fingerprint(base)
@@ -78,26 +78,6 @@ class FlowCourse:
         file = cache / "latents.f16"
         return texts, training_data.encode_all(self.parts.vae, data, twins, self.device, file, encode=encode)
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Bring back what earlier phases taught; the present one's is the loop's.
-
-        Raises UsageError where the base is another one than in the beginning.
-        """
-        if state["base_hash"] != self.base_hash:
-            raise UsageError(
-                f"{self.settings.base} has changed since the training began: bring back the old one, or start in "
-                "another --out"
-            )
-        for name, weights in state["frozen"].items():
-            self.modules[name].load_state_dict(weights)
-
-    def kept(self, number: int) -> dict[str, Any]:
-        """What `restore` takes, from the beginning of a phase to its end."""
-        phases = self.settings.phases
-        before = {name for phase in phases[:number] for name in self.learning(phase)}
-        frozen = sorted(before - self.learning(phases[number]).keys())
-        return {"base_hash": self.base_hash, "frozen": {name: self.modules[name].state_dict() for name in frozen}}
-
     def learning(self, phase: Phase) -> dict[str, nn.Module]:
         """The modules that a phase changes."""
         return {name: self.modules[name] for name in (["lora", "head"] if phase.name == "joint" else ["lora"])}
@@ -114,11 +94,6 @@ class FlowCourse:
         shown = self.out / "pictures" / f"{number}-{phase.name}"
         look = partial(look_at_flow, task, self.shown, self.captions, shown, held_out=held_out)
         return PhaseLesson(task, self.learning(phase), phase, s, look, ranks=self.ranks)
-
-    def end(self, number: int, _average: MovingAverage) -> None:
-        """Close a phase."""
-        for module in self.learning(self.settings.phases[number]).values():
-            module.requires_grad_(False).eval()
 
     def publish(self, model: Path, average: MovingAverage) -> None:
         """Write the averaged changes, as a LoRA and as part of the transformer of a model folder."""

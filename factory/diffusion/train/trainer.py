@@ -6,13 +6,14 @@ from its last saved state to the very weights of an uninterrupted one (CPU, equa
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from factory.diffusion.train import publication
 from factory.diffusion.train.course import Course
 from factory.diffusion.train.low_rank import LORA_FILE, Part, write_changes
+from factory.diffusion.train.phases import PhasedTraining
 from factory.diffusion.train.settings import FREE, TrainSettings, is_joint
 from factory.engine.software import software
 from factory.errors import UsageError
@@ -26,9 +27,6 @@ from factory.training.pinned_settings import pin_settings
 from factory.training.progress import TrainingProgress
 from factory.training.ranks import Ranks, device_of, joined, this_rank
 from factory.training.state import load_state
-
-if TYPE_CHECKING:
-    from factory.diffusion.train.flow_course import FlowCourse
 
 STEPS_VERSION = 3  # of what a step does and a state holds: another one leads from the same settings to other weights
 
@@ -89,7 +87,7 @@ def _learn(
     return loop.seconds
 
 
-def _course(settings: TrainSettings, out: Path, device: torch.device, ranks: Ranks) -> "Course | FlowCourse":
+def _course(settings: TrainSettings, out: Path, device: torch.device, ranks: Ranks) -> PhasedTraining:
     if not is_joint(Path(settings.base)):
         return Course(settings, out, device, ranks)
     from factory.diffusion.train.flow_course import FlowCourse  # noqa: PLC0415  (its families take seconds to import)
