@@ -14,7 +14,7 @@ from factory.diffusion.train.trainer import train, training_device
 from factory.errors import DataError, MachineError
 from factory.experiments.painting.cell import PaintingCell
 from factory.shards.durable import make_folder
-from factory.training.folder import STATE_FILE
+from factory.training.folder import SETTINGS_FILE, STATE_FILE
 from factory.training.progress import TrainingProgress
 
 
@@ -30,6 +30,8 @@ def trained(cell: PaintingCell) -> Path:
         if not (link := out / "cache").exists():
             link.unlink(missing_ok=True)  # to one that somebody moved
             link.symlink_to(cache.absolute())
+        # The folder is named by the content of all that decides; where that lies may have changed
+        (out / SETTINGS_FILE).unlink(missing_ok=True)
         try:
             model = train(cell.training, out, _nobody)
         except MachineError as error:
