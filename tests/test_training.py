@@ -278,6 +278,12 @@ def test_what_is_held_out_is_measured_and_changes_no_weight(data: Path, finished
     assert 0 <= measured[2, 4]["iou"] <= 1
 
 
+def test_what_is_learned_from_is_not_held_out() -> None:
+    with pytest.raises(UsageError, match=r"data is learned from: name another set, or another of its splits"):
+        small_settings(Path("data"), validation=(TrainingFolder(folder="data"),))
+    small_settings(Path("data"), validation=(TrainingFolder(folder="data", split="validation"),))
+
+
 def test_a_cache_of_other_settings_is_made_anew_where_nothing_was_learned(data: Path, tmp_path: Path) -> None:
     """As when somebody stops at once to correct the recipe."""
     first = training_data.unpack((TrainingFolder(folder=str(data)),), SIZE, "green", tmp_path)

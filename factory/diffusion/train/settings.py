@@ -180,6 +180,11 @@ class TrainSettings:
                 "train.data: no set shows a screen, and such teach L_noise alone: set train.green_background and "
                 "train.detail to false"
             )
+        learned = {(folder.folder, folder.split) for folder in self.data}
+        if both := [folder for folder in self.validation if (folder.folder, folder.split) in learned]:
+            raise UsageError(
+                f"train.validation: {both[0].folder} is learned from: name another set, or another of its splits"
+            )
         if self.lora and not self.base:
             raise UsageError(
                 "train.lora changes a base, and none is named: name it in train.base, or leave train.lora out"
