@@ -31,6 +31,8 @@ from factory.experiments.painting.planning import Cells, plan_painting
 from factory.experiments.painting.recipe import parse_painting
 from factory.experiments.statistics import spread_of
 
+pytestmark = pytest.mark.xdist_group("painting")  # one experiment serves most of these
+
 BAD_RATE = 0.5
 
 
