@@ -17,6 +17,7 @@ from torch.nn import functional as nnf
 from torch.overrides import TorchFunctionMode
 
 from factory.diffusion.joint_models import by_class
+from factory.diffusion.token_attention import Probe
 from factory.errors import UsageError
 
 Among: TypeAlias = Literal["text", "all"]
@@ -50,7 +51,7 @@ LAYOUTS = {
 """By the transformer's class."""
 
 
-class JointAttention:
+class JointAttention(Probe):
     """What the probe reads and writes in one forward pass.
 
     words: (B, S, K) bool, which of the text's tokens each word is made of; a word of several has their sum.
@@ -61,30 +62,10 @@ class JointAttention:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.words = torch.zeros(0, 0, 1, dtype=torch.bool)
         self.text = torch.zeros(0, 0, dtype=torch.bool)
         self.pixels = 0
-        self.maps: dict[str, Tensor] = {}
-        self.resting = False
-        self.writing = True  # off in a backward pass: what a layer that runs again wrote would keep all that it saved
-
-    @contextmanager
-    def written(self) -> Iterator[None]:
-        """A forward pass is made inside; a backward pass after it writes nothing."""
-        self.writing = True
-        try:
-            yield
-        finally:
-            self.writing = False
-
-    @contextmanager
-    def resting_meanwhile(self) -> Iterator[None]:
-        """Inside, the network runs as without a probe."""
-        self.resting = True
-        try:
-            yield
-        finally:
-            self.resting = False
 
 
 @contextmanager

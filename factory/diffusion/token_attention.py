@@ -10,16 +10,10 @@ from torch import Tensor
 from torch.nn import functional as nnf
 
 
-class TokenAttention:
-    """What the probe reads and writes in one forward pass.
-
-    tokens: (B, K) indices j of tokens in each prompt, set before the pass.
-    maps: layer name → A_j (B, h·w, K) float32, mean over heads. A dict, not a list: with gradient checkpointing every
-    layer runs a second time in the backward pass and just writes its entry again.
-    """
+class Probe:
+    """What a probe of attention does in one pass of a network. It writes, and it does not rest, unless told."""
 
     def __init__(self) -> None:
-        self.tokens = torch.zeros(0, 1, dtype=torch.long)
         self.maps: dict[str, Tensor] = {}
         self.resting = False
         self.writing = True  # off in a backward pass: what a layer that runs again wrote would keep all that it saved
@@ -41,6 +35,19 @@ class TokenAttention:
             yield
         finally:
             self.resting = False
+
+
+class TokenAttention(Probe):
+    """What the probe reads and writes in one forward pass.
+
+    tokens: (B, K) indices j of tokens in each prompt, set before the pass.
+    maps: layer name → A_j (B, h·w, K) float32, mean over heads. A dict, not a list: with gradient checkpointing every
+    layer runs a second time in the backward pass and just writes its entry again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = torch.zeros(0, 1, dtype=torch.long)
 
 
 class ProbeProcessor:

@@ -23,9 +23,9 @@ from factory.diffusion.matting_head import MattingHead
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train import flow, losses
 from factory.diffusion.train.data import TrainingSet
+from factory.diffusion.train.drawn import draw
 from factory.diffusion.train.settings import TrainSettings
 from factory.models.precision import autocast
-from factory.training import draws
 from factory.training.draws import WHOLE, Share
 
 STEPS = 1000  # in which settings count t
@@ -81,31 +81,19 @@ class FlowTask:
 
     def batch(self, step: int, size: int, share: Share = WHOLE) -> FlowBatch:
         """A share of the inputs of a step of so many samples: a pure function of (seed, phase, step)."""
-        s = self.settings
-        chosen = draws.draw_batch(self.data.order, s.seed, self.phase, step, size)
-        mirrored = draws.draw_mirrored(s.seed, self.phase, step, size, s.flip)
-        generator = draws.step_generator(s.seed, self.phase, step)
-        captioned = torch.rand(size, generator=generator) >= s.caption_dropout
-        epsilon = torch.randn(size, *self.latents.shape[2:], generator=generator)
-        t = flow.logit_normal(size, generator)
-        on_screen = torch.from_numpy(self.data.on_screen[chosen])
-        soft = torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft) & on_screen
-        worded = captioned & on_screen
-        here = share.of(size)
-        chosen, mirrored = chosen[here], mirrored[here]
-        z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
-        text = self.texts(torch.where(captioned[here], torch.from_numpy(chosen), len(self.data.captions)))
-        shift = flow.shift_of(self.parts.scheduler.config, image_tokens(self.parts.transformer, z0))
+        s, at = self.settings, (self.phase, step)
+        drawn = draw(self.data, self.latents, s, flow.logit_normal, at=at, size=size, share=share)
+        shift = flow.shift_of(self.parts.scheduler.config, image_tokens(self.parts.transformer, drawn.z0))
         inputs: dict[str, Any] = {
-            "z0": z0,
-            "M": training_data.mattes(self.data, chosen, mirrored),
-            "text": text,
-            "has_word": worded[here],
-            "soft_alpha": soft[here],
-            "epsilon": epsilon[here],
-            "t": flow.shifted(t[here], shift),
-            "worded": worded.sum().clamp(min=1) / share.count,
-            "soft": soft.sum().clamp(min=1) / share.count,
+            "z0": drawn.z0,
+            "M": training_data.mattes(self.data, drawn.chosen, drawn.mirrored),
+            "text": self.texts(drawn.rows(empty=len(self.data.captions))),
+            "has_word": drawn.has_word,
+            "soft_alpha": drawn.soft_alpha,
+            "epsilon": drawn.epsilon,
+            "t": flow.shifted(drawn.t, shift),
+            "worded": drawn.worded,
+            "soft": drawn.soft,
         }
         return FlowBatch(**{name: value.to(self.device) for name, value in inputs.items()})
 

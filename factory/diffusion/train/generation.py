@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,10 +16,10 @@ from factory.diffusion.token_attention import TokenAttention, probed
 from factory.diffusion.train import data as training_data
 from factory.diffusion.train import losses
 from factory.diffusion.train.data import Tokens, TrainingSet
+from factory.diffusion.train.drawn import draw
 from factory.diffusion.train.reading import TokenRows, predict, read
 from factory.diffusion.train.settings import TrainSettings
 from factory.models.precision import autocast
-from factory.training import draws
 from factory.training.draws import WHOLE, Share
 
 
@@ -61,40 +62,27 @@ class GenerationTask:
     attention: TokenAttention = field(default_factory=TokenAttention)
 
     def batch(self, step: int, size: int, share: Share = WHOLE) -> Batch:
-        """A share of the inputs of a step of so many samples: a pure function of (seed, phase, step).
-
-        The whole is drawn wherever a share of it is taken: shares together are the batch that one alone would take.
-        """
+        """A share of the inputs of a step of so many samples: a pure function of (seed, phase, step)."""
         s = self.settings
-        chosen = draws.draw_batch(self.data.order, s.seed, self.phase, step, size)
-        mirrored = draws.draw_mirrored(s.seed, self.phase, step, size, s.flip)
-        generator = draws.step_generator(s.seed, self.phase, step)
-        captioned = torch.rand(size, generator=generator) >= s.caption_dropout
-        epsilon = torch.randn(size, *self.latents.shape[2:], generator=generator)
-        t = losses.draw_timesteps(size, s.timesteps, generator)
-        on_screen = torch.from_numpy(self.data.on_screen[chosen])
-        soft = torch.from_numpy(self.data.soft_alpha[chosen] | s.binary_as_soft) & on_screen
-        worded = captioned & on_screen
-        here = share.of(size)
-        chosen, mirrored = chosen[here], mirrored[here]
-        z0 = torch.from_numpy(self.latents[chosen, mirrored.astype(int)].astype(np.float32))
-        rows = torch.where(captioned[here], torch.from_numpy(chosen), len(self.tokens.ids) - 1)
-        drawn = Batch(
-            z0=z0 * self.components.vae.config.scaling_factor,
-            M=training_data.mattes(self.data, chosen, mirrored),
+        times = partial(losses.draw_timesteps, kind=s.timesteps)
+        drawn = draw(self.data, self.latents, s, times, at=(self.phase, step), size=size, share=share)
+        rows = drawn.rows(empty=len(self.tokens.ids) - 1)
+        batch = Batch(
+            z0=drawn.z0 * self.components.vae.config.scaling_factor,
+            M=training_data.mattes(self.data, drawn.chosen, drawn.mirrored),
             token_ids=self.tokens.ids[rows],
             token_ids_2=None if self.tokens.second is None else self.tokens.second[rows],
             key=self.tokens.key[rows],
-            has_caption=captioned[here],
-            has_word=worded[here],
-            soft_alpha=soft[here],
-            epsilon=epsilon[here],
-            t=t[here],
-            worded=worded.sum().clamp(min=1) / share.count,
-            soft=soft.sum().clamp(min=1) / share.count,
+            has_caption=drawn.captioned,
+            has_word=drawn.has_word,
+            soft_alpha=drawn.soft_alpha,
+            epsilon=drawn.epsilon,
+            t=drawn.t,
+            worded=drawn.worded,
+            soft=drawn.soft,
         )
-        there = {name: value.to(self.device) for name, value in vars(drawn).items() if value is not None}
-        return replace(drawn, **there)
+        there = {name: value.to(self.device) for name, value in vars(batch).items() if value is not None}
+        return replace(batch, **there)
 
     def watching(self) -> AbstractContextManager[object]:
         """Steps are taken in it. Its probe must be there in the backward pass, where checkpointed layers run again."""

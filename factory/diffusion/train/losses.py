@@ -32,7 +32,7 @@ def target(z0: Tensor, epsilon: Tensor, alpha_bar: Tensor, prediction: Predictio
     return a.sqrt() * epsilon - (1 - a).sqrt() * z0
 
 
-def draw_timesteps(count: int, kind: Literal["uniform", "logit_normal"], generator: torch.Generator) -> Tensor:
+def draw_timesteps(count: int, generator: torch.Generator, kind: Literal["uniform", "logit_normal"]) -> Tensor:
     """(count,) in 0..999, of which each is as likely, or as 1000·sigmoid(u) falls with u standard normal."""
     if kind == "uniform":
         return torch.randint(0, STEPS, (count,), generator=generator)

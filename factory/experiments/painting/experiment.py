@@ -36,10 +36,10 @@ def execute_painting(
     with interruptible():
         experiment = plan_painting(recipe, only, say)
         with at_work(recipe):
-            return _Course(experiment, say).run(run, workers)
+            return _Standing(experiment, say).run(run, workers)
 
 
-class _Course:
+class _Standing:
     """How far an experiment is: cells by now, rates chosen by now, arms that came to nothing and why."""
 
     def __init__(self, experiment: Experiment, say: Say) -> None:
