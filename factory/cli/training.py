@@ -26,7 +26,9 @@ def train(
 
     `factory train tiny --out runs/tiny` · kill it at any moment, the same command goes on
 
-    `factory train sd15 --set train.base=models/stable-diffusion-v1-5`
+    `factory train sd15 --set train.base=models/stable-diffusion-v1-5` · a LoRA: `--set 'train.lora={rank: 16}'`
+
+    `torchrun --nproc-per-node 8 -m factory train sd15` · which way is yours: docs/training.md
     """
     fields = recipe_fields(recipe, "train")
     put(fields, out=out)
